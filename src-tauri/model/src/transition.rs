@@ -1,0 +1,359 @@
+//! The published transition tables, as data. Everything that is not in them is refused.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::attempt::AttemptState;
+use crate::mission::MissionState;
+use crate::refusal::{Code, Refusal};
+
+/// What can happen to a mission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MissionInput {
+    /// The captain offers it to the agents.
+    Queue,
+    /// An agent gets the lease.
+    Lease,
+    /// The agent's program runs.
+    Start,
+    /// The agent's program has ended.
+    Exit,
+    /// The evidence reaches the grade the policy asks for.
+    Pass,
+    /// The gates passed and the captain's answer is needed.
+    AskReview,
+    /// The attempt came to nothing and another one follows.
+    Requeue,
+    /// The attempt came to nothing and none follows.
+    Fail,
+    /// The captain accepts the work.
+    Accept,
+    /// The captain rejects the work.
+    Reject,
+    /// The captain holds it back.
+    Pause,
+    /// The captain lets it go on.
+    Resume,
+    /// The captain calls it off.
+    Cancel,
+    /// The captain wants another attempt.
+    Retry,
+}
+
+impl MissionInput {
+    /// Every input.
+    pub const ALL: [Self; 14] = [
+        Self::Queue,
+        Self::Lease,
+        Self::Start,
+        Self::Exit,
+        Self::Pass,
+        Self::AskReview,
+        Self::Requeue,
+        Self::Fail,
+        Self::Accept,
+        Self::Reject,
+        Self::Pause,
+        Self::Resume,
+        Self::Cancel,
+        Self::Retry,
+    ];
+
+    /// The word used in interfaces.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Lease => "lease",
+            Self::Start => "start",
+            Self::Exit => "exit",
+            Self::Pass => "pass",
+            Self::AskReview => "ask_review",
+            Self::Requeue => "requeue",
+            Self::Fail => "fail",
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// Whether the captain may ask for it; the rest is the orchestrator's own.
+    #[must_use]
+    pub const fn is_captains(self) -> bool {
+        matches!(
+            self,
+            Self::Queue
+                | Self::Accept
+                | Self::Reject
+                | Self::Pause
+                | Self::Resume
+                | Self::Cancel
+                | Self::Retry
+        )
+    }
+}
+
+/// What can happen to an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptInput {
+    /// Its workplace is ready.
+    Prepare,
+    /// Its program runs.
+    Start,
+    /// Its program has ended.
+    Exit,
+    /// Its gates run.
+    Verify,
+    /// Its work counts.
+    Accept,
+    /// Its work does not count.
+    Reject,
+    /// Its program vanished without a record.
+    Lose,
+    /// Its processes are all gone because it was asked to stop.
+    Stop,
+}
+
+/// One line of the mission table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissionRule {
+    /// From this state,
+    pub from: MissionState,
+    /// on this input,
+    pub input: MissionInput,
+    /// to this state,
+    pub to: MissionState,
+    /// provided that.
+    pub guard: &'static str,
+    /// What is set off.
+    pub effects: &'static str,
+}
+
+/// One line of the attempt table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptRule {
+    /// From this state,
+    pub from: AttemptState,
+    /// on this input,
+    pub input: AttemptInput,
+    /// to this state.
+    pub to: AttemptState,
+}
+
+macro_rules! missions {
+    ($($from:ident, $input:ident => $to:ident, $guard:literal, $effects:literal;)*) => {
+        &[$(MissionRule {
+            from: MissionState::$from,
+            input: MissionInput::$input,
+            to: MissionState::$to,
+            guard: $guard,
+            effects: $effects,
+        }),*]
+    };
+}
+
+/// The mission table.
+pub const MISSION_TABLE: &[MissionRule] = missions![
+    Draft, Queue => Queued, "", "";
+    Queued, Lease => Assigned, "the agent is free and not paused", "start the attempt";
+    Assigned, Start => Running, "the attempt holds the lease", "";
+    Running, Exit => Verifying, "the attempt holds the lease", "run the gates";
+    Verifying, Pass => Done, "every gate passed and the evidence reaches the policy's grade", "write the devlog";
+    Verifying, AskReview => InReview, "every gate passed and the policy asks for the captain", "write the devlog";
+    Assigned, Requeue => Queued, "tries are left", "write the devlog";
+    Running, Requeue => Queued, "tries are left", "write the devlog";
+    Verifying, Requeue => Queued, "tries are left", "write the devlog";
+    Assigned, Fail => Failed, "no tries are left", "write the devlog";
+    Running, Fail => Failed, "no tries are left", "write the devlog";
+    Verifying, Fail => Failed, "no tries are left", "write the devlog";
+    InReview, Accept => Done, "", "write the devlog";
+    InReview, Reject => Failed, "", "write the devlog";
+    InReview, Retry => Queued, "", "";
+    Draft, Pause => Paused, "", "";
+    Queued, Pause => Paused, "", "";
+    Paused, Resume => Queued, "", "";
+    Draft, Cancel => Cancelled, "", "";
+    Queued, Cancel => Cancelled, "", "";
+    Paused, Cancel => Cancelled, "", "";
+    Assigned, Cancel => Cancelled, "", "stop the attempt; write the devlog";
+    Running, Cancel => Cancelled, "", "stop the attempt; write the devlog";
+    Verifying, Cancel => Cancelled, "", "stop the gates; write the devlog";
+    NeedsInput, Cancel => Cancelled, "", "stop the attempt; write the devlog";
+    InReview, Cancel => Cancelled, "", "";
+    Failed, Retry => Queued, "", "";
+    Cancelled, Retry => Queued, "the stopped attempt's processes are gone", "";
+];
+
+macro_rules! attempts {
+    ($($from:ident, $input:ident => $to:ident;)*) => {
+        &[$(AttemptRule {
+            from: AttemptState::$from,
+            input: AttemptInput::$input,
+            to: AttemptState::$to,
+        }),*]
+    };
+}
+
+/// The attempt table.
+pub const ATTEMPT_TABLE: &[AttemptRule] = attempts![
+    Leased, Prepare => Starting;
+    Starting, Start => Running;
+    Running, Exit => Exited;
+    Exited, Verify => Verifying;
+    Verifying, Accept => Accepted;
+    Verifying, Reject => Rejected;
+    Leased, Reject => Rejected;
+    Starting, Reject => Rejected;
+    Leased, Lose => Lost;
+    Starting, Lose => Lost;
+    Running, Lose => Lost;
+    Exited, Lose => Lost;
+    Verifying, Lose => Lost;
+    Leased, Stop => Stopped;
+    Starting, Stop => Stopped;
+    Running, Stop => Stopped;
+    Exited, Stop => Stopped;
+    Verifying, Stop => Stopped;
+];
+
+/// Where a mission goes from `from` on `input`.
+///
+/// # Errors
+/// When the table has no such line; the refusal names what the captain could ask for instead.
+pub fn mission_next(from: MissionState, input: MissionInput) -> Result<MissionState, Refusal> {
+    MISSION_TABLE
+        .iter()
+        .find(|rule| rule.from == from && rule.input == input)
+        .map(|rule| rule.to)
+        .ok_or_else(|| {
+            Refusal::new(
+                Code::TransitionRefused,
+                format!(
+                    "a mission that is {} cannot take '{}'",
+                    words(from),
+                    input.as_str()
+                ),
+            )
+            .allowed(
+                allowed(from)
+                    .iter()
+                    .map(|input| input.as_str().to_owned())
+                    .collect(),
+            )
+        })
+}
+
+/// What the captain may ask of a mission in this state.
+#[must_use]
+pub fn allowed(from: MissionState) -> Vec<MissionInput> {
+    MISSION_TABLE
+        .iter()
+        .filter(|rule| rule.from == from && rule.input.is_captains())
+        .map(|rule| rule.input)
+        .collect()
+}
+
+/// Where an attempt goes from `from` on `input`.
+///
+/// # Errors
+/// When the table has no such line.
+pub fn attempt_next(from: AttemptState, input: AttemptInput) -> Result<AttemptState, Refusal> {
+    ATTEMPT_TABLE
+        .iter()
+        .find(|rule| rule.from == from && rule.input == input)
+        .map(|rule| rule.to)
+        .ok_or_else(|| {
+            Refusal::new(
+                Code::TransitionRefused,
+                format!("an attempt that is {} cannot take {input:?}", from.as_str()),
+            )
+        })
+}
+
+fn words(state: MissionState) -> String {
+    state.as_str().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_state_and_input_lead_to_two_places() {
+        for (i, rule) in MISSION_TABLE.iter().enumerate() {
+            for other in &MISSION_TABLE[i + 1..] {
+                assert!(
+                    (rule.from, rule.input) != (other.from, other.input),
+                    "{rule:?}"
+                );
+            }
+        }
+        for (i, rule) in ATTEMPT_TABLE.iter().enumerate() {
+            for other in &ATTEMPT_TABLE[i + 1..] {
+                assert!(
+                    (rule.from, rule.input) != (other.from, other.input),
+                    "{rule:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_done_and_everything_else_that_is_unfinished_can_be_cancelled() {
+        assert!(
+            MISSION_TABLE
+                .iter()
+                .all(|rule| rule.from != MissionState::Done)
+        );
+        for state in MissionState::ALL
+            .into_iter()
+            .filter(|state| !state.is_final())
+        {
+            assert_eq!(
+                mission_next(state, MissionInput::Cancel),
+                Ok(MissionState::Cancelled),
+                "{state}"
+            );
+        }
+    }
+
+    #[test]
+    fn done_is_reached_only_through_a_pass_or_the_captain() {
+        let ways: Vec<_> = MISSION_TABLE
+            .iter()
+            .filter(|rule| rule.to == MissionState::Done)
+            .map(|rule| rule.input)
+            .collect();
+        assert_eq!(ways, [MissionInput::Pass, MissionInput::Accept]);
+    }
+
+    #[test]
+    fn every_transition_outside_the_published_table_is_refused_with_a_reason() {
+        for from in MissionState::ALL {
+            for input in MissionInput::ALL {
+                let listed = MISSION_TABLE
+                    .iter()
+                    .any(|r| r.from == from && r.input == input);
+                match mission_next(from, input) {
+                    Ok(_) => assert!(listed),
+                    Err(refusal) => {
+                        assert!(!listed);
+                        assert_eq!(refusal.code, Code::TransitionRefused);
+                        assert!(refusal.message.contains(input.as_str()));
+                    }
+                }
+            }
+        }
+        let refusal = mission_next(MissionState::Running, MissionInput::Accept).unwrap_err();
+        assert_eq!(
+            refusal.message,
+            "a mission that is running cannot take 'accept'"
+        );
+        assert_eq!(refusal.allowed, ["cancel"]);
+    }
+}
