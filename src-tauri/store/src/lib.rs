@@ -7,4 +7,4 @@ pub mod datadir;
 pub mod ledger;
 pub mod telemetry;
 
- 
+pub use datadir::{DataDir, DataDirError};
