@@ -1,0 +1,60 @@
+# Every command of this repository. `make run` and `make test` install what is missing by themselves.
+# The logic is in scripts/; this file only names it.
+.DEFAULT_GOAL := help
+.PHONY: help run test build ui lint fmt check bench serve clean hooks setup icons deny
+MAKEFLAGS += --no-print-directory
+
+help: ## List the commands.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Install what is missing, build, and open the window (without a display: serve and print the login link).
+	@scripts/run.sh auto $(ARGS)
+
+serve: ## Install what is missing, build, and serve the UI on loopback without a window (ARGS="--listen 127.0.0.1:7070").
+	@scripts/run.sh serve $(ARGS)
+
+test: ## Install what is missing and run every test: unit, property, integration, UI, real window, browser.
+	@scripts/test.sh
+
+check: ## Check quickly that everything compiles and the repository keeps its own rules.
+	@scripts/need.sh build
+	@scripts/ui.sh build
+	@cargo check --workspace --all-targets
+	@scripts/tidy.sh
+
+lint: ## Check formatting, lints and types as CI does.
+	@scripts/lint.sh
+
+fmt: ## Format Rust and the UI.
+	@cargo fmt --all
+	@scripts/ui.sh deps
+	@npm --prefix ui run --silent format
+
+build: ## Build the optimised programs into target/release.
+	@scripts/need.sh build
+	@scripts/ui.sh build
+	@cargo build --release --bins -p hivekeeper-desktop -p cli -p shim
+
+ui: ## Build the UI into ui/dist.
+	@scripts/ui.sh build
+
+bench: ## Measure: ledger throughput and latency (criterion).
+	@scripts/need.sh serve
+	@scripts/ui.sh build
+	@cargo bench --workspace --exclude hivekeeper-desktop --benches
+
+deny: ## Check the dependencies' licences, sources and known vulnerabilities.
+	@scripts/deny.sh
+
+setup: ## Install what building and testing need, set up the git hooks, and list what was found.
+	@scripts/setup.sh
+
+hooks: ## Let git check formatting and the repository's rules before each commit.
+	@git config core.hooksPath .githooks
+
+icons: ## Render the icons from their SVG sources.
+	@scripts/icons.sh
+
+clean: ## Remove everything that was built.
+	@cargo clean
+	@rm -rf ui/dist ui/node_modules ui/test-results ui/playwright-report gen

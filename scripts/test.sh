@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Runs every test there is, each suite even when one before it failed, and sums up at the end.
+# Usage: test.sh      HIVEKEEPER_TEST_LOGS=DIR keeps the suites' output (default: target/test-logs).
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+LOGS="${HIVEKEEPER_TEST_LOGS:-$TARGET_DIR/test-logs}"
+names=() results=() passes=() failures=() seconds=()
+
+# Prints a log without colours.
+plain() {
+  sed -E $'s/\x1b\\[[0-9;]*[A-Za-z]//g' "$1"
+}
+
+# Adds up the numbers before a word ("12 passed") in the closing lines of any of the test runners.
+count() {
+  local word="$1" log="$2"
+  plain "$log" | awk -v word="$word" '
+    # nextest: "Summary [ 1.2s] 9 tests run: 8 passed, 1 failed"; cargo test: "test result: ok. 8 passed; 0 failed";
+    # vitest: "Tests  1 failed | 8 passed (9)"; playwright: "  8 passed (1.2s)".
+    /^ *Summary \[/ || /^test result:/ || /^ *Tests  / || /^ +[0-9]+ (passed|failed|flaky)( \(.*\))?$/ {
+      line = $0
+      while (match(line, "[0-9]+ (" word ")")) {
+        split(substr(line, RSTART, RLENGTH), part, " ")
+        sum += part[1]
+        line = substr(line, RSTART + RLENGTH)
+      }
+    }
+    END { print sum + 0 }'
+}
+
+# suite KIND NAME COMMAND…: KIND is `tests` (must have run some) or `check` (only its exit code counts).
+suite() {
+  local kind="$1" name="$2" log code=0 start="$SECONDS" passed=0 failed=0
+  shift 2
+  log="$LOGS/$(printf '%s' "$name" | tr -c 'a-zA-Z0-9\n' '-').log"
+  say "$name"
+  "$@" 2>&1 | tee "$log" || code="${PIPESTATUS[0]}"
+  if [ "$kind" = tests ]; then
+    passed="$(count passed "$log")"
+    failed="$(count 'failed|timed out' "$log")"
+    if [ "$code" = 0 ] && [ "$passed" = 0 ]; then
+      say "$name ended well but ran no test"
+      code=1
+    fi
+  fi
+  names+=("$name")
+  passes+=("$passed")
+  failures+=("$failed")
+  seconds+=("$((SECONDS - start))")
+  if [ "$code" = 0 ]; then results+=("ok"); else results+=("FAILED"); fi
+}
+
+rust_tests() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    scripts/with-display.sh cargo nextest run --workspace --no-fail-fast
+  else
+    scripts/with-display.sh cargo test --workspace --no-fail-fast
+  fi
+}
+
+# The browser that the UI's end-to-end tests drive.
+chromium() {
+  local name
+  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+    if [ -n "$name" ] && have "$name"; then
+      command -v "$name"
+      return 0
+    fi
+  done
+}
+
+summary() {
+  local i passed=0 failed=0 bad=0 counts
+  printf '\n%-34s %-8s %18s %9s\n' suite result tests seconds
+  for i in "${!names[@]}"; do
+    counts="-"
+    if [ "$((passes[i] + failures[i]))" -gt 0 ]; then
+      counts="${passes[i]} of $((passes[i] + failures[i]))"
+    fi
+    printf '%-34s %-8s %18s %9s\n' "${names[i]}" "${results[i]}" "$counts" "${seconds[i]}"
+    passed=$((passed + passes[i]))
+    failed=$((failed + failures[i]))
+    [ "${results[i]}" = ok ] || bad=$((bad + 1))
+  done
+  printf '%-34s %-8s %18s %9s\n' total "$([ "$bad" = 0 ] && printf ok || printf FAILED)" \
+    "$passed of $((passed + failed))" "$SECONDS"
+  [ "$bad" = 0 ] || printf '\nThe suites'"'"' output is in %s\n' "$LOGS"
+  printf '\ntests: %d passed, %d failed\n' "$passed" "$failed"
+  [ "$bad" = 0 ]
+}
+
+rm -rf "$LOGS"
+mkdir -p "$LOGS"
+scripts/need.sh test
+scripts/ui.sh build
+CHROMIUM="$(chromium)"
+export CHROMIUM
+# Where the end-to-end tests find the programs.
+export HIVEKEEPER_BIN_DIR="$TARGET_DIR/debug"
+
+suite check "build" cargo build --workspace --bins --tests
+suite tests "rust: unit, integration, window" rust_tests
+suite check "ui: types" npm --prefix ui run --silent check
+suite tests "ui: unit" npm --prefix ui run --silent test
+suite tests "ui: browser" npm --prefix ui run --silent test:e2e
+summary
