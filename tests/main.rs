@@ -1,1 +1,1 @@
-fn main(){}
+//! End to end: the real window and the real programs, one commented module per area.
