@@ -14,6 +14,11 @@ case "$TARGET_DIR" in
 esac
 export ROOT TARGET_DIR
 
+# A toolchain that was installed a minute ago is not in this shell's PATH yet.
+if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
+  export PATH="$HOME/.cargo/bin:$PATH"
+fi
+
 # A step, on standard error, so that standard output stays the program's own.
 say() {
   printf '==> %s\n' "$*" >&2
@@ -29,6 +34,19 @@ die() {
 
 have() {
   command -v "$1" >/dev/null 2>&1
+}
+
+# Prints the path of a Chromium, where there is one; $CHROMIUM chooses another.
+find_chromium() {
+  local name
+  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable \
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+    if [ -n "$name" ] && have "$name"; then
+      command -v "$name"
+      return 0
+    fi
+  done
+  return 1
 }
 
 # Whether a window can be opened here.

@@ -36,17 +36,6 @@ packages_brew() {
   printf '%s' "$list"
 }
 
-# The browser tests take whichever Chromium there is; Debian's package is installed where there is none.
-browser() {
-  local name
-  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
-    if [ -n "$name" ] && have "$name"; then
-      return 0
-    fi
-  done
-  [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ]
-}
-
 # Prints those of the given packages that are not installed.
 missing_apt() {
   local package installed
@@ -121,7 +110,7 @@ system_packages() {
   fi
   # shellcheck disable=SC2046 # the lists are words
   missing="$("missing_$manager" $("packages_$manager" "$purpose"))"
-  if [ "$purpose" = test ] && ! browser; then
+  if [ "$purpose" = test ] && ! find_chromium >/dev/null; then
     missing+="chromium"
   fi
   [ -n "${missing// /}" ] || return 0

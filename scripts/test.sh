@@ -43,6 +43,10 @@ suite() {
       code=1
     fi
   fi
+  # A suite that fell over before it could count counts as one failure.
+  if [ "$code" != 0 ] && [ "$failed" = 0 ]; then
+    failed=1
+  fi
   names+=("$name")
   passes+=("$passed")
   failures+=("$failed")
@@ -56,17 +60,6 @@ rust_tests() {
   else
     scripts/with-display.sh cargo test --workspace --no-fail-fast
   fi
-}
-
-# The browser that the UI's end-to-end tests drive.
-chromium() {
-  local name
-  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
-    if [ -n "$name" ] && have "$name"; then
-      command -v "$name"
-      return 0
-    fi
-  done
 }
 
 summary() {
@@ -89,11 +82,12 @@ summary() {
   [ "$bad" = 0 ]
 }
 
+trap 'exit 130' INT
 rm -rf "$LOGS"
 mkdir -p "$LOGS"
 scripts/need.sh test
 scripts/ui.sh build
-CHROMIUM="$(chromium)"
+CHROMIUM="$(find_chromium || true)"
 export CHROMIUM
 # Where the end-to-end tests find the programs.
 export HIVEKEEPER_BIN_DIR="$TARGET_DIR/debug"

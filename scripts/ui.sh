@@ -4,7 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 DEPS_STAMP=ui/node_modules/.hivekeeper-lock
-BUILD_STAMP=ui/dist/.hivekeeper-built
+BUILD_STAMP=ui/node_modules/.hivekeeper-built
 
 # `npm ci` when package-lock.json differs from the one that was installed.
 deps() {
@@ -16,17 +16,17 @@ deps() {
   cp ui/package-lock.json "$DEPS_STAMP"
 }
 
-# Whether any source of the UI is newer than the last build, or was removed since.
+# Whether any source of the UI is newer than the last build, or came or went since.
 stale() {
   [ -f ui/dist/index.html ] && [ -f "$BUILD_STAMP" ] || return 0
   [ "$(sources | LC_ALL=C sort)" = "$(cat "$BUILD_STAMP")" ] || return 0
-  [ -n "$(sources | tr '\n' '\0' | xargs -0 -I{} find {} -newer "$BUILD_STAMP")" ]
+  [ -n "$(sources -newer "$BUILD_STAMP")" ]
 }
 
 sources() {
   find ui -type f \
     -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' -not -path 'ui/e2e/*' \
-    -not -path 'ui/test-results/*' -not -path 'ui/playwright-report/*'
+    -not -path 'ui/test-results/*' -not -path 'ui/playwright-report/*' "$@"
 }
 
 build() {
