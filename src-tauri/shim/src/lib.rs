@@ -1,0 +1,13 @@
+//! One per attempt: starts the program, owns its process tree, and records how it ended.
+//!
+//! The binary `hivekeeper-shim` is this crate's [`run::run`]; the rest is what the engine needs to
+//! look at the same processes from outside, when a shim is gone.
+//!
+//! Invariant: knows nothing of missions, agents, databases or networks; what it is asked to do and
+//! what it found are files in one directory, and it never signals a process by its number alone.
+
+pub mod proc;
+pub mod program;
+pub mod record;
+pub mod run;
+pub mod tree;

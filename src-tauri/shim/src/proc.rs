@@ -1,0 +1,254 @@
+//! Reads the process table and signals processes that were identified beyond doubt.
+//!
+//! A process is its number and the moment the kernel started it: numbers are used again within
+//! minutes on a busy machine. Everything here reads Linux's `/proc`; elsewhere nothing is found, and
+//! the shim refuses to start what it could not end.
+
+use std::io;
+
+use model::process::{MARKER_VARIABLE, ProcessRef};
+use rustix::process::{Pid, Signal};
+
+/// One line of the process table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// The process id.
+    pub pid: u32,
+    /// The parent's process id.
+    pub parent: u32,
+    /// When the kernel started it, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Whether it has ended and only waits to be noticed by its parent.
+    pub ended: bool,
+}
+
+impl Stat {
+    /// What tells it from later processes of the same number.
+    #[must_use]
+    pub const fn process(&self) -> ProcessRef {
+        ProcessRef {
+            pid: self.pid,
+            start_ticks: self.start_ticks,
+        }
+    }
+}
+
+/// Reads the text of `/proc/PID/stat` (proc(5)).
+#[must_use]
+pub fn parse_stat(text: &[u8]) -> Option<Stat> {
+    // The name stands in brackets and may hold anything, brackets and line ends included.
+    let open = text.iter().position(|byte| *byte == b'(')?;
+    let close = text.iter().rposition(|byte| *byte == b')')?;
+    let pid = std::str::from_utf8(text.get(..open)?).ok()?.trim();
+    let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let threads: u32 = fields.get(17)?.parse().ok()?;
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        parent: fields.get(1)?.parse().ok()?,
+        start_ticks: fields.get(19)?.parse().ok()?,
+        // A first thread that has ended is shown as a zombie while the others still work.
+        ended: matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1,
+    })
+}
+
+/// The process of that number, if there is one.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Whether this very process, and not a later one of its number, is running.
+#[must_use]
+pub fn is_alive(process: ProcessRef) -> bool {
+    stat(process.pid).is_some_and(|stat| stat.process() == process && !stat.ended)
+}
+
+/// What tells this boot of the machine from others.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn boot_id() -> io::Result<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
+}
+
+/// Every process number in use, in no order.
+#[must_use]
+pub fn pids() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Every living process below `root`, not `root` itself.
+#[must_use]
+pub fn descendants(root: u32) -> Vec<ProcessRef> {
+    let table: Vec<Stat> = pids().into_iter().filter_map(stat).collect();
+    below(root, &table)
+}
+
+fn below(root: u32, table: &[Stat]) -> Vec<ProcessRef> {
+    let mut found = Vec::new();
+    let mut seen = std::collections::HashSet::from([root]);
+    let mut parents = vec![root];
+    while let Some(parent) = parents.pop() {
+        for stat in table.iter().filter(|stat| stat.parent == parent) {
+            if seen.insert(stat.pid) {
+                parents.push(stat.pid);
+                if !stat.ended {
+                    found.push(stat.process());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Every living process whose environment carries this run's marker.
+///
+/// A process that cannot be read, because it is another user's, is not ours.
+#[must_use]
+pub fn marked(marker: &str) -> Vec<ProcessRef> {
+    let wanted = format!("{MARKER_VARIABLE}={marker}");
+    pids()
+        .into_iter()
+        .filter_map(|pid| {
+            // Identity first: if the number changes hands in between, the signal will not be sent.
+            let before = stat(pid).filter(|stat| !stat.ended)?;
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+            environment
+                .split(|byte| *byte == 0)
+                .any(|entry| entry == wanted.as_bytes())
+                .then(|| before.process())
+        })
+        .collect()
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The process has it.
+    Sent,
+    /// The process is gone; whoever has its number now was left alone.
+    Gone,
+    /// The system does not allow it.
+    Refused,
+}
+
+/// Signals this very process: holds on to it first, then compares its identity, then sends.
+#[must_use]
+pub fn signal(process: ProcessRef, signal: Signal) -> Delivery {
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
+        return Delivery::Gone;
+    };
+    if pid.is_init() {
+        return Delivery::Refused;
+    }
+    outcome(send(process, pid, signal))
+}
+
+fn outcome(result: Result<(), rustix::io::Errno>) -> Delivery {
+    match result {
+        Ok(()) => Delivery::Sent,
+        Err(rustix::io::Errno::SRCH) => Delivery::Gone,
+        Err(_) => Delivery::Refused,
+    }
+}
+
+/// Holds on to this very process: the descriptor becomes readable when it ends (pidfd_open(2)).
+///
+/// Nothing where it has ended already, or where the system has no such thing.
+#[must_use]
+pub fn hold(process: ProcessRef) -> Option<std::os::fd::OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
+    let held = open(pid)?;
+    // Compared after it is held: from here on the number cannot change hands unnoticed.
+    is_alive(process).then_some(held)
+}
+
+#[cfg(target_os = "linux")]
+fn open(pid: Pid) -> Option<std::os::fd::OwnedFd> {
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open(_: Pid) -> Option<std::os::fd::OwnedFd> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn send(process: ProcessRef, pid: Pid, signal: Signal) -> rustix::io::Result<()> {
+    use rustix::io::Errno;
+    use rustix::process::{PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(held) if is_alive(process) => pidfd_send_signal(held, signal),
+        Ok(_) => Err(Errno::SRCH),
+        // Kernels before 5.3: compare and send, as close together as it gets.
+        Err(Errno::NOSYS | Errno::PERM) if is_alive(process) => kill_process(pid, signal),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(_: ProcessRef, _: Pid, _: Signal) -> rustix::io::Result<()> {
+    Err(rustix::io::Errno::NOSYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_full_of_brackets_does_not_confuse_the_reader() {
+        let line = b"42 (a) b (c\n) R 7 42 42 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 3 0 9876 1 1";
+        let stat = parse_stat(line).unwrap();
+        assert_eq!(
+            (stat.pid, stat.parent, stat.start_ticks, stat.ended),
+            (42, 7, 9876, false)
+        );
+    }
+
+    #[test]
+    fn text_that_is_no_process_line_is_refused_without_a_panic() {
+        for text in [
+            &b""[..],
+            b"42",
+            b"42 (x",
+            b")(",
+            b"42 (x) R",
+            b"x (y) R 1 2 3",
+        ] {
+            assert_eq!(parse_stat(text), None);
+        }
+    }
+
+    #[test]
+    fn a_process_of_the_same_number_started_at_another_time_is_not_trusted() {
+        let own = stat(std::process::id()).unwrap().process();
+        assert!(is_alive(own));
+        let other = ProcessRef {
+            start_ticks: own.start_ticks + 1,
+            ..own
+        };
+        assert!(!is_alive(other));
+        assert_eq!(signal(other, Signal::KILL), Delivery::Gone);
+    }
+
+    #[test]
+    fn descendants_are_found_through_every_generation_and_without_their_root() {
+        let line = |pid, parent| Stat {
+            pid,
+            parent,
+            start_ticks: u64::from(pid),
+            ended: false,
+        };
+        let table = [line(2, 1), line(3, 2), line(4, 3), line(5, 1), line(6, 6)];
+        let mut found: Vec<u32> = below(2, &table).iter().map(|found| found.pid).collect();
+        found.sort_unstable();
+        assert_eq!(found, [3, 4]);
+        assert!(below(6, &table).is_empty());
+    }
+}

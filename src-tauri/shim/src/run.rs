@@ -1,0 +1,417 @@
+//! One run, from `spec.json` to `exit.json`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use model::clock::{Clock, SystemClock};
+use model::process::{
+    Exit, ExitRecord, LaunchSpec, MARKER_VARIABLE, ProcessIdentity, ProcessRef, file,
+};
+use rustix::process::{WaitOptions, WaitStatus};
+use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+
+use crate::program::{self, NotStarted};
+use crate::tree::{Ended, Tree};
+use crate::{proc, record, tree};
+
+/// Held for as long as a shim works on the run, so that a run is started once.
+const LOCK: &str = "lock";
+/// How long what a program leaves behind may take to end after TERM.
+const LEFT_OVER_TIME: Duration = Duration::from_secs(2);
+/// How often the last record is tried, a second apart: a full disk may get room again.
+const RECORD_TRIES: u32 = 60;
+
+/// What keeps a shim from doing its work at all. What keeps the program from running is not an
+/// error but the record of its run.
+#[derive(Debug, thiserror::Error)]
+pub enum ShimError {
+    /// The directory of the run is not there.
+    #[error("open the run '{}'", path.display())]
+    Open {
+        /// The run.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The signals could not be taken over.
+    #[error("prepare for signals")]
+    Signals(#[source] std::io::Error),
+    /// The record could not be written.
+    #[error("write '{}'", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Starts the program of the run in `run`, waits for it and all it started, and records its end.
+///
+/// Returns at once and changes nothing when another shim has, or had, this run.
+///
+/// # Errors
+/// When the run cannot be opened or its records cannot be written.
+pub fn run(run: &Path) -> Result<(), ShimError> {
+    close_inherited();
+    // Fails only where the shim already leads its session, which is what is wanted.
+    let _ = rustix::process::setsid();
+    let open = |source| ShimError::Open {
+        path: run.to_owned(),
+        source,
+    };
+    let run = run.canonicalize().map_err(open)?;
+    let wake = Wake::new().map_err(ShimError::Signals)?;
+    let Some((_lock, claim)) = claim(&run).map_err(open)? else {
+        return Ok(());
+    };
+    // The attempt's directory can be removed only where nobody stands in it.
+    let _ = std::env::set_current_dir("/");
+    let mut shim = Shim {
+        wake,
+        marker: String::new(),
+        program: None,
+        status: None,
+    };
+    let record = match claim {
+        Claim::New => shim.conduct(&run),
+        Claim::Interrupted => shim.clear_interrupted(&run),
+    };
+    write_last(&run.join(file::EXIT), &record)
+}
+
+/// Closes what the engine's side left open by accident: only 0, 1 and 2 are for the shim.
+fn close_inherited() {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let open: Vec<i32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|descriptor| *descriptor > 2)
+        .collect();
+    for descriptor in open {
+        // The one that listed the directory is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+}
+
+enum Claim {
+    /// Nobody worked on this run before.
+    New,
+    /// An earlier shim was killed before it could say what it started.
+    Interrupted,
+}
+
+/// Takes the run, or nothing when it is, or was, another shim's.
+fn claim(run: &Path) -> std::io::Result<Option<(File, Claim)>> {
+    use std::io::Write;
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(run.join(LOCK))?;
+    let held = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    if held.is_err() || run.join(file::PROCESS).exists() || run.join(file::EXIT).exists() {
+        return Ok(None);
+    }
+    let claim = if lock.metadata()?.len() == 0 {
+        Claim::New
+    } else {
+        Claim::Interrupted
+    };
+    lock.write_all(b"claimed\n")?;
+    Ok(Some((lock, claim)))
+}
+
+fn write_last(path: &Path, exit: &ExitRecord) -> Result<(), ShimError> {
+    let mut tries = 1;
+    loop {
+        match record::write_json(path, exit) {
+            Ok(()) => return Ok(()),
+            Err(_) if tries < RECORD_TRIES => {
+                tries += 1;
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            Err(source) => {
+                return Err(ShimError::Record {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
+    }
+}
+
+/// The signals that matter, turned into something that can be waited for.
+struct Wake {
+    stop: Arc<AtomicBool>,
+    reader: UnixStream,
+}
+
+impl Wake {
+    fn new() -> std::io::Result<Self> {
+        let (reader, writer) = UnixStream::pair()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&stop))?;
+            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
+        // A handler rather than "ignore": the program starts with the system's default. SIGPIPE is
+        // ignored by Rust's runtime and given back to the program in the same way.
+        signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
+        Ok(Self { stop, reader })
+    }
+
+    fn stop_asked(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Waits for a signal, at most `time`.
+    fn wait(&mut self, time: Option<Duration>) {
+        let time = time.filter(|time| !time.is_zero());
+        if self.reader.set_read_timeout(time).is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+            return;
+        }
+        match self.reader.read(&mut [0; 64]) {
+            Ok(_) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) => {}
+            // Never seen; waiting a little keeps the shim from spinning.
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+struct Shim {
+    wake: Wake,
+    marker: String,
+    program: Option<u32>,
+    status: Option<WaitStatus>,
+}
+
+impl Tree for Shim {
+    fn living(&mut self) -> Vec<ProcessRef> {
+        let own = std::process::id();
+        let mut living = match self.reap() {
+            Children::None => Vec::new(),
+            Children::Some => proc::descendants(own),
+        };
+        for process in proc::marked(&self.marker) {
+            if process.pid != own && !living.contains(&process) {
+                living.push(process);
+            }
+        }
+        living
+    }
+
+    fn pause(&mut self, time: Duration) {
+        // The end of a child or an orphan wakes it at once.
+        self.wake.wait(Some(time.min(Duration::from_millis(100))));
+    }
+}
+
+enum Children {
+    None,
+    Some,
+}
+
+impl Shim {
+    /// Notices every process that has ended; as subreaper the shim inherits all orphans of its tree.
+    fn reap(&mut self) -> Children {
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    if u32::try_from(pid.as_raw_pid()).ok() == self.program {
+                        self.status = Some(status);
+                    }
+                }
+                Ok(None) => return Children::Some,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return Children::None,
+            }
+        }
+    }
+
+    /// Starts, waits, tidies up.
+    fn conduct(&mut self, run: &Path) -> ExitRecord {
+        let spec = match prepare(run) {
+            Ok(spec) => spec,
+            Err(why) => return not_started(&why, Ended::default()),
+        };
+        self.marker.clone_from(&spec.marker);
+        if self.wake.stop_asked() {
+            return ended(Exit::Stopped { killed: false }, Ended::default());
+        }
+        if let Err(why) = self.start(run, &spec) {
+            let left = tree::end(self, Duration::ZERO);
+            return not_started(&why, left);
+        }
+        while self.status.is_none() && !self.wake.stop_asked() {
+            self.wake.wait(None);
+            self.reap();
+        }
+        match self.status {
+            Some(status) => ended(how(status), tree::end(self, LEFT_OVER_TIME)),
+            None => {
+                let end = tree::end(self, Duration::from_millis(spec.grace_ms));
+                ended(Exit::Stopped { killed: end.killed }, end)
+            }
+        }
+    }
+
+    fn start(&mut self, run: &Path, spec: &LaunchSpec) -> Result<(), NotStarted> {
+        let boot_id = proc::boot_id().map_err(NotStarted::Unrecorded)?;
+        let started_at = SystemClock.now();
+        let pid = spawn(run, spec)?;
+        self.program = Some(pid);
+        // Not yet waited for, so still in the process table even if it has ended already.
+        let stats = (proc::stat(std::process::id()), proc::stat(pid));
+        let (Some(own), Some(started)) = stats else {
+            return Err(NotStarted::Unrecorded(ErrorKind::NotFound.into()));
+        };
+        let identity = ProcessIdentity {
+            shim: own.process(),
+            program: started.process(),
+            boot_id,
+            marker: spec.marker.clone(),
+            started_at,
+        };
+        record::write_json(&run.join(file::PROCESS), &identity).map_err(NotStarted::Unrecorded)
+    }
+
+    /// Ends what an earlier shim may have started before it was killed itself.
+    fn clear_interrupted(&mut self, run: &Path) -> ExitRecord {
+        if let Ok(Some(spec)) = record::read_json::<LaunchSpec>(&run.join(file::SPEC)) {
+            self.marker = spec.marker;
+        }
+        let left = if self.marker.is_empty() {
+            Ended::default()
+        } else {
+            tree::end(self, LEFT_OVER_TIME)
+        };
+        let reason = "its supervisor was killed while it was being started".to_owned();
+        ended(Exit::Lost { reason }, left)
+    }
+}
+
+/// Reads what is to be started and becomes the parent of all orphans of the tree.
+fn prepare(run: &Path) -> Result<LaunchSpec, NotStarted> {
+    become_subreaper()?;
+    let spec: LaunchSpec = record::read_json(&run.join(file::SPEC))
+        .map_err(NotStarted::Specification)?
+        .ok_or(NotStarted::NoSpecification)?;
+    program::check_directory(Path::new(&spec.directory))?;
+    Ok(spec)
+}
+
+#[cfg(target_os = "linux")]
+fn become_subreaper() -> Result<(), NotStarted> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|error| NotStarted::Unsupported(error.to_string()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn become_subreaper() -> Result<(), NotStarted> {
+    Err(NotStarted::Unsupported(
+        "programs can so far be supervised on Linux only".to_owned(),
+    ))
+}
+
+/// Starts the program with its output going straight into its files.
+fn spawn(run: &Path, spec: &LaunchSpec) -> Result<u32, NotStarted> {
+    let output = |name: &'static str| {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(run.join(name))
+            .map_err(|error| NotStarted::File { name, error })
+    };
+    let input = if spec.stdin {
+        let name = file::STDIN;
+        File::open(run.join(name))
+            .map(Stdio::from)
+            .map_err(|error| NotStarted::File { name, error })?
+    } else {
+        Stdio::null()
+    };
+    let directory = Path::new(&spec.directory);
+    let path = spec
+        .env
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, value)| value.into())
+        .or_else(|| std::env::var_os("PATH"))
+        .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let found = program::find(&spec.program, directory, &path)?;
+    let child = Command::new(&found)
+        .arg0(&spec.program)
+        .args(&spec.args)
+        .env("PWD", directory)
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .env(MARKER_VARIABLE, &spec.marker)
+        .current_dir(directory)
+        .stdin(input)
+        .stdout(output(file::STDOUT)?)
+        .stderr(output(file::STDERR)?)
+        .spawn()
+        .map_err(|error| program::refusal(&found, error))?;
+    // It is waited for together with all orphans, not through this handle.
+    Ok(child.id())
+}
+
+fn how(status: WaitStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code { code },
+        (None, Some(signal)) => Exit::Signal { signal },
+        (None, None) => Exit::Lost {
+            reason: format!("the system reported status {status:?}"),
+        },
+    }
+}
+
+fn not_started(why: &NotStarted, end: Ended) -> ExitRecord {
+    let reason = why.to_string();
+    ended(Exit::NotStarted { reason }, end)
+}
+
+fn ended(exit: Exit, end: Ended) -> ExitRecord {
+    let (cpu_ms, memory_peak_bytes) = resources();
+    ExitRecord {
+        exit,
+        ended_at: SystemClock.now(),
+        cpu_ms,
+        memory_peak_bytes,
+        survivors: end.survivors,
+    }
+}
+
+/// Processor time and peak memory of everything that was waited for (getrusage(2)).
+fn resources() -> (u64, u64) {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return (0, 0);
+    };
+    let millis = [usage.user_time(), usage.system_time()]
+        .iter()
+        .map(nix::sys::time::TimeValLike::num_milliseconds)
+        .sum::<i64>();
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    let peak = u64::try_from(usage.max_rss()).unwrap_or(0) * unit;
+    (u64::try_from(millis).unwrap_or(0), peak)
+}

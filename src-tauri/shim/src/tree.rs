@@ -1,0 +1,122 @@
+//! Ends a tree of processes: TERM, a grace, KILL, and a look whether anything is left.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use model::process::ProcessRef;
+use rustix::process::Signal;
+
+use crate::proc;
+
+/// How often new processes are looked for while a tree is being signalled, before giving it time.
+const ROUNDS_MAX: usize = 50;
+/// How long after the first KILL a process may still be there.
+const KILL_TIME: Duration = Duration::from_secs(5);
+
+/// A tree of processes, as far as it can be seen.
+pub trait Tree {
+    /// The processes alive now; notices the ended ones first where that is its task.
+    fn living(&mut self) -> Vec<ProcessRef>;
+    /// Waits a little before the next look, and at most `time`.
+    fn pause(&mut self, time: Duration);
+}
+
+/// How a tree came to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether TERM was not enough.
+    pub killed: bool,
+    /// How many processes were signalled.
+    pub signalled: usize,
+    /// What is still alive; empty unless the system refuses to end it.
+    pub survivors: Vec<ProcessRef>,
+}
+
+/// Ends every process of `tree` and returns when none is left.
+///
+/// Processes that appear during the grace are left to it: a program may need helpers to tidy up.
+pub fn end(tree: &mut dyn Tree, grace: Duration) -> Ended {
+    let mut signalled = HashSet::new();
+    let mut living = signal_until_stable(tree, Signal::TERM, &mut signalled);
+    let deadline = Instant::now() + grace;
+    while !living.is_empty() && Instant::now() < deadline {
+        tree.pause(deadline.saturating_duration_since(Instant::now()));
+        living = tree.living();
+    }
+    let killed = !living.is_empty();
+    if killed {
+        let deadline = Instant::now() + KILL_TIME;
+        while !living.is_empty() && Instant::now() < deadline {
+            let mut killing = HashSet::new();
+            signal_until_stable(tree, Signal::KILL, &mut killing);
+            signalled.extend(killing);
+            tree.pause(deadline.saturating_duration_since(Instant::now()));
+            living = tree.living();
+        }
+    }
+    Ended {
+        killed,
+        signalled: signalled.len(),
+        survivors: living,
+    }
+}
+
+/// Signals each process once, and again what was forked meanwhile, until nothing new appears.
+fn signal_until_stable(
+    tree: &mut dyn Tree,
+    signal: Signal,
+    signalled: &mut HashSet<ProcessRef>,
+) -> Vec<ProcessRef> {
+    let mut living = tree.living();
+    for _ in 0..ROUNDS_MAX {
+        let mut new = false;
+        for process in &living {
+            if signalled.insert(*process) {
+                new = true;
+                // What is gone is as it should be; what refuses is found among the survivors.
+                let _ = proc::signal(*process, signal);
+            }
+        }
+        if !new {
+            break;
+        }
+        living = tree.living();
+    }
+    living
+}
+
+/// A tree whose shim is gone, seen from outside: what carries the marker, and what is below that.
+#[derive(Debug)]
+pub struct Orphans<'a> {
+    marker: &'a str,
+    known: HashSet<ProcessRef>,
+}
+
+impl<'a> Orphans<'a> {
+    /// Everything marked with `marker`, and below or equal to the `known` processes.
+    #[must_use]
+    pub fn new(marker: &'a str, known: impl IntoIterator<Item = ProcessRef>) -> Self {
+        Self {
+            marker,
+            known: known.into_iter().collect(),
+        }
+    }
+}
+
+impl Tree for Orphans<'_> {
+    fn living(&mut self) -> Vec<ProcessRef> {
+        self.known.retain(|process| proc::is_alive(*process));
+        self.known.extend(proc::marked(self.marker));
+        let below: Vec<ProcessRef> = self
+            .known
+            .iter()
+            .flat_map(|process| proc::descendants(process.pid))
+            .collect();
+        self.known.extend(below);
+        self.known.iter().copied().collect()
+    }
+
+    fn pause(&mut self, time: Duration) {
+        std::thread::sleep(time.min(Duration::from_millis(20)));
+    }
+}
