@@ -1,1 +1,16 @@
-//! (being written)
+//! Acts: starts programs through the shim, watches and ends them, reads what they printed, and makes
+//! the worktrees they work in.
+//!
+//! Invariant: decides nothing and remembers nothing. What it knows about a run is in the run's
+//! directory and in the process table, so that an engine that starts again knows the same; and it is
+//! the only crate, the shim aside, that starts programs.
+
+pub mod brief;
+pub mod detect;
+pub mod gate;
+pub mod launcher;
+pub mod survey;
+pub mod transcript;
+pub mod worktree;
+
+pub use launcher::{Found, LaunchError, Launcher};

@@ -1,0 +1,234 @@
+//! Turns an agent's runtime and a mission's brief into what the shim is asked to start.
+
+use std::path::{Path, PathBuf};
+
+use model::agent::{BRIEF_FILE_PLACEHOLDER, BRIEF_PLACEHOLDER, Runtime};
+use model::id::{AttemptId, MissionId};
+use model::process::LaunchSpec;
+
+/// The longest single argument Linux takes, in bytes, without its closing NUL (`MAX_ARG_STRLEN`).
+pub const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
+/// The file `{brief_file}` stands for, in the run's directory.
+const BRIEF_FILE: &str = "brief.md";
+
+/// What is to be started, for whom, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// How the agent is driven.
+    pub runtime: &'a Runtime,
+    /// What the mission asks for.
+    pub brief: &'a str,
+    /// The mission.
+    pub mission: MissionId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The run's directory.
+    pub run: &'a Path,
+    /// Where the program starts.
+    pub directory: &'a Path,
+    /// Time between TERM and KILL, in seconds.
+    pub grace_s: u32,
+    /// Where the engine can be reached, where it listens.
+    pub url: Option<&'a str>,
+}
+
+/// What [`crate::Launcher::start`] takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// The program, its arguments and its environment.
+    pub spec: LaunchSpec,
+    /// What it reads on standard input; nothing when an argument carries the brief.
+    pub stdin: Option<Vec<u8>>,
+}
+
+/// What keeps a brief from being handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum BriefError {
+    /// An argument would be longer than the system takes.
+    #[error(
+        "pass the brief as an argument: with it the argument has {bytes} bytes, the system takes \
+         {ARGUMENT_BYTES_MAX}; use {{brief_file}} in place of {{brief}}, or neither for standard input"
+    )]
+    TooLong {
+        /// How long it would be.
+        bytes: usize,
+    },
+    /// A NUL byte would end the argument early.
+    #[error(
+        "pass the brief as an argument: it contains a NUL byte; use {{brief_file}} in place of \
+         {{brief}}, or neither for standard input"
+    )]
+    Nul,
+    /// The brief's file cannot be written.
+    #[error("write the brief to '{}'", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Makes the specification of a run, and the brief's file (0600) where an argument asks for it.
+///
+/// # Errors
+/// When the brief does not fit into an argument, or its file cannot be written.
+pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
+    let Runtime::Command { program, args, env } = order.runtime;
+    let path = order.run.join(BRIEF_FILE);
+    let mut used = Used::default();
+    let args = args
+        .iter()
+        .map(|arg| fill(arg, order.brief, &path, &mut used))
+        .collect::<Result<Vec<_>, _>>()?;
+    if used.file {
+        crate::launcher::make_private(order.run)
+            .and_then(|()| shim::record::write(&path, order.brief.as_bytes()))
+            .map_err(|source| BriefError::Write { path, source })?;
+    }
+    let stdin = (!used.text && !used.file).then(|| order.brief.as_bytes().to_vec());
+    let own = [
+        ("HIVEKEEPER_MISSION", Some(order.mission.to_string())),
+        ("HIVEKEEPER_ATTEMPT", Some(order.attempt.to_string())),
+        ("HIVEKEEPER_URL", order.url.map(ToOwned::to_owned)),
+    ];
+    let mut variables: Vec<(String, String)> = env.clone().into_iter().collect();
+    variables.extend(
+        own.into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    );
+    let spec = LaunchSpec {
+        program: program.clone(),
+        args,
+        env: variables,
+        directory: order.directory.display().to_string(),
+        stdin: stdin.is_some(),
+        grace_ms: u64::from(order.grace_s) * 1000,
+        marker: order.attempt.to_string(),
+    };
+    Ok(Prepared { spec, stdin })
+}
+
+#[derive(Default)]
+struct Used {
+    text: bool,
+    file: bool,
+}
+
+/// Puts brief and path where the placeholders stand; what the brief says is not read again.
+fn fill(arg: &str, brief: &str, path: &Path, used: &mut Used) -> Result<String, BriefError> {
+    let mut filled = String::new();
+    let mut rest = arg;
+    while let Some(at) = rest.find('{') {
+        let (before, from) = rest.split_at(at);
+        filled.push_str(before);
+        if let Some(after) = from.strip_prefix(BRIEF_FILE_PLACEHOLDER) {
+            used.file = true;
+            filled.push_str(&path.display().to_string());
+            rest = after;
+        } else if let Some(after) = from.strip_prefix(BRIEF_PLACEHOLDER) {
+            if brief.contains('\0') {
+                return Err(BriefError::Nul);
+            }
+            used.text = true;
+            filled.push_str(brief);
+            rest = after;
+        } else {
+            filled.push('{');
+            rest = &from[1..];
+        }
+    }
+    filled.push_str(rest);
+    if filled.len() > ARGUMENT_BYTES_MAX {
+        return Err(BriefError::TooLong {
+            bytes: filled.len(),
+        });
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use model::id::SystemDraw;
+
+    use super::*;
+
+    fn prepared(args: &[&str], brief: &str, run: &Path) -> Result<Prepared, BriefError> {
+        let runtime = Runtime::Command {
+            program: "tool".into(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            env: BTreeMap::from([("A".into(), "b".into())]),
+        };
+        let now = model::Timestamp::UNIX_EPOCH;
+        prepare(&Order {
+            runtime: &runtime,
+            brief,
+            mission: MissionId::draw(now, &mut SystemDraw),
+            attempt: AttemptId::draw(now, &mut SystemDraw),
+            run,
+            directory: Path::new("/work/place"),
+            grace_s: 7,
+            url: Some("http://127.0.0.1:1"),
+        })
+    }
+
+    #[test]
+    fn the_brief_goes_where_the_arguments_say_and_else_to_standard_input() {
+        let run = tempfile::tempdir().unwrap();
+        let file = run.path().join(BRIEF_FILE).display().to_string();
+        let check = |args: &[&str], expect: &[&str], stdin: bool| {
+            let got = prepared(args, "do {brief_file}", run.path()).unwrap();
+            assert_eq!(got.spec.args, expect);
+            assert_eq!(got.stdin.is_some(), stdin);
+            assert_eq!(got.spec.stdin, stdin);
+        };
+        check(&["-x"], &["-x"], true);
+        check(&["-p", "{brief}"], &["-p", "do {brief_file}"], false);
+        check(&["--m={brief}!"], &["--m=do {brief_file}!"], false);
+        check(
+            &["-f", "@{brief_file}"],
+            &["-f", &format!("@{file}")],
+            false,
+        );
+        check(&["{other}", "{"], &["{other}", "{"], true);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "do {brief_file}");
+    }
+
+    #[test]
+    fn a_brief_too_long_for_an_argument_says_what_to_use_instead() {
+        let run = tempfile::tempdir().unwrap();
+        let long = "x".repeat(ARGUMENT_BYTES_MAX + 1);
+        let said = prepared(&["{brief}"], &long, run.path())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.contains("{brief_file}") && said.contains("131072"),
+            "{said}"
+        );
+        assert!(prepared(&["{brief_file}"], &long, run.path()).is_ok());
+        assert!(prepared(&[], &long, run.path()).is_ok());
+        assert!(matches!(
+            prepared(&["{brief}"], "a\0b", run.path()),
+            Err(BriefError::Nul)
+        ));
+    }
+
+    #[test]
+    fn the_environment_tells_the_program_which_attempt_it_is() {
+        let run = tempfile::tempdir().unwrap();
+        let spec = prepared(&[], "x", run.path()).unwrap().spec;
+        let names: Vec<&str> = spec.env.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "A",
+                "HIVEKEEPER_MISSION",
+                "HIVEKEEPER_ATTEMPT",
+                "HIVEKEEPER_URL"
+            ]
+        );
+        assert_eq!(spec.grace_ms, 7000);
+    }
+}

@@ -1,0 +1,502 @@
+//! Starts runs through the shim, waits for them, and ends them.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use model::clock::{Clock, SystemClock};
+use model::process::{Exit, ExitRecord, LaunchSpec, ProcessIdentity, ProcessRef, file};
+use rustix::process::Signal;
+use shim::{proc, record, tree};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::survey;
+
+/// Where the shim is looked for first.
+pub const SHIM_VARIABLE: &str = "HIVEKEEPER_SHIM";
+const SHIM_NAME: &str = "hivekeeper-shim";
+/// What the shim itself complains about.
+const SHIM_LOG: &str = "shim.log";
+/// How long a shim may take to say what it started.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// How much longer than the grace a shim may take to end its tree.
+const STOP_TIME: Duration = Duration::from_secs(8);
+/// The grace of a run whose specification cannot be read.
+const GRACE_DEFAULT: Duration = Duration::from_secs(model::agent::GRACE_S_DEFAULT as u64);
+/// How often a process is looked at where the system does not tell when it ends.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What keeps a run from being started, watched or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The shim is not installed.
+    #[error(
+        "find the program {SHIM_NAME} (looked for {searched}): install it beside hivekeeper, or name it in {SHIM_VARIABLE}"
+    )]
+    NoShim {
+        /// Where it was looked for.
+        searched: String,
+    },
+    /// The directory of the run cannot be written.
+    #[error("prepare the run '{}'", path.display())]
+    Prepare {
+        /// What could not be written.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The shim could not be started.
+    #[error("start '{}'", shim.display())]
+    Spawn {
+        /// The shim.
+        shim: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The program did not start.
+    #[error("start the program: {reason}")]
+    NotStarted {
+        /// Why, in words a person reads.
+        reason: String,
+    },
+    /// The shim ended without saying anything.
+    #[error("start the program: its supervisor ended at once ({status}): {said}")]
+    ShimFailed {
+        /// How it ended.
+        status: String,
+        /// What it wrote to standard error.
+        said: String,
+    },
+    /// The shim said nothing in time.
+    #[error("start the program: its supervisor said nothing for {waited_ms} ms")]
+    NoAnswer {
+        /// How long was waited, in milliseconds.
+        waited_ms: u128,
+    },
+    /// A record cannot be read.
+    #[error("read the run's record '{}'", path.display())]
+    Record {
+        /// The record.
+        path: PathBuf,
+        /// What the system said, or what is wrong with it.
+        source: std::io::Error,
+    },
+    /// The caller no longer wants to know.
+    #[error("wait for the program: the wait was cancelled")]
+    Cancelled,
+    /// The task that ends what is left did not come back.
+    #[error("end what is left of the run")]
+    Interrupted(#[source] tokio::task::JoinError),
+}
+
+/// What is known about a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing was started; starting it is safe.
+    NotStarted,
+    /// Its shim watches over it.
+    Running(ProcessIdentity),
+    /// It is over.
+    Ended(ExitRecord),
+    /// Its shim is gone and left no record.
+    Gone {
+        /// Who it was.
+        identity: ProcessIdentity,
+        /// What is still running of it.
+        left: Vec<ProcessRef>,
+    },
+}
+
+/// Starts programs through the shim and gets hold of them again.
+///
+/// Nothing about a run is kept in memory, so dropping it, or the engine's death, ends no program.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    shim: PathBuf,
+    /// Tasks that notice the end of the shims this engine started.
+    reapers: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Launcher {
+    /// Finds the shim: where [`SHIM_VARIABLE`] says, beside this program, or one directory above.
+    ///
+    /// # Errors
+    /// When it is in none of these places.
+    pub fn locate() -> Result<Self, LaunchError> {
+        let mut places = Vec::new();
+        if let Some(named) = std::env::var_os(SHIM_VARIABLE) {
+            places.push(PathBuf::from(named));
+        } else if let Ok(own) = std::env::current_exe() {
+            places.extend(
+                own.ancestors()
+                    .skip(1)
+                    .take(2)
+                    .map(|directory| directory.join(SHIM_NAME)),
+            );
+        }
+        match places.iter().find(|place| place.is_file()) {
+            Some(shim) => Ok(Self::with_shim(shim.clone())),
+            None => Err(LaunchError::NoShim {
+                searched: places
+                    .iter()
+                    .map(|place| place.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+        }
+    }
+
+    /// Uses this shim.
+    #[must_use]
+    pub fn with_shim(shim: PathBuf) -> Self {
+        Self {
+            shim,
+            reapers: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Lets go of the shims, which go on by themselves, and waits for the tasks that watched them.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.reapers.close();
+        self.reapers.wait().await;
+    }
+
+    /// Starts what `spec` says in the run's directory, which is made if it is missing.
+    ///
+    /// Idempotent: a run that was started before, by this engine or an earlier one, is not started
+    /// again; its identity is returned, even if its program has ended meanwhile.
+    ///
+    /// # Errors
+    /// When the run cannot be prepared, or the program did not start; [`LaunchError::NotStarted`]
+    /// then says why in words for people.
+    pub async fn start(
+        &self,
+        run: &Path,
+        spec: &LaunchSpec,
+        stdin: Option<&[u8]>,
+    ) -> Result<ProcessIdentity, LaunchError> {
+        if let Some(identity) = started(run)? {
+            return Ok(identity);
+        }
+        prepare(run, spec, stdin)?;
+        let mut ended = self.spawn_shim(run)?;
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(2);
+        while begun.elapsed() < ANSWER_TIME {
+            if let Some(identity) = started(run)? {
+                return Ok(identity);
+            }
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(Duration::from_millis(50)),
+                status = &mut ended => {
+                    // It may have answered just before it ended.
+                    if let Some(identity) = started(run)? {
+                        return Ok(identity);
+                    }
+                    // Ending well without an answer means: another shim has the run and will answer.
+                    if let Some(status) = status.ok().flatten().filter(|status| !status.success()) {
+                        return Err(shim_failed(run, status));
+                    }
+                    let (_, never) = oneshot::channel();
+                    ended = never;
+                    sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        Err(LaunchError::NoAnswer {
+            waited_ms: begun.elapsed().as_millis(),
+        })
+    }
+
+    /// Starts the shim and a task that notices its end.
+    fn spawn_shim(&self, run: &Path) -> Result<oneshot::Receiver<Option<ExitStatus>>, LaunchError> {
+        let log_path = run.join(SHIM_LOG);
+        let log = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&log_path)
+            .map_err(|source| LaunchError::Prepare {
+                path: log_path,
+                source,
+            })?;
+        let mut child = tokio::process::Command::new(&self.shim)
+            .arg(run)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|source| LaunchError::Spawn {
+                shim: self.shim.clone(),
+                source,
+            })?;
+        let (tell, ended) = oneshot::channel();
+        let closing = self.closing.clone();
+        self.reapers.spawn(async move {
+            let status = tokio::select! {
+                status = child.wait() => status.ok(),
+                () = closing.cancelled() => None,
+            };
+            // Nobody listens once the start is over.
+            let _ = tell.send(status);
+        });
+        Ok(ended)
+    }
+
+    /// Waits until the run is over and returns its record; a run whose shim is gone without leaving
+    /// one is [`Exit::Lost`], and what is still running of it is listed under the survivors.
+    ///
+    /// # Errors
+    /// When `cancel` fires first, or the record cannot be read.
+    pub async fn wait(
+        &self,
+        run: &Path,
+        identity: &ProcessIdentity,
+        cancel: &CancellationToken,
+    ) -> Result<ExitRecord, LaunchError> {
+        tokio::select! {
+            biased;
+            record = over(run, identity) => match record? {
+                Some(record) => Ok(record),
+                None => Ok(lost(identity)),
+            },
+            () = cancel.cancelled() => Err(LaunchError::Cancelled),
+        }
+    }
+
+    /// Ends the run and returns when none of its processes is left: TERM, the grace of its
+    /// specification, KILL. Where its shim is gone, its processes are found by their marker and by
+    /// descent. Stopping what is over returns its record.
+    ///
+    /// # Errors
+    /// When a record cannot be read or written.
+    pub async fn stop(
+        &self,
+        run: &Path,
+        identity: &ProcessIdentity,
+    ) -> Result<ExitRecord, LaunchError> {
+        if let Some(record) = read_exit(run)? {
+            return Ok(record);
+        }
+        let grace = grace_of(run);
+        if survey::this_boot(identity)
+            && proc::signal(identity.shim, Signal::TERM) == proc::Delivery::Sent
+        {
+            match timeout(grace + STOP_TIME, over(run, identity)).await {
+                Ok(Ok(Some(record))) => return Ok(record),
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(None)) => {}
+                Err(_) => {
+                    tracing::warn!(run = %run.display(), "the shim did not end its tree in time");
+                    let _ = proc::signal(identity.shim, Signal::KILL);
+                }
+            }
+        }
+        self.end_orphans(run, identity, grace).await
+    }
+
+    /// Ends what a vanished shim left and writes the record in its place.
+    async fn end_orphans(
+        &self,
+        run: &Path,
+        identity: &ProcessIdentity,
+        grace: Duration,
+    ) -> Result<ExitRecord, LaunchError> {
+        let (run, identity) = (run.to_owned(), identity.clone());
+        let task = self.reapers.spawn_blocking(move || {
+            let end = tree::end(&mut survey::orphans(&identity), grace);
+            // The shim may have got to it in the last moment; its record knows more.
+            if let Some(record) = read_exit(&run)? {
+                return Ok(record);
+            }
+            let exit = if end.signalled == 0 {
+                Exit::Lost {
+                    reason: "its supervisor and all its processes were gone without a record"
+                        .to_owned(),
+                }
+            } else {
+                Exit::Stopped { killed: end.killed }
+            };
+            let record = bare_record(exit, end.survivors);
+            let path = run.join(file::EXIT);
+            match record::write_json(&path, &record) {
+                Ok(()) => Ok(record),
+                Err(source) => Err(LaunchError::Record { path, source }),
+            }
+        });
+        task.await.map_err(LaunchError::Interrupted)?
+    }
+
+    /// What is known about the run, from its directory and the process table.
+    #[must_use]
+    pub fn look(&self, run: &Path) -> Found {
+        match look(run) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(run = %run.display(), %error, "a run's record is damaged");
+                let reason = format!("its record is damaged and was left as it is: {error}");
+                Found::Ended(bare_record(Exit::Lost { reason }, Vec::new()))
+            }
+        }
+    }
+}
+
+fn look(run: &Path) -> Result<Found, LaunchError> {
+    if let Some(record) = read_exit(run)? {
+        return Ok(Found::Ended(record));
+    }
+    let Some(identity) = read_process(run)? else {
+        return Ok(Found::NotStarted);
+    };
+    if shim_alive(&identity) {
+        return Ok(Found::Running(identity));
+    }
+    // Between the first look and now it may have written its record and ended.
+    if let Some(record) = read_exit(run)? {
+        return Ok(Found::Ended(record));
+    }
+    let left = survey::left(&identity);
+    Ok(Found::Gone { identity, left })
+}
+
+fn shim_alive(identity: &ProcessIdentity) -> bool {
+    survey::this_boot(identity) && proc::is_alive(identity.shim)
+}
+
+/// Who was started, if anything was; an error if it is known that it was not.
+fn started(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
+    if let Some(identity) = read_process(run)? {
+        return Ok(Some(identity));
+    }
+    match read_exit(run)? {
+        None => Ok(None),
+        Some(ExitRecord {
+            exit: Exit::NotStarted { reason },
+            ..
+        }) => Err(LaunchError::NotStarted { reason }),
+        Some(record) => Err(LaunchError::NotStarted {
+            reason: format!("it {}", record.exit),
+        }),
+    }
+}
+
+/// Waits for the end of the run; nothing when its shim went without a record.
+async fn over(run: &Path, identity: &ProcessIdentity) -> Result<Option<ExitRecord>, LaunchError> {
+    if let Some(record) = read_exit(run)? {
+        return Ok(Some(record));
+    }
+    if survey::this_boot(identity) {
+        gone(identity.shim).await;
+    }
+    read_exit(run)
+}
+
+/// Waits for the end of a process that need not be a child of this one.
+async fn gone(process: ProcessRef) {
+    let held = proc::hold(process).and_then(watchable);
+    while proc::is_alive(process) {
+        match &held {
+            Some(held) => {
+                // Looked at again now and then, in case the notice gets lost.
+                let _ = timeout(LOOK * 10, held.readable()).await;
+            }
+            None => sleep(LOOK / 5).await,
+        }
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types that lie about their descriptor; an OwnedFd does not"
+)]
+fn watchable(held: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    AsyncFd::new(held).ok()
+}
+
+fn lost(identity: &ProcessIdentity) -> ExitRecord {
+    let left = survey::left(identity);
+    let reason = if !survey::this_boot(identity) {
+        "the machine was restarted while it ran".to_owned()
+    } else if left.is_empty() {
+        "its supervisor and all its processes are gone without a record".to_owned()
+    } else {
+        format!(
+            "its supervisor is gone without a record; {} of its processes still run",
+            left.len()
+        )
+    };
+    bare_record(Exit::Lost { reason }, left)
+}
+
+/// A record about processes nobody measured.
+fn bare_record(exit: Exit, survivors: Vec<ProcessRef>) -> ExitRecord {
+    ExitRecord {
+        exit,
+        ended_at: SystemClock.now(),
+        cpu_ms: 0,
+        memory_peak_bytes: 0,
+        survivors,
+    }
+}
+
+fn prepare(run: &Path, spec: &LaunchSpec, stdin: Option<&[u8]>) -> Result<(), LaunchError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| LaunchError::Prepare { path, source }
+    };
+    make_private(run).map_err(failed(run))?;
+    if let Some(bytes) = stdin {
+        let path = run.join(file::STDIN);
+        record::write(&path, bytes).map_err(failed(&path))?;
+    }
+    let spec = LaunchSpec {
+        stdin: stdin.is_some(),
+        ..spec.clone()
+    };
+    let path = run.join(file::SPEC);
+    record::write_json(&path, &spec).map_err(failed(&path))
+}
+
+/// Makes a directory that only its owner can look into.
+pub(crate) fn make_private(directory: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+}
+
+fn shim_failed(run: &Path, status: ExitStatus) -> LaunchError {
+    let said = std::fs::read(run.join(SHIM_LOG)).unwrap_or_default();
+    LaunchError::ShimFailed {
+        status: status.to_string(),
+        said: String::from_utf8_lossy(&said).trim().to_owned(),
+    }
+}
+
+fn grace_of(run: &Path) -> Duration {
+    match record::read_json::<LaunchSpec>(&run.join(file::SPEC)) {
+        Ok(Some(spec)) => Duration::from_millis(spec.grace_ms),
+        _ => GRACE_DEFAULT,
+    }
+}
+
+fn read_exit(run: &Path) -> Result<Option<ExitRecord>, LaunchError> {
+    read(run.join(file::EXIT))
+}
+
+fn read_process(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
+    read(run.join(file::PROCESS))
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<Option<T>, LaunchError> {
+    record::read_json(&path).map_err(|source| LaunchError::Record { path, source })
+}

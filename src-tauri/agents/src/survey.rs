@@ -1,0 +1,35 @@
+//! Looks whether the processes of a run are the ones it was started with.
+
+use std::sync::OnceLock;
+
+use model::process::{ProcessIdentity, ProcessRef};
+use shim::proc;
+
+/// Whether the program of this run, or the shim that tidies up after it, is running.
+///
+/// A process of the same number that was started at another time, or in another boot, is a stranger.
+#[must_use]
+pub fn alive(identity: &ProcessIdentity) -> bool {
+    this_boot(identity) && (proc::is_alive(identity.program) || proc::is_alive(identity.shim))
+}
+
+/// Whether the run belongs to the present boot of this machine.
+pub(crate) fn this_boot(identity: &ProcessIdentity) -> bool {
+    static BOOT: OnceLock<Option<String>> = OnceLock::new();
+    let boot = BOOT.get_or_init(|| proc::boot_id().ok());
+    boot.as_deref() == Some(identity.boot_id.as_str())
+}
+
+/// What is left of a run whose shim is gone: its program, what carries its marker, and their
+/// descendants.
+#[must_use]
+pub(crate) fn left(identity: &ProcessIdentity) -> Vec<ProcessRef> {
+    use shim::tree::Tree;
+    orphans(identity).living()
+}
+
+/// The same, as a tree that can be ended.
+pub(crate) fn orphans(identity: &ProcessIdentity) -> shim::tree::Orphans<'_> {
+    let known = this_boot(identity).then_some(identity.program);
+    shim::tree::Orphans::new(&identity.marker, known)
+}

@@ -1,0 +1,616 @@
+//! Git worktrees: each attempt works on a branch of its own, in a directory of its own.
+//!
+//! Git is run as a program, with everything in a repository that could run code or ask questions
+//! switched off, with a deadline, and with bounded output.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use model::attempt::{Commit, DiffStat, Work, Workplace};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+
+/// The most commits listed of an attempt.
+const COMMITS_MAX: &str = "100";
+/// The most that is read of git's answer, in bytes.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The most that is kept of git's complaints, in bytes.
+const COMPLAINT_BYTES_MAX: u64 = 16 * 1024;
+/// How long git may take for one command; a checkout of a large repository is the slowest.
+const TIMEOUT: Duration = Duration::from_secs(300);
+/// Put before every command: nothing of the repository's own runs, and nothing asks or stays behind.
+const SAFE: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "protocol.ext.allow=never",
+    "commit.gpgSign=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+];
+/// Who commits where the repository names nobody.
+const FALLBACK_COMMITTER: &[&str] = &[
+    "-c",
+    "user.name=Hivekeeper",
+    "-c",
+    "user.email=hivekeeper@localhost",
+];
+
+/// What keeps git from doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// Git is not installed.
+    #[error("run git: install it, or put it into PATH")]
+    NoGit(#[source] std::io::Error),
+    /// The path does not exist.
+    #[error("open the repository: '{}' does not exist", .0.display())]
+    Missing(PathBuf),
+    /// The path is not in a repository.
+    #[error("open the repository: '{}' is not in a git repository; run 'git init' there first", .0.display())]
+    NotARepository(PathBuf),
+    /// The repository has no files of its own.
+    #[error("open the repository: '{}' is a bare repository; name a checkout of it", .0.display())]
+    Bare(PathBuf),
+    /// The repository has no commit to start from.
+    #[error("open the repository: '{}' has no commit yet; make a first one", .0.display())]
+    NoCommits(PathBuf),
+    /// The name is not one git takes for a branch.
+    #[error("use '{0}' as the name of a branch")]
+    BadBranch(String),
+    /// Something else is where the worktree should be.
+    #[error("create the worktree: '{}' exists and is something else; it was left as it is", .0.display())]
+    Taken(PathBuf),
+    /// There is uncommitted work in the worktree.
+    #[error("remove the worktree '{}': {files} files in it are not committed; it was left as it is", path.display())]
+    Dirty {
+        /// The worktree.
+        path: PathBuf,
+        /// How many files.
+        files: u64,
+    },
+    /// Git took too long and was ended.
+    #[error("{what}: git did not end within {timeout_s} s")]
+    TimedOut {
+        /// What it was to do.
+        what: &'static str,
+        /// How long it had.
+        timeout_s: u64,
+    },
+    /// Git refused.
+    #[error("{what}: git said: {said}")]
+    Refused {
+        /// What it was to do.
+        what: &'static str,
+        /// Its words.
+        said: String,
+    },
+    /// The system got in the way.
+    #[error("{what}")]
+    Io {
+        /// What was to be done.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A repository, as far as an attempt needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// The directory of its checkout.
+    pub root: PathBuf,
+    /// The commit that is checked out.
+    pub head_commit: String,
+    /// The branch that is checked out; nothing when the head is detached.
+    pub branch: Option<String>,
+    /// Files that differ from the commit, untracked ones included, ignored ones not.
+    pub uncommitted_files: u64,
+}
+
+/// What git answered.
+struct Answer {
+    code: Option<i32>,
+    out: Vec<u8>,
+    said: String,
+}
+
+impl Answer {
+    fn line(&self) -> String {
+        String::from_utf8_lossy(&self.out).trim().to_owned()
+    }
+
+    /// Entries of a list that separates them by NUL.
+    fn entries(&self) -> u64 {
+        self.out.iter().filter(|byte| **byte == 0).count() as u64
+    }
+}
+
+/// Runs git.
+#[derive(Debug, Clone)]
+pub struct Git {
+    timeout: Duration,
+}
+
+impl Default for Git {
+    fn default() -> Self {
+        Self { timeout: TIMEOUT }
+    }
+}
+
+impl Git {
+    /// Git as found in `PATH`, with five minutes for each of its commands.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives git this long for each of its commands.
+    #[must_use]
+    pub const fn with_timeout(timeout: Duration) -> Self {
+        Self { timeout }
+    }
+
+    /// Looks at the repository that `path` is in.
+    ///
+    /// # Errors
+    /// When `path` is missing or in no repository, or the repository is bare or without commits.
+    pub async fn inspect(&self, path: &Path) -> Result<Repository, GitError> {
+        let what = "open the repository";
+        if !path.is_dir() {
+            return Err(GitError::Missing(path.to_owned()));
+        }
+        let kind = ["rev-parse", "--is-bare-repository", "--is-inside-work-tree"];
+        let answer = self.ask(path, what, &kind, &[]).await?;
+        let inside = match (answer.code, answer.line().as_str()) {
+            (Some(0), "false\ntrue") => true,
+            (Some(0), "true\nfalse") => return Err(GitError::Bare(path.to_owned())),
+            (Some(0), _) => false,
+            _ if answer.said.contains("not a git repository") => false,
+            _ => return Err(refused(what, answer)),
+        };
+        if !inside {
+            return Err(GitError::NotARepository(path.to_owned()));
+        }
+        let root = self
+            .tell(path, what, &["rev-parse", "--show-toplevel"], &[])
+            .await?
+            .line();
+        let head = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"];
+        let head = self.ask(path, what, &head, &[]).await?;
+        if head.code != Some(0) {
+            return Err(GitError::NoCommits(path.to_owned()));
+        }
+        let root = PathBuf::from(root);
+        Ok(Repository {
+            head_commit: head.line(),
+            branch: self.branch_of(path).await?,
+            uncommitted_files: self.uncommitted(&root).await?,
+            root,
+        })
+    }
+
+    async fn branch_of(&self, path: &Path) -> Result<Option<String>, GitError> {
+        let ask = ["symbolic-ref", "--quiet", "--short", "HEAD"];
+        let answer = self.ask(path, "read the branch", &ask, &[]).await?;
+        Ok((answer.code == Some(0)).then(|| answer.line()))
+    }
+
+    async fn uncommitted(&self, directory: &Path) -> Result<u64, GitError> {
+        let ask = [
+            "--no-optional-locks",
+            "status",
+            "--porcelain=v1",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--ignore-submodules=none",
+        ];
+        let answer = self
+            .tell(directory, "count uncommitted files", &ask, &[])
+            .await?;
+        Ok(answer.entries())
+    }
+
+    /// Makes the worktree `dir` on a new branch that starts at what is checked out in `repo`.
+    ///
+    /// Idempotent: what an earlier call made, or left half made when it was interrupted, is finished.
+    ///
+    /// # Errors
+    /// As [`Git::inspect`]; when the branch's name is not allowed, or something else is at `dir`.
+    pub async fn create(
+        &self,
+        repo: &Path,
+        branch: &str,
+        dir: &Path,
+    ) -> Result<Workplace, GitError> {
+        let repository = self.inspect(repo).await?;
+        let root = repository.root.as_path();
+        self.check_branch(root, branch).await?;
+        let there = self.find_worktree(branch, dir).await?;
+        let base_commit = if self.branch_exists(root, branch).await? {
+            if there == There::Nothing {
+                // The directory is ours alone, so a stale registration of it may be taken over.
+                let add = ["worktree", "add", "--force", "--force"];
+                self.add(root, &add, dir, Path::new(branch)).await?;
+            }
+            let base = ["merge-base", branch, repository.head_commit.as_str()];
+            self.tell(root, "find the branch's base", &base, &[])
+                .await?
+                .line()
+        } else {
+            let add = ["worktree", "add", "-b", branch];
+            self.add(root, &add, dir, Path::new(&repository.head_commit))
+                .await?;
+            repository.head_commit
+        };
+        Ok(Workplace {
+            directory: dir.display().to_string(),
+            branch: Some(branch.to_owned()),
+            base_commit: Some(base_commit),
+            uncommitted_files: repository.uncommitted_files,
+        })
+    }
+
+    async fn add(
+        &self,
+        root: &Path,
+        add: &[&str],
+        dir: &Path,
+        start: &Path,
+    ) -> Result<(), GitError> {
+        let what = "create the worktree";
+        if let Some(parent) = dir.parent() {
+            crate::launcher::make_private(parent)
+                .map_err(|source| GitError::Io { what, source })?;
+        }
+        self.tell(root, what, add, &[dir, start]).await.map(drop)
+    }
+
+    async fn check_branch(&self, root: &Path, branch: &str) -> Result<(), GitError> {
+        let ask = ["check-ref-format", "--branch", branch];
+        let plain = !branch.starts_with('-') && !branch.contains('@');
+        if plain && self.ask(root, "check the branch", &ask, &[]).await?.code == Some(0) {
+            Ok(())
+        } else {
+            Err(GitError::BadBranch(branch.to_owned()))
+        }
+    }
+
+    async fn branch_exists(&self, root: &Path, branch: &str) -> Result<bool, GitError> {
+        let name = format!("refs/heads/{branch}");
+        let ask = ["show-ref", "--verify", "--quiet", name.as_str()];
+        Ok(self.ask(root, "look for the branch", &ask, &[]).await?.code == Some(0))
+    }
+
+    /// What is at the place of the worktree; an unfinished one is cleared away.
+    async fn find_worktree(&self, branch: &str, dir: &Path) -> Result<There, GitError> {
+        let what = "look for the worktree";
+        let empty = match std::fs::read_dir(dir) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+            Err(source) => return Err(GitError::Io { what, source }),
+        };
+        if empty {
+            return Ok(There::Nothing);
+        }
+        let ask = ["rev-parse", "--show-toplevel", "--absolute-git-dir"];
+        let answer = self.ask(dir, what, &ask, &[]).await?;
+        let line = answer.line();
+        let Some((top, git_dir)) = line.split_once('\n') else {
+            return Err(GitError::Taken(dir.to_owned()));
+        };
+        let own = dir
+            .canonicalize()
+            .map_err(|source| GitError::Io { what, source })?;
+        if Path::new(top) != own {
+            return Err(GitError::Taken(dir.to_owned()));
+        }
+        // Git holds this lock until the checkout is complete: nobody has worked here yet.
+        let lock = std::fs::read_to_string(Path::new(git_dir).join("locked")).unwrap_or_default();
+        if lock.starts_with("initializing") {
+            let remove = ["worktree", "remove", "--force", "--force"];
+            // From within: the worktree knows its repository.
+            self.tell(&own, "clear an unfinished worktree", &remove, &[&own])
+                .await?;
+            return Ok(There::Nothing);
+        }
+        if self.branch_of(dir).await?.as_deref() == Some(branch) {
+            Ok(There::Worktree)
+        } else {
+            Err(GitError::Taken(dir.to_owned()))
+        }
+    }
+
+    /// Commits what an agent left uncommitted, ignored files excepted, and sums up its work.
+    ///
+    /// To be called when no process of the attempt is left.
+    ///
+    /// # Errors
+    /// When git refuses; nothing in the worktree is removed or overwritten then.
+    pub async fn secure(
+        &self,
+        dir: &Path,
+        base_commit: &str,
+        message: &str,
+    ) -> Result<Work, GitError> {
+        let what = "commit what was left";
+        if !dir.is_dir() {
+            return Err(GitError::Missing(dir.to_owned()));
+        }
+        self.set_aside_stale_lock(dir).await?;
+        self.tell(dir, what, &["add", "--all"], &[Path::new(".")])
+            .await?;
+        let staged = ["diff", "--cached", "--name-only", "-z", "--no-renames"];
+        let rescued_files = self.tell(dir, what, &staged, &[]).await?.entries();
+        if rescued_files > 0 {
+            let mut commit = Vec::new();
+            let email = self.ask(dir, what, &["config", "user.email"], &[]).await?;
+            if email.code != Some(0) {
+                commit.extend_from_slice(FALLBACK_COMMITTER);
+            }
+            commit.extend_from_slice(&["commit", "--no-verify", "--quiet", "--message", message]);
+            self.tell(dir, what, &commit, &[]).await?;
+        }
+        self.sum_up(dir, base_commit, rescued_files).await
+    }
+
+    async fn sum_up(
+        &self,
+        dir: &Path,
+        base_commit: &str,
+        rescued_files: u64,
+    ) -> Result<Work, GitError> {
+        let what = "sum up the work";
+        let head = ["rev-parse", "--verify", "HEAD^{commit}"];
+        let head_commit = self.tell(dir, what, &head, &[]).await?.line();
+        let range = format!("{base_commit}..{head_commit}");
+        let log = [
+            "log",
+            "--reverse",
+            "--format=%H%x09%s",
+            "--max-count",
+            COMMITS_MAX,
+            "--end-of-options",
+            range.as_str(),
+        ];
+        let log = self.tell(dir, what, &log, &[]).await?;
+        let stat = [
+            "diff",
+            "--shortstat",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--end-of-options",
+            base_commit,
+            head_commit.as_str(),
+        ];
+        let stat = self.tell(dir, what, &stat, &[]).await?;
+        Ok(Work {
+            commits: String::from_utf8_lossy(&log.out)
+                .lines()
+                .filter_map(|line| line.split_once('\t'))
+                .map(|(hash, subject)| Commit {
+                    hash: hash.to_owned(),
+                    subject: subject.to_owned(),
+                })
+                .collect(),
+            diff: read_stat(&stat.line()),
+            head_commit,
+            rescued_files,
+        })
+    }
+
+    /// A git that was killed leaves its lock, and every later one refuses to work.
+    async fn set_aside_stale_lock(&self, dir: &Path) -> Result<(), GitError> {
+        let what = "set a stale lock aside";
+        let ask = ["rev-parse", "--absolute-git-dir"];
+        let git_dir = PathBuf::from(self.tell(dir, what, &ask, &[]).await?.line());
+        let lock = git_dir.join("index.lock");
+        match std::fs::rename(&lock, git_dir.join("index.lock.stale")) {
+            Ok(()) => {
+                tracing::warn!(worktree = %dir.display(), "a lock left by a killed git was set aside");
+                Ok(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(GitError::Io { what, source }),
+        }
+    }
+
+    /// Removes a worktree, never its branch. Does nothing where there is none.
+    ///
+    /// # Errors
+    /// When there is uncommitted work in it, which is then left as it is.
+    pub async fn remove(&self, repo: &Path, dir: &Path) -> Result<(), GitError> {
+        let what = "remove the worktree";
+        if !dir.exists() {
+            return self
+                .tell(repo, what, &["worktree", "prune"], &[])
+                .await
+                .map(drop);
+        }
+        let files = self.uncommitted(dir).await?;
+        if files > 0 {
+            return Err(GitError::Dirty {
+                path: dir.to_owned(),
+                files,
+            });
+        }
+        self.tell(repo, what, &["worktree", "remove"], &[dir])
+            .await
+            .map(drop)
+    }
+
+    /// Runs git and takes anything but exit code 0 for a refusal.
+    async fn tell(
+        &self,
+        directory: &Path,
+        what: &'static str,
+        args: &[&str],
+        paths: &[&Path],
+    ) -> Result<Answer, GitError> {
+        let answer = self.ask(directory, what, args, paths).await?;
+        if answer.code == Some(0) {
+            Ok(answer)
+        } else {
+            Err(refused(what, answer))
+        }
+    }
+
+    /// Runs git in `directory`; `paths` stand behind `--`.
+    async fn ask(
+        &self,
+        directory: &Path,
+        what: &'static str,
+        args: &[&str],
+        paths: &[&Path],
+    ) -> Result<Answer, GitError> {
+        let mut child =
+            command(directory, args, paths)
+                .spawn()
+                .map_err(|source| match source.kind() {
+                    std::io::ErrorKind::NotFound if directory.is_dir() => GitError::NoGit(source),
+                    _ => GitError::Io { what, source },
+                })?;
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let group = child.id();
+        let work = async {
+            let (out, err) = tokio::join!(
+                bounded(out, ANSWER_BYTES_MAX),
+                bounded(err, COMPLAINT_BYTES_MAX)
+            );
+            Ok((child.wait().await?, out?, err?))
+        };
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(Ok((status, out, err))) => Ok(Answer {
+                code: status.code(),
+                out,
+                said: String::from_utf8_lossy(&err).trim().to_owned(),
+            }),
+            Ok(Err(source)) => Err(GitError::Io { what, source }),
+            Err(_) => {
+                end_group(group);
+                Err(GitError::TimedOut {
+                    what,
+                    timeout_s: self.timeout.as_secs(),
+                })
+            }
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum There {
+    Nothing,
+    Worktree,
+}
+
+fn command(directory: &Path, args: &[&str], paths: &[&Path]) -> Command {
+    let mut git = Command::new("git");
+    for setting in SAFE {
+        git.args(["-c", setting]);
+    }
+    git.args(args);
+    if !paths.is_empty() {
+        git.arg("--").args(paths.iter().map(OsStr::new));
+    }
+    // Whatever repository this program itself was started from does not matter here.
+    for variable in [
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_COMMON_DIR",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_NAMESPACE",
+        "GIT_PREFIX",
+    ] {
+        git.env_remove(variable);
+    }
+    git.current_dir(directory)
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_EDITOR", "true")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    git
+}
+
+/// Reads at most `bytes_max` and lets the rest pass by.
+async fn bounded<R: AsyncRead + Unpin>(
+    reader: Option<R>,
+    bytes_max: u64,
+) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut reader) = reader {
+        (&mut reader)
+            .take(bytes_max)
+            .read_to_end(&mut bytes)
+            .await?;
+        tokio::io::copy(&mut reader, &mut tokio::io::sink()).await?;
+    }
+    Ok(bytes)
+}
+
+/// Ends git and what it started. Its child handle is still held, so the number is its own.
+fn end_group(group: Option<u32>) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    let group = group.and_then(|group| Pid::from_raw(i32::try_from(group).ok()?));
+    if let Some(group) = group {
+        // What has ended meanwhile need not be ended.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+fn refused(what: &'static str, answer: Answer) -> GitError {
+    let said = if answer.said.is_empty() {
+        format!("nothing, and ended with {:?}", answer.code)
+    } else {
+        answer.said
+    };
+    GitError::Refused { what, said }
+}
+
+/// Reads ` 3 files changed, 10 insertions(+), 2 deletions(-)`.
+fn read_stat(line: &str) -> DiffStat {
+    let mut stat = DiffStat::default();
+    for part in line.split(',') {
+        let (number, word) = part.trim().split_once(' ').unwrap_or_default();
+        let number = number.parse().unwrap_or(0);
+        match word.get(..4) {
+            Some("file") => stat.files = number,
+            Some("inse") => stat.insertions = number,
+            Some("dele") => stat.deletions = number,
+            _ => {}
+        }
+    }
+    stat
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_difference_is_read_from_gits_summary() {
+        let check = |line: &str, files, insertions, deletions| {
+            let expect = DiffStat {
+                files,
+                insertions,
+                deletions,
+            };
+            assert_eq!(read_stat(line), expect, "{line}");
+        };
+        check(
+            " 3 files changed, 10 insertions(+), 2 deletions(-)",
+            3,
+            10,
+            2,
+        );
+        check(" 1 file changed, 1 deletion(-)", 1, 0, 1);
+        check("", 0, 0, 0);
+        check("ä, 7, x y z", 0, 0, 0);
+    }
+}
