@@ -19,7 +19,7 @@ packages_apt() {
 packages_dnf() {
   local list="gcc gcc-c++ make pkgconf-pkg-config git curl"
   [ "$1" = serve ] || list+=" webkit2gtk4.1-devel librsvg2-devel libappindicator-gtk3-devel libxdo-devel openssl-devel"
-  [ "$1" != test ] || list+=" webkit2gtk-driver xorg-x11-server-Xvfb dbus-daemon ImageMagick ShellCheck"
+  [ "$1" != test ] || list+=" /usr/bin/WebKitWebDriver xorg-x11-server-Xvfb dbus-daemon ImageMagick ShellCheck"
   printf '%s' "$list"
 }
 
@@ -34,6 +34,15 @@ packages_brew() {
   local list="git"
   [ "$1" != test ] || list+=" imagemagick shellcheck"
   printf '%s' "$list"
+}
+
+# Ubuntu's Chromium goes by another name than everybody else's.
+browser_package() {
+  if grep -qs '^ID=ubuntu' /etc/os-release; then
+    printf 'chromium-browser'
+  else
+    printf 'chromium'
+  fi
 }
 
 # Prints those of the given packages that are not installed.
@@ -89,7 +98,7 @@ install_dnf() {
 }
 
 install_pacman() {
-  as_root pacman -Sy --needed --noconfirm "$@" >&2
+  as_root pacman -S --needed --noconfirm "$@" >&2
 }
 
 install_brew() {
@@ -111,7 +120,7 @@ system_packages() {
   # shellcheck disable=SC2046 # the lists are words
   missing="$("missing_$manager" $("packages_$manager" "$purpose"))"
   if [ "$purpose" = test ] && ! find_chromium >/dev/null; then
-    missing+="chromium"
+    missing+="$(browser_package)"
   fi
   [ -n "${missing// /}" ] || return 0
   say "to $(reason "$purpose"), these system packages are missing: $missing"
