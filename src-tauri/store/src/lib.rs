@@ -8,3 +8,7 @@ pub mod ledger;
 pub mod telemetry;
 
 pub use datadir::{DataDir, DataDirError};
+pub use ledger::{
+    Change, CommitError, Committed, Counts, DevlogFilter, EventFilter, Finding, Ledger,
+    LedgerStatus, MissionFilter, OpenError, Page, ReadError, StoredAnswer, Verification,
+};

@@ -1,0 +1,74 @@
+//! The table `answers`: what was answered under an idempotency key, for a day.
+//!
+//! Tested in `tests/ledger.rs`.
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use crate::ledger::change::{ANSWER_KEPT_H, StoredAnswer};
+use crate::ledger::column;
+use crate::ledger::error::RowError;
+
+/// Answers removed at once, so that pruning never holds the writer for long.
+const PRUNED_AT_ONCE: i64 = 1_000;
+
+fn oldest_kept_ms(now: Timestamp) -> i64 {
+    now.as_millisecond() - ANSWER_KEPT_H * 3_600_000
+}
+
+/// The answer under a key, unless it is too old.
+pub(crate) async fn get(
+    conn: &mut SqliteConnection,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<StoredAnswer>, RowError> {
+    let row: Option<(Vec<u8>, String)> =
+        sqlx::query_as("SELECT fingerprint, body FROM answers WHERE key = ? AND kept_at_ms > ?")
+            .bind(key)
+            .bind(oldest_kept_ms(now))
+            .fetch_optional(conn)
+            .await?;
+    row.map(|(fingerprint, body)| {
+        Ok(StoredAnswer {
+            key: key.to_owned(),
+            fingerprint: fingerprint.as_slice().try_into().map_err(
+                |error: std::array::TryFromSliceError| {
+                    RowError::unreadable("answers.fingerprint", error)
+                },
+            )?,
+            body: column::read_json("answers.body", &body)?,
+        })
+    })
+    .transpose()
+}
+
+/// Keeps an answer.
+pub(crate) async fn put(
+    conn: &mut SqliteConnection,
+    answer: &StoredAnswer,
+    now: Timestamp,
+) -> Result<(), RowError> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO answers (key, fingerprint, body, kept_at_ms) VALUES (?, ?, ?, ?)",
+    )
+    .bind(&answer.key)
+    .bind(answer.fingerprint.as_slice())
+    .bind(column::json("answers.body", &answer.body)?)
+    .bind(now.as_millisecond())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Removes some of the answers that are too old.
+pub(crate) async fn prune(conn: &mut SqliteConnection, now: Timestamp) -> Result<(), RowError> {
+    sqlx::query(
+        "DELETE FROM answers WHERE key IN \
+         (SELECT key FROM answers WHERE kept_at_ms <= ? ORDER BY kept_at_ms LIMIT ?)",
+    )
+    .bind(oldest_kept_ms(now))
+    .bind(PRUNED_AT_ONCE)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

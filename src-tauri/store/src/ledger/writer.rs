@@ -1,0 +1,542 @@
+//! The one task that writes: it takes what waits, commits it as a group, then acknowledges.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use model::clock::SharedClock;
+use model::event::Event;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::chain::Tail;
+use super::change::{CHANGE_EVENTS_MAX, Change, Committed};
+use super::error::{CommitError, OpenError, RowError};
+use super::head::HeadFile;
+use super::mutant::Mutant;
+use super::open::{self, Files, Opened, Settings, WALK_ROWS};
+use super::project::project;
+use super::table::events::{self, EventRow};
+use super::table::{answers, cursors, outbox};
+
+/// Changes that wait for the writer before `commit` has to wait itself.
+pub(crate) const QUEUE_CHANGES_MAX: usize = 1024;
+/// Changes committed together.
+const GROUP_CHANGES_MAX: usize = 256;
+/// Once a group has this many events, it takes no further change.
+const GROUP_EVENTS_SOFT: usize = 4096;
+/// Events committed together, at most.
+pub(crate) const GROUP_EVENTS_MAX: usize = GROUP_EVENTS_SOFT + CHANGE_EVENTS_MAX;
+/// Time between two removals of old answers.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// Waits between the attempts to reopen after a failed write.
+const REOPEN_WAITS_MS: [u64; 4] = [0, 50, 200, 500];
+
+/// The reply to one change.
+pub(crate) type Reply = Result<Committed, CommitError>;
+
+/// A change on its way to the writer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) change: Change,
+    pub(crate) reply: oneshot::Sender<Reply>,
+}
+
+/// What others may see of the writer at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) commit_us: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) changes: AtomicU64,
+    pub(crate) head_seq: AtomicU64,
+    pub(crate) recovering: AtomicBool,
+}
+
+/// What the writer is given.
+pub(crate) struct Start {
+    pub(crate) files: Files,
+    pub(crate) settings: Settings,
+    pub(crate) clock: SharedClock,
+    pub(crate) inbox: mpsc::Receiver<Request>,
+    pub(crate) published: broadcast::Sender<Arc<Event>>,
+    pub(crate) gauges: Arc<Gauges>,
+}
+
+/// The writer.
+pub(crate) struct Writer {
+    start: Start,
+    /// Nothing while the ledger could not be opened again after a failed write.
+    disk: Option<Disk>,
+    /// The last event that was published.
+    tail: Tail,
+    pruned: Option<Instant>,
+    mutant: Mutant,
+}
+
+struct Disk {
+    conn: SqliteConnection,
+    head: HeadFile,
+}
+
+/// A failure that concerns the whole group.
+struct Failure {
+    operation: &'static str,
+    source: Arc<dyn Error + Send + Sync>,
+}
+
+impl Failure {
+    fn at(operation: &'static str) -> impl Fn(sqlx::Error) -> Self {
+        move |source| Self {
+            operation,
+            source: Arc::new(source),
+        }
+    }
+
+    fn reply(&self) -> Reply {
+        Err(CommitError::Storage {
+            operation: self.operation,
+            source: Arc::clone(&self.source),
+        })
+    }
+}
+
+/// A group on its way: the end of the log if it succeeds, and each change's reply.
+struct Written {
+    tail: Tail,
+    replies: Vec<Reply>,
+}
+
+impl Writer {
+    pub(crate) fn new(start: Start, opened: Opened) -> Self {
+        let Opened { conn, head, tail } = opened;
+        start.gauges.head_seq.store(tail.seq, Ordering::Relaxed);
+        Self {
+            start,
+            disk: Some(Disk { conn, head }),
+            tail,
+            pruned: None,
+            mutant: Mutant::chosen(),
+        }
+    }
+
+    /// Writes until the last handle is gone or `closing` is cancelled; then what waits is still
+    /// written.
+    pub(crate) async fn run(mut self, closing: CancellationToken) {
+        while let Some(first) = self.next(&closing).await {
+            let group = self.gather(first);
+            self.commit(group).await;
+        }
+        if let Some(disk) = self.disk.take()
+            && let Err(error) = disk.conn.close().await
+        {
+            tracing::warn!(%error, "ledger did not close in order");
+        }
+    }
+
+    async fn next(&mut self, closing: &CancellationToken) -> Option<Request> {
+        tokio::select! {
+            biased;
+            () = closing.cancelled(), if !self.start.inbox.is_closed() => {
+                self.start.inbox.close();
+            }
+            first = self.start.inbox.recv() => return first,
+        }
+        self.start.inbox.recv().await
+    }
+
+    fn gather(&mut self, first: Request) -> Vec<Request> {
+        let mut events = first.change.events.len();
+        let mut group = vec![first];
+        while group.len() < GROUP_CHANGES_MAX && events < GROUP_EVENTS_SOFT {
+            let Ok(next) = self.start.inbox.try_recv() else {
+                break;
+            };
+            events += next.change.events.len();
+            group.push(next);
+        }
+        group
+    }
+
+    async fn commit(&mut self, group: Vec<Request>) {
+        let began = Instant::now();
+        let (changes, mut replies): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|request| (request.change, Some(request.reply)))
+            .unzip();
+        if self.disk.is_none() {
+            self.recover().await;
+        }
+        let written = match self.disk.as_mut() {
+            None => Err(closed_disk()),
+            Some(disk) => {
+                let mut group = Group {
+                    conn: &mut disk.conn,
+                    now: self.start.clock.now(),
+                    mutant: self.mutant,
+                    tail: self.tail,
+                };
+                group.write(&changes, &mut replies).await
+            }
+        };
+        match written {
+            Ok(written) => {
+                self.state_head(written.tail).await;
+                self.publish(&written);
+                answer(replies, written.replies);
+                self.sync_head().await;
+                self.measure(began, changes.len());
+                self.prune().await;
+            }
+            Err(failure) => {
+                tracing::error!(
+                    operation = failure.operation,
+                    error = %failure.source,
+                    "write to the ledger failed; it is opened again and checked"
+                );
+                let failed = replies.iter().map(|_| failure.reply()).collect();
+                answer(replies, failed);
+                self.disk = None;
+                self.recover().await;
+            }
+        }
+    }
+
+    /// Opens the ledger again and publishes what turns out to have been committed after all.
+    async fn recover(&mut self) {
+        let gauges = Arc::clone(&self.start.gauges);
+        gauges.recovering.store(true, Ordering::Relaxed);
+        for wait_ms in REOPEN_WAITS_MS {
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            match open::reopen(&self.start.files, &self.start.settings).await {
+                Ok(opened) => match self.resume(opened).await {
+                    Ok(()) => break,
+                    Err(error) => tracing::error!(%error, "ledger cannot be read again"),
+                },
+                Err(error) => {
+                    tracing::error!(error = %Chain(&error), "ledger cannot be opened again");
+                }
+            }
+        }
+        gauges
+            .recovering
+            .store(self.disk.is_none(), Ordering::Relaxed);
+    }
+
+    async fn resume(&mut self, opened: Opened) -> Result<(), RowError> {
+        let Opened {
+            mut conn,
+            head,
+            tail,
+        } = opened;
+        while self.tail.seq < tail.seq {
+            for row in events::after(&mut conn, self.tail.seq, WALK_ROWS).await? {
+                let event = Arc::new(row.read()?);
+                self.tail = Tail {
+                    seq: event.seq,
+                    hash: row.stored_hash()?,
+                };
+                // No receiver is no reason to stop.
+                let _ = self.start.published.send(event);
+            }
+        }
+        self.start
+            .gauges
+            .head_seq
+            .store(tail.seq, Ordering::Relaxed);
+        self.tail = tail;
+        self.disk = Some(Disk { conn, head });
+        Ok(())
+    }
+
+    /// States the new end in the head file. A failure costs no event: the file may be behind.
+    async fn state_head(&mut self, tail: Tail) {
+        if tail != self.tail {
+            self.with_head(move |head| head.write(&tail)).await;
+        }
+    }
+
+    async fn sync_head(&mut self) {
+        self.with_head(|head| head.sync()).await;
+    }
+
+    async fn with_head(
+        &mut self,
+        work: impl FnOnce(&mut HeadFile) -> std::io::Result<()> + Send + 'static,
+    ) {
+        let Some(Disk { conn, mut head }) = self.disk.take() else {
+            return;
+        };
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&mut head);
+            (head, result)
+        });
+        match done.await {
+            Ok((head, result)) => {
+                if let Err(error) = result {
+                    tracing::error!(%error, "ledger.head cannot be written; check the disk");
+                }
+                self.disk = Some(Disk { conn, head });
+            }
+            // The runtime is going down; the next start brings the head file up to date.
+            Err(error) => tracing::warn!(%error, "ledger.head was not written"),
+        }
+    }
+
+    fn publish(&mut self, written: &Written) {
+        self.tail = written.tail;
+        self.start
+            .gauges
+            .head_seq
+            .store(written.tail.seq, Ordering::Relaxed);
+        for committed in written.replies.iter().flatten() {
+            for event in &committed.events {
+                // No receiver is no reason to stop.
+                let _ = self.start.published.send(Arc::clone(event));
+            }
+        }
+    }
+
+    fn measure(&self, began: Instant, changes: usize) {
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let gauges = &self.start.gauges;
+        gauges.commit_us.store(took, Ordering::Relaxed);
+        gauges.groups.fetch_add(1, Ordering::Relaxed);
+        gauges.changes.fetch_add(changes as u64, Ordering::Relaxed);
+    }
+
+    async fn prune(&mut self) {
+        let due = self.pruned.is_none_or(|last| last.elapsed() >= PRUNE_EVERY);
+        let Some(disk) = self.disk.as_mut().filter(|_| due) else {
+            return;
+        };
+        self.pruned = Some(Instant::now());
+        if let Err(error) = answers::prune(&mut disk.conn, self.start.clock.now()).await {
+            tracing::warn!(%error, "old answers were not removed");
+        }
+    }
+}
+
+fn closed_disk() -> Failure {
+    Failure {
+        operation: "open the ledger again after a failed write",
+        source: Arc::new(std::io::Error::other("the ledger cannot be opened")),
+    }
+}
+
+fn answer(senders: Vec<Option<oneshot::Sender<Reply>>>, replies: Vec<Reply>) {
+    for (sender, reply) in senders.into_iter().zip(replies) {
+        if let Some(sender) = sender {
+            // Who asked may have gone; the change is committed all the same.
+            let _ = sender.send(reply);
+        }
+    }
+}
+
+/// An error with its causes on one line.
+struct Chain<'a>(&'a OpenError);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// One transaction with several changes.
+struct Group<'c> {
+    conn: &'c mut SqliteConnection,
+    now: Timestamp,
+    mutant: Mutant,
+    tail: Tail,
+}
+
+impl Group<'_> {
+    async fn write(
+        &mut self,
+        changes: &[Change],
+        senders: &mut [Option<oneshot::Sender<Reply>>],
+    ) -> Result<Written, Failure> {
+        self.run("BEGIN IMMEDIATE", "begin a transaction of the ledger")
+            .await?;
+        let mut replies = Vec::with_capacity(changes.len());
+        for change in changes {
+            replies.push(self.attempt(change).await?);
+        }
+        if self.mutant.acknowledges_early() {
+            acknowledge_early(senders, &replies);
+        }
+        if self.mutant.splits() {
+            self.split(&replies).await?;
+        }
+        self.run("COMMIT", "commit to the ledger").await?;
+        let tail = self.tail;
+        Ok(Written { tail, replies })
+    }
+
+    async fn run(&mut self, sql: &'static str, operation: &'static str) -> Result<(), Failure> {
+        sqlx::raw_sql(sql)
+            .execute(&mut *self.conn)
+            .await
+            .map(|_| ())
+            .map_err(Failure::at(operation))
+    }
+
+    /// Writes one change; a conflict takes back this change alone.
+    async fn attempt(&mut self, change: &Change) -> Result<Reply, Failure> {
+        const OPERATION: &str = "write to the ledger";
+        let before = self.tail;
+        self.run("SAVEPOINT change", OPERATION).await?;
+        let refused = match self.apply(change).await {
+            Ok(committed) => {
+                self.run("RELEASE change", OPERATION).await?;
+                return Ok(Ok(committed));
+            }
+            Err(Refused::Change(error)) => error,
+            Err(Refused::Row(RowError::Conflict { what, reason })) => {
+                CommitError::Conflict { what, reason }
+            }
+            Err(Refused::Row(RowError::Sql(error))) => return Err(Failure::at(OPERATION)(error)),
+            Err(Refused::Row(RowError::Unreadable { column, source })) => CommitError::Conflict {
+                what: column,
+                reason: source.to_string(),
+            },
+        };
+        self.run("ROLLBACK TO change; RELEASE change", OPERATION)
+            .await?;
+        self.tail = before;
+        Ok(Err(refused))
+    }
+
+    async fn apply(&mut self, change: &Change) -> Result<Committed, Refused> {
+        let count = change.events.len();
+        if count > CHANGE_EVENTS_MAX {
+            return Err(Refused::Change(CommitError::TooLarge {
+                events: count,
+                max: CHANGE_EVENTS_MAX,
+            }));
+        }
+        if let Some(answer) = &change.answer {
+            if let Some(known) = answers::get(self.conn, &answer.key, self.now).await? {
+                if known.fingerprint != answer.fingerprint {
+                    return Err(Refused::Change(CommitError::KeyReused));
+                }
+                return Ok(Committed {
+                    events: Vec::new(),
+                    replayed: Some(known),
+                });
+            }
+            answers::put(self.conn, answer, self.now).await?;
+        }
+        let events = self.append(change).await?;
+        self.move_outbox(change).await?;
+        if let Some((name, seq)) = &change.cursor {
+            self.move_cursor(name, *seq).await?;
+        }
+        Ok(Committed {
+            events,
+            replayed: None,
+        })
+    }
+
+    async fn append(&mut self, change: &Change) -> Result<Vec<Arc<Event>>, RowError> {
+        let mut events = Vec::with_capacity(change.events.len());
+        for new in &change.events {
+            let mission_seq = match new.subject.mission_id {
+                Some(id) => Some(events::next_in_mission(self.conn, id).await?),
+                None => None,
+            };
+            let event = Event {
+                seq: self.tail.seq + 1,
+                id: new.id,
+                at: new.at,
+                actor: new.actor.clone(),
+                correlation_id: new.correlation_id,
+                subject: new.subject,
+                mission_seq,
+                fact: new.fact.clone(),
+            };
+            let row = EventRow::of(&event, &self.tail.hash)?;
+            let kind = event.fact.kind();
+            row.insert(self.conn)
+                .await
+                .map_err(|error| error.of(kind))?;
+            if !self.mutant.splits() {
+                project(self.conn, &event).await?;
+            }
+            self.tail = Tail {
+                seq: event.seq,
+                hash: row.stored_hash()?,
+            };
+            events.push(Arc::new(event));
+        }
+        Ok(events)
+    }
+
+    async fn move_outbox(&mut self, change: &Change) -> Result<(), RowError> {
+        for entry in &change.effects {
+            outbox::insert(self.conn, entry, self.now)
+                .await
+                .map_err(|error| error.of("outbox"))?;
+        }
+        for id in &change.delivered {
+            if !outbox::deliver(self.conn, *id, self.now).await? {
+                let reason = format!("effect {id} is not open any more");
+                return Err(RowError::conflict("outbox", reason));
+            }
+        }
+        Ok(())
+    }
+
+    async fn move_cursor(&mut self, name: &str, seq: u64) -> Result<(), RowError> {
+        if seq > self.tail.seq {
+            let reason = format!("there is no event {seq} yet");
+            return Err(RowError::conflict("cursor", reason));
+        }
+        if cursors::advance(self.conn, name, seq).await? {
+            return Ok(());
+        }
+        let reason = format!("follower '{name}' is already at event {seq} or beyond");
+        Err(RowError::conflict("cursor", reason))
+    }
+
+    /// The fault [`Mutant::Split`]: commits the events, then writes the rows.
+    async fn split(&mut self, replies: &[Reply]) -> Result<(), Failure> {
+        const OPERATION: &str = "write to the ledger in two steps";
+        self.run("COMMIT; BEGIN IMMEDIATE", OPERATION).await?;
+        for event in replies.iter().flatten().flat_map(|done| &done.events) {
+            if let Err(RowError::Sql(error)) = project(self.conn, event).await {
+                return Err(Failure::at(OPERATION)(error));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fault [`Mutant::AckBeforeCommit`].
+fn acknowledge_early(senders: &mut [Option<oneshot::Sender<Reply>>], replies: &[Reply]) {
+    for (sender, reply) in senders.iter_mut().zip(replies) {
+        if let Some(sender) = sender.take() {
+            let _ = sender.send(reply.clone());
+        }
+    }
+}
+
+/// Why a single change is not written.
+enum Refused {
+    Change(CommitError),
+    Row(RowError),
+}
+
+impl From<RowError> for Refused {
+    fn from(error: RowError) -> Self {
+        Self::Row(error)
+    }
+}
