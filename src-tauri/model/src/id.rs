@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Draws random bits for ids; the orchestrator's simulation passes a seeded one.
-pub trait Draw: Send {
+pub trait Draw: Send + Sync {
     /// Ten random bytes.
     fn bytes(&mut self) -> [u8; 10];
 }
