@@ -298,6 +298,14 @@ impl Ledger {
         ))
     }
 
+    /// The missions with these ids, removed ones included, without their briefs.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn missions_by_id(&self, ids: &[MissionId]) -> Result<Vec<Mission>, ReadError> {
+        read!(self, "look missions up", |conn| missions::by_id(conn, ids))
+    }
+
     /// Whether a short id was ever given.
     ///
     /// # Errors

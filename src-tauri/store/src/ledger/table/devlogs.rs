@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::ledger::column;
 use crate::ledger::error::RowError;
-use crate::ledger::page::collect;
+use crate::ledger::page::{collect, like};
 
 /// Which devlogs to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct DevlogFilter {
     pub from: Option<Timestamp>,
     /// Only those written before this time.
     pub to: Option<Timestamp>,
+    /// Only those with this text in them; the case of ASCII letters does not matter.
+    pub text: Option<String>,
     /// Where to go on, from the page before.
     pub cursor: Option<String>,
     /// How many, at most [`crate::ledger::PAGE_ROWS_MAX`].
@@ -149,6 +151,11 @@ pub(crate) async fn list(
     }
     if let Some(to) = filter.to {
         query.push(" AND at < ").push_bind(column::time(to));
+    }
+    if let Some(text) = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+        // The title and the short id stand in the entry as well.
+        query.push(" AND markdown LIKE ").push_bind(like(text));
+        query.push(" ESCAPE '\\'");
     }
     if let Some((at, id)) = before {
         query.push(" AND (at, id) < (").push_bind(column::time(at));

@@ -13,7 +13,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::ledger::column;
 use crate::ledger::error::RowError;
-use crate::ledger::page::{collect, like};
+use crate::ledger::page::{collect, like, push_list};
 
 /// Which missions to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -306,6 +306,25 @@ async fn list_of(
         .push(" ORDER BY id DESC LIMIT ")
         .push_bind(limit as i64);
     collect(query.build_query_as().fetch_all(conn).await?, read)
+}
+
+/// The missions with these ids, removed ones included, in no particular order.
+pub(crate) async fn by_id(
+    conn: &mut SqliteConnection,
+    ids: &[MissionId],
+) -> Result<Vec<Mission>, RowError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for some in ids.chunks(500) {
+        let mut query = QueryBuilder::<Sqlite>::new(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM missions WHERE id IN ("
+        ));
+        push_list(&mut query, some.iter().map(|id| column::id(id.as_uuid())));
+        query.push(")");
+        found.extend(collect(query.build_query_as().fetch_all(&mut *conn).await?, read)?);
+    }
+    Ok(found)
 }
 
 /// Missions whose short id begins with `prefix`, as [`ShortId::normalise`] writes it.
