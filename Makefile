@@ -41,7 +41,7 @@ ui: ## Build the UI into ui/dist.
 bench: ## Measure: ledger throughput and latency (criterion).
 	@scripts/need.sh serve
 	@scripts/ui.sh build
-	@cargo bench --workspace --exclude hivekeeper-desktop --benches
+	@cargo bench --workspace --exclude hivekeeper-desktop --bench '*' -- $(ARGS)
 
 deny: ## Check the dependencies' licences, sources and known vulnerabilities.
 	@scripts/deny.sh

@@ -367,23 +367,26 @@ fn nothing_names_a_machine(files: &[File]) -> Vec<String> {
         "pypi.org",
         "deb.debian.org",
     ];
-    let folders = ["/work/", "/root/"];
+    let folders = machine_folders();
     files
         .iter()
         .flat_map(|file| {
             lines_where(file, &file.text, |line| {
                 hosts.iter().any(|host| line.contains(host))
-                    || folders.iter().any(|folder| is_path_start(line, folder))
+                    || folders.iter().any(|folder| line.contains(folder.as_str()))
             })
         })
         .collect()
 }
 
-fn is_path_start(line: &str, folder: &str) -> bool {
-    line.match_indices(folder).any(|(at, _)| {
-        let before = line[..at].chars().next_back().unwrap_or(' ');
-        !before.is_alphanumeric() && !matches!(before, '_' | '-' | '.' | '}' | ')' | '*')
-    })
+/// Where this clone and the home directory are on the machine that runs the check.
+fn machine_folders() -> Vec<String> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    [env!("CARGO_MANIFEST_DIR"), home.as_str()]
+        .into_iter()
+        .filter(|folder| folder.len() > 3)
+        .map(|folder| format!("{}/", folder.trim_end_matches('/')))
+        .collect()
 }
 
 fn no_file_is_too_big(files: &[File]) -> Vec<String> {

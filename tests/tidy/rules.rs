@@ -149,10 +149,10 @@ rule!(nothing_is_switched_off_or_left_open,
 );
 rule!(nothing_names_a_machine,
     refuses: [
-        [("README.md", "cd /work/main")],
+        [("README.md", concat!("cd ", env!("CARGO_MANIFEST_DIR"), "/ui"))],
         [("ui/package-lock.json", "\"resolved\": \"https://registry.npmjs.org/x\"")],
     ],
-    accepts: [[("README.md", "https://example.org/work/one and src/work/two and $HOME/root/x")]]
+    accepts: [[("README.md", "https://example.org/ui and src/ui and $HOME/x")]]
 );
 rule!(no_file_is_too_big,
     refuses: [[("docs/images/a.svg", "x".repeat(1_048_577).as_str())]],
