@@ -134,9 +134,22 @@ rule!(every_crate_states_its_invariant,
     refuses: [[("src-tauri/cli/Cargo.toml", ""), ("src-tauri/cli/src/main.rs", "//! Speaks.")]],
     accepts: [[("Cargo.toml", ""), ("src-tauri/app/lib.rs", "//! Shows.\n//!\n//! Invariant: no rule.")]]
 );
-rule!(no_rust_file_is_too_long,
-    refuses: [[("src-tauri/cli/src/a.rs", "\n".repeat(601).as_str())]],
-    accepts: [[("src-tauri/cli/src/a.rs", "\n".repeat(600).as_str())]]
+rule!(no_file_is_too_long,
+    refuses: [
+        [("src-tauri/cli/src/a.rs", "\n".repeat(601).as_str())],
+        [("ui/src/kit/A.svelte", "\n".repeat(401).as_str())],
+    ],
+    accepts: [
+        [("src-tauri/cli/src/a.rs", "\n".repeat(600).as_str())],
+        [("ui/src/backend/schema.ts", "\n".repeat(9000).as_str())],
+    ]
+);
+rule!(errors_are_types,
+    refuses: [
+        [("src-tauri/cli/src/a.rs", "fn read() -> Result<Vec<u8>, String> {")],
+        [("src-tauri/cli/src/a.rs", "type R = Option<Result<(), String>>;")],
+    ],
+    accepts: [[("src-tauri/cli/src/a.rs", "fn read() -> Result<Vec<String>, ReadError> {")]]
 );
 rule!(nothing_is_switched_off_or_left_open,
     refuses: [
