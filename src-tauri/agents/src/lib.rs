@@ -9,6 +9,7 @@ pub mod brief;
 pub mod detect;
 pub mod gate;
 pub mod launcher;
+mod scratch;
 pub mod survey;
 pub mod transcript;
 pub mod worktree;

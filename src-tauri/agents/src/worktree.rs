@@ -31,7 +31,7 @@ const SAFE: &[&str] = &[
     "advice.detachedHead=false",
 ];
 /// Who commits where the repository names nobody.
-const FALLBACK_COMMITTER: &[&str] = &[
+pub(crate) const FALLBACK_COMMITTER: &[&str] = &[
     "-c",
     "user.name=Hivekeeper",
     "-c",
@@ -110,14 +110,14 @@ pub struct Repository {
 }
 
 /// What git answered.
-struct Answer {
+pub(crate) struct Answer {
     code: Option<i32>,
     out: Vec<u8>,
     said: String,
 }
 
 impl Answer {
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         String::from_utf8_lossy(&self.out).trim().to_owned()
     }
 
@@ -442,7 +442,7 @@ impl Git {
     }
 
     /// Runs git and takes anything but exit code 0 for a refusal.
-    async fn tell(
+    pub(crate) async fn tell(
         &self,
         directory: &Path,
         what: &'static str,

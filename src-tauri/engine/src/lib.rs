@@ -1,1 +1,145 @@
-//! (being written)
+//! Composition root: opens the store, starts every part, and hands out one [`Engine`].
+//!
+//! Invariant: the engine adds no rule of its own. Each use case is one method on [`Engine`]; what
+//! is possible is decided by the orchestrator, what is true is read from the store.
+
+mod crew;
+mod demo;
+mod doctor;
+pub mod live;
+mod missions;
+mod open;
+mod output;
+mod pulse;
+mod resolve;
+mod roster;
+mod tell;
+pub mod view;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use model::clock::SharedClock;
+use model::event::Actor;
+use model::id::CorrelationId;
+use monitor::{Monitor, Snapshot};
+use orchestrator::Orchestrator;
+use store::DataDir;
+use store::ledger::Ledger;
+use store::telemetry::Telemetry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use journal::{Format, Rendered};
+pub use missions::MissionQuery;
+pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
+pub use output::TranscriptQuery;
+pub use store::ledger::Verification;
+pub use tell::{DevlogQuery, EventQuery, ReportQuery, ReportTarget, SignalQuery};
+
+use crate::live::Hub;
+use crate::roster::Roster;
+
+/// How long an orderly end may take.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// Who asks, and under which key.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who asks.
+    pub actor: Actor,
+    /// The request.
+    pub correlation_id: CorrelationId,
+    /// The caller's idempotency key.
+    pub key: Option<String>,
+    /// What was asked, as a digest; the same key with another digest is refused.
+    pub fingerprint: [u8; 32],
+}
+
+/// One workspace at work. Cheap to clone; every clone is the same engine.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    dir: DataDir,
+    version: &'static str,
+    started_at: Timestamp,
+    clock: SharedClock,
+    ledger: Ledger,
+    telemetry: Telemetry,
+    orchestrator: Orchestrator,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    _monitor: Monitor,
+    hub: Arc<Hub>,
+    roster: Roster,
+    running_max: u32,
+    url: watch::Sender<Option<String>>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Engine {
+    /// The data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.0.dir.root()
+    }
+
+    /// The version of the program.
+    #[must_use]
+    pub fn version(&self) -> &'static str {
+        self.0.version
+    }
+
+    /// The time, as this engine tells it.
+    #[must_use]
+    pub fn clock(&self) -> SharedClock {
+        Arc::clone(&self.0.clock)
+    }
+
+    /// Says where agents can call the engine.
+    pub fn set_endpoint(&self, url: String) {
+        self.0.url.send_replace(Some(url));
+    }
+
+    /// This run of the engine, as in the live stream.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        self.0.hub.epoch()
+    }
+
+    /// Listens to the live stream.
+    pub fn live(
+        &self,
+        from: &live::LiveFrom,
+    ) -> impl futures::Stream<Item = live::SentFrame> + use<> {
+        self.0.hub.listen(from)
+    }
+
+    /// Ends in order: takes no more work, flushes, and leaves the agents running; they are taken
+    /// over at the next start.
+    pub async fn shutdown(&self) {
+        let parts = &self.0;
+        parts.cancel.cancel();
+        parts.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_MAX / 2, parts.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("not every part ended in time; what is acknowledged is safe");
+        }
+        tell::record_stop(parts).await;
+        parts.telemetry.close().await;
+        parts.ledger.close().await;
+    }
+}
+
+/// Where a workspace lives when nobody says otherwise; nothing where the platform names no place.
+#[must_use]
+pub fn default_data_dir() -> Option<std::path::PathBuf> {
+    DataDir::default_path()
+}

@@ -1,0 +1,198 @@
+//! Opening a workspace: the parts in their order, and what can go wrong.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use agents::Launcher;
+use journal::Journal;
+use model::clock::{SharedClock, SystemClock};
+use model::event::Fact;
+use model::id::{Draw as _, SystemDraw};
+use monitor::{Monitor, MonitorContext};
+use orchestrator::{Orchestrator, Setup};
+use store::ledger::{Ledger, Verification};
+use store::telemetry::Telemetry;
+use store::{DataDir, DataDirError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::live::Hub;
+use crate::roster::Roster;
+use crate::{Engine, Parts, tell};
+
+/// How many attempts run at once unless configured otherwise.
+pub const RUNNING_MAX_DEFAULT: u32 = 200;
+/// How often the machine and the agents are measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+
+/// What an engine is opened with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The workspace.
+    pub data_dir: PathBuf,
+    /// The version of the program.
+    pub version: &'static str,
+    /// How many attempts may run at once.
+    pub running_max: u32,
+}
+
+impl Config {
+    /// The usual configuration for a workspace.
+    #[must_use]
+    pub const fn new(data_dir: PathBuf, version: &'static str) -> Self {
+        Self {
+            data_dir,
+            version,
+            running_max: RUNNING_MAX_DEFAULT,
+        }
+    }
+}
+
+/// A workspace could not be opened. Nothing was changed in it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// A database cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::ledger::OpenError),
+    /// The telemetry cannot be used.
+    #[error(transparent)]
+    Telemetry(#[from] store::telemetry::OpenError),
+    /// The shim is not there.
+    #[error(transparent)]
+    Launcher(#[from] agents::LaunchError),
+    /// The unfinished work could not be taken up.
+    #[error("take up the unfinished work")]
+    Orchestrator(#[from] orchestrator::StartError),
+    /// The machine cannot be measured.
+    #[error("start measuring")]
+    Monitor(#[from] monitor::MonitorError),
+    /// The start could not be recorded.
+    #[error("record the start")]
+    Record(#[from] store::ledger::CommitError),
+    /// The ledger could not be read.
+    #[error("read the ledger")]
+    Read(#[from] store::ledger::ReadError),
+}
+
+impl Engine {
+    /// Opens a workspace and starts every part.
+    ///
+    /// # Errors
+    /// When the data directory cannot be used or is held by another engine, when the ledger is
+    /// damaged, not ours or newer, or when the shim is not installed.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        Self::open_with(config, clock).await
+    }
+
+    async fn open_with(config: Config, clock: SharedClock) -> Result<Self, OpenError> {
+        let launcher = Launcher::locate()?;
+        let dir = DataDir::open(&config.data_dir)?;
+        let ledger = Ledger::open(&dir, Arc::clone(&clock)).await?;
+        let telemetry = Telemetry::open(&dir, Arc::clone(&clock)).await?;
+        let seen = record_start(&ledger, &clock, config.version).await?;
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let events = ledger.subscribe();
+        let monitor = Monitor::start(
+            MonitorContext {
+                ledger: ledger.clone(),
+                telemetry: telemetry.clone(),
+                clock: Arc::clone(&clock),
+                data_dir: dir.root().to_owned(),
+                runs: dir.runs(),
+                interval: MEASURE_EVERY,
+            },
+            &tasks,
+            cancel.clone(),
+        )
+        .await?;
+        Journal::start(
+            ledger.clone(),
+            telemetry.clone(),
+            Arc::clone(&clock),
+            &tasks,
+            cancel.clone(),
+        );
+        let url = watch::Sender::new(None);
+        let orchestrator = Orchestrator::start(
+            Setup {
+                ledger: ledger.clone(),
+                clock: Arc::clone(&clock),
+                draw: Box::new(SystemDraw),
+                launcher,
+                runs: dir.runs(),
+                worktrees: dir.worktrees(),
+                url: url.subscribe(),
+                running_max: config.running_max,
+            },
+            &tasks,
+            cancel.clone(),
+        )
+        .await?;
+        let engine = Self(Arc::new(Parts {
+            version: config.version,
+            started_at: clock.now(),
+            hub: Hub::new(epoch()),
+            roster: Roster::default(),
+            running_max: config.running_max,
+            snapshots: monitor.snapshots(),
+            _monitor: monitor,
+            dir,
+            clock,
+            ledger,
+            telemetry,
+            orchestrator,
+            url,
+            tasks,
+            cancel,
+        }));
+        engine.0.tasks.spawn(engine.clone().pulse(events, seen));
+        Ok(engine)
+    }
+}
+
+/// A name for this run of the engine that no other run has.
+fn epoch() -> String {
+    SystemDraw
+        .bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Records the start, and whether the run before ended in order; gives the ledger's head.
+async fn record_start(
+    ledger: &Ledger,
+    clock: &SharedClock,
+    version: &'static str,
+) -> Result<u64, OpenError> {
+    let head = ledger.counts().await?.events;
+    let last = ledger.events_after(head.saturating_sub(1), 1).await?;
+    let clean = last
+        .last()
+        .is_none_or(|event| event.fact == Fact::EngineStopped);
+    let fact = Fact::EngineStarted {
+        version: version.to_owned(),
+        clean,
+    };
+    ledger.commit(tell::engine_event(clock.now(), fact)).await?;
+    Ok(head)
+}
+
+/// Checks the ledger of a workspace that no engine holds.
+///
+/// # Errors
+/// When the workspace cannot be opened; what that means is in the error.
+pub async fn verify(data_dir: &Path) -> Result<Verification, OpenError> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let dir = DataDir::open(data_dir)?;
+    let ledger = Ledger::open(&dir, clock).await?;
+    let verification = ledger.verify().await?;
+    ledger.close().await;
+    Ok(verification)
+}

@@ -1,0 +1,242 @@
+//! The agents with their derived status: facts from the ledger, the process table and the output.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use model::agent::{Agent, Runtime};
+use model::attempt::Attempt;
+use model::id::{AgentId, AttemptId, MissionId};
+use model::mission::Mission;
+use model::process::file;
+use model::refusal::Refusal;
+use model::status::{AgentFacts, agent_status};
+use monitor::{AgentUsage, Snapshot};
+
+use crate::Engine;
+use crate::resolve::unreadable;
+use crate::view::{AgentUsageView, AgentView, CurrentWork};
+
+/// How long the answer to "can this program be started" is believed.
+const PROGRAM_KNOWN: Duration = Duration::from_secs(30);
+/// How much of the end of an output is looked at for its last line.
+const LAST_LINE_BYTES: u64 = 2_048;
+/// The longest last line shown, in characters.
+const LAST_LINE_CHARS: usize = 200;
+
+/// What is expensive to look up and seldom changes.
+#[derive(Debug, Default)]
+pub(crate) struct Roster(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    programs: HashMap<(String, Option<String>), (Instant, Option<String>)>,
+    free_since: HashMap<AgentId, Timestamp>,
+    lines: HashMap<AttemptId, (u64, Option<String>)>,
+}
+
+impl Roster {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an agent became free.
+    pub(crate) fn freed(&self, agent: AgentId, attempt: AttemptId, at: Timestamp) {
+        let mut known = self.known();
+        known.free_since.insert(agent, at);
+        known.lines.remove(&attempt);
+    }
+
+    /// Forgets an agent that was removed.
+    pub(crate) fn removed(&self, agent: AgentId) {
+        self.known().free_since.remove(&agent);
+    }
+
+    /// Why the agent's program cannot be started, as far as that is known.
+    fn missing(&self, agent: &Agent) -> Option<String> {
+        let Runtime::Command { program, .. } = &agent.runtime;
+        let key = (program.clone(), agent.directory.clone());
+        let mut known = self.known();
+        if let Some((looked, answer)) = known.programs.get(&key)
+            && looked.elapsed() < PROGRAM_KNOWN
+        {
+            return answer.clone();
+        }
+        known
+            .programs
+            .retain(|_, (looked, _)| looked.elapsed() < PROGRAM_KNOWN);
+        let answer = agents::detect::missing(program, agent.directory.as_deref().map(Path::new));
+        known.programs.insert(key, (Instant::now(), answer.clone()));
+        answer
+    }
+
+    /// The last line of an output, read again only when there is more of it.
+    fn last_line(&self, attempt: AttemptId, run: &Path) -> Option<String> {
+        let path = run.join(file::STDOUT);
+        let size = std::fs::metadata(&path).ok()?.len();
+        let mut known = self.known();
+        match known.lines.get(&attempt) {
+            Some((seen, line)) if *seen == size => line.clone(),
+            _ => {
+                let line = read_last_line(&path, size).ok().flatten();
+                known.lines.insert(attempt, (size, line.clone()));
+                line
+            }
+        }
+    }
+}
+
+fn read_last_line(path: &Path, size: u64) -> std::io::Result<Option<String>> {
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(size.saturating_sub(LAST_LINE_BYTES)))?;
+    let mut end = Vec::new();
+    file.take(LAST_LINE_BYTES).read_to_end(&mut end)?;
+    let text = String::from_utf8_lossy(&end);
+    let line = text
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty());
+    let shown = |line: &str| {
+        line.chars()
+            .filter(|ch| !ch.is_control())
+            .take(LAST_LINE_CHARS)
+            .collect()
+    };
+    Ok(line.map(shown))
+}
+
+impl Engine {
+    /// Every agent with its status, by name.
+    pub(crate) async fn roster_views(&self) -> Result<Vec<AgentView>, Refusal> {
+        let mut agents = self.0.ledger.agents().await.map_err(unreadable)?;
+        agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
+        self.views_of(agents).await
+    }
+
+    /// One agent with its status.
+    pub(crate) async fn roster_view(&self, agent: Agent) -> Result<AgentView, Refusal> {
+        let mut views = self.views_of(vec![agent]).await?;
+        views
+            .pop()
+            .ok_or_else(|| Refusal::new(model::refusal::Code::NotFound, "there is no such agent"))
+    }
+
+    async fn views_of(&self, agents: Vec<Agent>) -> Result<Vec<AgentView>, Refusal> {
+        let unfinished = self
+            .0
+            .ledger
+            .unfinished_attempts()
+            .await
+            .map_err(unreadable)?;
+        let ids: Vec<MissionId> = unfinished
+            .iter()
+            .map(|attempt| attempt.mission_id)
+            .collect();
+        let missions = self
+            .0
+            .ledger
+            .missions_by_id(&ids)
+            .await
+            .map_err(unreadable)?;
+        let snapshot = self.0.snapshots.borrow().clone();
+        let mut views = Vec::with_capacity(agents.len());
+        for agent in agents {
+            let free_since = self.free_since(&agent).await?;
+            let attempt = unfinished
+                .iter()
+                .find(|attempt| attempt.agent_id == agent.id);
+            let mission = attempt.and_then(|a| missions.iter().find(|m| m.id == a.mission_id));
+            views.push(self.view(agent, attempt, mission, &snapshot, free_since));
+        }
+        Ok(views)
+    }
+
+    fn view(
+        &self,
+        agent: Agent,
+        attempt: Option<&Attempt>,
+        mission: Option<&Mission>,
+        snapshot: &Snapshot,
+        free_since: Timestamp,
+    ) -> AgentView {
+        let roster = &self.0.roster;
+        let usage = snapshot
+            .agents
+            .get(&agent.id)
+            .filter(|usage| attempt.is_some_and(|attempt| attempt.id == usage.attempt_id));
+        let missing = if attempt.is_none() {
+            roster.missing(&agent)
+        } else {
+            None
+        };
+        let facts = AgentFacts {
+            agent: &agent,
+            missing: missing.as_deref(),
+            attempt,
+            alive: usage.map(|usage| usage.alive),
+            last_output_at: usage.and_then(|usage| usage.last_output_at),
+            free_since,
+        };
+        AgentView {
+            command: command_line(&agent.runtime),
+            status: agent_status(&facts, self.0.clock.now()),
+            current: attempt
+                .zip(mission)
+                .map(|(attempt, mission)| current(attempt, mission)),
+            usage: usage
+                .filter(|usage| usage.alive)
+                .map(|usage| shown(usage, snapshot.at)),
+            last_line: attempt.and_then(|a| roster.last_line(a.id, &self.0.dir.attempt(a.id))),
+            agent,
+        }
+    }
+
+    async fn free_since(&self, agent: &Agent) -> Result<Timestamp, Refusal> {
+        if let Some(since) = self.0.roster.known().free_since.get(&agent.id) {
+            return Ok(*since);
+        }
+        let last = self
+            .0
+            .ledger
+            .attempts_of_agent(agent.id, 1)
+            .await
+            .map_err(unreadable)?;
+        let since = last
+            .first()
+            .and_then(|attempt| attempt.ended_at)
+            .unwrap_or(agent.created_at);
+        self.0.roster.known().free_since.insert(agent.id, since);
+        Ok(since)
+    }
+}
+
+fn current(attempt: &Attempt, mission: &Mission) -> CurrentWork {
+    CurrentWork {
+        attempt_id: attempt.id,
+        n: attempt.n,
+        mission_id: mission.id,
+        short_id: mission.short_id.clone(),
+        title: mission.title.clone(),
+        leased_at: attempt.leased_at,
+    }
+}
+
+fn shown(usage: &AgentUsage, at: Timestamp) -> AgentUsageView {
+    AgentUsageView {
+        at,
+        cpu_percent: usage.cpu_percent,
+        memory_bytes: usage.memory_bytes,
+        processes: usage.processes,
+        output_bytes: usage.output_bytes,
+    }
+}
+
+/// The command line of a runtime, quoted so that it reads back as the same words.
+fn command_line(runtime: &Runtime) -> String {
+    let Runtime::Command { program, args, .. } = runtime;
+    shell_words::join(std::iter::once(program).chain(args))
+}
