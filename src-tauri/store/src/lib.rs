@@ -12,3 +12,7 @@ pub use ledger::{
     Change, CommitError, Committed, Counts, DevlogFilter, EventFilter, Finding, Ledger,
     LedgerStatus, MissionFilter, OpenError, Page, ReadError, StoredAnswer, Verification,
 };
+pub use telemetry::{
+    OpenError as TelemetryOpenError, RangeQuery, ReadError as TelemetryReadError, Recorded,
+    Telemetry, TelemetryCounters, TelemetryOptions,
+};

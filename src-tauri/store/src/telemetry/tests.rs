@@ -1,0 +1,858 @@
+//! Telemetry with real files and a clock that is moved by hand.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use model::clock::ManualClock;
+use model::signal::{Bucket, SeriesKey, Tick};
+use proptest::prelude::*;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+
+use super::*;
+
+const CPU: &str = "machine_cpu_percent";
+/// Start of the recordings: a full ten minutes, so that windows are easy to count.
+const START_MS: i64 = 1_800_000_000_000;
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(START_MS + ms).expect("a moment of this century")
+}
+
+/// Flushes happen when a test asks for them, not by the clock on the wall.
+fn by_hand() -> TelemetryOptions {
+    TelemetryOptions {
+        flush_interval: Duration::from_secs(24 * 3600),
+        queue_ticks: 4096,
+        ..TelemetryOptions::default()
+    }
+}
+
+/// A data directory that was used before, so that it takes files that are put there by hand.
+fn private_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    drop(DataDir::open(folder.path()).expect("the directory opens"));
+    folder
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    options: TelemetryOptions,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            folder: private_folder(),
+            clock: Arc::new(ManualClock::new(at(0))),
+            options: by_hand(),
+        }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join(FILE)
+    }
+
+    async fn open(&self) -> Telemetry {
+        let dir = DataDir::open(self.folder.path()).expect("the directory opens");
+        let clock = Arc::clone(&self.clock);
+        Telemetry::open_with(&dir, clock, self.options)
+            .await
+            .expect("telemetry opens")
+    }
+
+    /// The files as a kill -9 at this moment would leave them.
+    fn crashed(&self) -> Self {
+        let copy = Self {
+            folder: private_folder(),
+            clock: Arc::clone(&self.clock),
+            options: self.options,
+        };
+        for suffix in ["", "-wal"] {
+            let name = format!("{FILE}{suffix}");
+            fs::copy(
+                self.folder.path().join(&name),
+                copy.folder.path().join(&name),
+            )
+            .expect("the file is there");
+        }
+        copy
+    }
+
+    async fn sqlite(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.file());
+        options.connect().await.expect("SQLite opens the file")
+    }
+}
+
+fn tick(ms: i64, value: f64) -> Tick {
+    Tick {
+        at: at(ms),
+        samples: vec![(SeriesKey::plain(CPU), value)],
+    }
+}
+
+fn record(telemetry: &Telemetry, samples: &[(i64, f64)]) {
+    for (ms, value) in samples {
+        assert_eq!(telemetry.record(tick(*ms, *value)), Recorded::Taken);
+    }
+}
+
+fn query(from_ms: i64, to_ms: i64, points: u32) -> RangeQuery {
+    RangeQuery {
+        name: CPU.to_owned(),
+        labels: BTreeMap::new(),
+        from: at(from_ms),
+        to: at(to_ms),
+        points,
+    }
+}
+
+async fn buckets(telemetry: &Telemetry, query: RangeQuery) -> Vec<Bucket> {
+    let mut found = telemetry.range(query).await.expect("readable");
+    assert!(found.len() <= 1, "one series at most");
+    found.pop().map_or_else(Vec::new, |series| series.buckets)
+}
+
+async fn count(telemetry: &Telemetry, from_ms: i64, to_ms: i64) -> u64 {
+    let buckets = buckets(telemetry, query(from_ms, to_ms, 2000)).await;
+    buckets.iter().map(|bucket| bucket.count).sum()
+}
+
+/// A signal that wanders between 0 and 100 % like a busy machine's.
+fn wander(seconds: i64) -> Vec<(i64, f64)> {
+    let mut state = 7_u64;
+    let mut level = 30.0_f64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % 10_000) as f64 / 10_000.0 - 0.5
+    };
+    (0..seconds)
+        .map(|second| {
+            level = (level + 4.0 * next()).clamp(0.0, 100.0);
+            (second * 1000, level)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn what_is_recorded_comes_back_within_its_resolution_wherever_it_is() {
+    let bench = Bench::new();
+    let samples = wander(1500);
+    let check = async |telemetry: &Telemetry, place: &str| {
+        let buckets = buckets(telemetry, query(0, 1_500_000, 1500)).await;
+        assert_eq!(buckets.len(), samples.len(), "{place}");
+        for (bucket, (ms, value)) in buckets.iter().zip(&samples) {
+            assert_eq!(bucket.at, at(*ms), "{place}");
+            assert!(
+                (bucket.mean - value).abs() <= 0.0501,
+                "{place}: {bucket:?} for {value}"
+            );
+            assert_eq!(
+                (bucket.min, bucket.max, bucket.count),
+                (bucket.last, bucket.last, 1)
+            );
+        }
+    };
+    let telemetry = bench.open().await;
+    record(&telemetry, &samples);
+    telemetry.flush().await.expect("flushed");
+    check(&telemetry, "chunks and memory").await;
+    telemetry.close().await;
+    let telemetry = bench.open().await;
+    check(&telemetry, "chunks and journal, after a restart").await;
+    bench.clock.advance(SignedDuration::from_hours(1));
+    telemetry.flush().await.expect("flushed");
+    check(&telemetry, "chunks only").await;
+    let latest = telemetry
+        .latest(CPU, &BTreeMap::new())
+        .await
+        .expect("readable");
+    assert_eq!(latest.len(), 1);
+    assert_eq!(latest[0].1, at(1_499_000));
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn a_crash_loses_nothing_that_was_flushed() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    let samples = wander(1300);
+    for (at, part) in samples.chunks(5).enumerate() {
+        record(&telemetry, part);
+        telemetry.flush().await.expect("flushed");
+        // Within a window, at the end of one, and in the next.
+        if [60, 119, 120, 121, 259].contains(&at) {
+            let crashed = bench.crashed();
+            let again = crashed.open().await;
+            let expected = (at as u64 + 1) * 5;
+            assert_eq!(
+                count(&again, 0, 1_300_000).await,
+                expected,
+                "crash after flush {at}"
+            );
+            again.flush().await.expect("flushed");
+            let twice = crashed.crashed();
+            let third = twice.open().await;
+            assert_eq!(
+                count(&third, 0, 1_300_000).await,
+                expected,
+                "second crash after flush {at}"
+            );
+            assert_eq!(third.counters().journal_rows_damaged, 0);
+            third.close().await;
+            again.close().await;
+        }
+    }
+    record(&telemetry, &[(1_300_000, 1.0)]);
+    let crashed = bench.crashed();
+    let again = crashed.open().await;
+    assert_eq!(
+        count(&again, 0, 2_000_000).await,
+        1300,
+        "only the unflushed sample is lost"
+    );
+    again.close().await;
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn the_timer_flushes_by_itself() {
+    let mut bench = Bench::new();
+    bench.options.flush_interval = Duration::from_millis(10);
+    let telemetry = bench.open().await;
+    record(&telemetry, &[(0, 5.0)]);
+    let started = Instant::now();
+    loop {
+        let crashed = bench.crashed();
+        let again = crashed.open().await;
+        let found = count(&again, 0, 1000).await;
+        again.close().await;
+        if found == 1 {
+            break;
+        }
+        assert!(started.elapsed() < DEADLINE, "never flushed");
+        tokio::task::yield_now().await;
+    }
+    telemetry.close().await;
+}
+
+/// Min, max, mean, last and count of each bucket, computed the plain way.
+fn reference(samples: &[(i64, i64)], found: &[Bucket], step_ms: i64, to_ms: i64) -> Vec<Bucket> {
+    let mut expected = Vec::new();
+    for bucket in found {
+        let start = bucket.at.as_millisecond() - START_MS;
+        let is_last = start + step_ms >= to_ms;
+        let inside = |ms: i64| ms >= start && (ms < start + step_ms || (is_last && ms <= to_ms));
+        let values: Vec<(i64, i64)> = samples
+            .iter()
+            .copied()
+            .filter(|(ms, _)| inside(*ms))
+            .collect();
+        let tenths = |value: Option<i64>| value.expect("no empty buckets") as f64 / 10.0;
+        let sum: i64 = values.iter().map(|(_, value)| value).sum();
+        expected.push(Bucket {
+            at: bucket.at,
+            min: tenths(values.iter().map(|(_, value)| *value).min()),
+            max: tenths(values.iter().map(|(_, value)| *value).max()),
+            mean: sum as f64 / values.len() as f64 / 10.0,
+            // Moments are distinct, so that the latest is one.
+            last: tenths(
+                values
+                    .iter()
+                    .max_by_key(|(ms, _)| *ms)
+                    .map(|(_, value)| *value),
+            ),
+            count: values.len() as u64,
+        });
+    }
+    expected
+}
+
+async fn compare(samples: &[(i64, i64)], flush_every: usize, points: u32, span_ms: i64) {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    for part in samples.chunks(flush_every) {
+        for (ms, tenths) in part {
+            let taken = telemetry.record(tick(*ms, *tenths as f64 / 10.0));
+            assert_eq!(taken, Recorded::Taken);
+        }
+        telemetry.flush().await.expect("flushed");
+    }
+    let crashed = bench.crashed();
+    let again = crashed.open().await;
+    for telemetry in [&telemetry, &again] {
+        let mut found = telemetry
+            .range(query(0, span_ms, points))
+            .await
+            .expect("readable");
+        let series = found.pop().expect("one series");
+        assert!(series.buckets.len() <= points as usize);
+        let step_ms = i64::try_from(series.step_ms).expect("fits");
+        // Minutes widen the range to the end of the last one.
+        let to_ms = if step_ms % 60_000 == 0 {
+            span_ms + 59_999
+        } else {
+            span_ms
+        };
+        assert_eq!(
+            series.buckets,
+            reference(samples, &series.buckets, step_ms, to_ms)
+        );
+        let total: u64 = series.buckets.iter().map(|bucket| bucket.count).sum();
+        assert_eq!(total, samples.len() as u64);
+    }
+    again.close().await;
+    telemetry.close().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn buckets_equal_a_reference_computation(
+        // Distinct moments, in an order that is mostly that of time.
+        samples in prop::collection::btree_map(0_i64..=7_200_000, -1000_i64..1000, 1..900),
+        swaps in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+        flush_every in 50_usize..400,
+        points in 1_u32..400,
+    ) {
+        let mut samples: Vec<(i64, i64)> = samples.into_iter().collect();
+        for swap in swaps {
+            let at = swap.index(samples.len());
+            let other = (at + 3).min(samples.len() - 1);
+            samples.swap(at, other);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        runtime.block_on(compare(&samples, flush_every, points, 7_200_000));
+    }
+}
+
+#[tokio::test]
+async fn a_gap_stays_a_gap() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    record(
+        &telemetry,
+        &[(0, 1.0), (1000, 2.0), (900_000, 3.0), (1_000_000, 4.0)],
+    );
+    telemetry.flush().await.expect("flushed");
+    let found = buckets(&telemetry, query(0, 1_000_000, 100)).await;
+    let starts: Vec<Timestamp> = found.iter().map(|bucket| bucket.at).collect();
+    assert_eq!(starts, [at(0), at(900_000), at(990_000)]);
+    assert_eq!(found[0].count, 2);
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn late_samples_are_taken_even_after_their_chunk_was_closed() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    // The window of series 1 ends at a full ten minutes plus one.
+    record(
+        &telemetry,
+        &[(10_000, 1.0), (30_000, 3.0), (20_000, 2.0), (700_000, 7.0)],
+    );
+    telemetry.flush().await.expect("flushed");
+    record(&telemetry, &[(25_000, 9.0)]);
+    telemetry.flush().await.expect("flushed");
+    let found = buckets(&telemetry, query(0, 60_000, 60)).await;
+    let values: Vec<f64> = found.iter().map(|bucket| bucket.last).collect();
+    assert_eq!(values, [1.0, 2.0, 9.0, 3.0]);
+    let latest = telemetry
+        .latest(CPU, &BTreeMap::new())
+        .await
+        .expect("readable");
+    assert_eq!(
+        (latest[0].1, latest[0].2),
+        (at(25_000), 9.0),
+        "the clock was set back"
+    );
+    telemetry.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_sees_every_sample_once_while_chunks_move_to_the_file() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    for round in 1..=10_i64 {
+        let from = (round - 1) * 700;
+        let samples: Vec<(i64, f64)> = (from..from + 700).map(|at| (at * 100, 1.0)).collect();
+        record(&telemetry, &samples);
+        let expected = round.unsigned_abs() * 700;
+        let started = Instant::now();
+        while count(&telemetry, 0, 700_000).await < expected {
+            assert!(started.elapsed() < DEADLINE, "never taken");
+        }
+        let reader = async {
+            for _ in 0..10 {
+                assert_eq!(count(&telemetry, 0, 700_000).await, expected);
+            }
+        };
+        let (flushed, ()) = tokio::join!(telemetry.flush(), reader);
+        flushed.expect("flushed");
+    }
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn labels_select_series() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    let samples =
+        ["ada", "bob"].map(|agent| (SeriesKey::with("agent_cpu_percent", "agent", agent), 1.0));
+    let taken = telemetry.record(Tick {
+        at: at(0),
+        samples: samples.into(),
+    });
+    assert_eq!(taken, Recorded::Taken);
+    telemetry.flush().await.expect("flushed");
+    let cases = [
+        (BTreeMap::new(), 2),
+        (BTreeMap::from([("agent".to_owned(), "ada".to_owned())]), 1),
+        (BTreeMap::from([("agent".to_owned(), "eve".to_owned())]), 0),
+    ];
+    for (labels, expected) in cases {
+        let question = RangeQuery {
+            name: "agent_cpu_percent".to_owned(),
+            labels: labels.clone(),
+            ..query(0, 1000, 10)
+        };
+        let found = telemetry.range(question).await.expect("readable");
+        assert_eq!(found.len(), expected, "{labels:?}");
+        assert!(found.iter().all(|series| series.unit == "%"));
+        let latest = telemetry
+            .latest("agent_cpu_percent", &labels)
+            .await
+            .expect("readable");
+        assert_eq!(latest.len(), expected, "{labels:?}");
+    }
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn a_backwards_range_is_refused() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    let error = telemetry
+        .range(query(1000, 0, 10))
+        .await
+        .expect_err("backwards");
+    assert!(matches!(error, ReadError::Backwards { .. }));
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_counted_and_counts_survive_a_restart() {
+    let mut bench = Bench::new();
+    bench.options.series_max = 2;
+    let telemetry = bench.open().await;
+    let agent = |name: String| SeriesKey::with("agent_processes", "agent", name);
+    let samples = vec![
+        (SeriesKey::plain("weather"), 1.0),
+        (agent("x".repeat(2000)), 1.0),
+        (agent("ada".to_owned()), f64::NAN),
+        (agent("ada".to_owned()), 1.0),
+        (agent("bob".to_owned()), 2.0),
+        (agent("eve".to_owned()), 3.0),
+        (agent("bob".to_owned()), f64::INFINITY),
+    ];
+    let taken = telemetry.record(Tick { at: at(0), samples });
+    assert_eq!(taken, Recorded::Taken);
+    telemetry.flush().await.expect("flushed");
+    let expected = TelemetryCounters {
+        samples_recorded: 2,
+        samples_of_unknown_signals: 2,
+        samples_without_number: 2,
+        samples_over_series_cap: 1,
+        ..TelemetryCounters::default()
+    };
+    assert_eq!(telemetry.counters(), expected);
+    telemetry.close().await;
+    let after = telemetry.record(tick(0, 1.0));
+    assert_eq!(after, Recorded::Dropped, "closed");
+    assert!(matches!(telemetry.flush().await, Err(FlushError::Closed)));
+    drop(telemetry);
+    let telemetry = bench.open().await;
+    assert_eq!(telemetry.counters(), expected);
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_drops_at_once_and_counts() {
+    let mut bench = Bench::new();
+    bench.options.queue_ticks = 2;
+    let telemetry = bench.open().await;
+    // One thread, and no await: the writer cannot take anything meanwhile.
+    let fates: Vec<Recorded> = (0..4).map(|at| telemetry.record(tick(at, 1.0))).collect();
+    use Recorded::{Dropped, Taken};
+    assert_eq!(fates, [Taken, Taken, Dropped, Dropped]);
+    assert_eq!(telemetry.counters().ticks_dropped, 2);
+    telemetry.flush().await.expect("flushed");
+    assert_eq!(count(&telemetry, 0, 10).await, 2);
+    telemetry.close().await;
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// Opens again, which begins with retention, and waits until nothing changes for the predicate.
+async fn until(telemetry: &Telemetry, what: &str, done: impl AsyncFn(&Telemetry) -> bool) {
+    let started = Instant::now();
+    while !done(telemetry).await {
+        assert!(started.elapsed() < DEADLINE, "never: {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn rows(bench: &Bench, table: &'static str) -> i64 {
+    let mut conn = bench.sqlite().await;
+    let statement = match table {
+        "chunks" => "SELECT count(*) FROM chunks",
+        "rollups" => "SELECT count(*) FROM rollups",
+        _ => "SELECT count(*) FROM series",
+    };
+    let rows = sqlx::query_scalar(statement)
+        .fetch_one(&mut conn)
+        .await
+        .expect("counted");
+    conn.close().await.expect("closes");
+    rows
+}
+
+#[tokio::test]
+async fn retention_deletes_only_the_old() {
+    let mut bench = Bench::new();
+    let telemetry = bench.open().await;
+    let old: Vec<(i64, f64)> = (0..600).map(|at| (at * 10_000, 1.0)).collect();
+    record(&telemetry, &old);
+    let now_ms = 50 * HOUR_MS;
+    let young: Vec<(i64, f64)> = (0..600)
+        .map(|at| (now_ms - HOUR_MS + at * 6000, 2.0))
+        .collect();
+    record(&telemetry, &young);
+    bench.clock.advance(SignedDuration::from_hours(51));
+    telemetry.close().await;
+    let (chunks, rollups) = (rows(&bench, "chunks").await, rows(&bench, "rollups").await);
+    assert_eq!(chunks, rollups);
+
+    let telemetry = bench.open().await;
+    until(&telemetry, "old chunks deleted", async |_| {
+        rows(&bench, "chunks").await < chunks
+    })
+    .await;
+    assert_eq!(
+        rows(&bench, "rollups").await,
+        rollups,
+        "rollups are kept longer"
+    );
+    assert_eq!(
+        count(&telemetry, now_ms - HOUR_MS, now_ms).await,
+        600,
+        "the young are whole"
+    );
+    // An hour of long ago, in detail: answered from rollups.
+    let found = buckets(&telemetry, query(0, HOUR_MS, 2000)).await;
+    assert_eq!(found.len(), 61, "60 minutes and the one that holds the end");
+    assert!(
+        found
+            .iter()
+            .all(|bucket| bucket.count == 6 && bucket.mean == 1.0)
+    );
+    telemetry.close().await;
+
+    bench.options.minute_age = Duration::from_secs(3600 * 24);
+    let telemetry = bench.open().await;
+    until(&telemetry, "old rollups deleted", async |_| {
+        rows(&bench, "rollups").await < rollups
+    })
+    .await;
+    assert_eq!(count(&telemetry, 0, 10 * HOUR_MS).await, 0);
+    assert_eq!(count(&telemetry, now_ms - HOUR_MS, now_ms).await, 600);
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn a_series_of_which_nothing_is_left_is_forgotten() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    record(&telemetry, &[(0, 1.0)]);
+    let gone = Tick {
+        at: at(0),
+        samples: vec![(SeriesKey::plain("engine_cpu_percent"), 1.0)],
+    };
+    assert_eq!(telemetry.record(gone), Recorded::Taken);
+    record(&telemetry, &[(100 * 24 * HOUR_MS, 1.0)]);
+    bench.clock.advance(SignedDuration::from_hours(24 * 100));
+    telemetry.close().await;
+    assert_eq!(rows(&bench, "series").await, 2);
+    let telemetry = bench.open().await;
+    until(&telemetry, "series forgotten", async |_| {
+        rows(&bench, "series").await == 1
+    })
+    .await;
+    let left = telemetry
+        .latest("engine_cpu_percent", &BTreeMap::new())
+        .await;
+    assert_eq!(left.expect("readable"), []);
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn the_disk_budget_takes_the_oldest() {
+    let mut bench = Bench::new();
+    let telemetry = bench.open().await;
+    let samples = wander(20 * 3600);
+    for part in samples.chunks(4000) {
+        record(&telemetry, part);
+        telemetry.flush().await.expect("flushed");
+    }
+    bench.clock.advance(SignedDuration::from_hours(21));
+    telemetry.close().await;
+    let chunks = rows(&bench, "chunks").await;
+    let before = fs::metadata(bench.file()).expect("there").len();
+
+    bench.options.disk_budget_bytes = before * 3 / 4;
+    let telemetry = bench.open().await;
+    until(&telemetry, "shrunk", async |_| {
+        rows(&bench, "chunks").await < chunks
+    })
+    .await;
+    telemetry.close().await;
+    let after = fs::metadata(bench.file()).expect("there").len();
+    assert!(
+        after <= before * 3 / 4,
+        "{after} of {before} bytes are left"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_set_aside_and_a_fresh_one_made() {
+    let healthy = Bench::new();
+    let telemetry = healthy.open().await;
+    record(&telemetry, &wander(3000));
+    telemetry.flush().await.expect("flushed");
+    telemetry.close().await;
+    // As a crash leaves it: not marked as closed, so that pages are checked.
+    let mut conn = healthy.sqlite().await;
+    sqlx::query("UPDATE counters SET value = 0 WHERE name = 'closed_cleanly'")
+        .execute(&mut conn)
+        .await
+        .expect("updated");
+    conn.close().await.expect("closes");
+    let bytes = fs::read(healthy.file()).expect("there");
+    let with_noise = |from: usize, to: usize| {
+        let mut bytes = bytes.clone();
+        bytes[from..to].fill(0xA5);
+        bytes
+    };
+    let cases = [
+        (
+            "not a database",
+            b"these are not the bytes of a database, whatever it says".to_vec(),
+        ),
+        ("cut off", bytes[..bytes.len() / 2].to_vec()),
+        ("no header", with_noise(0, 100)),
+        ("schema page", with_noise(100, 8192)),
+        ("pages in the middle", with_noise(8192, bytes.len() / 2)),
+    ];
+    for (name, damaged) in cases {
+        let bench = Bench::new();
+        fs::write(bench.file(), &damaged).expect("written");
+        let telemetry = bench.open().await;
+        record(&telemetry, &[(0, 5.0)]);
+        telemetry.flush().await.expect("flushed");
+        assert_eq!(count(&telemetry, 0, HOUR_MS).await, 1, "{name}");
+        telemetry.close().await;
+        let aside = format!("{FILE}.damaged-{START_MS:013}");
+        let kept = fs::read(bench.folder.path().join(aside));
+        assert_eq!(kept.expect("set aside").len(), damaged.len(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_or_a_newer_release_is_set_aside() {
+    for statement in [
+        "PRAGMA application_id = 7",
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'newer', 1, x'00', 0)",
+    ] {
+        let bench = Bench::new();
+        bench.open().await.close().await;
+        let mut conn = bench.sqlite().await;
+        sqlx::query(statement)
+            .execute(&mut conn)
+            .await
+            .expect("done");
+        conn.close().await.expect("closes");
+        bench.open().await.close().await;
+        let aside = format!("{FILE}.damaged-{START_MS:013}");
+        assert!(bench.folder.path().join(aside).exists(), "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_newest_damaged_files_are_kept() {
+    let bench = Bench::new();
+    for _ in 0..4 {
+        fs::write(
+            bench.file(),
+            b"no database, but long enough to be mistaken for one",
+        )
+        .expect("written");
+        bench.open().await.close().await;
+        bench.clock.advance(SignedDuration::from_secs(1));
+    }
+    let names = fs::read_dir(bench.folder.path()).expect("readable");
+    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut kept: Vec<String> = names.filter(|name| name.contains(".damaged-")).collect();
+    kept.sort();
+    let expected = [2000, 3000].map(|ms| format!("{FILE}.damaged-{:013}", START_MS + ms));
+    assert_eq!(kept, expected);
+}
+
+#[tokio::test]
+async fn a_damaged_journal_row_is_skipped_and_counted() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    for second in 0..3 {
+        record(&telemetry, &[(second * 1000, 1.0)]);
+        telemetry.flush().await.expect("flushed");
+    }
+    telemetry.close().await;
+    let mut conn = bench.sqlite().await;
+    sqlx::query(
+        "UPDATE journal SET samples = x'010203040506070809'
+         WHERE seq = (SELECT min(seq) + 1 FROM journal)",
+    )
+    .execute(&mut conn)
+    .await
+    .expect("updated");
+    conn.close().await.expect("closes");
+    let telemetry = bench.open().await;
+    assert_eq!(count(&telemetry, 0, 10_000).await, 2);
+    assert_eq!(telemetry.counters().journal_rows_damaged, 1);
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn a_damaged_chunk_is_skipped_and_counted() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    record(&telemetry, &wander(1500));
+    telemetry.flush().await.expect("flushed");
+    let mut conn = bench.sqlite().await;
+    sqlx::query("UPDATE chunks SET samples = x'0102' WHERE part = (SELECT min(part) FROM chunks)")
+        .execute(&mut conn)
+        .await
+        .expect("updated");
+    conn.close().await.expect("closes");
+    let left = count(&telemetry, 0, 1_500_000).await;
+    assert!((800..1500).contains(&left), "{left} samples left");
+    assert_eq!(telemetry.counters().chunks_damaged, 1);
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn the_journal_ends_when_chunks_are_written() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    for (at, part) in wander(2400).chunks(5).enumerate() {
+        record(&telemetry, part);
+        bench.clock.advance(SignedDuration::from_secs(5));
+        telemetry.flush().await.expect("flushed");
+        if at % 100 == 99 {
+            let mut conn = bench.sqlite().await;
+            let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM journal")
+                .fetch_one(&mut conn)
+                .await
+                .expect("counted");
+            assert!(rows <= 121, "{rows} rows after {at} flushes");
+            conn.close().await.expect("closes");
+        }
+    }
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn a_flush_that_fails_keeps_the_samples_for_the_next() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    record(&telemetry, &wander(1000));
+    telemetry.flush().await.expect("flushed");
+    record(&telemetry, &[(1_000_000, 1.0)]);
+    let mut conn = bench.sqlite().await;
+    let lock = conn.begin_with("BEGIN IMMEDIATE").await.expect("locked");
+    let error = telemetry.flush().await.expect_err("somebody else writes");
+    assert!(matches!(error, FlushError::Storage { .. }), "{error:?}");
+    assert_eq!(count(&telemetry, 0, 1_000_000).await, 1001);
+    assert_eq!(telemetry.counters().flushes_failed, 1);
+    record(&telemetry, &[(1_001_000, 1.0)]);
+    lock.rollback().await.expect("released");
+    telemetry.flush().await.expect("flushed");
+    let crashed = bench.crashed();
+    let again = crashed.open().await;
+    assert_eq!(count(&again, 0, 2_000_000).await, 1002);
+    again.close().await;
+    telemetry.close().await;
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn the_file_is_private_and_marked_as_ours() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    #[cfg(unix)]
+    assert_eq!(mode(&bench.file()), 0o600);
+    let mut conn = bench.sqlite().await;
+    for (pragma, expected) in [
+        ("PRAGMA application_id", "1212904557"),
+        ("PRAGMA auto_vacuum", "2"),
+        ("PRAGMA page_size", "8192"),
+        ("PRAGMA journal_mode", "wal"),
+    ] {
+        let row = sqlx::query(pragma)
+            .fetch_one(&mut conn)
+            .await
+            .expect("answers");
+        let found: String = sqlx::Row::try_get_unchecked(&row, 0).expect("a value");
+        assert_eq!(found, expected, "{pragma}");
+    }
+    conn.close().await.expect("closes");
+    telemetry.close().await;
+}
+
+#[tokio::test]
+async fn an_hour_of_processor_use_costs_about_a_byte_per_sample() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    record(&telemetry, &wander(3600));
+    bench.clock.advance(SignedDuration::from_hours(2));
+    telemetry.flush().await.expect("flushed");
+    let mut conn = bench.sqlite().await;
+    let (chunks, minutes): (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT sum(length(samples)) FROM chunks), (SELECT sum(length(minutes)) FROM rollups)",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .expect("measured");
+    conn.close().await.expect("closes");
+    let per_sample = chunks as f64 / 3600.0;
+    let per_minute = minutes as f64 / 60.0;
+    assert!(per_sample < 1.0, "{per_sample:.2} bytes per sample");
+    assert!(per_minute < 12.0, "{per_minute:.2} bytes per minute");
+    telemetry.close().await;
+}
