@@ -1,0 +1,240 @@
+//! The report of a mission: what was asked, every attempt, and what they used over time.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use model::id::MissionId;
+use model::mission::Mission;
+use serde::Serialize;
+use store::Ledger;
+use store::telemetry::Telemetry;
+
+use crate::GatherError;
+use crate::chart::{self, BLUE, ChartError, Line, ORANGE};
+use crate::devlog::{attempt_rows, float_bytes, grade_words, sections, summary, table};
+use crate::facts::{AttemptFacts, Curve, mission_words};
+use crate::page::Block;
+use crate::report::Story;
+use crate::text::{NONE, block, bytes, count, duration, duration_ms, head, inline, one_line, time};
+
+/// How much of a brief a report quotes.
+const BRIEF_BYTES_SHOWN: usize = 16 * 1024;
+
+/// The facts of a mission.
+#[derive(Debug, Serialize)]
+pub(crate) struct MissionStory {
+    kind: &'static str,
+    as_of: Timestamp,
+    mission: Mission,
+    brief: String,
+    totals: Totals,
+    attempts: Vec<AttemptFacts>,
+}
+
+/// Sums over the attempts. Nothing where no attempt has a figure.
+#[derive(Debug, PartialEq, Serialize)]
+struct Totals {
+    /// Time in which an attempt was under way, in milliseconds.
+    attempts_ms: i64,
+    /// Processor time, in milliseconds.
+    cpu_ms: Option<u64>,
+    /// The largest sample of a tree's memory, in bytes.
+    memory_max_bytes: Option<f64>,
+    gates_passed: usize,
+    gates_run: usize,
+}
+
+impl MissionStory {
+    pub(crate) async fn read(
+        ledger: &Ledger,
+        telemetry: &Telemetry,
+        id: MissionId,
+        now: Timestamp,
+    ) -> Result<Option<Self>, GatherError> {
+        let Some((mission, brief)) = ledger.mission(id).await? else {
+            return Ok(None);
+        };
+        let mut attempts = Vec::new();
+        for attempt in ledger.attempts_of(id).await? {
+            attempts.push(AttemptFacts::read(ledger, telemetry, attempt, now).await?);
+        }
+        attempts.sort_by_key(|facts| facts.attempt.n);
+        Ok(Some(Self {
+            kind: "mission",
+            as_of: now,
+            totals: totals(&attempts, now),
+            mission,
+            brief,
+            attempts,
+        }))
+    }
+
+    fn head(&self, zone: &TimeZone) -> String {
+        let mission = &self.mission;
+        let state = match mission
+            .note
+            .as_deref()
+            .filter(|note| !note.trim().is_empty())
+        {
+            Some(note) => format!("{}: {}", mission_words(mission.state), inline(note)),
+            None => mission_words(mission.state).to_owned(),
+        };
+        let attempts = match self.attempts.len() as u64 {
+            0 => "none".to_owned(),
+            n => format!(
+                "{n}, together {}",
+                duration(SignedDuration::from_millis(self.totals.attempts_ms))
+            ),
+        };
+        let gates = match self.totals.gates_run {
+            0 => "none ran".to_owned(),
+            run => format!(
+                "{} of {} passed",
+                self.totals.gates_passed,
+                count(run as u64, "run", "runs")
+            ),
+        };
+        let no_data = || "no data".to_owned();
+        let rows = [
+            ("State", state),
+            ("Evidence", grade_words(mission.grade).to_owned()),
+            (
+                "Repository",
+                mission
+                    .repository
+                    .as_deref()
+                    .map_or_else(|| NONE.to_owned(), inline),
+            ),
+            ("Created", time(mission.created_at, zone)),
+            ("Last change", time(mission.updated_at, zone)),
+            ("Attempts", attempts),
+            ("Gates", gates),
+            (
+                "Processor time",
+                self.totals.cpu_ms.map_or_else(no_data, duration_ms),
+            ),
+            (
+                "Memory at most",
+                self.totals
+                    .memory_max_bytes
+                    .map_or_else(no_data, float_bytes),
+            ),
+            ("As of", time(self.as_of, zone)),
+        ];
+        format!(
+            "# {} · {} — {}\n\n{}",
+            mission.short_id,
+            inline(&mission.title),
+            mission_words(mission.state),
+            table(&rows)
+        )
+    }
+
+    fn brief(&self) -> String {
+        let (shown, cut) = head(&self.brief, BRIEF_BYTES_SHOWN);
+        let cut = if cut {
+            format!("\nThe beginning of {}.\n", bytes(self.brief.len() as u64))
+        } else {
+            String::new()
+        };
+        format!("## Brief\n\n{}{cut}", block(shown))
+    }
+
+    fn charts(&self, zone: &TimeZone) -> Result<Vec<Block>, ChartError> {
+        let cpu = self.chart(zone, |facts| &facts.cpu, BLUE, &|y| format!("{y:.0} %"))?;
+        let memory = self.chart(zone, |facts| &facts.memory, ORANGE, &float_bytes)?;
+        let chart = |caption: &str, svg| Block::Chart {
+            caption: caption.to_owned(),
+            svg,
+        };
+        Ok(vec![
+            chart(
+                "Processor use of the agents' process trees, 100 % is one core",
+                cpu,
+            ),
+            chart("Resident memory of the agents' process trees", memory),
+        ])
+    }
+
+    fn chart(
+        &self,
+        zone: &TimeZone,
+        curve: impl Fn(&AttemptFacts) -> &Curve,
+        color: plotters::style::RGBColor,
+        unit: &dyn Fn(f64) -> String,
+    ) -> Result<Option<String>, ChartError> {
+        let begin = self
+            .attempts
+            .iter()
+            .map(|facts| facts.attempt.leased_at)
+            .min();
+        let ends = self.attempts.iter();
+        let end = ends
+            .map(|facts| facts.attempt.ended_at.unwrap_or(self.as_of))
+            .max();
+        let (Some(begin), Some(end)) = (begin, end) else {
+            return Ok(None);
+        };
+        let curves: Vec<_> = self.attempts.iter().map(&curve).collect();
+        // One chart spans all attempts: its columns are as wide as the coarsest of theirs.
+        let lines: Vec<_> = curves
+            .iter()
+            .map(|curve| Line {
+                buckets: &curve.buckets,
+                step_ms: curve.step_ms,
+            })
+            .collect();
+        chart::over_time(&lines, (begin, end), zone, color, unit)
+    }
+}
+
+impl Story for MissionStory {
+    fn title(&self) -> String {
+        one_line(&format!(
+            "{} · {}",
+            self.mission.short_id, self.mission.title
+        ))
+    }
+
+    fn file_stem(&self) -> String {
+        format!("hivekeeper-mission-{}", self.mission.short_id)
+    }
+
+    fn blocks(&self, zone: &TimeZone, charts: bool) -> Result<Vec<Block>, ChartError> {
+        let mut blocks = vec![Block::Markdown(self.head(zone))];
+        if charts {
+            blocks.extend(self.charts(zone)?);
+        }
+        blocks.push(Block::Markdown(self.brief()));
+        if self.attempts.is_empty() {
+            blocks.push(Block::Markdown("No attempt has been made.\n".to_owned()));
+        }
+        for facts in &self.attempts {
+            blocks.push(Block::Markdown(format!(
+                "## Attempt {}\n\n{}\n\n{}{}",
+                facts.attempt.n,
+                summary(facts, self.as_of),
+                table(&attempt_rows(facts, self.as_of, zone)),
+                sections(facts, "###"),
+            )));
+        }
+        Ok(blocks)
+    }
+}
+
+fn totals(attempts: &[AttemptFacts], now: Timestamp) -> Totals {
+    let gates = || attempts.iter().flat_map(|facts| &facts.gates);
+    let cpu = attempts.iter().filter_map(|facts| facts.resources.cpu_ms);
+    let memory = attempts
+        .iter()
+        .filter_map(|facts| facts.resources.memory_max_bytes);
+    let time: SignedDuration = attempts.iter().map(|facts| facts.whole_time(now)).sum();
+    Totals {
+        attempts_ms: i64::try_from(time.as_millis()).unwrap_or(i64::MAX),
+        cpu_ms: cpu.reduce(u64::saturating_add),
+        memory_max_bytes: memory.reduce(f64::max),
+        gates_passed: gates()
+            .filter(|gate| gate.verdict == model::gate::Verdict::Passed)
+            .count(),
+        gates_run: gates().count(),
+    }
+}
