@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use model::refusal::Refusal;
 
-use crate::Engine;
 use crate::resolve::unreadable;
 use crate::view::{Check, CheckGrade};
+use crate::{Engine, Verification};
 
 /// Free space below which the disk is called short, in bytes: 1 GiB.
 const DISK_SHORT_BYTES: u64 = 1024 * 1024 * 1024;
@@ -26,8 +26,16 @@ impl Engine {
         Ok(checks)
     }
 
+    /// Checks every link of the ledger, and every row against the events.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn verify(&self) -> Result<Verification, Refusal> {
+        self.0.ledger.verify().await.map_err(unreadable)
+    }
+
     async fn ledger_check(&self) -> Result<Check, Refusal> {
-        let found = self.0.ledger.verify().await.map_err(unreadable)?;
+        let found = self.verify().await?;
         let whole = found.is_sound();
         Ok(Check {
             name: "ledger".to_owned(),

@@ -1,0 +1,334 @@
+//! What is asked of the engine: who asks, under which key, and the body, read within limits.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use engine::Caller;
+use engine::view::{Ask, Assign, NewAgent, NewMission};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use model::event::Actor;
+use model::id::{CorrelationId, SystemDraw};
+use model::refusal::Code;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+use crate::Gate;
+use crate::problem::Problem;
+
+/// How long a body may pause, so that a slow sender does not hold a connection.
+const BODY_IDLE: Duration = Duration::from_secs(10);
+/// The largest body, in bytes, unless its kind says otherwise.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The largest body with a mission: a brief of 1 MiB may be written in up to six times as many
+/// bytes of JSON.
+const MISSION_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The longest idempotency key, in characters.
+const KEY_CHARS_MAX: usize = 200;
+/// The header that carries the idempotency key.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// A body that a request may carry.
+pub(crate) trait Input: Sized {
+    /// The most bytes it may have.
+    const BYTES_MAX: usize = BODY_BYTES_MAX;
+    /// Reads it.
+    fn read(body: &[u8]) -> Result<Self, Problem>;
+}
+
+/// No body at all.
+pub(crate) struct Nothing;
+
+/// A command line to look at.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommandLine {
+    /// The command line, quoted as in a shell.
+    pub(crate) command: String,
+    /// Where it would be started.
+    #[serde(default)]
+    pub(crate) directory: Option<String>,
+}
+
+/// What a browser signs in with.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginCode {
+    /// The one-time code of the login link.
+    pub(crate) code: String,
+}
+
+impl Input for Nothing {
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        if body.is_empty() {
+            return Ok(Self);
+        }
+        json::<Empty>(body).map(|_| Self)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+impl Input for NewAgent {
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        json(body)
+    }
+}
+
+impl Input for NewMission {
+    const BYTES_MAX: usize = MISSION_BYTES_MAX;
+
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        json(body)
+    }
+}
+
+impl Input for Assign {
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        json(body)
+    }
+}
+
+impl Input for Ask {
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
+        json(body)
+    }
+}
+
+impl Input for CommandLine {
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        json(body)
+    }
+}
+
+impl Input for LoginCode {
+    const BYTES_MAX: usize = 4 * 1024;
+
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        json(body)
+    }
+}
+
+/// Reads JSON: what is no JSON is a bad request, what does not fit is invalid input.
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let detail = format!("the body cannot be used: {error}");
+        if error.is_data() {
+            Problem::invalid(detail)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, Code::InvalidInput, detail)
+        }
+    })
+}
+
+/// A request that changes something.
+pub(crate) struct Call<T> {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// What is asked.
+    pub(crate) input: T,
+}
+
+impl<T: Input> FromRequest<Gate> for Call<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, gate: &Gate) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let key = idempotency_key(&parts.headers)?;
+        let body = read_body(&parts.headers, body, T::BYTES_MAX).await?;
+        let input = T::read(&body)?;
+        let now = gate.engine.clock().now();
+        Ok(Self {
+            caller: Caller {
+                actor: Actor::Captain,
+                correlation_id: CorrelationId::draw(now, &mut SystemDraw),
+                key,
+                fingerprint: fingerprint(parts.method.as_str(), parts.uri.path(), &body),
+            },
+            input,
+        })
+    }
+}
+
+/// What tells two requests with the same key apart.
+fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [method.as_bytes(), path.as_bytes()] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.update(body);
+    hash.finalize().into()
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default();
+    let fits = (1..=KEY_CHARS_MAX).contains(&key.len()) && key.is_ascii();
+    if !fits || values.next().is_some() {
+        return Err(Problem::invalid(format!(
+            "the Idempotency-Key must be one value of 1 to {KEY_CHARS_MAX} ASCII characters"
+        )));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+/// Reads a body of bounded size from a sender that does not pause for too long.
+async fn read_body(headers: &HeaderMap, mut body: Body, max: usize) -> Result<Vec<u8>, Problem> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+        .unwrap_or(0);
+    if announced > max as u64 {
+        return Err(too_large(max));
+    }
+    let mut bytes = Vec::new();
+    loop {
+        let frame = match tokio::time::timeout(BODY_IDLE, body.frame()).await {
+            Err(_) => return Err(too_slow()),
+            Ok(None) => break,
+            Ok(Some(Err(error))) => {
+                return Err(Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    Code::InvalidInput,
+                    format!("the body ended early: {error}"),
+                ));
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        if let Ok(data) = frame.into_data() {
+            if bytes.len() + data.len() > max {
+                return Err(too_large(max));
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
+    if !bytes.is_empty() && !is_json(headers) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::InvalidInput,
+            "the body must be sent as Content-Type: application/json",
+        ));
+    }
+    Ok(bytes)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn too_large(max: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        Code::InvalidInput,
+        format!("the body is larger than {max} bytes"),
+    )
+}
+
+fn too_slow() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        Code::InvalidInput,
+        format!("the body paused for more than {} s", BODY_IDLE.as_secs()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_a_bad_request_and_what_does_not_fit_is_invalid() {
+        let check = |body: &str, status: u16| {
+            let problem = <NewAgent as Input>::read(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.status, status, "{body}");
+        };
+        check("", 400);
+        check("{", 400);
+        check("nonsense", 400);
+        check("{}", 422);
+        check(r#"{"name":"a","colour":"red"}"#, 422);
+        check(r#"{"name":7}"#, 422);
+        check(&format!("{{\"name\":{}", "[".repeat(200_000)), 422);
+        assert!(<NewAgent as Input>::read(br#"{"name":"a"}"#).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_may_be_absent_is_still_checked_when_it_is_there() {
+        assert!(<Ask as Input>::read(b"").is_ok());
+        assert!(<Ask as Input>::read(br#"{"note":"x"}"#).is_ok());
+        assert!(<Ask as Input>::read(br#"{"nope":"x"}"#).is_err());
+        assert!(<Nothing as Input>::read(b"{}").is_ok());
+        assert!(<Nothing as Input>::read(br#"{"a":1}"#).is_err());
+    }
+
+    #[test]
+    fn the_fingerprint_tells_method_path_and_body_apart() {
+        let base = fingerprint("POST", "/a", b"x");
+        assert_eq!(base, fingerprint("POST", "/a", b"x"));
+        assert_ne!(base, fingerprint("DELETE", "/a", b"x"));
+        assert_ne!(base, fingerprint("POST", "/ax", b""));
+        assert_ne!(base, fingerprint("POST", "/a", b"y"));
+    }
+
+    #[test]
+    fn an_idempotency_key_is_one_short_ascii_value() {
+        let check = |values: &[&'static [u8]], fits: bool| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(
+                    IDEMPOTENCY_KEY,
+                    http::HeaderValue::from_bytes(value).unwrap(),
+                );
+            }
+            assert_eq!(idempotency_key(&headers).is_ok(), fits, "{values:?}");
+        };
+        check(&[], true);
+        check(&[b"0198"], true);
+        check(&[b""], false);
+        check(&[b"a", b"b"], false);
+        check(&[b"\xff"], false);
+        check(&[&[b'a'; 201]], false);
+    }
+
+    #[tokio::test]
+    async fn a_body_over_its_limit_is_refused_whether_it_says_so_or_not() {
+        let mut said = HeaderMap::new();
+        said.insert(header::CONTENT_LENGTH, http::HeaderValue::from(11));
+        let problem = read_body(&said, Body::empty(), 10).await.unwrap_err();
+        assert_eq!(problem.status, 413);
+        let problem = read_body(&HeaderMap::new(), Body::from(vec![b'1'; 11]), 10)
+            .await
+            .unwrap_err();
+        assert_eq!(problem.status, 413);
+        let problem = read_body(&HeaderMap::new(), Body::from("1"), 10)
+            .await
+            .unwrap_err();
+        assert_eq!(problem.status, 415);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(body: Vec<u8>) {
+            let _ = <NewMission as Input>::read(&body);
+            let _ = <Ask as Input>::read(&body);
+        }
+    }
+}

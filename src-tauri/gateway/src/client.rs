@@ -1,0 +1,404 @@
+//! A client of a running engine, for the command line and for a window that attaches to it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use engine::live::Frame;
+use futures::stream::{self, Stream};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::call::IDEMPOTENCY_KEY;
+use crate::endpoint::{Endpoint, EndpointError};
+
+/// How long it may take to connect to this machine itself.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an answer may take; longer than the engine's own limit.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a live stream may be silent; the engine speaks every fifteen seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// The largest answer, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The largest frame of the live stream, in bytes.
+const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No engine runs for this data directory.
+    #[error("find a running engine for {}", .0.display())]
+    NoEngine(PathBuf),
+    /// The file that says where it listens is of no use.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Its address is none.
+    #[error("use the engine's address '{0}'")]
+    Address(String),
+    /// The request cannot be put into words.
+    #[error("write the request: {0}")]
+    Request(#[from] http::Error),
+    /// The connection broke.
+    #[error("talk to the engine: {0}")]
+    Talk(#[from] hyper::Error),
+    /// The answer did not come in time.
+    #[error("get an answer within {} s", .0.as_secs())]
+    TooSlow(Duration),
+    /// The answer is larger than any should be.
+    #[error("read an answer of more than {0} bytes")]
+    TooLarge(usize),
+    /// The live stream was refused.
+    #[error("listen to the engine: it answered {0}")]
+    NoStream(StatusCode),
+    /// A frame of the live stream cannot be read.
+    #[error("read a frame of the live stream: {0}")]
+    Frame(serde_json::Error),
+}
+
+impl ClientError {
+    /// Whether starting an engine would help.
+    #[must_use]
+    pub const fn is_no_engine(&self) -> bool {
+        matches!(self, Self::NoEngine(_))
+    }
+}
+
+/// What the engine answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A client of the engine of one data directory.
+#[derive(Debug, Clone)]
+pub struct Client {
+    data_dir: PathBuf,
+    endpoint: Endpoint,
+    authority: String,
+}
+
+/// One connection with the task that drives it; the task ends with it.
+struct Line {
+    sender: http1::SendRequest<Body>,
+    driver: JoinSet<()>,
+}
+
+impl Client {
+    /// Finds the engine of a data directory.
+    ///
+    /// # Errors
+    /// When there is none, or its endpoint file is of no use.
+    pub fn for_data_dir(data_dir: &Path) -> Result<Self, ClientError> {
+        let endpoint =
+            Endpoint::read(data_dir)?.ok_or_else(|| ClientError::NoEngine(data_dir.to_owned()))?;
+        let wrong = || ClientError::Address(endpoint.url.clone());
+        let uri: Uri = endpoint.url.parse().map_err(|_| wrong())?;
+        let authority = uri.authority().ok_or_else(wrong)?.to_string();
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
+            endpoint,
+            authority,
+        })
+    }
+
+    /// Where the engine listens.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sends a request; a body is sent as JSON.
+    ///
+    /// # Errors
+    /// When there is no engine any more, or it does not answer.
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, ClientError> {
+        self.request_with(method, path, &HeaderMap::new(), body)
+            .await
+    }
+
+    /// Sends a request with headers of the caller's; of these, only the idempotency key, the media
+    /// types and the conditions are passed on.
+    ///
+    /// # Errors
+    /// When there is no engine any more, or it does not answer.
+    pub async fn request_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, ClientError> {
+        let request = self.prepare(method, path, headers, body)?;
+        tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request))
+            .await
+            .map_err(|_| ClientError::TooSlow(ANSWER_TIMEOUT))?
+    }
+
+    /// Listens to what happens, from the frame after `since` of that epoch.
+    ///
+    /// # Errors
+    /// When there is no engine any more, or it refuses to be listened to.
+    pub async fn live(
+        &self,
+        epoch: Option<&str>,
+        since: Option<u64>,
+    ) -> Result<impl Stream<Item = Result<Frame, ClientError>> + Send + use<>, ClientError> {
+        let mut headers = HeaderMap::new();
+        if let (Some(epoch), Some(since)) = (epoch, since)
+            && let Ok(id) = HeaderValue::from_str(&format!("{epoch}:{since}"))
+        {
+            headers.insert("last-event-id", id);
+        }
+        let request = self.prepare(Method::GET, "/api/v1/live", &headers, None)?;
+        let mut line = self.connect().await?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, line.sender.send_request(request))
+            .await
+            .map_err(|_| ClientError::TooSlow(ANSWER_TIMEOUT))??;
+        if answer.status() != StatusCode::OK {
+            return Err(ClientError::NoStream(answer.status()));
+        }
+        let listener = Listener {
+            body: answer.into_body(),
+            events: EventReader::default(),
+            _line: line,
+        };
+        Ok(stream::unfold(Some(listener), |listener| async move {
+            let mut listener = listener?;
+            match listener.next().await {
+                Ok(Some(frame)) => Some((Ok(frame), Some(listener))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        }))
+    }
+
+    fn prepare(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Option<Vec<u8>>,
+    ) -> Result<Request<Body>, ClientError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &self.authority)
+            .header(
+                header::AUTHORIZATION,
+                format!("Bearer {}", self.endpoint.token),
+            );
+        let passed_on = [
+            IDEMPOTENCY_KEY,
+            "accept",
+            "last-event-id",
+            "if-none-match",
+            "if-modified-since",
+        ];
+        for name in passed_on {
+            if let Some(value) = headers.get(name) {
+                request = request.header(name, value);
+            }
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        Ok(request.body(body.map_or_else(Body::empty, Body::from))?)
+    }
+
+    async fn connect(&self) -> Result<Line, ClientError> {
+        let gone = || ClientError::NoEngine(self.data_dir.clone());
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority))
+            .await
+            .map_err(|_| gone())?
+            .map_err(|_| gone())?;
+        let _ = stream.set_nodelay(true);
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to the engine ended");
+            }
+        });
+        Ok(Line { sender, driver })
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Result<Answer, ClientError> {
+        let mut line = self.connect().await?;
+        let answer = line.sender.send_request(request).await?;
+        let (parts, mut body) = answer.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                if bytes.len() + data.len() > ANSWER_BYTES_MAX {
+                    return Err(ClientError::TooLarge(ANSWER_BYTES_MAX));
+                }
+                bytes.extend_from_slice(&data);
+            }
+        }
+        line.driver.abort_all();
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: bytes.into(),
+        })
+    }
+}
+
+struct Listener {
+    body: Incoming,
+    events: EventReader,
+    _line: Line,
+}
+
+impl Listener {
+    async fn next(&mut self) -> Result<Option<Frame>, ClientError> {
+        loop {
+            if let Some(data) = self.events.next() {
+                return serde_json::from_slice(&data)
+                    .map(Some)
+                    .map_err(ClientError::Frame);
+            }
+            let frame = tokio::time::timeout(SILENCE_MAX, self.body.frame())
+                .await
+                .map_err(|_| ClientError::TooSlow(SILENCE_MAX))?;
+            let Some(frame) = frame else {
+                return Ok(None);
+            };
+            if let Ok(data) = frame?.into_data() {
+                self.events.push(&data)?;
+            }
+        }
+    }
+}
+
+/// Takes a stream of server-sent events apart into their data; comments and ids are passed over.
+#[derive(Debug, Default)]
+struct EventReader {
+    bytes: Vec<u8>,
+    searched: usize,
+}
+
+impl EventReader {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        if self.bytes.len() + bytes.len() > FRAME_BYTES_MAX {
+            return Err(ClientError::TooLarge(FRAME_BYTES_MAX));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The data of the next complete event that has any.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let from = self.searched.saturating_sub(1);
+            let Some(at) = self.bytes[from..].windows(2).position(|two| two == b"\n\n") else {
+                self.searched = self.bytes.len();
+                return None;
+            };
+            let event: Vec<u8> = self.bytes.drain(..from + at + 2).collect();
+            self.searched = 0;
+            let mut data = Vec::new();
+            for line in event.split(|byte| *byte == b'\n') {
+                if let Some(rest) = line.strip_prefix(b"data:") {
+                    if !data.is_empty() {
+                        data.push(b'\n');
+                    }
+                    data.extend_from_slice(rest.strip_prefix(b" ").unwrap_or(rest));
+                }
+            }
+            if !data.is_empty() {
+                return Some(data);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn no_endpoint_file_means_no_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Client::for_data_dir(dir.path()).unwrap_err();
+        assert!(error.is_no_engine());
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_nobody_listens_on_means_no_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let endpoint = Endpoint {
+            url: format!("http://{address}"),
+            token: "hk_".into(),
+            pid: 1,
+            started_at: model::Timestamp::UNIX_EPOCH,
+            version: String::new(),
+        };
+        endpoint.write(dir.path()).unwrap();
+        let client = Client::for_data_dir(dir.path()).unwrap();
+        let error = client
+            .request(Method::GET, "/healthz", None)
+            .await
+            .unwrap_err();
+        assert!(error.is_no_engine(), "{error}");
+    }
+
+    fn read(chunks: &[&[u8]]) -> Vec<String> {
+        let mut reader = EventReader::default();
+        let mut found = Vec::new();
+        for chunk in chunks {
+            reader.push(chunk).unwrap();
+            while let Some(data) = reader.next() {
+                found.push(String::from_utf8(data).unwrap());
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn events_are_read_and_comments_passed_over() {
+        let check = |text: &str, expected: &[&str]| {
+            assert_eq!(read(&[text.as_bytes()]), expected, "{text:?}");
+        };
+        check("id: a:1\ndata: {}\n\n", &["{}"]);
+        check(":\n\nid: a:1\ndata:1\n\n: x\n\ndata: 2\n\n", &["1", "2"]);
+        check("data: a\ndata: b\n\n", &["a\nb"]);
+        check("data: unfinished\n", &[]);
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_stream_is_cut_the_events_are_the_same(
+            data in proptest::collection::vec("[ -~]{1,20}", 0..8),
+            cut in 1usize..9,
+        ) {
+            let text: String = data
+                .iter()
+                .enumerate()
+                .map(|(i, data)| format!("id: e:{i}\ndata: {data}\n\n:\n\n"))
+                .collect();
+            let chunks: Vec<_> = text.as_bytes().chunks(cut).collect();
+            prop_assert_eq!(read(&chunks), data);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Who may do what: one table of every route with the right it asks for.
+
+use http::Method;
+
+/// Who somebody is to this engine. This version hands out only [`Role::Admin`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// An agent at work; speaks only through the tools made for it.
+    Agent,
+    /// A machine that lends its agents.
+    Worker,
+    /// Sees everything, changes nothing.
+    Viewer,
+    /// Works with agents and missions.
+    Operator,
+    /// The captain.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [
+        Self::Agent,
+        Self::Worker,
+        Self::Viewer,
+        Self::Operator,
+        Self::Admin,
+    ];
+
+    /// Whether the role has a right.
+    #[must_use]
+    pub const fn may(self, right: Right) -> bool {
+        match right {
+            Right::See => matches!(self, Self::Viewer | Self::Operator | Self::Admin),
+            Right::Operate => matches!(self, Self::Operator | Self::Admin),
+            Right::Administer => matches!(self, Self::Admin),
+        }
+    }
+}
+
+/// What a route asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Right {
+    /// To read.
+    See,
+    /// To work with agents and missions.
+    Operate,
+    /// To decide what runs on this machine and who gets in.
+    Administer,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// Anybody on this machine.
+    Anybody,
+    /// Who has this right.
+    Needs(Right),
+}
+
+/// What the table says about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The route exists and has this rule.
+    Rule(Rule),
+    /// The path exists, but takes only these methods.
+    OtherMethods(String),
+    /// No such path.
+    Unknown,
+}
+
+const SEE: Rule = Rule::Needs(Right::See);
+const OPERATE: Rule = Rule::Needs(Right::Operate);
+const ADMINISTER: Rule = Rule::Needs(Right::Administer);
+
+/// Every route of the API. What is not here is never reached.
+pub const RULES: &[(Method, &str, Rule)] = &[
+    (Method::GET, "/healthz", Rule::Anybody),
+    (Method::GET, "/readyz", Rule::Anybody),
+    (Method::POST, "/api/v1/login", Rule::Anybody),
+    (Method::POST, "/api/v1/login/links", ADMINISTER),
+    (Method::GET, "/api/v1/openapi.json", SEE),
+    (Method::GET, "/api/v1/overview", SEE),
+    (Method::GET, "/api/v1/doctor", SEE),
+    (Method::GET, "/api/v1/verification", SEE),
+    (Method::GET, "/api/v1/agents", SEE),
+    (Method::POST, "/api/v1/agents", ADMINISTER),
+    (Method::GET, "/api/v1/agents/{id}", SEE),
+    (Method::DELETE, "/api/v1/agents/{id}", ADMINISTER),
+    (Method::POST, "/api/v1/agents/{id}/pause", OPERATE),
+    (Method::POST, "/api/v1/agents/{id}/resume", OPERATE),
+    (Method::GET, "/api/v1/agents/{id}/attempts", SEE),
+    (Method::POST, "/api/v1/commands/check", ADMINISTER),
+    (Method::GET, "/api/v1/runtimes", SEE),
+    (Method::GET, "/api/v1/repositories", OPERATE),
+    (Method::GET, "/api/v1/missions", SEE),
+    (Method::POST, "/api/v1/missions", ADMINISTER),
+    (Method::GET, "/api/v1/mission-table", SEE),
+    (Method::GET, "/api/v1/missions/{id}", SEE),
+    (Method::POST, "/api/v1/missions/{id}/queue", OPERATE),
+    (Method::POST, "/api/v1/missions/{id}/accept", OPERATE),
+    (Method::POST, "/api/v1/missions/{id}/reject", OPERATE),
+    (Method::POST, "/api/v1/missions/{id}/pause", OPERATE),
+    (Method::POST, "/api/v1/missions/{id}/resume", OPERATE),
+    (Method::POST, "/api/v1/missions/{id}/cancel", OPERATE),
+    (Method::POST, "/api/v1/missions/{id}/retry", OPERATE),
+    (Method::POST, "/api/v1/missions/{id}/assign", OPERATE),
+    (Method::GET, "/api/v1/attempts/{id}/transcript", SEE),
+    (Method::GET, "/api/v1/events", SEE),
+    (Method::GET, "/api/v1/live", SEE),
+    (Method::GET, "/api/v1/devlogs", SEE),
+    (Method::GET, "/api/v1/devlogs/{id}", SEE),
+    (Method::GET, "/api/v1/devlogs/{id}/export", SEE),
+    (Method::GET, "/api/v1/reports/mission/{id}", SEE),
+    (Method::GET, "/api/v1/reports/day/{day}", SEE),
+    (Method::GET, "/api/v1/signals", SEE),
+    (Method::GET, "/api/v1/signals/range", SEE),
+    (Method::POST, "/api/v1/demo", ADMINISTER),
+    (Method::DELETE, "/api/v1/demo", ADMINISTER),
+    (Method::POST, "/api/v1/window/focus", OPERATE),
+];
+
+/// Looks a request up in the table. `HEAD` is judged as `GET`.
+#[must_use]
+pub fn look_up(method: &Method, path: &str) -> Verdict {
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    let mut others = Vec::new();
+    for (allowed, template, rule) in RULES {
+        if !fits(template, path) {
+            continue;
+        }
+        if allowed == method {
+            return Verdict::Rule(*rule);
+        }
+        others.push(allowed.as_str());
+    }
+    if others.is_empty() {
+        Verdict::Unknown
+    } else {
+        Verdict::OtherMethods(others.join(", "))
+    }
+}
+
+/// Whether a path is one of those a template describes.
+fn fits(template: &str, path: &str) -> bool {
+    let mut parts = path.split('/');
+    for wanted in template.split('/') {
+        match parts.next() {
+            Some(part) if wanted.starts_with('{') && !part.is_empty() => {}
+            Some(part) if part == wanted => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_and_the_description_name_the_same_routes() {
+        let described: BTreeSet<String> = crate::openapi::description()
+            .paths
+            .paths
+            .iter()
+            .flat_map(|(path, item)| {
+                [
+                    ("GET", item.get.is_some()),
+                    ("POST", item.post.is_some()),
+                    ("PUT", item.put.is_some()),
+                    ("PATCH", item.patch.is_some()),
+                    ("DELETE", item.delete.is_some()),
+                ]
+                .into_iter()
+                .filter(|(_, there)| *there)
+                .map(|(method, _)| format!("{method} {path}"))
+                .collect::<Vec<_>>()
+            })
+            .collect();
+        let ruled: BTreeSet<String> = RULES
+            .iter()
+            .map(|(method, path, _)| format!("{method} {path}"))
+            .collect();
+        assert_eq!(described, ruled);
+    }
+
+    #[test]
+    fn every_role_has_exactly_the_rights_of_its_station() {
+        let rights = [Right::See, Right::Operate, Right::Administer];
+        let check = |role: Role, expected: [bool; 3]| {
+            assert_eq!(rights.map(|right| role.may(right)), expected, "{role:?}");
+        };
+        check(Role::Agent, [false, false, false]);
+        check(Role::Worker, [false, false, false]);
+        check(Role::Viewer, [true, false, false]);
+        check(Role::Operator, [true, true, false]);
+        check(Role::Admin, [true, true, true]);
+    }
+
+    #[test]
+    fn what_starts_programs_of_the_callers_choice_is_the_captains_alone() {
+        for path in ["/api/v1/agents", "/api/v1/missions", "/api/v1/demo"] {
+            assert_eq!(
+                look_up(&Method::POST, path),
+                Verdict::Rule(Rule::Needs(Right::Administer)),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_outside_of_the_table_is_unknown_or_has_the_wrong_method() {
+        let check = |method: Method, path: &str, expected: Verdict| {
+            assert_eq!(look_up(&method, path), expected, "{method} {path}");
+        };
+        check(Method::GET, "/api/v1/agents/a", Verdict::Rule(SEE));
+        check(Method::HEAD, "/api/v1/agents/a", Verdict::Rule(SEE));
+        check(Method::GET, "/api/v1/agents/", Verdict::Unknown);
+        check(Method::GET, "/api/v1/agents//pause", Verdict::Unknown);
+        check(Method::GET, "/api/v1/agents/a/b", Verdict::Unknown);
+        check(Method::GET, "/api/v2/agents", Verdict::Unknown);
+        check(
+            Method::PUT,
+            "/api/v1/agents",
+            Verdict::OtherMethods("GET, POST".into()),
+        );
+        check(
+            Method::OPTIONS,
+            "/api/v1/missions/x/queue",
+            Verdict::OtherMethods("POST".into()),
+        );
+    }
+}

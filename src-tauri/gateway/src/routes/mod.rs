@@ -1,0 +1,155 @@
+//! The routes, one file per noun; each handler reads what was asked and passes it on.
+
+mod agents;
+mod attempts;
+mod demo;
+mod devlogs;
+mod events;
+mod login;
+mod missions;
+mod overview;
+mod reports;
+mod signals;
+mod window;
+
+pub use overview::VerificationView;
+
+use axum::response::{IntoResponse, Response};
+use engine::{Format, Rendered};
+use http::{HeaderValue, StatusCode, header};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Gate;
+use crate::problem::Problem;
+
+/// Every route with its description.
+pub(crate) fn all() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .merge(of_the_swarm())
+        .merge(of_the_house())
+}
+
+fn of_the_swarm() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .routes(routes!(overview::overview))
+        .routes(routes!(agents::list_agents, agents::add_agent))
+        .routes(routes!(agents::get_agent, agents::remove_agent))
+        .routes(routes!(agents::pause_agent))
+        .routes(routes!(agents::resume_agent))
+        .routes(routes!(agents::list_attempts_of_agent))
+        .routes(routes!(agents::check_command))
+        .routes(routes!(agents::list_runtimes))
+        .routes(routes!(missions::list_missions, missions::add_mission))
+        .routes(routes!(missions::get_mission))
+        .routes(routes!(missions::queue_mission))
+        .routes(routes!(missions::accept_mission))
+        .routes(routes!(missions::reject_mission))
+        .routes(routes!(missions::pause_mission))
+        .routes(routes!(missions::resume_mission))
+        .routes(routes!(missions::cancel_mission))
+        .routes(routes!(missions::retry_mission))
+        .routes(routes!(missions::assign_mission))
+        .routes(routes!(missions::get_mission_table))
+        .routes(routes!(missions::inspect_repository))
+        .routes(routes!(attempts::read_transcript))
+        .routes(routes!(events::list_events))
+        .routes(routes!(crate::live::listen))
+}
+
+fn of_the_house() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .routes(routes!(devlogs::list_devlogs))
+        .routes(routes!(devlogs::get_devlog))
+        .routes(routes!(devlogs::export_devlog))
+        .routes(routes!(reports::report_mission))
+        .routes(routes!(reports::report_day))
+        .routes(routes!(signals::list_signals))
+        .routes(routes!(signals::query_signal))
+        .routes(routes!(demo::start_demo, demo::remove_demo))
+        .routes(routes!(overview::doctor))
+        .routes(routes!(overview::verify))
+        .routes(routes!(overview::health))
+        .routes(routes!(overview::ready))
+        .routes(routes!(overview::get_openapi))
+        .routes(routes!(login::log_in))
+        .routes(routes!(login::make_login_link))
+        .routes(routes!(window::focus_window))
+}
+
+/// The formats a document can be asked for in.
+fn format(name: Option<&str>, among: &[Format]) -> Result<Format, Problem> {
+    let format = match name.unwrap_or("md") {
+        "md" => Some(Format::Markdown),
+        "html" => Some(Format::Html),
+        "json" => Some(Format::Json),
+        _ => None,
+    };
+    format
+        .filter(|format| among.contains(format))
+        .ok_or_else(|| {
+            let names: Vec<_> = among.iter().map(|format| word(*format)).collect();
+            Problem::invalid(format!(
+                "'{}' is not a format of this document",
+                name.unwrap_or_default()
+            ))
+            .hint(format!("use one of: {}", names.join(", ")))
+        })
+}
+
+const fn word(format: Format) -> &'static str {
+    match format {
+        Format::Markdown => "md",
+        Format::Html => "html",
+        Format::Json => "json",
+    }
+}
+
+/// A document as a file to keep, never as a page to show.
+fn file(rendered: Rendered) -> Response {
+    let name: String = rendered
+        .file_name
+        .chars()
+        .map(|ch| match ch {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' => ch,
+            _ => '_',
+        })
+        .collect();
+    let mut response = (StatusCode::OK, rendered.body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(rendered.media_type),
+    );
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_offered_as_a_file_under_a_harmless_name() {
+        let response = file(Rendered {
+            media_type: "text/html; charset=utf-8",
+            file_name: "a\"b\r\n/../ö.html".into(),
+            body: String::new(),
+        });
+        assert_eq!(
+            response.headers()[header::CONTENT_DISPOSITION],
+            "attachment; filename=\"a_b___..__.html\""
+        );
+    }
+
+    #[test]
+    fn only_the_formats_a_document_has_are_taken() {
+        let among = [Format::Markdown, Format::Html];
+        assert!(format(None, &among).is_ok());
+        assert!(format(Some("html"), &among).is_ok());
+        assert!(format(Some("json"), &among).is_err());
+        assert!(format(Some("pdf"), &among).is_err());
+    }
+}
