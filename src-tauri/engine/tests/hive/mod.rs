@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use engine::view::{Ask, MissionDetail, NewAgent, NewMission, OutputStream};
+use engine::view::{Ask, AttemptView, MissionDetail, NewAgent, NewMission, OutputStream};
 use engine::{Caller, Config, DevlogQuery, Engine, TranscriptQuery};
 use model::devlog::Devlog;
 use model::event::Actor;
@@ -131,7 +131,8 @@ impl Hive {
         let start = Instant::now();
         loop {
             let detail = self.engine.mission(id).await.unwrap();
-            if !detail.attempts.is_empty() && self.printed(&detail).await == text {
+            let started = |view: &AttemptView| view.attempt.process.is_some();
+            if detail.attempts.first().is_some_and(started) && self.printed(&detail).await == text {
                 return detail;
             }
             assert!(start.elapsed() < PATIENCE, "{detail:#?}");
