@@ -170,7 +170,6 @@ const BAR_NAME_CHARS: usize = 22;
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
     reason = "pixels of a chart with a bounded number of bars"
 )]
 pub(crate) fn bars(bars: &[Bar]) -> Result<Option<String>, ChartError> {

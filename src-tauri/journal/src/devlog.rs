@@ -138,9 +138,8 @@ fn place_rows(facts: &AttemptFacts) -> Vec<(&'static str, String)> {
         }
         if place.uncommitted_files > 0 {
             let files = count(place.uncommitted_files, "file", "files");
-            let text = format!(
-                "{files} of the repository had changes that were not committed and so were not part of the work"
-            );
+            let text =
+                format!("{files} with uncommitted changes in the repository: not part of the work");
             rows.push(("Left out", text));
         }
     }
@@ -271,7 +270,7 @@ fn commits(facts: &AttemptFacts, level: &str) -> String {
     if work.rescued_files > 0 {
         let files = count(work.rescued_files, "file", "files");
         out.push_str(&format!(
-            "\n{files} that the agent had left uncommitted were committed so that nothing is lost.\n"
+            "\nSo that nothing is lost, the last commit holds {files} that the agent had left uncommitted.\n"
         ));
     }
     out

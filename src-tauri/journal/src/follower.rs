@@ -226,7 +226,11 @@ impl Follower {
         };
         match self.ledger.commit(change).await {
             Ok(_) => Ok(()),
-            // The same change, acknowledged late, or a mission removed in between.
+            // The same change, sent again after an unclear answer.
+            Err(CommitError::Conflict { what: "cursor", .. }) => {
+                debug!(position, "the journal's position was stored before");
+                Ok(())
+            }
             Err(CommitError::Conflict { what, reason }) => {
                 error!(
                     what,

@@ -126,7 +126,7 @@ fn a_tree_with_a_busy_and_a_sleeping_child_is_measured_as_the_kernel_counts_it()
     let mut collector = Collector::open(dir.path(), dir.path()).unwrap();
     let watched = [watched(identity(tree.pid()))];
 
-    let mut look = |collector: &mut Collector| usage(&collector.collect(&watched, Instant::now()));
+    let look = |collector: &mut Collector| usage(&collector.collect(&watched, Instant::now()));
     assert_eq!(
         look(&mut collector).cpu_percent,
         None,

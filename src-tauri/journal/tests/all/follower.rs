@@ -167,7 +167,48 @@ async fn the_devlog_of_a_failed_gate_tells_what_happened() {
     caught_up(&world).await;
     running.stop().await;
     let found = devlogs(&world).await;
-    insta::assert_snapshot!(found[0].markdown, @"");
+    insta::assert_snapshot!(found[0].markdown, @r#"
+    # M-1800 · Fix the parser — failed
+
+    Attempt 1 by hive-1 failed after 25 s: a gate did not pass
+
+    | | |
+    |---|---|
+    | Mission | M-1800 Fix the parser |
+    | Evidence | none |
+    | Agent | hive-1 (writes code) |
+    | Started | 2026-11-20 09:58:00 UTC |
+    | Ended | 2026-11-20 09:58:25 UTC |
+    | Duration | 25 s |
+    | Program | ended with exit code 0 |
+    | Program ran | 20 s |
+    | Branch | `hive/M-0001/1` from `0123456789` |
+    | Left out | 2 files with uncommitted changes in the repository: not part of the work |
+    | Work | 1 commit, 2 files changed, +31 −4 |
+    | Processor time | 12 s |
+    | Processor use | 64 % of one core on average, at most 90 % |
+    | Memory | 50.0 MiB on average, at most 50.0 MiB |
+
+    ## Gates
+
+    | Gate | Result | Took | Why |
+    |---|---|---|---|
+    | command: cargo test | failed | 3.2 s | it exited with code 101 |
+
+    ### Output of command: cargo test
+
+    ```text
+    running 2 tests
+    test a ... ok
+    test b ... FAILED
+    ```
+
+    ## Commits
+
+    - `fedcba9876` parser: read empty lines
+
+    So that nothing is lost, the last commit holds 1 file that the agent had left uncommitted.
+    "#);
 }
 
 #[tokio::test]

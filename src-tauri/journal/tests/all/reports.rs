@@ -52,16 +52,134 @@ async fn a_mission_reads_as_a_story_with_its_evidence() {
     let world = morning().await;
     let told = told(&world, ReportOf::Mission(mission_id(1)), Format::Markdown).await;
     assert_eq!(told.media_type, "text/markdown; charset=utf-8");
-    insta::assert_snapshot!(told.file_name, @"");
-    insta::assert_snapshot!(told.body, @"");
+    insta::assert_snapshot!(told.file_name, @"hivekeeper-mission-M-1800.md");
+    insta::assert_snapshot!(told.body, @r#"
+    # M-1800 · Fix the parser — done
+
+    | | |
+    |---|---|
+    | State | done |
+    | Evidence | gates run by the engine passed |
+    | Repository | /home/captain/project |
+    | Created | 2026-11-20 09:58:00 UTC |
+    | Last change | 2026-11-20 09:59:50 UTC |
+    | Attempts | 2, together 50 s |
+    | Gates | 1 of 2 runs passed |
+    | Processor time | 24 s |
+    | Memory at most | 50.0 MiB |
+    | As of | 2026-11-20 12:00:00 UTC |
+
+    ## Brief
+
+    ```text
+    Make `cargo test` pass.
+    ```
+
+    ## Attempt 1
+
+    Attempt 1 by hive-1 failed after 25 s: a gate did not pass
+
+    | | |
+    |---|---|
+    | Agent | hive-1 (writes code) |
+    | Started | 2026-11-20 09:58:00 UTC |
+    | Ended | 2026-11-20 09:58:25 UTC |
+    | Duration | 25 s |
+    | Program | ended with exit code 0 |
+    | Program ran | 20 s |
+    | Branch | `hive/M-0001/1` from `0123456789` |
+    | Left out | 2 files with uncommitted changes in the repository: not part of the work |
+    | Work | 1 commit, 2 files changed, +31 −4 |
+    | Processor time | 12 s |
+    | Processor use | 64 % of one core on average, at most 90 % |
+    | Memory | 50.0 MiB on average, at most 50.0 MiB |
+
+    ### Gates
+
+    | Gate | Result | Took | Why |
+    |---|---|---|---|
+    | command: cargo test | failed | 3.2 s | it exited with code 101 |
+
+    #### Output of command: cargo test
+
+    ```text
+    running 2 tests
+    test a ... ok
+    test b ... FAILED
+    ```
+
+    ### Commits
+
+    - `fedcba9876` parser: read empty lines
+
+    So that nothing is lost, the last commit holds 1 file that the agent had left uncommitted.
+
+    ## Attempt 2
+
+    Attempt 2 by hive-2 was accepted after 25 s.
+
+    | | |
+    |---|---|
+    | Agent | hive-2 (writes code) |
+    | Started | 2026-11-20 09:59:25 UTC |
+    | Ended | 2026-11-20 09:59:50 UTC |
+    | Duration | 25 s |
+    | Program | ended with exit code 0 |
+    | Program ran | 20 s |
+    | Branch | `hive/M-0001/1` from `0123456789` |
+    | Left out | 2 files with uncommitted changes in the repository: not part of the work |
+    | Work | 1 commit, 2 files changed, +31 −4 |
+    | Processor time | 12 s |
+    | Processor use | 64 % of one core on average, at most 90 % |
+    | Memory | 50.0 MiB on average, at most 50.0 MiB |
+
+    ### Gates
+
+    | Gate | Result | Took | Why |
+    |---|---|---|---|
+    | command: cargo test | passed | 3.2 s | it exited with code 0 |
+
+    ### Commits
+
+    - `fedcba9876` parser: read empty lines
+
+    So that nothing is lost, the last commit holds 1 file that the agent had left uncommitted.
+    "#);
 }
 
 #[tokio::test]
 async fn a_day_counts_what_came_to_an_end_and_who_was_busy() {
     let world = morning().await;
     let told = told(&world, FRIDAY, Format::Markdown).await;
-    insta::assert_snapshot!(told.file_name, @"");
-    insta::assert_snapshot!(told.body, @"");
+    insta::assert_snapshot!(told.file_name, @"hivekeeper-day-2026-11-20.md");
+    insta::assert_snapshot!(told.body, @r#"
+    # Friday, 20 November 2026
+
+    The day is not over; this is what happened so far.
+
+    | | |
+    |---|---|
+    | Missions | 1 done, 1 failed |
+    | Created | 2 missions |
+    | Attempts | 3 begun, 3 ended |
+    | Gates | 1 of 2 runs passed |
+    | From, to | 2026-11-20 00:00:00 UTC to 2026-11-21 00:00:00 UTC |
+    | As of | 2026-11-20 12:00:00 UTC |
+
+    ## Missions that came to an end or to review
+
+    | Mission | Title | State | At |
+    |---|---|---|---|
+    | M-1800 | Fix the parser | done | 2026-11-20 09:59:50 UTC |
+    | M-2800 | Write the manual | failed | 2026-11-20 10:00:15 UTC |
+
+    ## Agents
+
+    | Agent | Attempts | Busy |
+    |---|---|---|
+    | hive-1 | 2 | 50 s |
+    | hive-2 | 1 | 25 s |
+    "#);
 }
 
 #[tokio::test]
@@ -123,7 +241,7 @@ async fn json_holds_the_facts_and_none_of_the_agents_secrets() {
     let facts: serde_json::Value = serde_json::from_str(&day.body).unwrap();
     assert_eq!(facts["outcomes"]["done"], 1);
     assert_eq!(facts["outcomes"]["failed"], 1);
-    assert_eq!(facts["attempts_per_hour"][9]["attempts"], 2);
+    assert_eq!(facts["attempts_per_hour"][9]["attempts"], 3);
     assert_eq!(facts["attempts_per_hour"].as_array().unwrap().len(), 24);
     for body in [&mission.body, &day.body] {
         assert!(!body.contains("planted-secret"));
@@ -135,7 +253,11 @@ async fn a_day_without_events_says_so() {
     let world = morning().await;
     let empty = ReportOf::Day(date(2026, 11, 19));
     let text = told(&world, empty, Format::Markdown).await.body;
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    # Thursday, 19 November 2026
+
+    No data: no mission was created or came to an end, and no attempt ran, from 2026-11-19 00:00:00 UTC to 2026-11-20 00:00:00 UTC.
+    "#);
     let page = told(&world, empty, Format::Html).await.body;
     assert!(!page.contains("<svg"));
     let tomorrow = told(&world, ReportOf::Day(date(2026, 11, 21)), Format::Markdown).await;

@@ -198,40 +198,14 @@ impl World {
             grade,
             tries: n,
         };
-        let leased = Attempt {
-            id: attempt_id,
-            mission_id,
-            agent_id,
-            n,
-            state: AttemptState::Leased,
-            stopping: false,
-            note: None,
-            workplace: None,
-            process: None,
-            exit: None,
-            work: None,
-            leased_at: self.now(),
-            ended_at: None,
-        };
+        let leased = leased(subject, n, self.now());
         let leased = vec![
             Fact::AttemptLeased { attempt: leased },
             moved(MissionState::Queued, MissionState::Assigned, Grade::None),
         ];
         self.facts(subject, leased).await;
         self.pass(1);
-        let process = ProcessIdentity {
-            shim: ProcessRef {
-                pid: 40,
-                start_ticks: 1,
-            },
-            program: ProcessRef {
-                pid: 41,
-                start_ticks: 1,
-            },
-            boot_id: "boot".into(),
-            marker: "marker".into(),
-            started_at: self.now(),
-        };
+        let process = identity(self.now());
         let workplace = Workplace {
             directory: "/data/worktrees/1".into(),
             branch: Some(words.branch.clone()),
@@ -251,11 +225,10 @@ impl World {
         ];
         self.facts(subject, started).await;
         self.measure(agent_id, 20);
-        let facts = match ending {
+        let mut facts = match ending {
             Ending::Lost => Vec::new(),
             Ending::Done | Ending::GateFails => self.finish(attempt_id, words, ending),
         };
-        let mut facts = facts;
         let running = match ending {
             Ending::Lost => MissionState::Running,
             _ => {
@@ -363,5 +336,37 @@ fn gate(words: &Words) -> GateSpec {
     GateSpec::Command {
         command: words.command.clone(),
         timeout_s: 600,
+    }
+}
+
+fn leased(subject: Subject, n: u32, at: Timestamp) -> Attempt {
+    Attempt {
+        id: subject.attempt_id.unwrap(),
+        mission_id: subject.mission_id.unwrap(),
+        agent_id: subject.agent_id.unwrap(),
+        n,
+        state: AttemptState::Leased,
+        stopping: false,
+        note: None,
+        workplace: None,
+        process: None,
+        exit: None,
+        work: None,
+        leased_at: at,
+        ended_at: None,
+    }
+}
+
+fn identity(started_at: Timestamp) -> ProcessIdentity {
+    let process = |pid| ProcessRef {
+        pid,
+        start_ticks: 1,
+    };
+    ProcessIdentity {
+        shim: process(40),
+        program: process(41),
+        boot_id: "boot".into(),
+        marker: "marker".into(),
+        started_at,
     }
 }

@@ -1,0 +1,300 @@
+//! A sleeping process, measured from its start event to its end event.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::agent::{Agent, Runtime};
+use model::attempt::{Attempt, AttemptState, Workplace};
+use model::clock::{Clock, SystemClock};
+use model::event::{Actor, Fact, NewEvent, Subject};
+use model::gate::Grade;
+use model::id::{AgentId, AttemptId, EventId, MissionId, ShortId, SystemDraw};
+use model::mission::{Mission, MissionState, Policy, Priority};
+use model::process::{ProcessIdentity, ProcessRef};
+use monitor::{AgentUsage, Monitor, MonitorContext, Snapshot};
+use store::telemetry::Telemetry;
+use store::{Change, DataDir, Ledger};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+struct World {
+    ledger: Ledger,
+    telemetry: Telemetry,
+    dir: DataDir,
+    mission: MissionId,
+    attempt: AttemptId,
+    agent: AgentId,
+    _home: tempfile::TempDir,
+}
+
+impl World {
+    async fn open() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&home.path().join("data")).unwrap();
+        let clock = Arc::new(SystemClock);
+        let world = Self {
+            ledger: Ledger::open(&dir, clock.clone()).await.unwrap(),
+            telemetry: Telemetry::open(&dir, clock).await.unwrap(),
+            dir,
+            mission: "0198c0de-0000-7000-8000-000000000001".parse().unwrap(),
+            attempt: "0198c0de-0000-7000-8000-000000000002".parse().unwrap(),
+            agent: "0198c0de-0000-7000-8000-000000000003".parse().unwrap(),
+            _home: home,
+        };
+        let leased = world.leased();
+        world
+            .tell(vec![
+                Fact::AgentAdded {
+                    agent: world.new_agent(),
+                },
+                Fact::MissionCreated {
+                    mission: world.new_mission(),
+                    brief: "wait".into(),
+                },
+                Fact::AttemptLeased { attempt: leased },
+                Fact::AttemptPrepared {
+                    attempt_id: world.attempt,
+                    workplace: Workplace {
+                        directory: "/".into(),
+                        branch: None,
+                        base_commit: None,
+                        uncommitted_files: 0,
+                    },
+                },
+            ])
+            .await;
+        world
+    }
+
+    async fn tell(&self, facts: Vec<Fact>) {
+        let now = SystemClock.now();
+        let subject = Subject {
+            mission_id: Some(self.mission),
+            attempt_id: Some(self.attempt),
+            agent_id: Some(self.agent),
+        };
+        let events = facts.into_iter().map(|fact| NewEvent {
+            id: EventId::draw(now, &mut SystemDraw),
+            at: now,
+            actor: Actor::Engine,
+            correlation_id: None,
+            subject,
+            fact,
+        });
+        let change = Change::events(events.collect());
+        self.ledger.commit(change).await.unwrap();
+    }
+
+    async fn start(&self, child: &Child) {
+        let started = Fact::AttemptStarted {
+            attempt_id: self.attempt,
+            process: identity(child.id()),
+        };
+        self.tell(vec![started]).await;
+    }
+
+    async fn end(&self) {
+        let ended = Fact::AttemptEnded {
+            attempt_id: self.attempt,
+            state: AttemptState::Lost,
+            note: None,
+        };
+        self.tell(vec![ended]).await;
+    }
+
+    fn new_agent(&self) -> Agent {
+        Agent {
+            id: self.agent,
+            name: "hive-1".into(),
+            role: String::new(),
+            skills: Vec::new(),
+            runtime: Runtime::Command {
+                program: "sleep".into(),
+                args: Vec::new(),
+                env: BTreeMap::new(),
+            },
+            directory: None,
+            grace_s: 10,
+            paused: false,
+            demo: false,
+            created_at: SystemClock.now(),
+        }
+    }
+
+    fn new_mission(&self) -> Mission {
+        Mission {
+            id: self.mission,
+            short_id: ShortId::derive(self.mission, 4),
+            title: "Wait".into(),
+            state: MissionState::Running,
+            note: None,
+            priority: Priority::Normal,
+            policy: Policy::Standard,
+            agent: None,
+            repository: None,
+            gates: Vec::new(),
+            retries_max: 0,
+            attempts: 0,
+            tries: 0,
+            grade: Grade::None,
+            demo: false,
+            created_at: SystemClock.now(),
+            updated_at: SystemClock.now(),
+        }
+    }
+
+    fn leased(&self) -> Attempt {
+        Attempt {
+            id: self.attempt,
+            mission_id: self.mission,
+            agent_id: self.agent,
+            n: 1,
+            state: AttemptState::Leased,
+            stopping: false,
+            note: None,
+            workplace: None,
+            process: None,
+            exit: None,
+            work: None,
+            leased_at: SystemClock.now(),
+            ended_at: None,
+        }
+    }
+}
+
+/// A monitor at work, and the sleeping process it measures.
+struct Running {
+    monitor: Monitor,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Running {
+    async fn start(world: &World) -> Self {
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let ctx = MonitorContext {
+            ledger: world.ledger.clone(),
+            telemetry: world.telemetry.clone(),
+            clock: Arc::new(SystemClock),
+            data_dir: world.dir.root().to_owned(),
+            runs: world.dir.runs(),
+            interval: Duration::from_millis(200),
+        };
+        let monitor = Monitor::start(ctx, &tasks, cancel.clone()).await.unwrap();
+        Self {
+            monitor,
+            tasks,
+            cancel,
+        }
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let mut snapshots = self.monitor.snapshots();
+        let wait = snapshots.wait_for(|snapshot| holds(snapshot));
+        let found = tokio::time::timeout(Duration::from_secs(60), wait).await;
+        let found = found.unwrap_or_else(|_| panic!("waited for {what}"));
+        Arc::clone(&found.unwrap())
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start() -> Self {
+        let mut command = Command::new("sleep");
+        Self(command.arg("300").stdin(Stdio::null()).spawn().unwrap())
+    }
+
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn identity(pid: u32) -> ProcessIdentity {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(')').unwrap();
+    let process = ProcessRef {
+        pid,
+        start_ticks: rest.split_whitespace().nth(19).unwrap().parse().unwrap(),
+    };
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    ProcessIdentity {
+        shim: process,
+        program: process,
+        boot_id: boot_id.trim().to_owned(),
+        marker: "test".into(),
+        started_at: SystemClock.now(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_is_measured_from_its_start_event_to_its_end_event() {
+    let world = World::open().await;
+    let running = Running::start(&world).await;
+    let first = running.monitor.snapshots().borrow().clone();
+    assert!(first.agents.is_empty() && first.machine.memory_total_bytes > 0);
+    assert_eq!(first.machine.cpu_percent, None);
+
+    let mut sleeper = Sleeper::start();
+    world.start(&sleeper.0).await;
+    let agent = world.agent;
+    let measured = |snapshot: &Snapshot| {
+        let usage: Option<&AgentUsage> = snapshot.agents.get(&agent);
+        usage.is_some_and(|usage| usage.alive && usage.cpu_percent.is_some())
+    };
+    let seen = running.until("the agent", measured).await;
+    let usage = &seen.agents[&agent];
+    assert_eq!((usage.attempt_id, usage.processes), (world.attempt, 1));
+    assert!(usage.memory_bytes > 0 && usage.cpu_percent.unwrap() < 50.0);
+    assert!(seen.machine.cpu_percent.is_some());
+
+    world.telemetry.flush().await.unwrap();
+    let labels = BTreeMap::from([("agent".to_owned(), agent.to_string())]);
+    let stored = world.telemetry.latest("agent_memory_bytes", &labels).await;
+    assert_eq!(stored.unwrap().len(), 1);
+
+    sleeper.kill();
+    let dead = |snapshot: &Snapshot| {
+        snapshot
+            .agents
+            .get(&agent)
+            .is_some_and(|usage| !usage.alive)
+    };
+    running.until("the agent to be missed", dead).await;
+    world.end().await;
+    let gone = |snapshot: &Snapshot| !snapshot.agents.contains_key(&agent);
+    running.until("the attempt to be let go", gone).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_of_an_earlier_run_is_measured_from_the_first_look() {
+    let world = World::open().await;
+    let sleeper = Sleeper::start();
+    world.start(&sleeper.0).await;
+    let running = Running::start(&world).await;
+    let first = running.monitor.snapshots().borrow().clone();
+    assert!(first.agents[&world.agent].alive);
+    assert_eq!(first.agents[&world.agent].cpu_percent, None);
+    let began = Instant::now();
+    running.stop().await;
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "cancelling took long"
+    );
+}
