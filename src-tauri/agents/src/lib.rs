@@ -6,6 +6,7 @@
 //! the only crate, the shim aside, that starts programs.
 
 pub mod brief;
+pub mod desktop;
 pub mod detect;
 pub mod gate;
 pub mod launcher;

@@ -33,6 +33,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use agents::desktop;
 pub use journal::{Format, Rendered};
 pub use missions::MissionQuery;
 pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
