@@ -99,7 +99,7 @@ fn wrong_method(method: &Method, allowed: &str) -> Problem {
         format!("this path does not take {method}"),
     )
     .hint(format!("it takes {allowed}"))
-    .allow(allowed.to_owned())
+    .allow(allowed)
 }
 
 /// Refuses what was meant for another name: a page elsewhere that made its name point here.

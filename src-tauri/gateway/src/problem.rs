@@ -16,9 +16,11 @@ const RETRY_AFTER_S: u32 = 1;
 pub struct Problem {
     /// A name for this kind of problem.
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// The kind of problem in a few words.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// What happened, in words a person reads.
@@ -27,22 +29,23 @@ pub struct Problem {
     pub code: Code,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub hint: Option<Box<str>>,
     /// What would have been accepted instead.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed: Vec<String>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
     #[serde(skip)]
-    allow: Option<String>,
+    allow: Option<Box<str>>,
 }
 
 impl Problem {
     /// A problem with a status of its own.
     pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:hivekeeper:problem:{}", code.as_str()),
-            title: title(code).to_owned(),
+            kind: format!("urn:hivekeeper:problem:{}", code.as_str()).into(),
+            title: title(code).into(),
             status: status.as_u16(),
             detail: detail.into(),
             code,
@@ -80,7 +83,7 @@ impl Problem {
 
     /// Adds what to do about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -94,8 +97,8 @@ impl Problem {
 
     /// Adds the methods a path takes.
     #[must_use]
-    pub(crate) fn allow(mut self, methods: String) -> Self {
-        self.allow = Some(methods);
+    pub(crate) fn allow(mut self, methods: &str) -> Self {
+        self.allow = Some(methods.into());
         self
     }
 }
@@ -134,7 +137,7 @@ const fn title(code: Code) -> &'static str {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let mut problem = Self::new(status(refusal.code), refusal.code, refusal.message);
-        problem.hint = refusal.hint;
+        problem.hint = refusal.hint.map(Into::into);
         problem.allowed = refusal.allowed;
         if refusal.code == Code::Busy {
             problem.retry_after_s = Some(RETRY_AFTER_S);
