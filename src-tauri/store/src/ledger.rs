@@ -14,6 +14,8 @@ mod page;
 mod project;
 mod reader;
 mod table;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod writer;
 

@@ -183,11 +183,17 @@ impl Writer {
         };
         match written {
             Ok(written) => {
-                self.state_head(written.tail).await;
+                let grew = written.tail != self.tail;
+                if grew {
+                    let tail = written.tail;
+                    self.with_head(move |head| head.write(&tail)).await;
+                }
                 self.publish(&written);
-                answer(replies, written.replies);
-                self.sync_head().await;
                 self.measure(began, changes.len());
+                answer(replies, written.replies);
+                if grew {
+                    self.with_head(|head| head.sync()).await;
+                }
                 self.prune().await;
             }
             Err(failure) => {
@@ -251,17 +257,7 @@ impl Writer {
         Ok(())
     }
 
-    /// States the new end in the head file. A failure costs no event: the file may be behind.
-    async fn state_head(&mut self, tail: Tail) {
-        if tail != self.tail {
-            self.with_head(move |head| head.write(&tail)).await;
-        }
-    }
-
-    async fn sync_head(&mut self) {
-        self.with_head(|head| head.sync()).await;
-    }
-
+    /// Works on the head file. A failure costs no event: the file may be behind the log.
     async fn with_head(
         &mut self,
         work: impl FnOnce(&mut HeadFile) -> std::io::Result<()> + Send + 'static,

@@ -1,6 +1,6 @@
 //! The table `agents`.
 //!
-//! Tested in `tests/ledger.rs` and by the replay in `tests/ledger_replay.rs`.
+//! Tested in `tests/ledger/commit.rs` and by the replay in `tests/ledger/replay.rs`.
 
 use model::agent::Agent;
 use model::id::AgentId;

@@ -1,6 +1,6 @@
 //! The table `answers`: what was answered under an idempotency key, for a day.
 //!
-//! Tested in `tests/ledger.rs`.
+//! Tested in `tests/ledger/commit.rs`.
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;

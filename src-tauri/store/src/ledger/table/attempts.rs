@@ -1,6 +1,6 @@
 //! The table `attempts`.
 //!
-//! Tested in `tests/ledger.rs` and by the replay in `tests/ledger_replay.rs`.
+//! Tested in `tests/ledger/commit.rs` and by the replay in `tests/ledger/replay.rs`.
 
 use jiff::Timestamp;
 use model::attempt::{Attempt, AttemptState, Work, Workplace};

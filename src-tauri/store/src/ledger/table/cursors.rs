@@ -1,6 +1,6 @@
 //! The table `cursors`: how far each follower of the log has come.
 //!
-//! Tested in `tests/ledger.rs`.
+//! Tested in `tests/ledger/commit.rs`.
 
 use sqlx::SqliteConnection;
 

@@ -1,6 +1,6 @@
 //! The table `devlogs`.
 //!
-//! Tested in `tests/ledger.rs` and by the replay in `tests/ledger_replay.rs`.
+//! Tested in `tests/ledger/commit.rs` and by the replay in `tests/ledger/replay.rs`.
 
 use jiff::Timestamp;
 use model::devlog::Devlog;
@@ -152,7 +152,12 @@ pub(crate) async fn list(
     if let Some(to) = filter.to {
         query.push(" AND at < ").push_bind(column::time(to));
     }
-    if let Some(text) = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+    if let Some(text) = filter
+        .text
+        .as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+    {
         // The title and the short id stand in the entry as well.
         query.push(" AND markdown LIKE ").push_bind(like(text));
         query.push(" ESCAPE '\\'");

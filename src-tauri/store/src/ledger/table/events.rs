@@ -1,6 +1,6 @@
 //! The table `events`: the log itself, one row per event, linked by hashes.
 //!
-//! Tested in `tests/ledger_damage.rs` and `tests/ledger.rs`.
+//! Tested in `tests/ledger/damage.rs` and `tests/ledger/commit.rs`.
 
 use model::event::{Event, Fact, Subject};
 use model::id::{AgentId, AttemptId, CorrelationId, EventId, MissionId};

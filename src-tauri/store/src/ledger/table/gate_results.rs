@@ -1,6 +1,6 @@
 //! The table `gate_results`.
 //!
-//! Tested by the replay in `tests/ledger_replay.rs`.
+//! Tested by the replay in `tests/ledger/replay.rs`.
 
 use model::gate::GateResult;
 use model::id::AttemptId;

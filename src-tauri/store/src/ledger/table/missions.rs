@@ -1,6 +1,6 @@
 //! The table `missions`.
 //!
-//! Tested in `tests/ledger.rs` and by the replay in `tests/ledger_replay.rs`.
+//! Tested in `tests/ledger/commit.rs` and by the replay in `tests/ledger/replay.rs`.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -322,7 +322,10 @@ pub(crate) async fn by_id(
         ));
         push_list(&mut query, some.iter().map(|id| column::id(id.as_uuid())));
         query.push(")");
-        found.extend(collect(query.build_query_as().fetch_all(&mut *conn).await?, read)?);
+        found.extend(collect(
+            query.build_query_as().fetch_all(&mut *conn).await?,
+            read,
+        )?);
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! The table `outbox`: effects that are still to be carried out, and those that were.
 //!
-//! Tested in `tests/ledger.rs`.
+//! Tested in `tests/ledger/commit.rs`.
 
 use jiff::Timestamp;
 use model::effect::OutboxEntry;

@@ -1,0 +1,289 @@
+//! What can only be tested from inside: shorter deadlines, other schemas, failing writes.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use model::clock::{Clock, SharedClock, SystemClock};
+use model::event::{Actor, Fact, NewEvent, Subject};
+use model::id::{EventId, SystemDraw};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{ConnectOptions, SqlSafeStr};
+
+use super::open::MIGRATOR;
+use super::*;
+
+fn clock() -> SharedClock {
+    Arc::new(SystemClock)
+}
+
+fn started() -> Change {
+    Change::events(vec![NewEvent {
+        id: EventId::draw(SystemClock.now(), &mut SystemDraw),
+        at: SystemClock.now(),
+        actor: Actor::Engine,
+        correlation_id: None,
+        subject: Subject::default(),
+        fact: Fact::EngineStopped,
+    }])
+}
+
+/// A schema from the future: one step more than ours.
+static NEWER: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut steps: Vec<Migration> = MIGRATOR.iter().cloned().collect();
+    steps.push(Migration::new(
+        9_000,
+        "future".into(),
+        MigrationType::Simple,
+        "CREATE TABLE later (x INTEGER) STRICT".into_sql_str(),
+        false,
+    ));
+    Migrator::with_migrations(steps)
+});
+
+fn newer() -> Settings {
+    Settings {
+        migrator: &NEWER,
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn what_the_ledger_does_can_be_awaited_in_any_task() {
+    fn sendable<T: Send>(_: impl FnOnce(Ledger) -> T) {}
+    sendable(|ledger| async move { ledger.commit(Change::default()).await });
+    sendable(|ledger| async move { ledger.missions(MissionFilter::default()).await });
+    sendable(|ledger| async move { ledger.events(EventFilter::default()).await });
+    sendable(|ledger| async move { ledger.find_missions("M-", 1).await });
+    sendable(|ledger| async move { ledger.counts().await });
+    sendable(|ledger| async move { ledger.verify().await });
+    sendable(|ledger| async move { ledger.close().await });
+}
+
+#[tokio::test]
+async fn a_read_that_takes_too_long_is_ended_and_the_reader_can_be_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        read_deadline: Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings)
+        .await
+        .unwrap();
+    for _ in 0..6 {
+        let mut reading = ledger.0.readers.begin("count forever").await.unwrap();
+        let endless = sqlx::query_scalar::<_, i64>(
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) \
+             SELECT COUNT(*) FROM n",
+        )
+        .fetch_one(&mut *reading)
+        .await;
+        let error = reading.end(endless.map_err(Into::into)).unwrap_err();
+        assert!(matches!(error, ReadError::Deadline { .. }), "{error}");
+    }
+    assert_eq!(ledger.counts().await.unwrap(), Counts::default());
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_free_reader_has_the_same_deadline() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        read_deadline: Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings)
+        .await
+        .unwrap();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(ledger.0.readers.begin("hold").await.unwrap());
+    }
+    let error = ledger.agents().await.unwrap_err();
+    assert!(matches!(error, ReadError::Deadline { .. }), "{error}");
+    drop(held);
+    assert!(ledger.agents().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn readers_cannot_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
+        .await
+        .unwrap();
+    let mut reading = ledger.0.readers.begin("write").await.unwrap();
+    let written = sqlx::query("DELETE FROM events")
+        .execute(&mut *reading)
+        .await;
+    assert!(written.unwrap_err().to_string().contains("readonly"));
+}
+
+#[tokio::test]
+async fn a_migration_copies_the_ledger_first_and_an_older_program_then_refuses_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        ledger.commit(started()).await.unwrap();
+    }
+    ledger.close().await;
+
+    let ledger = Ledger::open_with(dir.path(), clock(), newer())
+        .await
+        .unwrap();
+    assert_eq!(ledger.counts().await.unwrap().events, 3);
+    ledger.commit(started()).await.unwrap();
+    ledger.close().await;
+    let copies: Vec<_> = std::fs::read_dir(dir.path().join("backups"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(copies.len(), 1);
+
+    let before = std::fs::read(&path).unwrap();
+    let refused = Ledger::open_with(dir.path(), clock(), Settings::default()).await;
+    let error = refused.unwrap_err();
+    assert!(
+        matches!(error, OpenError::Newer { found: 9_000, .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("nothing was changed"));
+    assert!(std::fs::read(&path).unwrap() == before);
+
+    // The copy is a whole ledger: the way back that the texts describe works.
+    std::fs::copy(&copies[0], &path).unwrap();
+    std::fs::remove_file(dir.path().join("ledger.head")).unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
+        .await
+        .unwrap();
+    assert_eq!(ledger.counts().await.unwrap().events, 3);
+    assert!(ledger.verify().await.unwrap().is_sound());
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_the_ledger_as_it_was() {
+    static BROKEN: LazyLock<Migrator> = LazyLock::new(|| {
+        let mut steps: Vec<Migration> = MIGRATOR.iter().cloned().collect();
+        steps.push(Migration::new(
+            2,
+            "broken".into(),
+            MigrationType::Simple,
+            "CREATE TABLE half (x INTEGER) STRICT; CREATE TABLE missions (x)".into_sql_str(),
+            false,
+        ));
+        Migrator::with_migrations(steps)
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
+        .await
+        .unwrap();
+    ledger.commit(started()).await.unwrap();
+    ledger.close().await;
+    let settings = Settings {
+        migrator: &BROKEN,
+        ..Settings::default()
+    };
+    let error = Ledger::open_with(dir.path(), clock(), settings)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, OpenError::Migrate { .. }), "{error}");
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
+        .await
+        .unwrap();
+    assert!(ledger.verify().await.unwrap().is_sound());
+    ledger.close().await;
+}
+
+/// A connection beside the ledger's own that keeps it from writing.
+async fn lock(dir: &Path) -> sqlx::SqliteConnection {
+    let mut conn = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(dir.join("ledger.db"))
+        .connect()
+        .await
+        .unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    conn
+}
+
+#[tokio::test]
+async fn a_write_that_fails_says_so_and_the_writer_goes_on_after_checking() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        busy_timeout: Duration::from_millis(50),
+        ..Settings::default()
+    };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings)
+        .await
+        .unwrap();
+    ledger.commit(started()).await.unwrap();
+    let locked = lock(dir.path()).await;
+    let error = ledger.commit(started()).await.unwrap_err();
+    assert!(matches!(error, CommitError::Storage { .. }), "{error}");
+    assert!(error.to_string().contains("idempotency key"));
+    locked.close().await.unwrap();
+    let done = ledger.commit(started()).await.unwrap();
+    assert_eq!(done.events[0].seq, 2);
+    assert!(ledger.status().accepting);
+    assert!(ledger.verify().await.unwrap().is_sound());
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn what_was_committed_in_spite_of_an_error_is_published_after_the_writer_recovers() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        busy_timeout: Duration::from_millis(50),
+        ..Settings::default()
+    };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings.clone())
+        .await
+        .unwrap();
+    let mut published = ledger.subscribe();
+    // Stands for a COMMIT that was done although its answer was an error.
+    let unseen = Ledger::open_with(dir.path(), clock(), settings)
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        unseen.commit(started()).await.unwrap();
+    }
+    unseen.close().await;
+    let locked = lock(dir.path()).await;
+    ledger.commit(started()).await.unwrap_err();
+    for seq in 1..=3 {
+        assert_eq!(published.recv().await.unwrap().seq, seq);
+    }
+    locked.close().await.unwrap();
+    assert_eq!(ledger.commit(started()).await.unwrap().events[0].seq, 4);
+    assert_eq!(published.recv().await.unwrap().seq, 4);
+    assert!(ledger.verify().await.unwrap().is_sound());
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_gone_refuses_writes_instead_of_making_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        busy_timeout: Duration::from_millis(50),
+        ..Settings::default()
+    };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings)
+        .await
+        .unwrap();
+    ledger.commit(started()).await.unwrap();
+    let locked = lock(dir.path()).await;
+    let away = dir.path().join("away.db");
+    std::fs::rename(dir.path().join("ledger.db"), &away).unwrap();
+    ledger.commit(started()).await.unwrap_err();
+    ledger.commit(started()).await.unwrap_err();
+    assert!(!ledger.status().accepting);
+    assert!(!dir.path().join("ledger.db").exists());
+    locked.close().await.unwrap();
+    std::fs::rename(&away, dir.path().join("ledger.db")).unwrap();
+    assert_eq!(ledger.commit(started()).await.unwrap().events[0].seq, 2);
+    ledger.close().await;
+}

@@ -1,0 +1,14 @@
+//! The ledger against real files and real processes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+/// What is acknowledged is there, in order, once; lists and answers.
+mod commit;
+/// The process is killed at any moment, and the harness that shows it can fail.
+mod crash;
+/// Damage is detected, named and left alone.
+mod damage;
+/// Rows follow from events.
+mod replay;
+/// Facts to write.
+mod support;
