@@ -22,4 +22,5 @@ render hivekeeper-symbolic 64 icons/tray.png
 for size in 16 24 32 48 64 128 256 512 1024; do
   render hivekeeper "$size" "$work/$size.png"
 done
+cp icons/hivekeeper.svg ui/public/hivekeeper.svg
 python3 scripts/icons.py "$work" icons/icon.ico icons/icon.icns
