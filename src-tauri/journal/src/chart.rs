@@ -23,7 +23,7 @@ impl ChartError {
 const INK: RGBColor = RGBColor(0, 0, 0);
 /// Colours with a contrast of 3:1 or more on white and on near-black.
 pub(crate) const BLUE: RGBColor = RGBColor(0x2f, 0x7f, 0xd6);
-pub(crate) const ORANGE: RGBColor = RGBColor(0xb4, 0x69, 0x0e);
+const ORANGE: RGBColor = RGBColor(0xb4, 0x69, 0x0e);
 pub(crate) const GREEN: RGBColor = RGBColor(0x2e, 0x8b, 0x57);
 pub(crate) const RED: RGBColor = RGBColor(0xd0, 0x45, 0x3a);
 pub(crate) const GREY: RGBColor = RGBColor(0x80, 0x86, 0x90);
@@ -60,29 +60,57 @@ fn segments(line: &Line<'_>, from: Timestamp) -> Vec<Vec<(f64, f64)>> {
     segments
 }
 
+/// What the numbers of a chart are and how its lines look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scale {
+    /// Percent of one core.
+    Percent,
+    /// Bytes, shown in the unit that fits the largest.
+    Bytes,
+}
+
+impl Scale {
+    const fn color(self) -> RGBColor {
+        match self {
+            Self::Percent => BLUE,
+            Self::Bytes => ORANGE,
+        }
+    }
+
+    /// The unit for numbers up to `top`, and how many make one of it.
+    fn unit(self, top: f64) -> (&'static str, f64) {
+        const MIB: f64 = 1024.0 * 1024.0;
+        match self {
+            Self::Percent => ("%", 1.0),
+            Self::Bytes if top >= 1024.0 * MIB => ("GiB", 1024.0 * MIB),
+            Self::Bytes => ("MiB", MIB),
+        }
+    }
+}
+
 /// Draws lines over a range of time; nothing when there is not a single sample.
 pub(crate) fn over_time(
     lines: &[Line<'_>],
     (from, to): (Timestamp, Timestamp),
     zone: &TimeZone,
-    color: RGBColor,
-    unit: &dyn Fn(f64) -> String,
+    scale: Scale,
 ) -> Result<Option<String>, ChartError> {
-    let runs: Vec<_> = lines.iter().flat_map(|line| segments(line, from)).collect();
-    let top = runs
-        .iter()
-        .flatten()
-        .map(|(_, y)| *y)
-        .reduce(f64::max)
-        .map(|top| if top > 0.0 { top * 1.1 } else { 1.0 });
-    let Some(top) = top else { return Ok(None) };
-    let span = to.duration_since(from).as_secs_f64().max(1.0);
-    let format = if span > 180.0 { "%H:%M" } else { "%H:%M:%S" };
-    let clock = |x: &f64| {
-        let at = SignedDuration::try_from_secs_f64(*x).unwrap_or_default();
-        let at = from.saturating_add(at).unwrap_or(from);
-        at.to_zoned(zone.clone()).strftime(format).to_string()
+    let mut runs: Vec<_> = lines.iter().flat_map(|line| segments(line, from)).collect();
+    let largest = runs.iter().flatten().map(|(_, y)| *y).reduce(f64::max);
+    let Some(largest) = largest else {
+        return Ok(None);
     };
+    let (unit, one) = scale.unit(largest);
+    runs.iter_mut().flatten().for_each(|(_, y)| *y /= one);
+    let top = if largest > 0.0 {
+        largest / one * 1.1
+    } else {
+        1.0
+    };
+    let span = to.duration_since(from).as_secs_f64().max(1.0);
+    let clock = |x: &f64| clock(from, *x, span, zone);
+    let figure = |y: &f64| format!("{y} {unit}");
+    let color = scale.color();
     draw(240, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
@@ -91,7 +119,7 @@ pub(crate) fn over_time(
             .y_label_area_size(80)
             .build_cartesian_2d(0.0..span, 0.0..top)
             .map_err(ChartError::new)?;
-        mesh(&mut chart, &clock, &|y| unit(*y))?;
+        mesh(&mut chart, &clock, &figure)?;
         for run in runs {
             if run.len() == 1 {
                 let dot = Circle::new(run[0], 2, color.filled());
@@ -104,6 +132,18 @@ pub(crate) fn over_time(
         Ok(())
     })
     .map(Some)
+}
+
+/// The time of day `x` seconds after `from`, as exact as a chart of `span` seconds needs it.
+fn clock(from: Timestamp, x: f64, span: f64, zone: &TimeZone) -> String {
+    let format = match () {
+        () if span <= 180.0 => "%H:%M:%S",
+        () if span <= 86_400.0 => "%H:%M",
+        () => "%m-%d %H:%M",
+    };
+    let after = SignedDuration::try_from_secs_f64(x).unwrap_or_default();
+    let at = from.saturating_add(after).unwrap_or(from);
+    at.to_zoned(zone.clone()).strftime(format).to_string()
 }
 
 /// Draws one column per label; nothing when every value is zero.
@@ -288,8 +328,7 @@ mod tests {
             step_ms: 1_000,
         };
         let span = (Timestamp::UNIX_EPOCH, Timestamp::from_second(10).unwrap());
-        let percent = |y: f64| format!("{y:.0} %");
-        let svg = over_time(&[line], span, &TimeZone::UTC, BLUE, &percent).unwrap();
+        let svg = over_time(&[line], span, &TimeZone::UTC, Scale::Percent).unwrap();
         let svg = svg.unwrap();
         assert!(svg.contains("currentColor") && !svg.contains("#000000"));
         assert!(svg.contains("00:00:0") && svg.contains("\n0 %"), "{svg}");
@@ -300,10 +339,23 @@ mod tests {
         assert_eq!(drawn, 1, "{svg}");
         assert_eq!(svg.matches("<circle").count(), 1, "{svg}");
 
-        let empty = over_time(&[], span, &TimeZone::UTC, BLUE, &percent).unwrap();
+        let empty = over_time(&[], span, &TimeZone::UTC, Scale::Bytes).unwrap();
         assert_eq!(empty, None);
         assert_eq!(columns(&[("00".into(), 0)]).unwrap(), None);
         assert_eq!(bars(&[]).unwrap(), None);
+    }
+
+    #[test]
+    fn the_axes_say_what_fits_the_figures() {
+        let from: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
+        let check = |x, span, expect: &str| {
+            assert_eq!(clock(from, x, span, &TimeZone::UTC), expect);
+        };
+        check(5.0, 60.0, "10:00:05");
+        check(600.0, 3_600.0, "10:10");
+        check(86_400.0, 200_000.0, "11-21 10:00");
+        assert_eq!(Scale::Bytes.unit(3e9).0, "GiB");
+        assert_eq!(Scale::Bytes.unit(0.0).0, "MiB");
     }
 
     #[test]

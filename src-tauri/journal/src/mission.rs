@@ -9,7 +9,7 @@ use store::Ledger;
 use store::telemetry::Telemetry;
 
 use crate::GatherError;
-use crate::chart::{self, BLUE, ChartError, Line, ORANGE};
+use crate::chart::{self, ChartError, Line, Scale};
 use crate::devlog::{attempt_rows, float_bytes, grade_words, sections, summary, table};
 use crate::facts::{AttemptFacts, Curve, mission_words};
 use crate::page::Block;
@@ -140,50 +140,33 @@ impl MissionStory {
     }
 
     fn charts(&self, zone: &TimeZone) -> Result<Vec<Block>, ChartError> {
-        let cpu = self.chart(zone, |facts| &facts.cpu, BLUE, &|y| format!("{y:.0} %"))?;
-        let memory = self.chart(zone, |facts| &facts.memory, ORANGE, &float_bytes)?;
-        let chart = |caption: &str, svg| Block::Chart {
-            caption: caption.to_owned(),
-            svg,
+        let begin = self.attempts.iter().map(|facts| facts.attempt.leased_at);
+        let end = self.attempts.iter();
+        let end = end.map(|facts| facts.attempt.ended_at.unwrap_or(self.as_of));
+        let (Some(begin), Some(end)) = (begin.min(), end.max()) else {
+            return Ok(Vec::new());
+        };
+        let place = begin.to_zoned(zone.clone()).strftime("%Z").to_string();
+        let chart = |what: &str, scale, curve: fn(&AttemptFacts) -> &Curve| {
+            let curves = self.attempts.iter().map(curve);
+            let lines = curves.map(|curve| Line {
+                buckets: &curve.buckets,
+                step_ms: curve.step_ms,
+            });
+            let lines: Vec<_> = lines.collect();
+            Ok(Block::Chart {
+                caption: format!("{what} of the agents' process trees, times in {place}"),
+                svg: chart::over_time(&lines, (begin, end), zone, scale)?,
+            })
         };
         Ok(vec![
             chart(
-                "Processor use of the agents' process trees, 100 % is one core",
-                cpu,
-            ),
-            chart("Resident memory of the agents' process trees", memory),
+                "Processor use (100 % is one core)",
+                Scale::Percent,
+                |facts| &facts.cpu,
+            )?,
+            chart("Resident memory", Scale::Bytes, |facts| &facts.memory)?,
         ])
-    }
-
-    fn chart(
-        &self,
-        zone: &TimeZone,
-        curve: impl Fn(&AttemptFacts) -> &Curve,
-        color: plotters::style::RGBColor,
-        unit: &dyn Fn(f64) -> String,
-    ) -> Result<Option<String>, ChartError> {
-        let begin = self
-            .attempts
-            .iter()
-            .map(|facts| facts.attempt.leased_at)
-            .min();
-        let ends = self.attempts.iter();
-        let end = ends
-            .map(|facts| facts.attempt.ended_at.unwrap_or(self.as_of))
-            .max();
-        let (Some(begin), Some(end)) = (begin, end) else {
-            return Ok(None);
-        };
-        let curves: Vec<_> = self.attempts.iter().map(&curve).collect();
-        // One chart spans all attempts: its columns are as wide as the coarsest of theirs.
-        let lines: Vec<_> = curves
-            .iter()
-            .map(|curve| Line {
-                buckets: &curve.buckets,
-                step_ms: curve.step_ms,
-            })
-            .collect();
-        chart::over_time(&lines, (begin, end), zone, color, unit)
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn html(title: &str, blocks: &[Block]) -> String {
                 let _ = match svg {
                     Some(svg) => writeln!(
                         body,
-                        "<figure>{svg}<figcaption>{caption}</figcaption></figure>"
+                        "<figure><figcaption>{caption}</figcaption>{svg}</figure>"
                     ),
                     None => writeln!(body, "<p class=\"none\">{caption}: no data.</p>"),
                 };
@@ -109,6 +109,7 @@ table { border-collapse: collapse; width: 100%; margin: .8rem 0; font-variant-nu
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { color: var(--dim); font-weight: 600; }
 th:empty { padding: 0; }
+table:has(th:empty) td:first-child { width: 11rem; color: var(--dim); }
 code { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 pre { background: var(--raised); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; overflow-x: auto; }
 pre code { overflow-wrap: normal; }

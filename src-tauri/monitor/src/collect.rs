@@ -276,6 +276,7 @@ fn output(run: &Path) -> (u64, Option<Timestamp>) {
     (bytes, last)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 #[path = "collect_tests.rs"]
 mod tests;
