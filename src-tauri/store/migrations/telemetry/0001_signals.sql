@@ -15,8 +15,9 @@ CREATE TABLE series (
     UNIQUE (name, labels)
 ) STRICT;
 
--- Up to ten minutes of samples of one series. The key is time-major, so that new chunks are
--- appended at one end of the file and old ones deleted at the other.
+-- Up to ten minutes of samples of one series. A window is named by the minute it starts at, which
+-- differs from series to series. The key is time-major, so that new chunks are appended at one end
+-- of the table and old ones deleted at the other: full pages, and no chunk moves twice.
 CREATE TABLE chunks (
     time_window INTEGER NOT NULL,
     series_id   INTEGER NOT NULL,

@@ -9,10 +9,13 @@ use model::signal::{self, SeriesKey, Tick};
 
 use super::blob::Group;
 use super::counters::{Counted, Counters};
-use super::sums::{Point, Scale};
+use super::sums::{MINUTE_MS, Point, Scale};
 
 /// The stretch of time one chunk covers.
-pub(super) const WINDOW_MS: i64 = 600_000;
+pub(super) const WINDOW_MINUTES: i64 = 10;
+pub(super) const WINDOW_MS: i64 = WINDOW_MINUTES * MINUTE_MS;
+/// Samples by which the memory of an open chunk grows: doubling would waste a third.
+const CHUNK_GROWTH: usize = 100;
 /// Samples after which a chunk is closed before its window ends.
 pub(super) const CHUNK_SAMPLES: usize = 600;
 /// How long after the end of its window a chunk waits for late samples.
@@ -24,21 +27,18 @@ const CLOSING_SAMPLES_MAX: usize = 2_000_000;
 /// The longest labels, as JSON.
 const LABELS_LEN_MAX: usize = 1024;
 
-/// Windows of different series begin at different minutes, so that not all chunks close at once.
-fn phase(series: i64) -> i64 {
-    series.rem_euclid(10) * 60_000
-}
-
-/// The window of a series that a moment belongs to.
+/// The window of a series that a moment belongs to, named by the minute it starts at.
+///
+/// Windows of different series start at different minutes, so that not all chunks close at once.
 pub(super) fn window_of(series: i64, at_ms: i64) -> i64 {
-    (at_ms - phase(series)).div_euclid(WINDOW_MS)
+    let phase = series.rem_euclid(WINDOW_MINUTES);
+    let minute = at_ms.div_euclid(MINUTE_MS) - phase;
+    minute - minute.rem_euclid(WINDOW_MINUTES) + phase
 }
 
-/// The first moment of a window of a series.
-pub(super) fn window_start(series: i64, window: i64) -> i64 {
-    window
-        .saturating_mul(WINDOW_MS)
-        .saturating_add(phase(series))
+/// The first moment of a window.
+pub(super) fn window_start(window: i64) -> i64 {
+    window.saturating_mul(MINUTE_MS)
 }
 
 /// A closed chunk: never changes again.
@@ -219,6 +219,9 @@ impl Memory {
                 first_seq: None,
             }
         });
+        if open.points.len() == open.points.capacity() {
+            open.points.reserve_exact(CHUNK_GROWTH);
+        }
         open.points.push(point);
         let full = series
             .open
@@ -311,7 +314,7 @@ impl Memory {
         let mut stale = Vec::new();
         for (id, series) in &mut self.series {
             let open = series.open.take_if(|open| {
-                let end = window_start(*id, open.window).saturating_add(WINDOW_MS + LATE_MS);
+                let end = window_start(open.window).saturating_add(WINDOW_MS + LATE_MS);
                 let oldest = open.first_seq.unwrap_or(next_seq);
                 end < now_ms || next_seq - oldest >= JOURNAL_ROWS_MAX
             });

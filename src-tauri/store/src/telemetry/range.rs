@@ -7,7 +7,7 @@ use sqlx::SqlitePool;
 
 use super::blob;
 use super::counters::Counted;
-use super::memory::{Found, window_of, window_start};
+use super::memory::{Found, WINDOW_MINUTES, window_of, window_start};
 use super::sums::{Buckets, Grid, MINUTE_MS};
 use super::tables::{self, Extent};
 use super::writer::Shared;
@@ -87,18 +87,23 @@ fn choose(from_ms: i64, to_ms: i64, points: usize, chunks: Extent, rollups: Exte
     if Grid::of_samples(from_ms, to_ms, points).step_ms >= MINUTE_MS {
         return Tier::Minutes;
     }
-    // Phase 0 is the latest start of a window, so this never calls a window gone that is there.
-    let from = window_of(0, from_ms);
+    let from = from_ms.div_euclid(MINUTE_MS);
     let oldest_sample = chunks.map_or(i64::MAX, |(oldest, _)| oldest);
+    // The oldest window of one series may start a window later than that of another.
     let gone = rollups.is_some_and(|(oldest, newest)| {
-        oldest < oldest_sample && from < oldest_sample && from <= newest
+        oldest < oldest_sample
+            && from < oldest_sample.saturating_add(WINDOW_MINUTES)
+            && from < newest + WINDOW_MINUTES
     });
     if gone { Tier::Minutes } else { Tier::Samples }
 }
 
 fn windows_of(series: i64, grid: Grid, extent: Extent) -> Option<(i64, i64)> {
     let (oldest, newest) = extent?;
-    let first = window_of(series, grid.start_ms).max(oldest);
+    let first = window_of(series, grid.start_ms);
+    // Stays in step with the series' own windows.
+    let skipped = (oldest - first).max(0) / WINDOW_MINUTES * WINDOW_MINUTES;
+    let first = first + skipped;
     let last = window_of(series, grid.end_ms).min(newest);
     (first <= last).then_some((first, last))
 }
@@ -132,7 +137,7 @@ impl Reading<'_> {
                 if live.contains(&(row.window, row.part)) {
                     continue;
                 }
-                match blob::decode_chunk(&row.samples, window_start(series, row.window)) {
+                match blob::decode_chunk(&row.samples, window_start(row.window)) {
                     Ok(points) => self.buckets.add_points(&points),
                     Err(_) => self.skip_damaged(row.window),
                 }
@@ -171,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_tier_follows_the_width_of_a_bucket_and_what_is_left() {
-        let window = |hour: i64| hour * 6;
+        let window = |hour: i64| hour * 60;
         let days = Some((window(100), window(200)));
         let weeks = Some((window(0), window(200)));
         for (name, from_hour, to_hour, points, chunks, rollups, expected) in [

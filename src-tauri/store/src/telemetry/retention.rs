@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::TelemetryOptions;
 use super::memory::WINDOW_MS;
+use super::sums::MINUTE_MS;
 use super::tables;
 use super::writer::Shared;
 
@@ -28,8 +29,8 @@ pub(super) async fn retain(
     let cutoff = |age: std::time::Duration| {
         now_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
     };
-    // A window ends, in whichever phase, before the start of the second one after it.
-    let window = |cutoff_ms: i64| cutoff_ms.div_euclid(WINDOW_MS) - 1;
+    // A window is old when its last moment is.
+    let window = |cutoff_ms: i64| cutoff_ms.saturating_sub(WINDOW_MS).div_euclid(MINUTE_MS);
     let minutes_ms = cutoff(options.minute_age);
     let mut slices = SLICES_MAX;
     let raw = window(cutoff(options.raw_age));

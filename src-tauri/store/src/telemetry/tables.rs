@@ -44,7 +44,7 @@ pub(super) struct Sealed {
 impl Sealed {
     /// Encodes a chunk; `None` for one without samples, which is never made.
     pub(super) fn seal(chunk: &Chunk) -> Option<Self> {
-        let start = super::memory::window_start(chunk.series, chunk.window);
+        let start = super::memory::window_start(chunk.window);
         let minutes = by_minute(&chunk.points);
         let mut all = minutes.iter().map(|(_, sums)| *sums);
         let mut sums = all.next()?;
@@ -182,14 +182,15 @@ pub(super) async fn extents(pool: &SqlitePool) -> sqlx::Result<(Extent, Extent)>
     Ok((edge(0)?.zip(edge(1)?), edge(2)?.zip(edge(3)?)))
 }
 
-/// The chunks of a series in `windows`, by one seek per window: the key is time-major.
+/// The chunks of a series in `windows` (first and last), by one seek for each: the key is
+/// time-major, and windows of one series are ten minutes apart.
 pub(super) async fn chunks_of(
     pool: &SqlitePool,
     series: i64,
     windows: (i64, i64),
 ) -> sqlx::Result<Vec<ChunkRow>> {
     let rows = sqlx::query(
-        "WITH RECURSIVE w(n) AS (VALUES (?1) UNION ALL SELECT n + 1 FROM w WHERE n < ?2)
+        "WITH RECURSIVE w(n) AS (VALUES (?1) UNION ALL SELECT n + 10 FROM w WHERE n + 10 <= ?2)
          SELECT c.time_window, c.part, c.samples
          FROM w CROSS JOIN chunks AS c ON c.time_window = w.n AND c.series_id = ?3",
     )
@@ -208,14 +209,14 @@ pub(super) async fn chunks_of(
     rows.iter().map(row).collect()
 }
 
-/// The rollups of a series in `windows`.
+/// The rollups of a series in `windows`, as in [`chunks_of`].
 pub(super) async fn rollups_of(
     pool: &SqlitePool,
     series: i64,
     windows: (i64, i64),
 ) -> sqlx::Result<Vec<RollupRow>> {
     let rows = sqlx::query(
-        "WITH RECURSIVE w(n) AS (VALUES (?1) UNION ALL SELECT n + 1 FROM w WHERE n < ?2)
+        "WITH RECURSIVE w(n) AS (VALUES (?1) UNION ALL SELECT n + 10 FROM w WHERE n + 10 <= ?2)
          SELECT r.time_window, r.part, r.first_at, r.last_at, r.sample_count, r.min_value,
                 r.max_value, r.sum_value, r.last_value, r.minutes
          FROM w CROSS JOIN rollups AS r ON r.time_window = w.n AND r.series_id = ?3",
