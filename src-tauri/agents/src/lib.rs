@@ -9,6 +9,7 @@ pub mod brief;
 pub mod desktop;
 pub mod detect;
 pub mod gate;
+mod git;
 pub mod launcher;
 mod scratch;
 pub mod survey;

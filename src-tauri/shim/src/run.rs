@@ -246,6 +246,13 @@ impl Shim {
         }
     }
 
+    /// Ends the tree. What it used is known only once its last process was waited for.
+    fn end(&mut self, grace: Duration) -> Ended {
+        let end = tree::end(self, grace);
+        self.reap();
+        end
+    }
+
     /// Starts, waits, tidies up.
     fn conduct(&mut self, run: &Path) -> ExitRecord {
         let spec = match prepare(run) {
@@ -257,7 +264,7 @@ impl Shim {
             return ended(Exit::Stopped { killed: false }, Ended::default());
         }
         if let Err(why) = self.start(run, &spec) {
-            let left = tree::end(self, Duration::ZERO);
+            let left = self.end(Duration::ZERO);
             return not_started(&why, left);
         }
         while self.status.is_none() && !self.wake.stop_asked() {
@@ -265,9 +272,9 @@ impl Shim {
             self.reap();
         }
         match self.status {
-            Some(status) => ended(how(status), tree::end(self, LEFT_OVER_TIME)),
+            Some(status) => ended(how(status), self.end(LEFT_OVER_TIME)),
             None => {
-                let end = tree::end(self, Duration::from_millis(spec.grace_ms));
+                let end = self.end(Duration::from_millis(spec.grace_ms));
                 ended(Exit::Stopped { killed: end.killed }, end)
             }
         }
@@ -301,7 +308,7 @@ impl Shim {
         let left = if self.marker.is_empty() {
             Ended::default()
         } else {
-            tree::end(self, LEFT_OVER_TIME)
+            self.end(LEFT_OVER_TIME)
         };
         let reason = "its supervisor was killed while it was being started".to_owned();
         ended(Exit::Lost { reason }, left)

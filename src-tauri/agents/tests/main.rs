@@ -1,0 +1,16 @@
+//! Runs real processes and real git through the public interface of `agents`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what cannot be set up fails the test that needs it"
+)]
+
+/// Gates: pass, fail, time-out, cancel, bounded output.
+mod gates;
+/// Starting, output, exit codes, bad input.
+mod launching;
+/// Ending trees, and engines and shims that die.
+mod stopping;
+/// What the tests have in common.
+mod support;
+/// Worktrees on real repositories.
+mod worktrees;
