@@ -1,0 +1,50 @@
+/** The only door to the engine: everything the interface reads or asks passes through a Backend. */
+import type { Frame } from './types';
+
+export type Method = 'GET' | 'POST' | 'DELETE';
+
+export interface Answer {
+  status: number;
+  /** Names in lower case. */
+  headers: Record<string, string>;
+  body: string;
+}
+
+/** Where a stream goes on: the run of the engine and the number seen last in it. */
+export interface From {
+  epoch: string;
+  since: number;
+}
+
+export interface LiveHandlers {
+  onOpen(): void;
+  onFrame(frame: Frame): void;
+  /** The stream broke; nothing more comes from it. */
+  onEnd(): void;
+}
+
+export interface Backend {
+  readonly kind: 'window' | 'browser' | 'replay';
+  request(
+    method: Method,
+    path: string,
+    body?: string,
+    headers?: Record<string, string>,
+    signal?: AbortSignal,
+  ): Promise<Answer>;
+  /** Opens the live stream; the answer closes it. */
+  live(handlers: LiveHandlers, from: From | null): () => void;
+  /** Gives a file to the captain; where it went, if that is known, or nothing when it was called off. */
+  saveFile(name: string, mediaType: string, text: string): Promise<string | null>;
+  /** Lets the captain choose a directory; absent where the page cannot see directories. */
+  pickDirectory?: () => Promise<string | null>;
+  openExternal(url: string): Promise<void>;
+}
+
+/** The answer never came: the engine is not there, or the connection broke. */
+export class Unreachable extends Error {
+  constructor(cause: unknown) {
+    super('the engine does not answer', { cause });
+    this.name = 'Unreachable';
+  }
+}

@@ -1,0 +1,43 @@
+/** The words of the API under their names; all of them come from its description. */
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+
+export type AgentView = Schemas['AgentView'];
+export type AgentState = Schemas['AgentState'];
+export type AgentStatus = Schemas['AgentStatus'];
+export type AttemptState = Schemas['AttemptState'];
+export type AttemptView = Schemas['AttemptView'];
+export type Check = Schemas['Check'];
+export type CommandCheck = Schemas['CommandCheck'];
+export type DemoView = Schemas['DemoView'];
+export type DetectedRuntime = Schemas['DetectedRuntime'];
+export type Devlog = Schemas['Devlog'];
+export type Event = Schemas['Event'];
+export type Evidence = Schemas['Evidence'];
+export type Exit = Schemas['Exit'];
+export type Fact = Schemas['Fact'];
+export type Frame = Schemas['Frame'];
+export type GateResult = Schemas['GateResult'];
+export type GateSpec = Schemas['GateSpec'];
+export type Grade = Schemas['Grade'];
+export type Mission = Schemas['Mission'];
+export type MissionInput = Schemas['MissionInput'];
+export type MissionState = Schemas['MissionState'];
+export type MissionView = Schemas['MissionView'];
+export type NewAgent = Schemas['NewAgent'];
+export type NewMission = Schemas['NewMission'];
+export type OutputStream = Schemas['OutputStream'];
+export type Overview = Schemas['Overview'];
+export type Payload = Schemas['Payload'];
+export type Policy = Schemas['Policy'];
+export type Priority = Schemas['Priority'];
+export type RepositoryView = Schemas['RepositoryView'];
+export type SeriesRange = Schemas['SeriesRange'];
+export type TranscriptChunk = Schemas['TranscriptChunk'];
+export type Verdict = Schemas['Verdict'];
+/** The list of attempts takes the place of their number. */
+export type MissionDetail = Omit<MissionView, 'attempts'> &
+  Omit<Schemas['MissionDetail'], keyof MissionView> & { attempts: AttemptView[] };
+/** One page of a list. */
+export type Listing<T> = Omit<Schemas['Listing_AgentView'], 'items'> & { items: T[] };

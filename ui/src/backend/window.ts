@@ -1,0 +1,61 @@
+/** The backend of the desktop window: requests go to the engine in the same process. */
+import { Channel, invoke, isTauri } from '@tauri-apps/api/core';
+import { type Answer, type Backend, type From, type LiveHandlers, type Method, Unreachable } from './backend';
+import type { Frame } from './types';
+
+export const inWindow = (): boolean => isTauri();
+
+class WindowBackend implements Backend {
+  readonly kind = 'window';
+
+  async request(
+    method: Method,
+    path: string,
+    body?: string,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    try {
+      return await invoke<Answer>('request', { method, path, headers, body: body ?? null });
+    } catch (cause) {
+      throw new Unreachable(cause);
+    }
+  }
+
+  live(handlers: LiveHandlers, from: From | null): () => void {
+    let closed = false;
+    let id: number | null = null;
+    const channel = new Channel<Frame>();
+    channel.onmessage = (frame) => {
+      if (!closed) handlers.onFrame(frame);
+    };
+    const stop = () => {
+      if (id !== null) invoke('live_stop', { id }).catch(() => undefined);
+    };
+    invoke<number>('live', { channel, epoch: from?.epoch ?? null, since: from?.since ?? null }).then(
+      (given) => {
+        id = given;
+        if (closed) stop();
+        else handlers.onOpen();
+      },
+      () => {
+        if (!closed) handlers.onEnd();
+      },
+    );
+    return () => {
+      closed = true;
+      stop();
+    };
+  }
+
+  saveFile(name: string, _mediaType: string, text: string): Promise<string | null> {
+    return invoke<string | null>('save_file', { name, text });
+  }
+
+  pickDirectory = (): Promise<string | null> => invoke<string | null>('pick_directory');
+
+  async openExternal(url: string): Promise<void> {
+    await invoke('open_external', { url });
+  }
+}
+
+export const windowBackend = (): Backend => new WindowBackend();

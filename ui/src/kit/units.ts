@@ -1,0 +1,31 @@
+/** Numbers with their unit; no number where there is no sample. */
+import { language } from './locale';
+
+const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+
+export const NONE = '\u2014';
+const IEC = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+
+/** Bytes in IEC units with three digits: `1.50 MiB`, `23.4 GiB`, `512 B`. */
+export function bytes(n: number | null | undefined): string {
+  if (n === null || n === undefined || !Number.isFinite(n)) return NONE;
+  let value = n;
+  let unit = 0;
+  while (Math.abs(value) >= 1_023.95 && unit < IEC.length - 1) {
+    value /= 1_024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value.toFixed(digits)} ${IEC[unit]}`;
+}
+
+export function percent(n: number | null | undefined): string {
+  if (n === null || n === undefined || !Number.isFinite(n)) return NONE;
+  return `${n >= 10 ? n.toFixed(0) : n.toFixed(1)} %`;
+}
+
+export const count = (n: number | null | undefined): string =>
+  n === null || n === undefined || !Number.isFinite(n) ? NONE : whole.format(n);
+
+export const plural = (n: number, one: string, many = `${one}s`): string =>
+  `${count(n)} ${n === 1 ? one : many}`;

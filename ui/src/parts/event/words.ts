@@ -1,0 +1,140 @@
+/** What happened, in words. */
+import { duration } from '../../kit/time';
+import type { Glyph, Tone } from '../../kit/tone';
+import { plural } from '../../kit/units';
+import { href } from '../../state/router.svelte';
+import type { Event, Exit } from '../../state/types';
+import { GRADES, gateLabel, MISSION_STATES, VERDICTS } from '../mission/words';
+
+export interface Names {
+  agent: (id: string) => string | null;
+  mission: (id: string) => { short_id: string; title: string } | null;
+}
+
+export interface Said {
+  /** The mission or agent it is about. */
+  about: string | null;
+  text: string;
+  tone: Tone;
+  glyph: Glyph;
+  link: string | null;
+}
+
+function ended(exit: Exit): string {
+  switch (exit.kind) {
+    case 'code':
+      return `ended with exit code ${exit.code}`;
+    case 'signal':
+      return `was ended by signal ${exit.signal}`;
+    case 'stopped':
+      return exit.killed ? 'was killed after its grace ran out' : 'was stopped';
+    case 'not_started':
+      return `did not start: ${exit.reason}`;
+    case 'lost':
+      return `was lost: ${exit.reason}`;
+  }
+}
+
+type Sentence = Pick<Said, 'text' | 'tone' | 'glyph'>;
+const say = (text: string, tone: Tone = 'idle', glyph: Glyph = 'dot'): Sentence => ({ text, tone, glyph });
+
+function sentence(event: Event, agent: string): Sentence {
+  const { fact } = event;
+  switch (fact.kind) {
+    case 'engine_started':
+      return say(
+        `Hivekeeper ${fact.version} started${fact.clean ? '' : ' after it had ended without order'}`,
+        fact.clean ? 'idle' : 'warn',
+      );
+    case 'engine_stopped':
+      return say('Hivekeeper stopped');
+    case 'agent_added':
+      return say('was created', 'idle', 'ring');
+    case 'agent_changed':
+      return say(
+        fact.agent.paused ? 'was paused' : 'was changed',
+        'idle',
+        fact.agent.paused ? 'pause' : 'ring',
+      );
+    case 'agent_removed':
+      return say('an agent was removed', 'idle', 'slash');
+    case 'mission_created':
+      return say('was written down', 'idle', 'pen');
+    case 'mission_moved': {
+      const { word, tone, glyph } = MISSION_STATES[fact.to];
+      const proof = fact.to === 'done' ? `, evidence: ${GRADES[fact.grade].word}` : '';
+      return say(`is ${word}${proof}${fact.note ? ` — ${fact.note}` : ''}`, tone, glyph);
+    }
+    case 'mission_assigned':
+      return say(fact.agent_id ? `is meant for ${agent}` : 'is open to any agent');
+    case 'mission_removed':
+      return say('a mission was removed', 'idle', 'slash');
+    case 'attempt_leased':
+      return say(`was taken by ${agent} (attempt ${fact.attempt.n})`, 'work', 'half');
+    case 'attempt_prepared':
+      return say(
+        fact.workplace.branch ? `has its worktree on ${fact.workplace.branch}` : 'has its directory',
+        'work',
+        'half',
+      );
+    case 'attempt_started':
+      return say(`${agent} runs as process ${fact.process.program.pid}`, 'work', 'play');
+    case 'attempt_adopted':
+      return say(`${agent} was still running and was taken over`, 'work', 'play');
+    case 'attempt_stopping':
+      return say(`${agent} is being stopped`, 'idle', 'stop');
+    case 'attempt_exited': {
+      const fine = fact.record.exit.kind === 'code' && fact.record.exit.code === 0;
+      return say(`${agent} ${ended(fact.record.exit)}`, fine ? 'work' : 'warn', 'stop');
+    }
+    case 'attempt_verifying':
+      return say('its gates run', 'work', 'loop');
+    case 'work_recorded':
+      return say(
+        `${plural(fact.work.commits.length, 'commit')} secured: +${fact.work.diff.insertions} −${fact.work.diff.deletions}`,
+        'work',
+        'check',
+      );
+    case 'gate_finished': {
+      const { word, tone, glyph } = VERDICTS[fact.result.verdict];
+      return say(
+        `gate ${gateLabel(fact.result.gate)} ${word} in ${duration(fact.result.duration_ms)}`,
+        tone,
+        glyph,
+      );
+    }
+    case 'attempt_ended':
+      return say(
+        `attempt of ${agent} ${fact.state}${fact.note ? ` — ${fact.note}` : ''}`,
+        fact.state === 'accepted' ? 'ok' : 'idle',
+        'stop',
+      );
+    case 'result_late':
+      return say(`a late result was kept and not applied: ${fact.note}`, 'warn', 'question');
+    case 'devlog_written':
+      return say('devlog written', 'idle', 'pen');
+    case 'devlog_removed':
+      return say('a devlog was removed', 'idle', 'slash');
+  }
+}
+
+export function words(event: Event, names: Names): Said {
+  const { subject, fact } = event;
+  const added = fact.kind === 'agent_added' || fact.kind === 'agent_changed' ? fact.agent : null;
+  const created = fact.kind === 'mission_created' ? fact.mission : null;
+  const agent = (subject.agent_id ? names.agent(subject.agent_id) : null) ?? added?.name ?? 'the agent';
+  const mission = subject.mission_id ? (names.mission(subject.mission_id) ?? created) : null;
+  const said = sentence(event, agent);
+  if (mission)
+    return {
+      ...said,
+      about: `${mission.short_id} ${mission.title}`,
+      link: href('missions', mission.short_id),
+    };
+  if (added) return { ...said, about: added.name, link: href('agents', added.id) };
+  return {
+    ...said,
+    about: null,
+    link: subject.agent_id && fact.kind !== 'agent_removed' ? href('agents', subject.agent_id) : null,
+  };
+}

@@ -1,0 +1,128 @@
+/** What the states, actions, grades and policies of a mission look like and are called. */
+import type { Glyph, Tone } from '../../kit/tone';
+import type {
+  Ask,
+  GateSpec,
+  Grade,
+  MissionInput,
+  MissionState,
+  Policy,
+  Priority,
+  Verdict,
+} from '../../state/types';
+
+interface Words {
+  word: string;
+  tone: Tone;
+  glyph: Glyph;
+}
+
+export const MISSION_STATES: Record<MissionState, Words> = {
+  needs_input: { word: 'needs input', tone: 'you', glyph: 'bang' },
+  in_review: { word: 'in review', tone: 'review', glyph: 'eye' },
+  running: { word: 'running', tone: 'work', glyph: 'play' },
+  verifying: { word: 'verifying', tone: 'work', glyph: 'loop' },
+  assigned: { word: 'assigned', tone: 'work', glyph: 'half' },
+  queued: { word: 'queued', tone: 'idle', glyph: 'dots' },
+  paused: { word: 'paused', tone: 'idle', glyph: 'pause' },
+  draft: { word: 'draft', tone: 'idle', glyph: 'pen' },
+  failed: { word: 'failed', tone: 'bad', glyph: 'cross' },
+  done: { word: 'done', tone: 'ok', glyph: 'check' },
+  cancelled: { word: 'cancelled', tone: 'idle', glyph: 'slash' },
+};
+
+export interface Column {
+  name: string;
+  states: readonly MissionState[];
+  /** What will appear here. */
+  about: string;
+}
+
+/** The board, from left to right. */
+export const COLUMNS: readonly Column[] = [
+  { name: 'Draft', states: ['draft'], about: 'Missions you keep for later.' },
+  { name: 'Queue', states: ['queued', 'paused'], about: 'Missions that wait for an agent.' },
+  { name: 'Working', states: ['assigned', 'running', 'verifying'], about: 'Missions an agent works on.' },
+  { name: 'Needs you', states: ['needs_input', 'in_review'], about: 'Work that waits for your answer.' },
+  { name: 'Done', states: ['done'], about: 'Missions proved done.' },
+  {
+    name: 'Failed',
+    states: ['failed', 'cancelled'],
+    about: 'Missions that came to nothing, with the reason.',
+  },
+];
+
+/** What dropping a mission of this state on a column asks for; nothing where only the scheduler can move it. */
+export function dropAsk(column: Column, from: MissionState): Ask | null {
+  switch (column.name) {
+    case 'Queue':
+      if (from === 'draft') return 'queue';
+      return from === 'paused' ? 'resume' : 'retry';
+    case 'Done':
+      return 'accept';
+    case 'Failed':
+      return from === 'in_review' ? 'reject' : 'cancel';
+    default:
+      return null;
+  }
+}
+
+export const ASKS: Record<Ask, { word: string; hint: string; danger: boolean }> = {
+  accept: { word: 'Accept', hint: 'The work is good: the mission is done.', danger: false },
+  queue: { word: 'Queue', hint: 'Offer it to the agents.', danger: false },
+  resume: { word: 'Resume', hint: 'Put it back into the queue.', danger: false },
+  retry: { word: 'Retry', hint: 'Queue it for another attempt.', danger: false },
+  pause: { word: 'Pause', hint: 'Hold it back.', danger: false },
+  reject: {
+    word: 'Reject',
+    hint: 'The work is not good: the mission has failed. The branch stays.',
+    danger: true,
+  },
+  cancel: {
+    word: 'Cancel',
+    hint: 'Call it off and stop its processes. The branch and the output stay.',
+    danger: true,
+  },
+};
+
+const ASK_ORDER = Object.keys(ASKS) as Ask[];
+
+/** What the captain may ask for, the likeliest first. */
+export const asksOf = (allowed: readonly MissionInput[]): Ask[] =>
+  ASK_ORDER.filter((ask) => allowed.includes(ask));
+
+export const GRADES: Record<Grade, { word: string; about: string; rank: number }> = {
+  none: { word: 'none', about: 'nothing was proved', rank: 0 },
+  self_report: { word: 'self-report', about: 'the agent says so', rank: 1 },
+  observed: { word: 'observed', about: 'a gate the engine ran has passed', rank: 2 },
+  independent: { word: 'independent', about: 'another agent or system confirmed it', rank: 3 },
+  human: { word: 'human', about: 'you accepted it', rank: 4 },
+};
+
+export const POLICIES: Record<Policy, { word: string; about: string }> = {
+  standard: {
+    word: 'Standard',
+    about: 'Done when every gate has passed. Without gates, you review the work.',
+  },
+  strict: { word: 'Strict', about: 'Every gate must pass, and then you review the work, every time.' },
+  trusting: {
+    word: 'Trusting',
+    about: 'Every gate must pass. Without gates, exit code 0 of the agent is enough.',
+  },
+};
+
+export const PRIORITIES: Record<Priority, string> = {
+  urgent: 'Urgent',
+  high: 'High',
+  normal: 'Normal',
+  low: 'Low',
+};
+
+export const VERDICTS: Record<Verdict, Words> = {
+  passed: { word: 'passed', tone: 'ok', glyph: 'check' },
+  failed: { word: 'failed', tone: 'bad', glyph: 'cross' },
+  timed_out: { word: 'timed out', tone: 'bad', glyph: 'dots' },
+  broken: { word: 'broken', tone: 'bad', glyph: 'question' },
+};
+
+export const gateLabel = (gate: GateSpec): string => (gate.kind === 'command' ? gate.command : gate.path);

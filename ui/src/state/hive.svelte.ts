@@ -1,0 +1,110 @@
+/** Everything the screens share, made once over one backend. */
+import { Api, Refusal } from '../backend/api';
+import type { Backend } from '../backend/backend';
+import type { Event, Frame } from '../backend/types';
+import { Connection } from './connection.svelte';
+import { Missions } from './missions.svelte';
+import { Notices } from './notices.svelte';
+import { Now } from './now.svelte';
+import { Router } from './router.svelte';
+import { Settings } from './settings.svelte';
+import { Sheets } from './sheets.svelte';
+import { Swarm } from './swarm.svelte';
+
+export class Hive {
+  readonly api: Api;
+  readonly swarm: Swarm;
+  readonly missions: Missions;
+  readonly connection: Connection;
+  readonly settings = new Settings();
+  readonly notices = new Notices();
+  readonly router = new Router();
+  readonly sheets = new Sheets();
+  readonly now = new Now();
+  /** Counts readings of everything, for screens that read things of their own. */
+  fresh = $state(0);
+  /** Counts changes of devlogs. */
+  devlogsChanged = $state(0);
+  /** The first reading failed with this. */
+  problem = $state.raw<unknown>(null);
+
+  #listeners = new Set<(events: readonly Event[]) => void>();
+
+  constructor(readonly backend: Backend) {
+    this.api = new Api(backend);
+    this.swarm = new Swarm(this.api);
+    this.missions = new Missions(this.api);
+    this.connection = new Connection(
+      backend,
+      (frames) => this.#apply(frames),
+      () => this.read(),
+      () => this.#signedIn(),
+    );
+  }
+
+  start(): void {
+    this.router.start();
+    this.now.start();
+    this.connection.start();
+  }
+
+  async read(): Promise<void> {
+    try {
+      await Promise.all([this.swarm.read(), this.missions.read()]);
+      this.fresh += 1;
+      this.problem = null;
+    } catch (error) {
+      this.problem = error;
+    }
+  }
+
+  /** Calls back with events as they come, until the answer is called. */
+  listen(listener: (events: readonly Event[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async pauseAgent(id: string): Promise<void> {
+    this.swarm.put(await this.api.pauseAgent(id));
+  }
+
+  async resumeAgent(id: string): Promise<void> {
+    this.swarm.put(await this.api.resumeAgent(id));
+  }
+
+  async removeAgent(id: string): Promise<void> {
+    await this.api.removeAgent(id);
+    this.swarm.drop(id);
+  }
+
+  async startDemo(): Promise<void> {
+    await this.api.startDemo();
+    await this.read();
+  }
+
+  async removeDemo(): Promise<void> {
+    await this.api.removeDemo();
+    await this.read();
+    this.devlogsChanged += 1;
+  }
+
+  #apply(frames: readonly Frame[]): void {
+    this.swarm.apply(frames);
+    const events = frames.flatMap(({ payload }) => (payload.kind === 'event' ? [payload.event] : []));
+    if (events.length === 0) return;
+    this.missions.apply(events);
+    if (events.some(({ fact }) => fact.kind === 'devlog_written' || fact.kind === 'devlog_removed')) {
+      this.devlogsChanged += 1;
+    }
+    for (const listener of this.#listeners) listener(events);
+  }
+
+  async #signedIn(): Promise<boolean> {
+    try {
+      await this.api.overview();
+      return true;
+    } catch (error) {
+      return !(error instanceof Refusal && error.status === 401);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+/** The measured signals of an agent over the last while, read again as time passes. */
+import type { Api } from '../backend/api';
+import type { SeriesRange } from '../backend/types';
+
+export const SPANS = [
+  { seconds: 300, label: '5 min' },
+  { seconds: 1_800, label: '30 min' },
+  { seconds: 21_600, label: '6 h' },
+] as const;
+
+export const AGENT_SIGNALS = ['agent_cpu_percent', 'agent_memory_bytes', 'agent_processes'] as const;
+export type AgentSignal = (typeof AGENT_SIGNALS)[number];
+
+const POINTS = 240;
+
+export class Resources {
+  seconds = $state<number>(SPANS[0].seconds);
+  series = $state.raw<ReadonlyMap<AgentSignal, SeriesRange | null>>(new Map());
+  ready = $state(false);
+  problem = $state<string | null>(null);
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #closed = false;
+  #turn = 0;
+
+  constructor(
+    private readonly api: Api,
+    private readonly agentId: string,
+  ) {}
+
+  start(): void {
+    void this.#loop();
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  show(seconds: number): void {
+    this.seconds = seconds;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    void this.#loop();
+  }
+
+  async #loop(): Promise<void> {
+    this.#turn += 1;
+    const turn = this.#turn;
+    try {
+      const query = { label: [`agent:${this.agentId}`], last: this.seconds, points: POINTS };
+      const answers = await Promise.all(AGENT_SIGNALS.map((name) => this.api.range({ name, ...query })));
+      if (this.#closed || turn !== this.#turn) return;
+      this.series = new Map(AGENT_SIGNALS.map((name, i) => [name, answers[i]?.[0] ?? null]));
+      this.ready = true;
+      this.problem = null;
+    } catch (error) {
+      this.problem = error instanceof Error ? error.message : String(error);
+    }
+    if (this.#closed || turn !== this.#turn) return;
+    this.#timer = setTimeout(() => void this.#loop(), this.seconds <= 300 ? 2_000 : 10_000);
+  }
+}

@@ -1,0 +1,21 @@
+/** Which dialog is open; one at a time, reachable from every screen. */
+import type { AgentView } from '../backend/types';
+
+export type Sheet =
+  | { kind: 'new-mission'; agent: string | null }
+  | { kind: 'new-agent' }
+  | { kind: 'remove-agent'; agent: AgentView }
+  | { kind: 'keys' }
+  | { kind: 'palette' };
+
+export class Sheets {
+  open = $state.raw<Sheet | null>(null);
+
+  show(sheet: Sheet): void {
+    this.open = sheet;
+  }
+
+  close(): void {
+    this.open = null;
+  }
+}

@@ -1,0 +1,5 @@
+/** The words of the API, for everything above the state tier. */
+
+export { type Ask, type ExportFormat, Refusal } from '../backend/api';
+export { Unreachable } from '../backend/backend';
+export type * from '../backend/types';

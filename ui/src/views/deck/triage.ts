@@ -1,0 +1,89 @@
+/** Everything in the order of triage: needs you, working, review, idle, done. */
+import type { Tone } from '../../kit/tone';
+import { AGENT_STATES, byTriage, inTrouble } from '../../parts/agent/words';
+import { MISSION_STATES } from '../../parts/mission/words';
+import { href } from '../../state/router.svelte';
+import type { AgentView, MissionState, MissionView } from '../../state/types';
+
+export interface Item {
+  key: string;
+  link: string;
+  /** A mission's readable id; nothing for an agent. */
+  id: string | null;
+  title: string;
+  /** The exact question, reason or latest action. */
+  line: string;
+  agent: string | null;
+  since: string;
+  word: string;
+  tone: Tone;
+  glyph: (typeof MISSION_STATES)[MissionState]['glyph'];
+}
+
+export interface Group {
+  name: string;
+  items: Item[];
+  /** How many there are in all. */
+  total: number;
+  none: string;
+}
+
+/** Finished missions shown. */
+const DONE_SHOWN = 8;
+const SHOWN = 40;
+
+function ofMission(mission: MissionView, byId: ReadonlyMap<string, AgentView>): Item {
+  const worker = [...byId.values()].find((agent) => agent.current?.mission_id === mission.id);
+  return {
+    key: mission.id,
+    link: href('missions', mission.short_id),
+    id: mission.short_id,
+    title: mission.title,
+    line: worker?.last_line ?? mission.reason ?? '',
+    agent: mission.agent_name ?? null,
+    since: mission.updated_at,
+    ...MISSION_STATES[mission.state],
+  };
+}
+
+function ofAgent(agent: AgentView): Item {
+  const { word, tone, glyph } = AGENT_STATES[agent.status.state];
+  return {
+    key: agent.id,
+    link: href('agents', agent.id),
+    id: null,
+    title: agent.name,
+    line: agent.status.reason,
+    agent: null,
+    since: agent.status.since,
+    word,
+    tone,
+    glyph,
+  };
+}
+
+export function triage(missions: readonly MissionView[], agents: readonly AgentView[]): Group[] {
+  const byMission = new Map(agents.flatMap((agent) => (agent.current ? [[agent.id, agent] as const] : [])));
+  const pick = (...states: MissionState[]) =>
+    missions
+      .filter((mission) => states.includes(mission.state))
+      .map((mission) => ofMission(mission, byMission));
+  const group = (name: string, none: string, all: Item[], shown = SHOWN): Group => ({
+    name,
+    none,
+    items: all.slice(0, shown),
+    total: all.length,
+  });
+  const troubled = agents.filter(inTrouble).sort(byTriage).map(ofAgent);
+  const free = agents
+    .filter((agent) => agent.status.state === 'idle' || agent.status.state === 'paused')
+    .sort(byTriage)
+    .map(ofAgent);
+  return [
+    group('Needs you', 'Nothing waits for you.', [...pick('needs_input'), ...troubled, ...pick('failed')]),
+    group('Working', 'No mission is being worked on.', pick('running', 'verifying', 'assigned')),
+    group('Review', 'No work waits for your review.', pick('in_review')),
+    group('Idle', 'No agent is free and nothing is queued.', [...pick('queued', 'paused', 'draft'), ...free]),
+    group('Done', 'Missions proved done will be here.', pick('done'), DONE_SHOWN),
+  ];
+}

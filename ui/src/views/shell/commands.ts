@@ -1,0 +1,195 @@
+/** Everything that can be done or gone to, as entries of the palette. */
+import { day, zone } from '../../kit/time';
+import { AGENT_STATES, doing } from '../../parts/agent/words';
+import { ASKS, asksOf, MISSION_STATES } from '../../parts/mission/words';
+import type { Hive } from '../../state/hive.svelte';
+
+export interface Command {
+  id: string;
+  title: string;
+  /** Further words it is found by, shown dimmed. */
+  about: string;
+  keys?: string;
+  run: () => void;
+}
+
+function general(hive: Hive): Command[] {
+  const { router, sheets, settings, swarm, notices, api } = hive;
+  const report = (format: 'md' | 'html') =>
+    void notices.during(
+      'Exporting the report',
+      async () => void (await api.save(await api.dayReport(day(Date.now()), format, zone))),
+    );
+  const all: Command[] = [
+    {
+      id: 'new-mission',
+      title: 'New mission',
+      about: 'write down and queue work',
+      keys: 'n',
+      run: () => sheets.show({ kind: 'new-mission', agent: null }),
+    },
+    {
+      id: 'new-agent',
+      title: 'New agent',
+      about: 'any command-line agent',
+      run: () => sheets.show({ kind: 'new-agent' }),
+    },
+    { id: 'deck', title: 'Go to the deck', about: 'home', keys: 'g d', run: () => router.go('deck') },
+    {
+      id: 'missions',
+      title: 'Go to the missions',
+      about: 'board, list',
+      keys: 'g m',
+      run: () => router.go('missions'),
+    },
+    { id: 'agents', title: 'Go to the agents', about: 'list', keys: 'g a', run: () => router.go('agents') },
+    {
+      id: 'devlogs',
+      title: 'Go to the devlogs',
+      about: 'journal, reports',
+      keys: 'g l',
+      run: () => router.go('devlogs'),
+    },
+    {
+      id: 'settings',
+      title: 'Go to the settings',
+      about: 'appearance, checks, about',
+      keys: 'g s',
+      run: () => router.go('settings'),
+    },
+    {
+      id: 'theme',
+      title: settings.dark ? 'Use the light theme' : 'Use the dark theme',
+      about: 'appearance',
+      run: () => settings.toggleTheme(),
+    },
+    {
+      id: 'density',
+      title: settings.density === 'compact' ? 'Use comfortable rows' : 'Use compact rows',
+      about: 'appearance',
+      run: () => settings.set({ density: settings.density === 'compact' ? 'comfortable' : 'compact' }),
+    },
+    {
+      id: 'report-html',
+      title: 'Export today’s report as HTML',
+      about: 'day report',
+      run: () => report('html'),
+    },
+    {
+      id: 'report-md',
+      title: 'Export today’s report as Markdown',
+      about: 'day report',
+      run: () => report('md'),
+    },
+    {
+      id: 'keys',
+      title: 'Show the keys',
+      about: 'keyboard shortcuts',
+      keys: '?',
+      run: () => sheets.show({ kind: 'keys' }),
+    },
+  ];
+  if (swarm.overview?.demo)
+    all.push({
+      id: 'demo',
+      title: 'Remove the demo swarm',
+      about: 'demo',
+      run: () => void notices.during('Removing the demo swarm', () => hive.removeDemo()),
+    });
+  else
+    all.push({
+      id: 'demo',
+      title: 'Try the demo swarm',
+      about: 'demo',
+      run: () => void notices.during('Starting the demo swarm', () => hive.startDemo()),
+    });
+  return all;
+}
+
+function agents(hive: Hive): Command[] {
+  const { router, sheets, notices } = hive;
+  return hive.swarm.agents.flatMap((agent) => {
+    const about = `agent · ${AGENT_STATES[agent.status.state].word} · ${doing(agent)}`;
+    return [
+      { id: `agent-${agent.id}`, title: agent.name, about, run: () => router.go('agents', agent.id) },
+      {
+        id: `assign-${agent.id}`,
+        title: `New mission for ${agent.name}`,
+        about: 'agent',
+        run: () => sheets.show({ kind: 'new-mission', agent: agent.id }),
+      },
+      agent.paused
+        ? {
+            id: `resume-${agent.id}`,
+            title: `Resume ${agent.name}`,
+            about: 'agent',
+            run: () => void notices.during(`Resuming ${agent.name}`, () => hive.resumeAgent(agent.id)),
+          }
+        : {
+            id: `pause-${agent.id}`,
+            title: `Pause ${agent.name}`,
+            about: 'agent',
+            run: () => void notices.during(`Pausing ${agent.name}`, () => hive.pauseAgent(agent.id)),
+          },
+      {
+        id: `remove-${agent.id}`,
+        title: `Remove ${agent.name}…`,
+        about: 'agent',
+        run: () => sheets.show({ kind: 'remove-agent', agent }),
+      },
+    ];
+  });
+}
+
+function missions(hive: Hive): Command[] {
+  const { router, notices } = hive;
+  return hive.missions.list.flatMap((mission) => {
+    const go = () => router.go('missions', mission.short_id);
+    const about = `mission · ${MISSION_STATES[mission.state].word}${mission.agent_name ? ` · ${mission.agent_name}` : ''}`;
+    const asks = asksOf(mission.allowed).map((ask) => ({
+      id: `${ask}-${mission.id}`,
+      title: `${ASKS[ask].word} ${mission.short_id}${ASKS[ask].danger ? '…' : ''}`,
+      about: mission.title,
+      // What cannot be taken back is confirmed on the mission's own page.
+      run: () =>
+        ASKS[ask].danger
+          ? go()
+          : void notices.during(`${ASKS[ask].word} ${mission.short_id}`, () =>
+              hive.missions.ask(mission.id, ask),
+            ),
+    }));
+    return [
+      { id: `mission-${mission.id}`, title: `${mission.short_id} ${mission.title}`, about, run: go },
+      ...asks,
+    ];
+  });
+}
+
+export const commands = (hive: Hive): Command[] => [...general(hive), ...agents(hive), ...missions(hive)];
+
+/** How well an entry fits what was typed; nothing when some word is missing. */
+export function rank(command: Pick<Command, 'title' | 'about'>, typed: string): number | null {
+  const title = command.title.toLowerCase();
+  const all = `${title} ${command.about.toLowerCase()}`;
+  let points = 0;
+  for (const word of typed.toLowerCase().split(/\s+/).filter(Boolean)) {
+    if (title.startsWith(word)) points += 4;
+    else if (title.includes(` ${word}`)) points += 3;
+    else if (title.includes(word)) points += 2;
+    else if (all.includes(word)) points += 1;
+    else return null;
+  }
+  return points;
+}
+
+/** The best entries for what was typed. */
+export function found(all: readonly Command[], typed: string, limit: number): Command[] {
+  return all
+    .flatMap((command, order) => {
+      const points = rank(command, typed);
+      return points === null ? [] : [{ command, points, order }];
+    })
+    .sort((a, b) => b.points - a.points || a.order - b.order)
+    .slice(0, limit)
+    .map(({ command }) => command);
+}

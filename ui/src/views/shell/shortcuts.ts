@@ -1,0 +1,47 @@
+/** The keys that work on every screen. */
+import type { Hive } from '../../state/hive.svelte';
+import type { View } from '../../state/router.svelte';
+
+export const KEYS: readonly { keys: string; does: string }[] = [
+  { keys: 'Ctrl K', does: 'Search and do anything' },
+  { keys: '?', does: 'Show these keys' },
+  { keys: 'g d', does: 'Go to the deck' },
+  { keys: 'g m', does: 'Go to the missions' },
+  { keys: 'g a', does: 'Go to the agents' },
+  { keys: 'g l', does: 'Go to the devlogs' },
+  { keys: 'g s', does: 'Go to the settings' },
+  { keys: 'n', does: 'New mission' },
+  { keys: 'Esc', does: 'Close what is open' },
+];
+
+const PLACES: Record<string, View> = { d: 'deck', m: 'missions', a: 'agents', l: 'devlogs', s: 'settings' };
+/** How long a `g` waits for its second key. */
+const PREFIX_MS = 1_200;
+
+const typing = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement &&
+  (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName));
+
+export function shortcuts(hive: Hive): (event: KeyboardEvent) => void {
+  let prefixAt = Number.NEGATIVE_INFINITY;
+  return (event) => {
+    const { sheets, router } = hive;
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
+      event.preventDefault();
+      if (sheets.open?.kind === 'palette') sheets.close();
+      else sheets.show({ kind: 'palette' });
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || sheets.open) return;
+    if (document.querySelector('[role="dialog"]')) return;
+    const prefixed = event.timeStamp - prefixAt < PREFIX_MS;
+    prefixAt = Number.NEGATIVE_INFINITY;
+    const place = PLACES[event.key];
+    if (prefixed && place) router.go(place);
+    else if (event.key === 'g') prefixAt = event.timeStamp;
+    else if (event.key === 'n') sheets.show({ kind: 'new-mission', agent: null });
+    else if (event.key === '?') sheets.show({ kind: 'keys' });
+    else return;
+    event.preventDefault();
+  };
+}
