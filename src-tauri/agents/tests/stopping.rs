@@ -7,7 +7,7 @@ use model::process::{Exit, ExitRecord, ProcessIdentity};
 use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Run, launcher, until};
+use crate::support::{FAKE, Run, launcher, until};
 
 async fn started(run: &Run, args: &[&str], grace_ms: u64) -> (Launcher, ProcessIdentity) {
     let launcher = launcher();
@@ -60,6 +60,29 @@ async fn descendants_are_stopped_too_even_those_that_left_the_session() {
     ];
     let record = stopped(&run, &args, 4, 10_000).await;
     assert_eq!(record.exit, Exit::Stopped { killed: false });
+}
+
+#[tokio::test]
+async fn an_orphan_that_left_the_session_and_hides_its_marker_is_stopped_too() {
+    let run = Run::new();
+    let script = format!("(env -i {FAKE} session pid forever &); exec {FAKE} say ready forever");
+    let mut spec = run.spec(&["-c", &script]);
+    spec.program = "sh".to_owned();
+    let launcher = launcher();
+    let identity = launcher.start(&run.dir(), &spec, None).await.unwrap();
+    run.until_printed("ready");
+    run.until_printed("pid ");
+    let output = run.stdout();
+    let pid = output
+        .lines()
+        .find_map(|line| line.strip_prefix("pid ")?.parse().ok())
+        .unwrap();
+    let orphan = shim::proc::stat(pid).unwrap().process();
+    assert!(!run.processes().contains(&orphan), "it hides its marker");
+    launcher.stop(&run.dir(), &identity).await.unwrap();
+    let survived = shim::proc::is_alive(orphan);
+    let _ = shim::proc::signal(orphan, Signal::KILL);
+    assert!(!survived);
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@
 //! ignore-term         ignore SIGTERM from now on
 //! child MS            start a child that is silent for that long, and go on
 //! daemon MS           the same, twice removed and in a session of its own
+//! session             lead a session of its own from now on
+//! pid                 print "pid N"
 //! abort               die by SIGABRT          exit CODE         end with this code
 //! ```
 
@@ -62,9 +64,11 @@ fn follow(args: &[String]) -> Result<u8> {
             "child" => start(&["sleep", words.text()?])?,
             "daemon" => start(&["detach", words.text()?])?,
             "detach" => {
-                rustix::process::setsid()?;
+                session()?;
                 start(&["sleep", words.text()?])?;
             }
+            "session" => session()?,
+            "pid" => print(format!("pid {}", std::process::id()).as_bytes(), b"\n")?,
             "abort" => std::process::abort(),
             "exit" => return Ok(u8::try_from(words.number()?).unwrap_or(255)),
             other => return Err(Error::other(format!("no such action: {other}"))),
@@ -96,6 +100,11 @@ fn print(text: &[u8], end: &[u8]) -> Result<()> {
     out.write_all(text)?;
     out.write_all(end)?;
     out.flush()
+}
+
+fn session() -> Result<()> {
+    rustix::process::setsid()?;
+    Ok(())
 }
 
 fn pause(ms: u64) {
