@@ -79,6 +79,14 @@ pub enum OpenError {
     Read(#[from] store::ledger::ReadError),
 }
 
+impl OpenError {
+    /// Whether another engine holds the workspace, so that attaching to it would help.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        matches!(self, Self::DataDir(DataDirError::Locked { .. }))
+    }
+}
+
 impl Engine {
     /// Opens a workspace and starts every part.
     ///

@@ -11,7 +11,9 @@ mod call;
 pub mod client;
 pub mod endpoint;
 mod files;
+pub mod host;
 mod live;
+pub mod logging;
 pub mod openapi;
 mod params;
 pub mod problem;
@@ -33,6 +35,7 @@ pub use access::{Access, AccessError};
 pub use auth::InProcess;
 pub use client::{Answer, Client, ClientError};
 pub use endpoint::{Endpoint, EndpointError};
+pub use host::{Host, HostError};
 pub use problem::Problem;
 pub use routes::VerificationView;
 
