@@ -137,7 +137,8 @@ fn write_last(path: &Path, exit: &ExitRecord) -> Result<(), ShimError> {
     loop {
         match record::write_json(path, exit) {
             Ok(()) => return Ok(()),
-            Err(_) if tries < RECORD_TRIES => {
+            // Where the run itself was removed nobody will ask how it ended.
+            Err(error) if error.kind() != ErrorKind::NotFound && tries < RECORD_TRIES => {
                 tries += 1;
                 std::thread::sleep(Duration::from_secs(1));
             }

@@ -161,3 +161,22 @@ fn a_shim_leads_its_own_session_and_stays_small() {
 fn proc_file(pid: u32, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{name}"))
 }
+
+#[test]
+fn a_shim_whose_run_was_removed_ends_and_complains() {
+    let run = tempfile::tempdir().unwrap();
+    spec(run.path(), "exec sleep 600");
+    let child = shim(run.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let identity = process(run.path());
+    run.close().unwrap();
+    let begun = Instant::now();
+    let _ = proc::signal(identity.program, Signal::KILL);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("failed to write"), "{said}");
+    assert!(begun.elapsed().as_secs() < 10);
+}
