@@ -62,6 +62,15 @@ rust_tests() {
   fi
 }
 
+# The crash tests count only because they catch a ledger that is wrong on purpose.
+fault_tests() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run -p store --features mutants --test ledger --no-fail-fast is_caught
+  else
+    cargo test -p store --features mutants --test ledger --no-fail-fast is_caught
+  fi
+}
+
 summary() {
   local i passed=0 failed=0 bad=0 counts
   printf '\n%-34s %-8s %18s %9s\n' suite result tests seconds
@@ -94,6 +103,7 @@ export HIVEKEEPER_BIN_DIR="$TARGET_DIR/debug"
 
 suite check "build" cargo build --workspace --bins --tests
 suite tests "rust: unit, integration, window" rust_tests
+suite tests "rust: deliberate faults" fault_tests
 suite check "ui: types" npm --prefix ui run --silent check
 suite tests "ui: unit" npm --prefix ui run --silent test
 suite tests "ui: browser" npm --prefix ui run --silent test:e2e
