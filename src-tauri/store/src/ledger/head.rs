@@ -19,7 +19,7 @@ const LINE_BYTES: usize = WORD.len() + 20 + 64 + 16 + 4;
 /// What a head file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// There is no file.
+    /// There is no file, or nothing in it.
     Missing,
     /// Neither line can be read.
     Unreadable,
@@ -35,6 +35,10 @@ pub(crate) fn read(path: &Path) -> io::Result<Head> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Head::Missing),
         Err(error) => return Err(error),
     };
+    // A power cut right after the file was made leaves it empty: nothing was stated yet.
+    if bytes.is_empty() {
+        return Ok(Head::Missing);
+    }
     let newest = bytes
         .chunks(LINE_BYTES)
         .filter_map(parse)

@@ -32,6 +32,17 @@ impl Mutant {
         Self::None
     }
 
+    /// Waits as long as a slow disk takes for a commit, so that a kill can fall into the fault.
+    pub(crate) async fn linger(self) {
+        #[cfg(feature = "mutants")]
+        let wait = std::time::Duration::from_millis(2);
+        #[cfg(not(feature = "mutants"))]
+        let wait = std::time::Duration::ZERO;
+        if self != Self::None {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Whether changes are acknowledged too early.
     pub(crate) fn acknowledges_early(self) -> bool {
         #[cfg(feature = "mutants")]

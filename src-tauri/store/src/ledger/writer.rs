@@ -368,6 +368,7 @@ impl Group<'_> {
         }
         if self.mutant.acknowledges_early() {
             acknowledge_early(senders, &replies);
+            self.mutant.linger().await;
         }
         if self.mutant.splits() {
             self.split(&replies).await?;
@@ -506,7 +507,9 @@ impl Group<'_> {
     /// The fault [`Mutant::Split`]: commits the events, then writes the rows.
     async fn split(&mut self, replies: &[Reply]) -> Result<(), Failure> {
         const OPERATION: &str = "write to the ledger in two steps";
-        self.run("COMMIT; BEGIN IMMEDIATE", OPERATION).await?;
+        self.run("COMMIT", OPERATION).await?;
+        self.mutant.linger().await;
+        self.run("BEGIN IMMEDIATE", OPERATION).await?;
         for event in replies.iter().flatten().flat_map(|done| &done.events) {
             if let Err(RowError::Sql(error)) = project(self.conn, event).await {
                 return Err(Failure::at(OPERATION)(error));
