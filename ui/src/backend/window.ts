@@ -3,6 +3,9 @@ import { Channel, invoke, isTauri } from '@tauri-apps/api/core';
 import { type Answer, type Backend, type From, type LiveHandlers, type Method, Unreachable } from './backend';
 import type { Frame } from './types';
 
+/** How many frames arrive between two confirmations; the shell waits at 256. */
+const CONFIRM_EVERY = 32;
+
 export const inWindow = (): boolean => isTauri();
 
 class WindowBackend implements Backend {
@@ -24,9 +27,20 @@ class WindowBackend implements Backend {
   live(handlers: LiveHandlers, from: From | null): () => void {
     let closed = false;
     let id: number | null = null;
-    const channel = new Channel<Frame>();
+    let count = 0;
+    // The shell sends null when the stream ends, and stays a bounded number of frames ahead of us.
+    const channel = new Channel<Frame | null>();
     channel.onmessage = (frame) => {
-      if (!closed) handlers.onFrame(frame);
+      if (closed) return;
+      if (frame === null) {
+        handlers.onEnd();
+        return;
+      }
+      handlers.onFrame(frame);
+      count += 1;
+      if (id !== null && count % CONFIRM_EVERY === 0) {
+        invoke('live_ack', { id, count }).catch(() => undefined);
+      }
     };
     const stop = () => {
       if (id !== null) invoke('live_stop', { id }).catch(() => undefined);

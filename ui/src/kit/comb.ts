@@ -85,7 +85,8 @@ export function draw(
     if (!cell.live && radius >= GLYPH_FROM) to.setLineDash([3, 3]);
     to.stroke(shape);
     to.setLineDash([]);
-    if (radius >= GLYPH_FROM) {
+    if (radius < GLYPH_FROM) mark(to, radius, cell, ink);
+    else {
       const size = Math.min(22, radius * 0.95);
       to.save();
       to.translate(-size / 2, -size / 2 - (radius >= NAME_FROM ? radius * 0.22 : 0));
@@ -99,6 +100,21 @@ export function draw(
     }
     to.restore();
   }
+}
+
+/** What tells states apart where a glyph would be too small: full, empty, struck through, half or a dot. */
+function mark(to: CanvasRenderingContext2D, radius: number, cell: Cell, ink: Ink): void {
+  const inner = radius * 0.52;
+  to.fillStyle = ink.line;
+  to.beginPath();
+  if (cell.tone === 'you') to.arc(0, 0, inner * 0.75, 0, 2 * Math.PI);
+  else if (cell.tone === 'warn') to.rect(-inner, 0, 2 * inner, inner);
+  else if (cell.live) to.rect(-inner, -inner, 2 * inner, 2 * inner);
+  to.fill();
+  if (cell.tone !== 'bad') return;
+  to.moveTo(-inner, inner);
+  to.lineTo(inner, -inner);
+  to.stroke();
 }
 
 function paint(to: CanvasRenderingContext2D, known: Map<Glyph, Path2D>, glyph: Glyph, colour: string): void {

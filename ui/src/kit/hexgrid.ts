@@ -43,9 +43,9 @@ export function comb(
 function laid(count: number, radius: number, width: number): Comb {
   const step = SQRT3 * radius;
   const fit = Math.max(1, Math.floor(width / step - 0.5));
-  // A few cells form one row; many fill the width.
-  const columns = Math.max(1, Math.min(fit, count));
-  const rows = Math.max(1, Math.ceil(count / columns));
+  const rows = Math.max(1, Math.ceil(count / fit));
+  // Rows of the same length look like a comb and not like a remainder.
+  const columns = Math.max(1, Math.ceil(count / rows));
   return {
     radius,
     columns,

@@ -46,7 +46,16 @@ export class Resources {
     this.#turn += 1;
     const turn = this.#turn;
     try {
-      const query = { label: [`agent:${this.agentId}`], last: this.seconds, points: POINTS };
+      const step = (this.seconds * 1_000) / POINTS;
+      // On whole steps, so that the buckets of all signals, and of the next reading, have the same bounds.
+      const to = Math.ceil(Date.now() / step) * step;
+      const at = (ms: number) => new Date(ms).toISOString();
+      const query = {
+        label: [`agent:${this.agentId}`],
+        from: at(to - this.seconds * 1_000),
+        to: at(to),
+        points: POINTS,
+      };
       const answers = await Promise.all(AGENT_SIGNALS.map((name) => this.api.range({ name, ...query })));
       if (this.#closed || turn !== this.#turn) return;
       this.series = new Map(AGENT_SIGNALS.map((name, i) => [name, answers[i]?.[0] ?? null]));

@@ -1,9 +1,17 @@
 /** The swarm as it is now: the overview and every agent, replaced once per animation frame. */
 import type { Api } from '../backend/api';
-import type { AgentView, Event, Frame, Overview } from '../backend/types';
+import type { AgentState, AgentView, Event, Frame, Overview } from '../backend/types';
 
 /** Events kept for the activity list. */
 export const EVENTS_KEPT = 200;
+
+/** States out of which only the captain helps an agent. */
+export const STUCK: readonly AgentState[] = [
+  'waiting_for_captain',
+  'offline',
+  'lost_signal',
+  'crash_looping',
+];
 
 /** Puts changed agents into a list without touching the others; the order stays, new ones come last. */
 export function merged(
@@ -29,6 +37,11 @@ export class Swarm {
   events = $state.raw<readonly Event[]>([]);
   /** Whether the first reading has succeeded. */
   ready = $state(false);
+  /** What waits for the captain: answers, reviews, and agents that nobody else can put right. */
+  waiting = $derived(
+    (this.overview?.needs_you ?? 0) +
+      this.agents.filter((agent) => STUCK.includes(agent.status.state)).length,
+  );
   byId = $derived(new Map(this.agents.map((agent) => [agent.id, agent])));
 
   /** What changed while a reading is under way is newer than the reading. */

@@ -1,5 +1,6 @@
 /** What the states of an agent look like and are called. */
 import type { Glyph, Tone } from '../../kit/tone';
+import { STUCK } from '../../state/swarm.svelte';
 import type { AgentState, AgentView } from '../../state/types';
 
 interface Words {
@@ -35,7 +36,7 @@ export const byTriage = (a: AgentView, b: AgentView): number =>
   AGENT_STATES[a.status.state].rank - AGENT_STATES[b.status.state].rank || a.name.localeCompare(b.name);
 
 /** Whether something is wrong with it that only the captain can put right. */
-export const inTrouble = (agent: AgentView): boolean => AGENT_STATES[agent.status.state].rank <= 2;
+export const inTrouble = (agent: AgentView): boolean => STUCK.includes(agent.status.state);
 
 /** What it is doing, in one line. */
 export const doing = (agent: AgentView): string =>

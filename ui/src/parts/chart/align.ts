@@ -12,14 +12,16 @@ export function align(series: readonly (SeriesRange | null)[]): PlotData[] {
   for (const one of series) {
     if (!one) continue;
     step = Math.max(step, one.step_ms, 1_000);
-    for (const bucket of one.buckets) moments.add(Date.parse(bucket.at));
   }
+  // Signals are measured at the same ticks, but a bucket may begin a little beside its neighbour's.
+  const moment = (at: string) => (step === 0 ? Date.parse(at) : Math.round(Date.parse(at) / step) * step);
+  for (const one of series) for (const bucket of one?.buckets ?? []) moments.add(moment(bucket.at));
   const at = withGaps(
     [...moments].sort((a, b) => a - b),
     step,
   );
   return series.map((one) => {
-    const byMoment = new Map(one?.buckets.map((bucket) => [Date.parse(bucket.at), bucket]));
+    const byMoment = new Map(one?.buckets.map((bucket) => [moment(bucket.at), bucket]));
     const pick = (of: 'mean' | 'min' | 'max') => at.map((ms) => byMoment.get(ms)?.[of] ?? null);
     return [at.map((ms) => ms / 1_000), pick('mean'), pick('min'), pick('max')];
   });

@@ -80,10 +80,10 @@ export function triage(missions: readonly MissionView[], agents: readonly AgentV
     .sort(byTriage)
     .map(ofAgent);
   return [
-    group('Needs you', 'Nothing waits for you.', [...pick('needs_input'), ...troubled, ...pick('failed')]),
+    group('Needs you', 'Nothing waits for you.', [...pick('needs_input'), ...troubled]),
     group('Working', 'No mission is being worked on.', pick('running', 'verifying', 'assigned')),
     group('Review', 'No work waits for your review.', pick('in_review')),
     group('Idle', 'No agent is free and nothing is queued.', [...pick('queued', 'paused', 'draft'), ...free]),
-    group('Done', 'Missions proved done will be here.', pick('done'), DONE_SHOWN),
+    group('Done', 'Finished missions will be here.', pick('done', 'failed', 'cancelled'), DONE_SHOWN),
   ];
 }
