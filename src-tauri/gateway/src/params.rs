@@ -162,13 +162,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_query_panics(query in "[ -~]{0,60}") {
-            if let Ok(uri) = format!("/x?{query}").parse() {
-                if let Ok(Query(pairs)) = Query::try_from_uri(&uri) {
-                    let mut read = Params(pairs);
-                    let _ = read.limit();
-                    let _ = read.time("from");
-                    let _ = read.done();
-                }
+            if let Ok(uri) = format!("/x?{query}").parse()
+                && let Ok(Query(pairs)) = Query::try_from_uri(&uri)
+            {
+                let mut read = Params(pairs);
+                let _ = read.limit();
+                let _ = read.time("from");
+                let _ = read.done();
             }
         }
     }

@@ -24,7 +24,8 @@ pub struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// What happened, in words a person reads.
-    pub detail: String,
+    #[schema(value_type = String)]
+    pub detail: Box<str>,
     /// What programs act on.
     pub code: Code,
     /// What to do about it.
@@ -42,7 +43,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with a status of its own.
-    pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: Code, detail: impl Into<Box<str>>) -> Self {
         Self {
             kind: format!("urn:hivekeeper:problem:{}", code.as_str()).into(),
             title: title(code).into(),
@@ -57,17 +58,17 @@ impl Problem {
     }
 
     /// What was sent cannot be understood or is out of bounds.
-    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+    pub(crate) fn invalid(detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidInput, detail)
     }
 
     /// The caller did not prove who it is.
-    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+    pub(crate) fn unauthorized(detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, detail)
     }
 
     /// The caller may not do this.
-    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, Code::Forbidden, detail)
     }
 

@@ -196,7 +196,8 @@ pub struct Mission {
     pub gates: Vec<GateSpec>,
     /// How often a failed attempt is followed by another one.
     pub retries_max: u32,
-    /// How many attempts were leased so far.
+    /// How many attempts were leased so far; `attempts` is the list of them where it is shown.
+    #[serde(rename = "attempt_count")]
     pub attempts: u32,
     /// Attempts that count against `retries_max`: those since it was last queued by the captain.
     pub tries: u32,

@@ -1774,9 +1774,9 @@ export interface components {
             retries_max: number;
             /**
              * Format: int32
-             * @description How many attempts were leased so far.
+             * @description How many attempts were leased so far; `attempts` is the list of them where it is shown.
              */
-            attempts: number;
+            attempt_count: number;
             /**
              * Format: int32
              * @description Attempts that count against `retries_max`: those since it was last queued by the captain.
@@ -2424,7 +2424,7 @@ export interface operations {
     list_attempts_of_agent: {
         parameters: {
             query?: {
-                /** @description How many at most, 1 to 200; 50 unless given. */
+                /** @description How many at most, 1 to 500; 50 unless given. */
                 limit?: number;
             };
             header?: never;

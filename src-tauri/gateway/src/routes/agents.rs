@@ -12,8 +12,6 @@ use crate::problem::Problem;
 
 /// Attempts shown unless the request says how many.
 const ATTEMPTS_DEFAULT: u32 = 50;
-/// The most attempts shown at once.
-const ATTEMPTS_MAX: u32 = 200;
 
 /// Lists the agents.
 ///
@@ -116,7 +114,7 @@ pub(crate) async fn resume_agent(
     get, path = "/api/v1/agents/{id}/attempts", tag = "agents",
     params(
         ("id" = String, Path, description = "The agent's id or name."),
-        ("limit" = Option<u32>, Query, description = "How many at most, 1 to 200; 50 unless given."),
+        ("limit" = Option<u32>, Query, description = "How many at most, 1 to 500; 50 unless given."),
     ),
     responses((status = 200, description = "Its attempts.", body = Listing<AttemptView>)),
 )]
@@ -125,7 +123,7 @@ pub(crate) async fn list_attempts_of_agent(
     name: Name,
     mut params: Params,
 ) -> Result<Json<Listing<AttemptView>>, Problem> {
-    let limit = params.number("limit", 1..=ATTEMPTS_MAX)?;
+    let limit = params.limit()?;
     params.done()?;
     let limit = limit.unwrap_or(ATTEMPTS_DEFAULT);
     Ok(Json(gate.engine.agent_attempts(&name.0, limit).await?))

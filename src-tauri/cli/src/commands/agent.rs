@@ -1,0 +1,188 @@
+//! `hivekeeper agent`.
+
+use std::path::Path;
+
+use engine::view::{AgentView, Listing, NewAgent};
+use http::Method;
+
+use crate::args::{AddAgent, Agent};
+use crate::failure::Failure;
+use crate::out::{Out, bytes, percent, time, word};
+use crate::remote::Remote;
+use crate::selector::encode;
+
+/// Carries it out.
+pub(crate) async fn run(command: Agent, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+    match command {
+        Agent::List => list(data_dir, out).await,
+        Agent::Add(args) => add(args, data_dir, out).await,
+        Agent::Show { agent } => show(&agent, data_dir, out).await,
+        Agent::Pause { agent } => hold(&agent, "pause", data_dir, out).await,
+        Agent::Resume { agent } => hold(&agent, "resume", data_dir, out).await,
+        Agent::Remove { agent } => remove(&agent, data_dir, out).await,
+    }
+}
+
+fn path(agent: &str) -> String {
+    format!("/api/v1/agents/{}", encode(agent))
+}
+
+/// What scripts read of an agent.
+fn brief(agent: &AgentView) -> serde_json::Value {
+    serde_json::json!({
+        "id": agent.agent.id,
+        "name": agent.agent.name,
+        "state": agent.status.state,
+    })
+}
+
+async fn list(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+    const OPERATION: &str = "list the agents";
+    let remote = Remote::find(data_dir, OPERATION)?;
+    let agents: Listing<AgentView> = remote.get(OPERATION, "/api/v1/agents").await?;
+    if out.is_json() {
+        let items: Vec<_> = agents.items.iter().map(with_state).collect();
+        return out.value(&serde_json::json!({"items": items, "next": agents.next}));
+    }
+    if agents.items.is_empty() {
+        return out.line("no agents yet: create one with 'hivekeeper agent add'");
+    }
+    let rows: Vec<Vec<String>> = agents
+        .items
+        .iter()
+        .map(|view| {
+            let current = view.current.as_ref();
+            let usage = view.usage.as_ref();
+            vec![
+                view.agent.name.clone(),
+                word(&view.status.state),
+                current.map_or_else(String::new, |work| {
+                    format!("{} {}", work.short_id, work.title)
+                }),
+                usage.map_or_else(String::new, |usage| percent(usage.cpu_percent)),
+                usage.map_or_else(String::new, |usage| bytes(usage.memory_bytes)),
+                view.command.clone(),
+            ]
+        })
+        .collect();
+    let head = ["NAME", "STATE", "MISSION", "CPU", "MEMORY", "COMMAND"];
+    out.table(&head, &rows)
+}
+
+/// An agent as the API shows it, with its state where scripts look for it.
+fn with_state(agent: &AgentView) -> serde_json::Value {
+    let mut value = serde_json::to_value(agent).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.insert("state".to_owned(), word(&agent.status.state).into());
+    }
+    value
+}
+
+async fn add(args: AddAgent, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+    let operation = format!("create the agent '{}'", args.name);
+    let new = NewAgent {
+        name: args.name,
+        role: args.role,
+        skills: args.skills,
+        runtime: args.runtime,
+        command: args.command,
+        preset: args.preset,
+        env: args.env.into_iter().collect(),
+        directory: args.dir.map(|dir| absolute(&dir, &operation)).transpose()?,
+        grace_s: args.grace,
+    };
+    let remote = Remote::find(data_dir, &operation)?;
+    let agent: AgentView = remote.post(&operation, "/api/v1/agents", &new).await?;
+    if out.is_json() {
+        return out.value(&brief(&agent));
+    }
+    out.line(&format!(
+        "created {}: {}",
+        agent.agent.name,
+        word(&agent.status.state)
+    ))
+}
+
+/// A path as the engine sees it, whose working directory is another one.
+pub(crate) fn absolute(path: &Path, operation: &str) -> Result<String, Failure> {
+    let absolute =
+        std::path::absolute(path).map_err(|error| Failure::new(operation).because(&error))?;
+    absolute
+        .into_os_string()
+        .into_string()
+        .map_err(|path| Failure::new(operation).since(format!("{} is not UTF-8", path.display())))
+}
+
+async fn show(name: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+    let operation = format!("show the agent '{name}'");
+    let remote = Remote::find(data_dir, &operation)?;
+    let view: AgentView = remote.get(&operation, &path(name)).await?;
+    if out.is_json() {
+        return out.value(&with_state(&view));
+    }
+    let mut pairs = vec![
+        ("name", view.agent.name.clone()),
+        ("id", view.agent.id.to_string()),
+        (
+            "state",
+            format!("{}: {}", word(&view.status.state), view.status.reason),
+        ),
+        ("since", time(view.status.since)),
+        ("command", view.command.clone()),
+        ("role", view.agent.role.clone()),
+        ("skills", view.agent.skills.join(", ")),
+        (
+            "directory",
+            view.agent.directory.clone().unwrap_or_default(),
+        ),
+        ("created", time(view.agent.created_at)),
+    ];
+    if let Some(work) = &view.current {
+        pairs.push((
+            "works on",
+            format!("{} {} (attempt {})", work.short_id, work.title, work.n),
+        ));
+    }
+    if let Some(usage) = &view.usage {
+        pairs.push(("cpu", percent(usage.cpu_percent)));
+        pairs.push((
+            "memory",
+            format!(
+                "{} in {} processes",
+                bytes(usage.memory_bytes),
+                usage.processes
+            ),
+        ));
+        pairs.push(("printed", bytes(usage.output_bytes)));
+    }
+    pairs.push(("last line", view.last_line.unwrap_or_default()));
+    out.pairs(&pairs)
+}
+
+async fn hold(name: &str, what: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+    let operation = format!("{what} the agent '{name}'");
+    let remote = Remote::find(data_dir, &operation)?;
+    let nothing = serde_json::json!({});
+    let to = format!("{}/{what}", path(name));
+    let agent: AgentView = remote.post(&operation, &to, &nothing).await?;
+    if out.is_json() {
+        return out.value(&brief(&agent));
+    }
+    out.line(&format!(
+        "{}: {}",
+        agent.agent.name,
+        word(&agent.status.state)
+    ))
+}
+
+async fn remove(name: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+    let operation = format!("remove the agent '{name}'");
+    let remote = Remote::find(data_dir, &operation)?;
+    remote
+        .change(&operation, Method::DELETE, &path(name), None)
+        .await?;
+    if out.is_json() {
+        return out.value(&serde_json::json!({"removed": true, "name": name}));
+    }
+    out.line(&format!("removed {name}"))
+}

@@ -1,0 +1,74 @@
+//! `hivekeeper logs`: what an attempt printed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use engine::view::{AttemptView, MissionDetail, TranscriptChunk};
+
+use crate::args::Logs;
+use crate::commands::mission;
+use crate::failure::Failure;
+use crate::out::{Out, Sanitizer};
+use crate::remote::Remote;
+
+/// Bytes read at once.
+const CHUNK_BYTES: u32 = 256 * 1024;
+/// How long the engine waits for more output before it answers, in milliseconds.
+const WAIT_MS: u32 = 10_000;
+/// How often to look whether a mission has its first attempt.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// Carries it out.
+pub(crate) async fn run(args: &Logs, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+    let id = &args.which.mission;
+    let operation = format!("read the output of {id}");
+    let remote = Remote::find(data_dir, &operation)?;
+    let attempt = find(args, &remote, &operation).await?.attempt.id;
+    let stream = if args.stderr { "stderr" } else { "stdout" };
+    let wait_ms = if args.follow { WAIT_MS } else { 0 };
+    let mut offset = 0;
+    let mut terminal = Sanitizer::default();
+    loop {
+        let path = format!(
+            "/api/v1/attempts/{attempt}/transcript?stream={stream}&offset={offset}\
+             &max_bytes={CHUNK_BYTES}&wait_ms={wait_ms}"
+        );
+        let chunk: TranscriptChunk = remote.get(&operation, &path).await?;
+        if !chunk.text.is_empty() {
+            if out.is_json() {
+                out.value(&chunk)?;
+                out.flush()?;
+            } else {
+                out.transcript(&chunk.text, &mut terminal)?;
+            }
+        }
+        let more = chunk.next_offset < chunk.size && chunk.next_offset > offset;
+        offset = chunk.next_offset;
+        if !more && (!args.follow || chunk.ended) {
+            return Ok(());
+        }
+    }
+}
+
+/// The attempt that is meant; with `--follow`, waits until there is one.
+async fn find(args: &Logs, remote: &Remote, operation: &str) -> Result<AttemptView, Failure> {
+    loop {
+        let detail: MissionDetail = remote
+            .get(operation, &mission::path(&args.which.mission))
+            .await?;
+        let over = detail.view.mission.state.is_final();
+        let found = match args.attempt {
+            None => detail.attempts.into_iter().next(),
+            Some(n) => detail.attempts.into_iter().find(|view| view.attempt.n == n),
+        };
+        match found {
+            Some(attempt) => return Ok(attempt),
+            None if args.follow && !over => tokio::time::sleep(LOOK_EVERY).await,
+            None => {
+                return Err(Failure::new(operation)
+                    .since("it has no such attempt yet")
+                    .hint("wait for it with -f"));
+            }
+        }
+    }
+}

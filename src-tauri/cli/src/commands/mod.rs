@@ -1,0 +1,71 @@
+//! The commands, one file per noun.
+
+mod agent;
+mod devlog;
+mod house;
+mod logs;
+mod mission;
+mod report;
+mod signal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::serve;
+
+/// Carries out a command; without one, opens the window.
+pub(crate) async fn run(
+    command: Option<Command>,
+    data_dir: PathBuf,
+    out: &mut Out,
+) -> Result<ExitCode, Failure> {
+    let Some(command) = command else {
+        house::open_window(&data_dir, out).await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    match command {
+        Command::Serve(args) => serve::serve(args, data_dir, out).await?,
+        Command::Login => house::login(&data_dir, out).await?,
+        Command::Status => house::status(&data_dir, out).await?,
+        Command::Doctor => return house::doctor(&data_dir, out).await,
+        Command::Agent(command) => agent::run(command, &data_dir, out).await?,
+        Command::Mission(command) => return mission::run(command, &data_dir, out).await,
+        Command::Logs(args) => logs::run(&args, &data_dir, out).await?,
+        Command::Devlog(command) => devlog::run(command, &data_dir, out).await?,
+        Command::Report(command) => report::run(command, &data_dir, out).await?,
+        Command::Signal(command) => signal::run(command, &data_dir, out).await?,
+        Command::Demo(command) => house::demo(&command, &data_dir, out).await?,
+        Command::Verify => return house::verify(&data_dir, out).await,
+        Command::Openapi => house::openapi(out)?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hivekeeper", &mut script);
+            out.raw(&script)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a document to a file, or to standard output.
+fn deliver(bytes: &[u8], output: Option<&std::path::Path>, out: &mut Out) -> Result<(), Failure> {
+    match output {
+        Some(path) if path.as_os_str() != "-" => {
+            std::fs::write(path, bytes).map_err(|error| {
+                Failure::new(format!("write {}", path.display()))
+                    .because(&error)
+                    .hint("choose another file with -o")
+            })?;
+            if out.is_json() {
+                out.value(&serde_json::json!({"file": path, "bytes": bytes.len()}))
+            } else {
+                out.line(&format!("wrote {}", path.display()))
+            }
+        }
+        _ => out.raw(bytes),
+    }
+}
