@@ -28,8 +28,8 @@ pub(crate) async fn list_agents(
 
 /// Creates an agent.
 ///
-/// It takes missions as soon as it is there. Its program must exist; `POST /api/v1/commands/check`
-/// says beforehand what a command line would start.
+/// It takes missions as soon as it is there. One whose program is not found is offline;
+/// `POST /api/v1/commands/check` says beforehand what a command line would start.
 #[utoipa::path(
     post, path = "/api/v1/agents", tag = "agents",
     request_body = NewAgent,
