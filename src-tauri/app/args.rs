@@ -16,40 +16,50 @@ const USAGE: &str = "usage: hivekeeper-desktop [--data-dir DIR]
   --version        print the version
   --help           print this";
 
-/// Reads the command line; what comes back as an error is to be printed.
-pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Args, String> {
+/// Why there is nothing to start; the text is for the terminal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoStart {
+    /// Help or version was asked for.
+    #[error("{0}")]
+    Asked(String),
+    /// An option lacks its value.
+    #[error("failed to read the arguments: {0} needs a directory")]
+    NoValue(&'static str),
+    /// An argument is not known.
+    #[error("failed to read the argument {0}\n\n{USAGE}")]
+    Unknown(String),
+    /// The platform names no place for data.
+    #[error("failed to find a data directory: name one with --data-dir")]
+    NoDataDir,
+}
+
+/// Reads the command line.
+pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Args, NoStart> {
     let mut data_dir = std::env::var_os("HIVEKEEPER_DATA_DIR").map(PathBuf::from);
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--data-dir") => {
-                let dir = args
-                    .next()
-                    .ok_or("failed to read the arguments: --data-dir needs a directory")?;
-                data_dir = Some(dir.into());
+                data_dir = Some(args.next().ok_or(NoStart::NoValue("--data-dir"))?.into());
             }
             Some("--version") => {
-                return Err(format!("hivekeeper-desktop {}", env!("CARGO_PKG_VERSION")));
+                let version = env!("CARGO_PKG_VERSION");
+                return Err(NoStart::Asked(format!("hivekeeper-desktop {version}")));
             }
-            Some("--help" | "-h") => return Err(USAGE.to_owned()),
-            _ => {
-                return Err(format!(
-                    "failed to read the argument {}\n\n{USAGE}",
-                    arg.display()
-                ));
-            }
+            Some("--help" | "-h") => return Err(NoStart::Asked(USAGE.to_owned())),
+            _ => return Err(NoStart::Unknown(arg.display().to_string())),
         }
     }
-    match data_dir.or_else(engine::default_data_dir) {
-        Some(data_dir) => Ok(Args { data_dir }),
-        None => Err("failed to find a data directory: name one with --data-dir".to_owned()),
-    }
+    let data_dir = data_dir
+        .or_else(engine::default_data_dir)
+        .ok_or(NoStart::NoDataDir)?;
+    Ok(Args { data_dir })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(words: &[&str]) -> Result<Args, String> {
+    fn read(words: &[&str]) -> Result<Args, NoStart> {
         parse(words.iter().map(OsString::from))
     }
 
@@ -62,9 +72,20 @@ mod tests {
         assert!(
             read(&["--data-dir"])
                 .unwrap_err()
+                .to_string()
                 .contains("needs a directory")
         );
-        assert!(read(&["--port", "1"]).unwrap_err().contains("--port"));
-        assert!(read(&["--help"]).unwrap_err().starts_with("usage:"));
+        assert!(
+            read(&["--port", "1"])
+                .unwrap_err()
+                .to_string()
+                .contains("--port")
+        );
+        assert!(
+            read(&["--help"])
+                .unwrap_err()
+                .to_string()
+                .starts_with("usage:")
+        );
     }
 }

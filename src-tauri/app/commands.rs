@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backend::{Call, Reply, SharedBackend};
+use crate::backend::{Call, CallError, Reply, SharedBackend};
 
 /// Frames that may be on their way to the window without having been confirmed.
 const UNCONFIRMED_MAX: u64 = 256;
@@ -21,6 +21,39 @@ const UNCONFIRMED_MAX: u64 = 256;
 const LISTENERS_MAX: usize = 8;
 /// Where exports are saved without asking, for machines without anybody at the screen.
 const EXPORT_DIR: &str = "HIVEKEEPER_EXPORT_DIR";
+
+/// What a command could not do; the window is told in words.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    /// The API did not answer.
+    #[error("failed to {0}")]
+    Call(#[from] CallError),
+    /// A file could not be written.
+    #[error("failed to write {}: {source}", path.display())]
+    Save {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A link of a kind that is not opened.
+    #[error("failed to open '{0}': only https and mailto links are opened")]
+    Link(String),
+    /// Nothing on this machine opens it.
+    #[error("failed to open {url}: {source}")]
+    Open {
+        /// The link.
+        url: String,
+        /// What went wrong.
+        source: Box<tauri_plugin_opener::Error>,
+    },
+}
+
+impl serde::Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// The listeners of the window.
 #[derive(Default)]
@@ -62,17 +95,14 @@ pub(crate) async fn request(
     path: String,
     headers: HashMap<String, String>,
     body: Option<String>,
-) -> Result<Reply, String> {
+) -> Result<Reply, Problem> {
     let call = Call {
         method,
         path,
         headers,
         body,
     };
-    backend
-        .call(call)
-        .await
-        .map_err(|err| format!("failed to {err}"))
+    Ok(backend.call(call).await?)
 }
 
 /// Listens to the live stream; frames come through the channel until `live_stop`.
@@ -83,12 +113,9 @@ pub(crate) async fn live(
     channel: Channel<InvokeResponseBody>,
     epoch: Option<String>,
     since: Option<u64>,
-) -> Result<u32, String> {
+) -> Result<u32, Problem> {
     let from = LiveFrom { epoch, since };
-    let frames = backend
-        .live(from)
-        .await
-        .map_err(|err| format!("failed to {err}"))?;
+    let frames = backend.live(from).await?;
     let (cancel, confirmed) = (CancellationToken::new(), watch::Sender::new(0));
     let id = {
         let mut open = listeners.open();
@@ -160,13 +187,16 @@ pub(crate) async fn save_file(
     app: AppHandle,
     name: String,
     text: String,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, Problem> {
     let Some(path) = place_for(&app, &name).await else {
         return Ok(None);
     };
     tokio::fs::write(&path, text)
         .await
-        .map_err(|err| format!("failed to write {}: {err}", path.display()))?;
+        .map_err(|source| Problem::Save {
+            path: path.clone(),
+            source,
+        })?;
     Ok(Some(path.display().to_string()))
 }
 
@@ -216,15 +246,14 @@ pub(crate) async fn pick_directory(app: AppHandle) -> Option<String> {
 
 /// Opens a link in the captain's browser or mail program; the window has asked before.
 #[tauri::command]
-pub(crate) fn open_external(url: &str) -> Result<(), String> {
-    let read: Url = url
-        .parse()
-        .map_err(|err| format!("failed to read the link: {err}"))?;
+pub(crate) fn open_external(url: &str) -> Result<(), Problem> {
+    let wrong = || Problem::Link(url.to_owned());
+    let read: Url = url.parse().map_err(|_| wrong())?;
     if !matches!(read.scheme(), "https" | "mailto") {
-        return Err(format!(
-            "failed to open {url}: only https and mailto links are opened"
-        ));
+        return Err(wrong());
     }
-    tauri_plugin_opener::open_url(read.as_str(), None::<&str>)
-        .map_err(|err| format!("failed to open {url}: {err}"))
+    tauri_plugin_opener::open_url(read.as_str(), None::<&str>).map_err(|source| Problem::Open {
+        url: url.to_owned(),
+        source: Box::new(source),
+    })
 }

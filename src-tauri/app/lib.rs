@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use tauri::{Manager as _, RunEvent};
 
+use crate::args::NoStart;
 use crate::backend::Backend;
 use crate::commands::Listeners;
 use crate::start::Start;
@@ -24,7 +25,10 @@ use crate::start::Start;
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args = match args::parse(args) {
         Ok(args) => args,
-        Err(text) => return start::tell(&text, ExitCode::from(2)),
+        Err(asked @ NoStart::Asked(_)) => {
+            return start::tell(&asked.to_string(), ExitCode::SUCCESS);
+        }
+        Err(problem) => return start::tell(&problem.to_string(), ExitCode::from(2)),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

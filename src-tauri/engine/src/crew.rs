@@ -3,7 +3,7 @@
 use model::agent::{Agent, GRACE_S_DEFAULT, GRACE_S_RANGE, NAME_CHARS_MAX, Runtime};
 use model::id::{AgentId, SystemDraw};
 use model::refusal::{Code, Refusal};
-use orchestrator::decide::Input;
+use orchestrator::Input;
 
 use crate::missions::{absolute, invalid, names};
 use crate::resolve::{self, unreadable};

@@ -13,7 +13,7 @@ use model::id::{AgentId, CorrelationId, EventId, MissionId, SystemDraw};
 use model::mission::{Mission, Policy, Priority};
 use model::refusal::{Code, Refusal};
 use model::transition::MissionInput;
-use orchestrator::decide::Input;
+use orchestrator::Input;
 use store::ledger::{Change, DevlogFilter, MissionFilter};
 use tokio::time::{Instant, sleep};
 

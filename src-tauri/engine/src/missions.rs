@@ -12,7 +12,7 @@ use model::mission::{
 };
 use model::refusal::{Code, Refusal};
 use model::transition::{MissionInput, allowed};
-use orchestrator::decide::Input;
+use orchestrator::Input;
 use orchestrator::schedule;
 use store::ledger::{MissionFilter, PAGE_ROWS_DEFAULT};
 

@@ -10,7 +10,7 @@ use model::event::{Actor, Event, Fact, NewEvent, Subject};
 use model::id::{DevlogId, EventId, SystemDraw};
 use model::refusal::{Code, Refusal};
 use model::signal::{CATALOGUE, SeriesRange, Signal};
-use orchestrator::decide::Input;
+use orchestrator::Input;
 use orchestrator::{Command, Outcome};
 use store::ledger::{Change, DevlogFilter, EventFilter, PAGE_ROWS_DEFAULT, StoredAnswer};
 use store::telemetry::RangeQuery;

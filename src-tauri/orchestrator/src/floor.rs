@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use agents::worktree::Git;
+use agents::brief::BriefError;
+use agents::worktree::{Git, GitError};
 use agents::{Found, LaunchError, Launcher, brief, gate};
 use model::agent::Agent;
 use model::attempt::{Attempt, Work, Workplace};
@@ -20,7 +21,7 @@ use model::id::AttemptId;
 use model::mission::Mission;
 use model::process::{Exit, ExitRecord, ProcessIdentity};
 use model::refusal::{Code, Refusal};
-use store::ledger::Ledger;
+use store::ledger::{Ledger, ReadError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::decide::Input;
+use crate::input::Input;
 use crate::run::{Command, Orchestrator};
 
 /// The first pause before something is told or tried again; it doubles up to the longest.
@@ -39,6 +40,31 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const GATES: &str = "gates";
 /// The directory of a run an attempt works in when neither mission nor agent names one.
 const WORK: &str = "work";
+
+/// Why an attempt cannot go on; the words end up with the mission.
+#[derive(Debug, thiserror::Error)]
+enum Hindrance {
+    #[error("failed to {0}")]
+    Read(#[from] ReadError),
+    #[error("{0} is not in the ledger")]
+    Unknown(&'static str),
+    #[error("the agent was removed")]
+    NoAgent,
+    #[error("{0}")]
+    NotStarted(String),
+    #[error("failed to {0}")]
+    Launch(LaunchError),
+    #[error("failed to {0}")]
+    Brief(#[from] BriefError),
+    #[error("failed to {0}")]
+    Git(#[from] GitError),
+    #[error("failed to make a directory for it: {0}")]
+    Directory(std::io::Error),
+    #[error("its directory {} does not exist", .0.display())]
+    NoDirectory(PathBuf),
+    #[error("its work is kept in {} but not committed: failed to {source}", place.display())]
+    Secure { place: PathBuf, source: GitError },
+}
 
 /// What the floor needs.
 pub(crate) struct FloorSetup {
@@ -144,21 +170,12 @@ impl FloorSetup {
         self.runs.join(id.to_string())
     }
 
-    async fn case(&self, id: AttemptId) -> Result<Case, String> {
-        let unreadable = |err: store::ledger::ReadError| format!("the ledger: {err}");
-        let attempt = self.ledger.attempt(id).await.map_err(unreadable)?;
-        let attempt = attempt.ok_or("the attempt is not in the ledger")?;
-        let mission = self
-            .ledger
-            .mission(attempt.mission_id)
-            .await
-            .map_err(unreadable)?;
-        let (mission, brief) = mission.ok_or("its mission is not in the ledger")?;
-        let agent = self
-            .ledger
-            .agent(attempt.agent_id)
-            .await
-            .map_err(unreadable)?;
+    async fn case(&self, id: AttemptId) -> Result<Case, Hindrance> {
+        let attempt = self.ledger.attempt(id).await?;
+        let attempt = attempt.ok_or(Hindrance::Unknown("the attempt"))?;
+        let mission = self.ledger.mission(attempt.mission_id).await?;
+        let (mission, brief) = mission.ok_or(Hindrance::Unknown("its mission"))?;
+        let agent = self.ledger.agent(attempt.agent_id).await?;
         Ok(Case {
             mission,
             brief,
@@ -173,7 +190,7 @@ impl FloorSetup {
         loop {
             match self.case(id).await {
                 Ok(case) => return Some(case),
-                Err(reason) => warn!(attempt = %id, reason, "an attempt could not be read"),
+                Err(err) => warn!(attempt = %id, %err, "an attempt could not be read"),
             }
             self.rest(&mut pause).await?;
         }
@@ -236,7 +253,8 @@ impl FloorSetup {
                 }
             }
             Ok(None) => {}
-            Err(reason) => {
+            Err(hindrance) => {
+                let reason = hindrance.to_string();
                 let record = self.record(Exit::NotStarted { reason });
                 self.tell(Input::Exited { id, record }).await;
             }
@@ -248,8 +266,8 @@ impl FloorSetup {
         &self,
         case: &Case,
         cancel: &CancellationToken,
-    ) -> Result<Option<ProcessIdentity>, String> {
-        let agent = case.agent.as_ref().ok_or("the agent was removed")?;
+    ) -> Result<Option<ProcessIdentity>, Hindrance> {
+        let agent = case.agent.as_ref().ok_or(Hindrance::NoAgent)?;
         let id = case.attempt.id;
         let workplace = match &case.attempt.workplace {
             Some(workplace) => workplace.clone(),
@@ -273,20 +291,19 @@ impl FloorSetup {
             directory: Path::new(&workplace.directory),
             grace_s: agent.grace_s,
             url: url.as_deref(),
-        })
-        .map_err(|err| format!("failed to {err}"))?;
+        })?;
         match self
             .launcher
             .start(&run, &launch.spec, launch.stdin.as_deref())
             .await
         {
             Ok(process) => Ok(Some(process)),
-            Err(LaunchError::NotStarted { reason }) => Err(reason),
-            Err(err) => Err(format!("failed to {err}")),
+            Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
+            Err(err) => Err(Hindrance::Launch(err)),
         }
     }
 
-    async fn prepare(&self, case: &Case, agent: &Agent) -> Result<Workplace, String> {
+    async fn prepare(&self, case: &Case, agent: &Agent) -> Result<Workplace, Hindrance> {
         let plain = |directory: &Path| Workplace {
             directory: directory.display().to_string(),
             branch: None,
@@ -303,7 +320,7 @@ impl FloorSetup {
             let made = Git::new()
                 .create(Path::new(repository), &branch, &place)
                 .await;
-            return made.map_err(|err| format!("failed to {err}"));
+            return Ok(made?);
         }
         let place = match &agent.directory {
             Some(directory) => PathBuf::from(directory),
@@ -311,14 +328,14 @@ impl FloorSetup {
                 let place = self.run(case.attempt.id).join(WORK);
                 tokio::fs::create_dir_all(&place)
                     .await
-                    .map_err(|err| format!("no directory could be made for it: {err}"))?;
+                    .map_err(Hindrance::Directory)?;
                 place
             }
         };
         if place.is_dir() {
             Ok(plain(&place))
         } else {
-            Err(format!("its directory {} does not exist", place.display()))
+            Err(Hindrance::NoDirectory(place))
         }
     }
 
@@ -398,7 +415,7 @@ impl FloorSetup {
                 self.tell(Input::Verified {
                     id,
                     gates: Vec::new(),
-                    problem: Some(problem),
+                    problem: Some(problem.to_string()),
                 })
                 .await;
                 return;
@@ -462,22 +479,15 @@ impl FloorSetup {
     }
 
     /// Commits what the attempt left uncommitted in its worktree, and says what there is.
-    async fn secure(&self, case: &Case, workplace: &Workplace) -> Result<Option<Work>, String> {
+    async fn secure(&self, case: &Case, workplace: &Workplace) -> Result<Option<Work>, Hindrance> {
         let Some(base) = &workplace.base_commit else {
             return Ok(None);
         };
         let (id, n) = (&case.mission.short_id, case.attempt.n);
         let message = format!("hive: what {id} attempt {n} left uncommitted");
-        let place = Path::new(&workplace.directory);
-        let work = Git::new()
-            .secure(place, base, &message)
-            .await
-            .map_err(|err| {
-                format!(
-                    "its work is kept in {} but not committed: failed to {err}",
-                    place.display()
-                )
-            })?;
+        let place = PathBuf::from(&workplace.directory);
+        let secured = Git::new().secure(&place, base, &message).await;
+        let work = secured.map_err(|source| Hindrance::Secure { place, source })?;
         self.tell(Input::Secured {
             id: case.attempt.id,
             work: work.clone(),
@@ -507,7 +517,7 @@ impl FloorSetup {
         if let Some(workplace) = &case.attempt.workplace
             && let Err(problem) = self.secure(&case, workplace).await
         {
-            warn!(attempt = %id, problem, "the work of a stopped attempt is not committed");
+            warn!(attempt = %id, %problem, "the work of a stopped attempt is not committed");
         }
         self.tell(Input::Stopped { id, record }).await;
     }

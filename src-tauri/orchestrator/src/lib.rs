@@ -6,9 +6,11 @@
 
 pub mod decide;
 pub mod floor;
+pub mod input;
 pub mod judge;
 pub mod run;
 pub mod schedule;
 pub mod state;
 
+pub use input::Input;
 pub use run::{Command, Orchestrator, Outcome, Setup, StartError};

@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use crate::decide::{Decision, Input, decide};
+use crate::decide::{Decision, decide};
 use crate::floor::{Floor, FloorSetup};
+use crate::input::Input;
 use crate::state::State;
 
 /// Inputs that may wait; who comes later waits for a place.
