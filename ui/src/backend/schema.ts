@@ -19,8 +19,8 @@ export interface paths {
         put?: never;
         /**
          * Creates an agent.
-         * @description It takes missions as soon as it is there. Its program must exist; `POST /api/v1/commands/check`
-         *     says beforehand what a command line would start.
+         * @description It takes missions as soon as it is there. One whose program is not found is offline;
+         *     `POST /api/v1/commands/check` says beforehand what a command line would start.
          */
         post: operations["add_agent"];
         delete?: never;
