@@ -1,4 +1,9 @@
 //! The API in front of a real engine: in process as the window uses it, and over a real socket.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says where it stopped"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
