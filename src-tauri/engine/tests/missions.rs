@@ -1,5 +1,7 @@
 //! Missions from end to end inside one process: real ledger, real processes, real git.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
 mod hive;
 
 use engine::view::{Ask, NewMission};

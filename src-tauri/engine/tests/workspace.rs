@@ -1,5 +1,7 @@
 //! Workspaces: taking up work after an end, refusing what cannot be used, and the demo swarm.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
 mod hive;
 
 use std::collections::BTreeMap;

@@ -460,6 +460,12 @@ impl<'a> Desk<'a> {
 
     fn stopped(&mut self, id: AttemptId, record: ExitRecord) -> Result<(), Refusal> {
         let attempt = self.live(id)?;
+        if !attempt.stopping {
+            return Err(Refusal::new(
+                Code::Conflict,
+                "the attempt was not asked to stop",
+            ));
+        }
         let state = attempt_next(attempt.state, AttemptInput::Stop)?;
         let note = Some(match &record.exit {
             Exit::Stopped { .. } => format!("the agent's program {}", record.exit),
