@@ -91,6 +91,7 @@ async fn a_mission_assigned_by_click_is_watched_live_passes_its_gate_and_is_expo
     window.click("devlog-export-html").await;
     let html = place.exported(".html").await;
     assert!(html.contains("Greet the captain") && !html.contains("<script"));
+    window.picture("devlog").await;
     window.close().await;
 }
 
@@ -117,6 +118,7 @@ async fn a_mission_whose_gate_fails_is_shown_as_failed_with_the_gates_output() {
         .await;
     window.until_text("mission-reason", "exit code 1").await;
     window.until_text("gate-output", "no greeting here").await;
+    window.picture("failed-gate").await;
     window.close().await;
 }
 

@@ -123,7 +123,7 @@ impl Window {
         .await;
     }
 
-    /// Keeps a picture of the window beside the built programs, to look at when a test fails.
+    /// Keeps a picture of the window beside the built programs, for people to look at.
     pub(crate) async fn picture(&self, name: &str) {
         let directory = program("hivekeeper-desktop").with_file_name("window-pictures");
         std::fs::create_dir_all(&directory).unwrap();
