@@ -48,10 +48,7 @@ fn crate_edges(files: &[File]) -> Vec<String> {
             continue;
         };
         let Some(own) = level(from).or((from == SHIM).then_some(1)) else {
-            wrong.push(format!(
-                "{}: crate '{from}' is not in the drawing",
-                file.path
-            ));
+            wrong.push(format!("{}: crate '{from}' is not in the drawing", file.path));
             continue;
         };
         for to in dependencies(&file.text) {
@@ -77,10 +74,7 @@ fn crate_of_manifest(path: &str) -> Option<&str> {
 }
 
 fn level(name: &str) -> Option<u8> {
-    LEVELS
-        .iter()
-        .find(|(n, _)| *n == name)
-        .map(|(_, level)| *level)
+    LEVELS.iter().find(|(n, _)| *n == name).map(|(_, level)| *level)
 }
 
 /// The names in every dependency table of a manifest, the workspace's own list excepted.
@@ -113,14 +107,8 @@ fn table_keys(toml: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 fn sql_lives_in_store(files: &[File]) -> Vec<String> {
-    let words = [
-        "sqlx::",
-        "\"SELECT ",
-        "\"INSERT INTO ",
-        "\"UPDATE ",
-        "\"DELETE FROM ",
-        "\"PRAGMA ",
-    ];
+    let words =
+        ["sqlx::", "\"SELECT ", "\"INSERT INTO ", "\"UPDATE ", "\"DELETE FROM ", "\"PRAGMA "];
     product(files)
         .filter(|(file, _)| !file.path.starts_with("src-tauri/store/"))
         .flat_map(|(file, code)| lines_with(file, &code, &words))
@@ -137,13 +125,7 @@ fn processes_start_in_agents_and_shim(files: &[File]) -> Vec<String> {
 }
 
 fn the_wall_clock_is_read_in_one_place(files: &[File]) -> Vec<String> {
-    let words = [
-        "SystemTime::now",
-        "Timestamp::now",
-        "Utc::now",
-        "Local::now",
-        "Zoned::now",
-    ];
+    let words = ["SystemTime::now", "Timestamp::now", "Utc::now", "Local::now", "Zoned::now"];
     product(files)
         .filter(|(file, _)| file.path != "src-tauri/model/src/clock.rs")
         .flat_map(|(file, code)| lines_with(file, &code, &words))
@@ -151,15 +133,8 @@ fn the_wall_clock_is_read_in_one_place(files: &[File]) -> Vec<String> {
 }
 
 fn tasks_are_owned_and_queues_bounded(files: &[File]) -> Vec<String> {
-    let words = [
-        "tokio::spawn",
-        "task::spawn(",
-        "unbounded_channel",
-        "mpsc::channel()",
-    ];
-    product(files)
-        .flat_map(|(file, code)| lines_with(file, &code, &words))
-        .collect()
+    let words = ["tokio::spawn", "task::spawn(", "unbounded_channel", "mpsc::channel()"];
+    product(files).flat_map(|(file, code)| lines_with(file, &code, &words)).collect()
 }
 
 fn only_the_app_knows_tauri(files: &[File]) -> Vec<String> {
@@ -209,10 +184,7 @@ fn ui_tiers_point_downwards(files: &[File]) -> Vec<String> {
             let types = line.trim_start().starts_with("import type") && to == "backend";
             let types_allowed = types && matches!(from, "parts" | "views");
             if to != from && !allowed.contains(&to) && !types_allowed {
-                wrong.push(format!(
-                    "{}: {from} must not import {to}: {line}",
-                    file.path
-                ));
+                wrong.push(format!("{}: {from} must not import {to}: {line}", file.path));
             }
         }
     }
@@ -266,11 +238,7 @@ fn resolve(path: &str, specifier: &str) -> String {
             name => parts.push(name),
         }
     }
-    if specifier.starts_with('.') {
-        parts.join("/")
-    } else {
-        specifier.to_owned()
-    }
+    if specifier.starts_with('.') { parts.join("/") } else { specifier.to_owned() }
 }
 
 fn colours_are_tokens(files: &[File]) -> Vec<String> {
@@ -317,10 +285,7 @@ fn every_crate_states_its_invariant(files: &[File]) -> Vec<String> {
 
 fn roots<'a>(name: &str, files: &'a [File]) -> impl Iterator<Item = &'a File> {
     let paths = if name == "app" {
-        [
-            "src-tauri/app/lib.rs".to_owned(),
-            "src-tauri/app/main.rs".to_owned(),
-        ]
+        ["src-tauri/app/lib.rs".to_owned(), "src-tauri/app/main.rs".to_owned()]
     } else {
         ["lib", "main"].map(|root| format!("src-tauri/{name}/src/{root}.rs"))
     };
@@ -328,11 +293,7 @@ fn roots<'a>(name: &str, files: &'a [File]) -> impl Iterator<Item = &'a File> {
 }
 
 fn no_file_is_too_long(files: &[File]) -> Vec<String> {
-    let max = |file: &File| {
-        LINES_MAX
-            .iter()
-            .find(|(kind, _)| *kind == extension(&file.path))
-    };
+    let max = |file: &File| LINES_MAX.iter().find(|(kind, _)| *kind == extension(&file.path));
     files
         .iter()
         .filter(|file| file.path != "ui/src/backend/schema.ts")
@@ -367,13 +328,7 @@ fn has_text_for_an_error(line: &str) -> bool {
 
 fn nothing_is_switched_off_or_left_open(files: &[File]) -> Vec<String> {
     let everywhere = ["TODO", "FIXME", "XXX:"];
-    let in_rust = [
-        "#[allow(",
-        "#![allow(",
-        "#[ignore",
-        "todo!(",
-        "unimplemented!(",
-    ];
+    let in_rust = ["#[allow(", "#![allow(", "#[ignore", "todo!(", "unimplemented!("];
     let in_ui = ["@ts-ignore", "@ts-nocheck", ".skip(", ".only(", ".fixme("];
     files
         .iter()
@@ -391,13 +346,8 @@ fn nothing_is_switched_off_or_left_open(files: &[File]) -> Vec<String> {
 }
 
 fn nothing_names_a_machine(files: &[File]) -> Vec<String> {
-    let hosts = [
-        "registry.npmjs.org",
-        "static.crates.io",
-        "index.crates.io",
-        "pypi.org",
-        "deb.debian.org",
-    ];
+    let hosts =
+        ["registry.npmjs.org", "static.crates.io", "index.crates.io", "pypi.org", "deb.debian.org"];
     let folders = machine_folders();
     files
         .iter()
@@ -424,26 +374,14 @@ fn no_file_is_too_big(files: &[File]) -> Vec<String> {
     files
         .iter()
         .filter(|file| file.bytes > FILE_BYTES_MAX)
-        .map(|file| {
-            format!(
-                "{}: {} bytes, at most {FILE_BYTES_MAX}",
-                file.path, file.bytes
-            )
-        })
+        .map(|file| format!("{}: {} bytes, at most {FILE_BYTES_MAX}", file.path, file.bytes))
         .collect()
 }
 
 fn every_dependency_has_its_reason(files: &[File]) -> Vec<String> {
-    let text = |path: &str| {
-        files
-            .iter()
-            .find(|f| f.path == path)
-            .map_or("", |f| &f.text)
-    };
+    let text = |path: &str| files.iter().find(|f| f.path == path).map_or("", |f| &f.text);
     let house = text("ARCHITECTURE.md");
-    let crates = table_keys(text("Cargo.toml"), |table| {
-        table == "workspace.dependencies"
-    });
+    let crates = table_keys(text("Cargo.toml"), |table| table == "workspace.dependencies");
     let ours = |name: &String| level(name).is_some() || name == SHIM;
     crates
         .into_iter()

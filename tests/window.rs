@@ -41,46 +41,20 @@ async fn a_mission_assigned_by_click_is_watched_live_passes_its_gate_and_is_expo
         go.display()
     );
     create_agent(&window, "ann", &command).await;
-    create_mission(
-        &window,
-        "ann",
-        &repository.display().to_string(),
-        "grep hello greeting.txt",
-    )
-    .await;
-    window
-        .until_attribute("mission-state", "data-state", "running")
+    create_mission(&window, "ann", &repository.display().to_string(), "grep hello greeting.txt")
         .await;
+    window.until_attribute("mission-state", "data-state", "running").await;
     window.until_text("transcript", "started").await;
     std::fs::write(&go, "").unwrap();
     window.until_text("transcript", "finished").await;
-    window
-        .until_attribute("mission-state", "data-state", "done")
-        .await;
-    window
-        .until_attribute("gate-result", "data-verdict", "passed")
-        .await;
-    window
-        .until_attribute("evidence-grade", "data-grade", "observed")
-        .await;
+    window.until_attribute("mission-state", "data-state", "done").await;
+    window.until_attribute("gate-result", "data-verdict", "passed").await;
+    window.until_attribute("evidence-grade", "data-grade", "observed").await;
 
-    let branches = git(
-        &repository,
-        &["branch", "--list", "hive/*", "--format=%(refname:short)"],
-    );
-    assert!(
-        branches.starts_with("hive/M-") && branches.ends_with("/1"),
-        "{branches}"
-    );
-    assert_eq!(
-        git(&repository, &["show", &format!("{branches}:greeting.txt")]),
-        "hello"
-    );
-    assert_eq!(
-        git(&repository, &["status", "--porcelain"]),
-        "",
-        "the checkout is left alone"
-    );
+    let branches = git(&repository, &["branch", "--list", "hive/*", "--format=%(refname:short)"]);
+    assert!(branches.starts_with("hive/M-") && branches.ends_with("/1"), "{branches}");
+    assert_eq!(git(&repository, &["show", &format!("{branches}:greeting.txt")]), "hello");
+    assert_eq!(git(&repository, &["status", "--porcelain"]), "", "the checkout is left alone");
 
     window.click("nav-devlogs").await;
     window.click("devlog-item").await;
@@ -100,22 +74,13 @@ async fn a_mission_whose_gate_fails_is_shown_as_failed_with_the_gates_output() {
     let place = Place::new();
     let repository = place.repository("work");
     let window = Window::open(&place).await;
-    let command = format!(
-        "{} say 'all done'",
-        program("hivekeeper-fake-agent").display()
-    );
+    let command = format!("{} say 'all done'", program("hivekeeper-fake-agent").display());
     create_agent(&window, "hasty", &command).await;
     let gate = "echo no greeting here; test -s greeting.txt";
     create_mission(&window, "hasty", &repository.display().to_string(), gate).await;
-    window
-        .until_attribute("mission-state", "data-state", "failed")
-        .await;
-    window
-        .until_attribute("gate-result", "data-verdict", "failed")
-        .await;
-    window
-        .until_attribute("evidence-grade", "data-grade", "none")
-        .await;
+    window.until_attribute("mission-state", "data-state", "failed").await;
+    window.until_attribute("gate-result", "data-verdict", "failed").await;
+    window.until_attribute("evidence-grade", "data-grade", "none").await;
     window.until_text("mission-reason", "exit code 1").await;
     window.until_text("gate-output", "no greeting here").await;
     window.picture("failed-gate").await;
@@ -142,19 +107,11 @@ async fn after_a_kill_the_window_shows_the_adopted_attempt_with_its_output_compl
     let window = Window::open(&place).await;
     window.click("nav-missions").await;
     window.click("mission-card").await;
-    window
-        .until_attribute("mission-state", "data-state", "running")
-        .await;
+    window.until_attribute("mission-state", "data-state", "running").await;
     std::fs::write(&go, "").unwrap();
-    window
-        .until_attribute("mission-state", "data-state", "done")
-        .await;
+    window.until_attribute("mission-state", "data-state", "done").await;
     window.until_text("transcript", "after").await;
-    let log = std::fs::read_dir(place.data().join("runs"))
-        .unwrap()
-        .flatten()
-        .next()
-        .unwrap();
+    let log = std::fs::read_dir(place.data().join("runs")).unwrap().flatten().next().unwrap();
     let printed = std::fs::read_to_string(log.path().join("stdout.log")).unwrap();
     assert_eq!(printed.lines().count(), 202, "every line is there once");
     assert!(printed.starts_with("before\n") && printed.ends_with("after\n"));
@@ -166,9 +123,7 @@ async fn kill_engine(place: &Place) {
     let endpoint = std::fs::read_to_string(place.data().join("endpoint.json")).unwrap();
     let endpoint: serde_json::Value = serde_json::from_str(&endpoint).unwrap();
     let pid = endpoint["pid"].as_u64().unwrap();
-    let killed = std::process::Command::new("kill")
-        .args(["-9", &pid.to_string()])
-        .status();
+    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
     assert!(killed.unwrap().success());
     until("the killed program to be gone", async || {
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -49,9 +49,7 @@ pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Args, No
             _ => return Err(NoStart::Unknown(arg.display().to_string())),
         }
     }
-    let data_dir = data_dir
-        .or_else(engine::default_data_dir)
-        .ok_or(NoStart::NoDataDir)?;
+    let data_dir = data_dir.or_else(engine::default_data_dir).ok_or(NoStart::NoDataDir)?;
     Ok(Args { data_dir })
 }
 
@@ -65,27 +63,9 @@ mod tests {
 
     #[test]
     fn the_window_takes_a_data_directory_and_refuses_what_it_does_not_know() {
-        assert_eq!(
-            read(&["--data-dir", "/x"]).unwrap().data_dir,
-            PathBuf::from("/x")
-        );
-        assert!(
-            read(&["--data-dir"])
-                .unwrap_err()
-                .to_string()
-                .contains("needs a directory")
-        );
-        assert!(
-            read(&["--port", "1"])
-                .unwrap_err()
-                .to_string()
-                .contains("--port")
-        );
-        assert!(
-            read(&["--help"])
-                .unwrap_err()
-                .to_string()
-                .starts_with("usage:")
-        );
+        assert_eq!(read(&["--data-dir", "/x"]).unwrap().data_dir, PathBuf::from("/x"));
+        assert!(read(&["--data-dir"]).unwrap_err().to_string().contains("needs a directory"));
+        assert!(read(&["--port", "1"]).unwrap_err().to_string().contains("--port"));
+        assert!(read(&["--help"]).unwrap_err().to_string().starts_with("usage:"));
     }
 }

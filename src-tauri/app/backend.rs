@@ -82,9 +82,7 @@ impl Backend {
             Self::Own { host, .. } => own(host, method, &call.path, headers, call.body).await,
             Self::Other(client) => {
                 let body = call.body.map(String::into_bytes);
-                let answer = client
-                    .request_with(method, &call.path, &headers, body)
-                    .await?;
+                let answer = client.request_with(method, &call.path, &headers, body).await?;
                 Ok(reply(answer.status, &answer.headers, &answer.body))
             }
         }
@@ -93,19 +91,14 @@ impl Backend {
     /// Listens to the live stream.
     pub(crate) async fn live(&self, from: LiveFrom) -> Result<Frames, CallError> {
         match self {
-            Self::Own { engine, .. } => Ok(engine
-                .live(&from)
-                .map(|frame| frame.json.to_string())
-                .boxed()),
+            Self::Own { engine, .. } => {
+                Ok(engine.live(&from).map(|frame| frame.json.to_string()).boxed())
+            }
             Self::Other(client) => {
                 let frames = client.live(from.epoch.as_deref(), from.since).await?;
                 let whole = frames.take_while(|frame| future::ready(frame.is_ok()));
                 let texts = whole.filter_map(|frame| {
-                    future::ready(
-                        frame
-                            .ok()
-                            .and_then(|frame| serde_json::to_string(&frame).ok()),
-                    )
+                    future::ready(frame.ok().and_then(|frame| serde_json::to_string(&frame).ok()))
                 });
                 Ok(texts.chain(stream::empty()).boxed())
             }
@@ -134,9 +127,7 @@ async fn own(
     *request.headers_mut() = headers;
     if has_body {
         let json = HeaderValue::from_static("application/json");
-        request
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, json);
+        request.headers_mut().insert(http::header::CONTENT_TYPE, json);
     }
     request.extensions_mut().insert(InProcess);
     let response = match host.router().clone().oneshot(request).await {
@@ -150,10 +141,7 @@ async fn own(
 
 fn headers(pairs: &HashMap<String, String>) -> HeaderMap {
     let read = |(name, value): (&String, &String)| {
-        Some((
-            HeaderName::try_from(name).ok()?,
-            HeaderValue::try_from(value).ok()?,
-        ))
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
     };
     pairs.iter().filter_map(read).collect()
 }
@@ -162,10 +150,7 @@ fn reply(status: http::StatusCode, headers: &HeaderMap, body: &[u8]) -> Reply {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Reply {
         status: status.as_u16(),
-        headers: headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), text(value)))
-            .collect(),
+        headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
         body: String::from_utf8_lossy(body).into_owned(),
     }
 }

@@ -96,12 +96,7 @@ pub(crate) async fn request(
     headers: HashMap<String, String>,
     body: Option<String>,
 ) -> Result<Reply, Problem> {
-    let call = Call {
-        method,
-        path,
-        headers,
-        body,
-    };
+    let call = Call { method, path, headers, body };
     Ok(backend.call(call).await?)
 }
 
@@ -128,19 +123,11 @@ pub(crate) async fn live(
         open.next += 1;
         let id = open.next;
         let confirmed = confirmed.clone();
-        open.by_id.insert(
-            id,
-            Listener {
-                cancel: cancel.clone(),
-                confirmed,
-            },
-        );
+        open.by_id.insert(id, Listener { cancel: cancel.clone(), confirmed });
         id
     };
     let work = forward(frames, channel, confirmed.subscribe());
-    listeners
-        .tasks
-        .spawn(async move { cancel.run_until_cancelled(work).await });
+    listeners.tasks.spawn(async move { cancel.run_until_cancelled(work).await });
     Ok(id)
 }
 
@@ -193,54 +180,33 @@ pub(crate) async fn save_file(
     };
     tokio::fs::write(&path, text)
         .await
-        .map_err(|source| Problem::Save {
-            path: path.clone(),
-            source,
-        })?;
+        .map_err(|source| Problem::Save { path: path.clone(), source })?;
     Ok(Some(path.display().to_string()))
 }
 
 async fn place_for(app: &AppHandle, name: &str) -> Option<PathBuf> {
     let plain: String = name
         .chars()
-        .map(|ch| {
-            if ch.is_ascii_alphanumeric() || ".-_".contains(ch) {
-                ch
-            } else {
-                '-'
-            }
-        })
+        .map(|ch| if ch.is_ascii_alphanumeric() || ".-_".contains(ch) { ch } else { '-' })
         .collect();
     let plain = plain.trim_start_matches('.').to_owned();
     if let Some(directory) = std::env::var_os(EXPORT_DIR) {
         return Some(PathBuf::from(directory).join(plain));
     }
     let (tell, told) = tokio::sync::oneshot::channel();
-    app.dialog()
-        .file()
-        .set_file_name(plain)
-        .save_file(move |path| {
-            // Nobody waits any more once the window is closed.
-            drop(tell.send(path));
-        });
-    told.await
-        .ok()
-        .flatten()
-        .and_then(|path| path.into_path().ok())
+    app.dialog().file().set_file_name(plain).save_file(move |path| {
+        // Nobody waits any more once the window is closed.
+        drop(tell.send(path));
+    });
+    told.await.ok().flatten().and_then(|path| path.into_path().ok())
 }
 
 /// Lets the captain choose a directory; gives nothing when it was called off.
 #[tauri::command]
 pub(crate) async fn pick_directory(app: AppHandle) -> Option<String> {
     let (tell, told) = tokio::sync::oneshot::channel();
-    app.dialog()
-        .file()
-        .pick_folder(move |path| drop(tell.send(path)));
-    let path = told
-        .await
-        .ok()
-        .flatten()
-        .and_then(|path| path.into_path().ok())?;
+    app.dialog().file().pick_folder(move |path| drop(tell.send(path)));
+    let path = told.await.ok().flatten().and_then(|path| path.into_path().ok())?;
     Some(path.display().to_string())
 }
 
@@ -252,8 +218,6 @@ pub(crate) fn open_external(url: &str) -> Result<(), Problem> {
     if !matches!(read.scheme(), "https" | "mailto") {
         return Err(wrong());
     }
-    tauri_plugin_opener::open_url(read.as_str(), None::<&str>).map_err(|source| Problem::Open {
-        url: url.to_owned(),
-        source: Box::new(source),
-    })
+    tauri_plugin_opener::open_url(read.as_str(), None::<&str>)
+        .map_err(|source| Problem::Open { url: url.to_owned(), source: Box::new(source) })
 }

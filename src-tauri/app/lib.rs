@@ -30,14 +30,11 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Err(problem) => return start::tell(&problem.to_string(), ExitCode::from(2)),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(err) => return start::tell(&format!("failed to start: {err}"), ExitCode::FAILURE),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(err) => return start::tell(&format!("failed to start: {err}"), ExitCode::FAILURE),
+        };
     tauri::async_runtime::set(runtime.handle().clone());
     let focus = Arc::new(window::Focus::default());
     match runtime.block_on(start::open(&args, Arc::clone(&focus))) {
@@ -85,9 +82,6 @@ fn show(backend: Arc<Backend>, focus: &Arc<window::Focus>) -> ExitCode {
             });
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
-        Err(err) => start::tell(
-            &format!("failed to open the window: {err}"),
-            ExitCode::FAILURE,
-        ),
+        Err(err) => start::tell(&format!("failed to open the window: {err}"), ExitCode::FAILURE),
     }
 }

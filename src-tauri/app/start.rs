@@ -26,12 +26,7 @@ pub(crate) enum Start {
 
 /// Takes the workspace, or attaches to the engine that holds it.
 pub(crate) async fn open(args: &Args, focus: Arc<Focus>) -> Start {
-    match Engine::open(Config::new(
-        args.data_dir.clone(),
-        env!("CARGO_PKG_VERSION"),
-    ))
-    .await
-    {
+    match Engine::open(Config::new(args.data_dir.clone(), env!("CARGO_PKG_VERSION"))).await {
         Ok(engine) => {
             if let Err(err) = logging::start(engine.data_dir(), Warnings::Shown) {
                 tell(&text(&err), ExitCode::FAILURE);
@@ -56,10 +51,7 @@ async fn attach(args: &Args, locked: &str) -> Start {
         Ok(client) => client,
         Err(_) => return Start::Failed(format!("failed to {locked}")),
     };
-    match client
-        .request(Method::POST, "/api/v1/window/focus", None)
-        .await
-    {
+    match client.request(Method::POST, "/api/v1/window/focus", None).await {
         Ok(answer) if answer.status == StatusCode::NO_CONTENT => Start::Focused,
         Ok(_) => Start::Ready(Arc::new(Backend::Other(client))),
         Err(err) => Start::Failed(format!("failed to {locked}; and failed to {err}")),

@@ -45,10 +45,7 @@ impl Window {
         let client = until("the window", async || {
             let mut builder = ClientBuilder::new(HttpConnector::new());
             builder.capabilities(wanted.clone());
-            builder
-                .connect(&format!("http://127.0.0.1:{port}"))
-                .await
-                .ok()
+            builder.connect(&format!("http://127.0.0.1:{port}")).await.ok()
         })
         .await;
         Self { client, driver }
@@ -57,10 +54,7 @@ impl Window {
     /// The first element with this test id, once it is there.
     pub(crate) async fn find(&self, id: &str) -> Element {
         let selector = format!("[data-testid=\"{id}\"]");
-        until(id, async || {
-            self.client.find(Locator::Css(&selector)).await.ok()
-        })
-        .await
+        until(id, async || self.client.find(Locator::Css(&selector)).await.ok()).await
     }
 
     /// Clicks the first element with this test id, once it can be clicked.
@@ -100,10 +94,7 @@ impl Window {
     /// Waits until an element with this test id has this attribute value.
     pub(crate) async fn until_attribute(&self, id: &str, name: &str, value: &str) {
         let selector = format!("[data-testid=\"{id}\"][{name}=\"{value}\"]");
-        until(&selector, async || {
-            self.client.find(Locator::Css(&selector)).await.ok()
-        })
-        .await;
+        until(&selector, async || self.client.find(Locator::Css(&selector)).await.ok()).await;
     }
 
     /// Waits until the text of an element holds this one.
@@ -115,10 +106,7 @@ impl Window {
             return document.querySelector(`[data-testid=\"${id}\"]`)?.textContent ?? null;";
         until(&format!("'{text}' in {id}"), async || {
             let shown = self.client.execute(script, vec![json!(id)]).await.ok()?;
-            shown
-                .as_str()
-                .filter(|shown| shown.contains(text))
-                .map(drop)
+            shown.as_str().filter(|shown| shown.contains(text)).map(drop)
         })
         .await;
     }
@@ -151,9 +139,5 @@ impl Drop for Window {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -20,9 +20,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
+        let place = Self { directory: tempfile::tempdir().unwrap() };
         std::fs::create_dir(place.path("exports")).unwrap();
         place
     }
@@ -42,19 +40,7 @@ impl Place {
         std::fs::write(path.join("README.md"), "# Test\n").unwrap();
         git(&path, &["init", "-q", "-b", "main"]);
         git(&path, &["add", "-A"]);
-        git(
-            &path,
-            &[
-                "-c",
-                "user.name=T",
-                "-c",
-                "user.email=t@x",
-                "commit",
-                "-q",
-                "-m",
-                "first",
-            ],
-        );
+        git(&path, &["-c", "user.name=T", "-c", "user.email=t@x", "commit", "-q", "-m", "first"]);
         path
     }
 
@@ -73,16 +59,8 @@ impl Place {
 }
 
 pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(directory)
-        .args(args)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new("git").current_dir(directory).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
@@ -90,11 +68,7 @@ pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
 pub(crate) fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let path = tests.ancestors().nth(2).unwrap().join(name);
-    assert!(
-        path.exists(),
-        "{} is not built: cargo build --workspace --bins",
-        path.display()
-    );
+    assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
     path
 }
 

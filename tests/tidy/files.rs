@@ -33,9 +33,7 @@ fn without_tests(text: &str) -> String {
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         let test_module = line.trim() == "#[cfg(test)]"
-            && lines
-                .peek()
-                .is_some_and(|next| next.starts_with("mod ") && next.ends_with('{'));
+            && lines.peek().is_some_and(|next| next.starts_with("mod ") && next.ends_with('{'));
         if test_module {
             break;
         }
@@ -59,9 +57,7 @@ pub(super) fn is_ui_test(path: &str) -> bool {
 }
 
 pub(super) fn is_source(path: &str) -> bool {
-    let kinds = [
-        "rs", "ts", "svelte", "css", "html", "sh", "sql", "toml", "yml",
-    ];
+    let kinds = ["rs", "ts", "svelte", "css", "html", "sh", "sql", "toml", "yml"];
     kinds.contains(&extension(path)) && !is_own(path)
 }
 
@@ -71,9 +67,7 @@ pub(super) fn extension(path: &str) -> &str {
 
 /// The lines that contain one of the words, each with its place.
 pub(super) fn lines_with(file: &File, text: &str, words: &[&str]) -> Vec<String> {
-    lines_where(file, text, |line| {
-        words.iter().any(|word| line.contains(word))
-    })
+    lines_where(file, text, |line| words.iter().any(|word| line.contains(word)))
 }
 
 /// The lines of a text that are wanted, each with its place. The checks themselves, which name what
@@ -93,21 +87,11 @@ pub(super) fn lines_where(file: &File, text: &str, wanted: impl Fn(&str) -> bool
 pub(super) fn repository() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let listed = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .output()
         .expect("git lists the files");
-    assert!(
-        listed.status.success(),
-        "{}",
-        String::from_utf8_lossy(&listed.stderr)
-    );
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let paths = String::from_utf8(listed.stdout).expect("paths are UTF-8");
     let files: Vec<File> = paths
         .split_terminator('\0')

@@ -93,10 +93,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         ("HIVEKEEPER_URL", order.url.map(ToOwned::to_owned)),
     ];
     let mut variables: Vec<(String, String)> = env.clone().into_iter().collect();
-    variables.extend(
-        own.into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
-    );
+    variables.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let spec = LaunchSpec {
         program: program.clone(),
         args,
@@ -140,9 +137,7 @@ fn fill(arg: &str, brief: &str, path: &Path, used: &mut Used) -> Result<String, 
     }
     filled.push_str(rest);
     if filled.len() > ARGUMENT_BYTES_MAX {
-        return Err(BriefError::TooLong {
-            bytes: filled.len(),
-        });
+        return Err(BriefError::TooLong { bytes: filled.len() });
     }
     Ok(filled)
 }
@@ -187,11 +182,7 @@ mod tests {
         check(&["-x"], &["-x"], true);
         check(&["-p", "{brief}"], &["-p", "do {brief_file}"], false);
         check(&["--m={brief}!"], &["--m=do {brief_file}!"], false);
-        check(
-            &["-f", "@{brief_file}"],
-            &["-f", &format!("@{file}")],
-            false,
-        );
+        check(&["-f", "@{brief_file}"], &["-f", &format!("@{file}")], false);
         check(&["{other}", "{"], &["{other}", "{"], true);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "do {brief_file}");
     }
@@ -200,19 +191,11 @@ mod tests {
     fn a_brief_too_long_for_an_argument_says_what_to_use_instead() {
         let run = tempfile::tempdir().unwrap();
         let long = "x".repeat(ARGUMENT_BYTES_MAX + 1);
-        let said = prepared(&["{brief}"], &long, run.path())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            said.contains("{brief_file}") && said.contains("131072"),
-            "{said}"
-        );
+        let said = prepared(&["{brief}"], &long, run.path()).unwrap_err().to_string();
+        assert!(said.contains("{brief_file}") && said.contains("131072"), "{said}");
         assert!(prepared(&["{brief_file}"], &long, run.path()).is_ok());
         assert!(prepared(&[], &long, run.path()).is_ok());
-        assert!(matches!(
-            prepared(&["{brief}"], "a\0b", run.path()),
-            Err(BriefError::Nul)
-        ));
+        assert!(matches!(prepared(&["{brief}"], "a\0b", run.path()), Err(BriefError::Nul)));
     }
 
     #[test]
@@ -220,15 +203,7 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let spec = prepared(&[], "x", run.path()).unwrap().spec;
         let names: Vec<&str> = spec.env.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "A",
-                "HIVEKEEPER_MISSION",
-                "HIVEKEEPER_ATTEMPT",
-                "HIVEKEEPER_URL"
-            ]
-        );
+        assert_eq!(names, ["A", "HIVEKEEPER_MISSION", "HIVEKEEPER_ATTEMPT", "HIVEKEEPER_URL"]);
         assert_eq!(spec.grace_ms, 7000);
     }
 }

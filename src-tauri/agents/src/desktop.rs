@@ -64,10 +64,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join(PROGRAM);
         let said = dir.path().join("said");
-        let script = format!(
-            "#!/bin/sh\necho \"$@\" > {0}.new && mv {0}.new {0}\n",
-            said.display()
-        );
+        let script =
+            format!("#!/bin/sh\necho \"$@\" > {0}.new && mv {0}.new {0}\n", said.display());
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         open(&dir.path().join("hivekeeper"), Path::new("/data")).unwrap();

@@ -72,11 +72,7 @@ pub fn missing(program: &str, directory: Option<&Path>) -> Option<String> {
     let checked = directory.map_or(Ok(()), program::check_directory);
     checked
         .and_then(|()| {
-            program::find(
-                program,
-                directory.unwrap_or_else(|| Path::new("/")),
-                &search_path(),
-            )
+            program::find(program, directory.unwrap_or_else(|| Path::new("/")), &search_path())
         })
         .err()
         .map(|why| why.to_string())
@@ -97,9 +93,8 @@ mod tests {
         let all = presets();
         let names: std::collections::BTreeSet<&str> =
             all.iter().map(|preset| preset.name.as_str()).collect();
-        let expect = [
-            "aider", "claude", "codex", "copilot", "gemini", "goose", "kimi", "opencode", "qwen",
-        ];
+        let expect =
+            ["aider", "claude", "codex", "copilot", "gemini", "goose", "kimi", "opencode", "qwen"];
         assert_eq!(names.into_iter().collect::<Vec<_>>(), expect);
         assert_eq!(all.len(), expect.len());
         for preset in all {
@@ -129,11 +124,7 @@ mod tests {
     #[test]
     fn a_program_or_directory_that_is_not_there_is_named() {
         assert_eq!(missing("sh", Some(Path::new("/"))), None);
-        assert!(
-            missing("no-such-tool", None)
-                .unwrap()
-                .contains("no-such-tool")
-        );
+        assert!(missing("no-such-tool", None).unwrap().contains("no-such-tool"));
         let said = missing("sh", Some(Path::new("/no/such/place"))).unwrap();
         assert!(said.contains("/no/such/place"), "{said}");
     }

@@ -25,11 +25,7 @@ struct Finding {
 
 impl Finding {
     fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
-        Self {
-            verdict,
-            exit_code: None,
-            reason: reason.into(),
-        }
+        Self { verdict, exit_code: None, reason: reason.into() }
     }
 }
 
@@ -129,13 +125,7 @@ async fn watch(
         Ok(Err(error)) => broken(&error),
         Err(_) => {
             let reason = format!("it did not end within {timeout_s} s and was stopped");
-            stopped(
-                launcher,
-                run,
-                identity,
-                Finding::new(Verdict::TimedOut, reason),
-            )
-            .await
+            stopped(launcher, run, identity, Finding::new(Verdict::TimedOut, reason)).await
         }
     }
 }
@@ -176,11 +166,7 @@ fn judge(exit: &Exit) -> Finding {
                 ),
                 code => (Verdict::Failed, format!("exit code {code}")),
             };
-            Finding {
-                verdict,
-                exit_code: Some(*code),
-                reason,
-            }
+            Finding { verdict, exit_code: Some(*code), reason }
         }
         Exit::Signal { .. } => Finding::new(Verdict::Failed, format!("it {exit}")),
         Exit::Stopped { .. } | Exit::NotStarted { .. } | Exit::Lost { .. } => {
@@ -190,10 +176,7 @@ fn judge(exit: &Exit) -> Finding {
 }
 
 fn broken(error: &LaunchError) -> Finding {
-    Finding::new(
-        Verdict::Broken,
-        format!("the gate could not be run: failed to {error}"),
-    )
+    Finding::new(Verdict::Broken, format!("the gate could not be run: failed to {error}"))
 }
 
 /// The end of what the gate printed, and how much it printed in all.
@@ -229,10 +212,7 @@ fn look_for(workdir: &Path, path: &str) -> Finding {
             return Finding::new(Verdict::Failed, format!("'{path}' does not exist"));
         }
         Err(error) => {
-            return Finding::new(
-                Verdict::Broken,
-                format!("'{path}' cannot be looked at: {error}"),
-            );
+            return Finding::new(Verdict::Broken, format!("'{path}' cannot be looked at: {error}"));
         }
     };
     if !file.starts_with(&workdir) {
@@ -248,13 +228,11 @@ fn look_for(workdir: &Path, path: &str) -> Finding {
         Ok(metadata) if metadata.len() == 0 => {
             Finding::new(Verdict::Failed, format!("'{path}' is empty"))
         }
-        Ok(metadata) => Finding::new(
-            Verdict::Passed,
-            format!("'{path}' has {} bytes", metadata.len()),
-        ),
-        Err(error) => Finding::new(
-            Verdict::Broken,
-            format!("'{path}' cannot be looked at: {error}"),
-        ),
+        Ok(metadata) => {
+            Finding::new(Verdict::Passed, format!("'{path}' has {} bytes", metadata.len()))
+        }
+        Err(error) => {
+            Finding::new(Verdict::Broken, format!("'{path}' cannot be looked at: {error}"))
+        }
     }
 }

@@ -65,10 +65,8 @@ pub(crate) async fn ask(
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let group = child.id();
     let work = async {
-        let (out, err) = tokio::join!(
-            bounded(out, ANSWER_BYTES_MAX),
-            bounded(err, COMPLAINT_BYTES_MAX)
-        );
+        let (out, err) =
+            tokio::join!(bounded(out, ANSWER_BYTES_MAX), bounded(err, COMPLAINT_BYTES_MAX));
         Ok((child.wait().await?, out?, err?))
     };
     match tokio::time::timeout(time, work).await {
@@ -80,10 +78,7 @@ pub(crate) async fn ask(
         Ok(Err(source)) => Err(GitError::Io { what, source }),
         Err(_) => {
             end_group(group);
-            Err(GitError::TimedOut {
-                what,
-                timeout_s: time.as_secs(),
-            })
+            Err(GitError::TimedOut { what, timeout_s: time.as_secs() })
         }
     }
 }
@@ -129,10 +124,7 @@ async fn bounded<R: AsyncRead + Unpin>(
 ) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(mut reader) = reader {
-        (&mut reader)
-            .take(bytes_max)
-            .read_to_end(&mut bytes)
-            .await?;
+        (&mut reader).take(bytes_max).read_to_end(&mut bytes).await?;
         tokio::io::copy(&mut reader, &mut tokio::io::sink()).await?;
     }
     Ok(bytes)

@@ -134,12 +134,8 @@ impl Launcher {
         if let Some(named) = std::env::var_os(SHIM_VARIABLE) {
             places.push(PathBuf::from(named));
         } else if let Ok(own) = std::env::current_exe() {
-            places.extend(
-                own.ancestors()
-                    .skip(1)
-                    .take(2)
-                    .map(|directory| directory.join(SHIM_NAME)),
-            );
+            places
+                .extend(own.ancestors().skip(1).take(2).map(|directory| directory.join(SHIM_NAME)));
         }
         match places.iter().find(|place| place.is_file()) {
             Some(shim) => Ok(Self::with_shim(shim.clone())),
@@ -156,11 +152,7 @@ impl Launcher {
     /// Uses this shim.
     #[must_use]
     pub fn with_shim(shim: PathBuf) -> Self {
-        Self {
-            shim,
-            reapers: TaskTracker::new(),
-            closing: CancellationToken::new(),
-        }
+        Self { shim, reapers: TaskTracker::new(), closing: CancellationToken::new() }
     }
 
     /// Lets go of the shims, which go on by themselves, and waits for the tasks that watched them.
@@ -212,9 +204,7 @@ impl Launcher {
                 }
             }
         }
-        Err(LaunchError::NoAnswer {
-            waited_ms: begun.elapsed().as_millis(),
-        })
+        Err(LaunchError::NoAnswer { waited_ms: begun.elapsed().as_millis() })
     }
 
     /// Starts the shim and a task that notices its end.
@@ -225,20 +215,14 @@ impl Launcher {
             .create(true)
             .mode(0o600)
             .open(&log_path)
-            .map_err(|source| LaunchError::Prepare {
-                path: log_path,
-                source,
-            })?;
+            .map_err(|source| LaunchError::Prepare { path: log_path, source })?;
         let mut child = tokio::process::Command::new(&self.shim)
             .arg(run)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .map_err(|source| LaunchError::Spawn {
-                shim: self.shim.clone(),
-                source,
-            })?;
+            .map_err(|source| LaunchError::Spawn { shim: self.shim.clone(), source })?;
         let (tell, ended) = oneshot::channel();
         let closing = self.closing.clone();
         self.reapers.spawn(async move {
@@ -379,13 +363,10 @@ fn started(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
     }
     match read_exit(run)? {
         None => Ok(None),
-        Some(ExitRecord {
-            exit: Exit::NotStarted { reason },
-            ..
-        }) => Err(LaunchError::NotStarted { reason }),
-        Some(record) => Err(LaunchError::NotStarted {
-            reason: format!("it {}", record.exit),
-        }),
+        Some(ExitRecord { exit: Exit::NotStarted { reason }, .. }) => {
+            Err(LaunchError::NotStarted { reason })
+        }
+        Some(record) => Err(LaunchError::NotStarted { reason: format!("it {}", record.exit) }),
     }
 }
 
@@ -439,13 +420,7 @@ fn lost(identity: &ProcessIdentity) -> ExitRecord {
 
 /// A record about processes nobody measured.
 fn bare_record(exit: Exit, survivors: Vec<ProcessRef>) -> ExitRecord {
-    ExitRecord {
-        exit,
-        ended_at: SystemClock.now(),
-        cpu_ms: 0,
-        memory_peak_bytes: 0,
-        survivors,
-    }
+    ExitRecord { exit, ended_at: SystemClock.now(), cpu_ms: 0, memory_peak_bytes: 0, survivors }
 }
 
 fn prepare(run: &Path, spec: &LaunchSpec, stdin: Option<&[u8]>) -> Result<(), LaunchError> {
@@ -458,20 +433,14 @@ fn prepare(run: &Path, spec: &LaunchSpec, stdin: Option<&[u8]>) -> Result<(), La
         let path = run.join(file::STDIN);
         record::write(&path, bytes).map_err(failed(&path))?;
     }
-    let spec = LaunchSpec {
-        stdin: stdin.is_some(),
-        ..spec.clone()
-    };
+    let spec = LaunchSpec { stdin: stdin.is_some(), ..spec.clone() };
     let path = run.join(file::SPEC);
     record::write_json(&path, &spec).map_err(failed(&path))
 }
 
 /// Makes a directory that only its owner can look into.
 pub(crate) fn make_private(directory: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 fn shim_failed(run: &Path, status: ExitStatus) -> LaunchError {

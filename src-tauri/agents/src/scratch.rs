@@ -11,10 +11,7 @@ impl Git {
     /// When git is not installed.
     pub async fn version(&self) -> Result<String, GitError> {
         let here = std::env::temp_dir();
-        Ok(self
-            .tell(&here, "ask git for its version", &["version"], &[])
-            .await?
-            .line())
+        Ok(self.tell(&here, "ask git for its version", &["version"], &[]).await?.line())
     }
 
     /// Makes a repository at `directory`, which must not exist yet, with these files in its first
@@ -27,17 +24,9 @@ impl Git {
         let failed = |source| GitError::Io { what, source };
         tokio::fs::create_dir_all(directory).await.map_err(failed)?;
         for (name, text) in files {
-            tokio::fs::write(directory.join(name), text)
-                .await
-                .map_err(failed)?;
+            tokio::fs::write(directory.join(name), text).await.map_err(failed)?;
         }
-        self.tell(
-            directory,
-            what,
-            &["init", "--quiet", "--initial-branch=main"],
-            &[],
-        )
-        .await?;
+        self.tell(directory, what, &["init", "--quiet", "--initial-branch=main"], &[]).await?;
         self.tell(directory, what, &["add", "--all"], &[]).await?;
         let commit = ["commit", "--quiet", "--no-verify", "--message=Begin"];
         let args = [FALLBACK_COMMITTER, &commit].concat();
@@ -53,19 +42,10 @@ mod tests {
     async fn a_scratch_repository_is_one_an_attempt_can_start_from() {
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("scratch");
-        Git::new()
-            .scratch(&directory, &[("a.md", "a\n")])
-            .await
-            .unwrap();
+        Git::new().scratch(&directory, &[("a.md", "a\n")]).await.unwrap();
         let found = Git::new().inspect(&directory).await.unwrap();
         assert_eq!(found.branch.as_deref(), Some("main"));
         assert_eq!(found.uncommitted_files, 0);
-        assert!(
-            Git::new()
-                .version()
-                .await
-                .unwrap()
-                .starts_with("git version")
-        );
+        assert!(Git::new().version().await.unwrap().starts_with("git version"));
     }
 }

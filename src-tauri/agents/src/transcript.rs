@@ -68,10 +68,7 @@ pub fn read_ended(path: &Path, offset: u64, max_bytes: usize) -> Result<Chunk, T
 }
 
 fn read_as(path: &Path, offset: u64, max_bytes: usize, end: End) -> Result<Chunk, TranscriptError> {
-    let failed = |source| TranscriptError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| TranscriptError::Read { path: path.to_owned(), source };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(nothing(0, 0)),
@@ -86,21 +83,11 @@ fn read_as(path: &Path, offset: u64, max_bytes: usize, end: End) -> Result<Chunk
     let reaches_end = offset + bytes.len() as u64 >= size;
     let end = if reaches_end { end } else { End::Growing };
     let (text, used) = show(&bytes, column, end);
-    Ok(Chunk {
-        offset,
-        next_offset: offset + used as u64,
-        size,
-        text,
-    })
+    Ok(Chunk { offset, next_offset: offset + used as u64, size, text })
 }
 
 const fn nothing(offset: u64, size: u64) -> Chunk {
-    Chunk {
-        offset,
-        next_offset: offset,
-        size,
-        text: String::new(),
-    }
+    Chunk { offset, next_offset: offset, size, text: String::new() }
 }
 
 /// Where to begin in order to read about the last `bytes` of the file: at the start of a line where
@@ -125,12 +112,8 @@ pub fn tail_offset(path: &Path, bytes: u64) -> u64 {
             return start;
         }
     }
-    let inside = head
-        .iter()
-        .skip(1)
-        .take(3)
-        .take_while(|byte| **byte & 0b1100_0000 == 0b1000_0000)
-        .count();
+    let inside =
+        head.iter().skip(1).take(3).take_while(|byte| **byte & 0b1100_0000 == 0b1000_0000).count();
     from + inside as u64
 }
 
@@ -170,11 +153,7 @@ fn show(bytes: &[u8], mut column: usize, end: End) -> (String, usize) {
             }
             used += line.len();
         } else {
-            let known = if ended || end == End::Final {
-                line.len()
-            } else {
-                complete(line)
-            };
+            let known = if ended || end == End::Final { line.len() } else { complete(line) };
             push_lossy(&mut text, &line[..known]);
             used += known;
         }
@@ -244,10 +223,7 @@ mod tests {
     #[test]
     fn invalid_bytes_are_visible_and_lose_nothing_around_them() {
         let file = file_of(b"a\xff\xfeb\n\xe2\x82c\n");
-        assert_eq!(
-            read(file.path(), 0, 100).unwrap().text,
-            "a\u{fffd}\u{fffd}b\n\u{fffd}c\n"
-        );
+        assert_eq!(read(file.path(), 0, 100).unwrap().text, "a\u{fffd}\u{fffd}b\n\u{fffd}c\n");
     }
 
     #[test]

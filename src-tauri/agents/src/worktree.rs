@@ -15,12 +15,8 @@ const COMMITS_MAX: &str = "100";
 /// How long git may take for one command; a checkout of a large repository is the slowest.
 const TIMEOUT: Duration = Duration::from_secs(300);
 /// Who commits where the repository names nobody.
-pub(crate) const FALLBACK_COMMITTER: &[&str] = &[
-    "-c",
-    "user.name=Hivekeeper",
-    "-c",
-    "user.email=hivekeeper@localhost",
-];
+pub(crate) const FALLBACK_COMMITTER: &[&str] =
+    &["-c", "user.name=Hivekeeper", "-c", "user.email=hivekeeper@localhost"];
 
 /// What keeps git from doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -139,10 +135,7 @@ impl Git {
         if !inside {
             return Err(GitError::NotARepository(path.to_owned()));
         }
-        let root = self
-            .tell(path, what, &["rev-parse", "--show-toplevel"], &[])
-            .await?
-            .line();
+        let root = self.tell(path, what, &["rev-parse", "--show-toplevel"], &[]).await?.line();
         let head = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"];
         let head = self.ask(path, what, &head, &[]).await?;
         if head.code != Some(0) {
@@ -173,9 +166,7 @@ impl Git {
             "--untracked-files=all",
             "--ignore-submodules=none",
         ];
-        let answer = self
-            .tell(directory, "count uncommitted files", &ask, &[])
-            .await?;
+        let answer = self.tell(directory, "count uncommitted files", &ask, &[]).await?;
         Ok(answer.entries())
     }
 
@@ -202,13 +193,10 @@ impl Git {
                 self.add(root, &add, dir, Path::new(branch)).await?;
             }
             let base = ["merge-base", branch, repository.head_commit.as_str()];
-            self.tell(root, "find the branch's base", &base, &[])
-                .await?
-                .line()
+            self.tell(root, "find the branch's base", &base, &[]).await?.line()
         } else {
             let add = ["worktree", "add", "-b", branch];
-            self.add(root, &add, dir, Path::new(&repository.head_commit))
-                .await?;
+            self.add(root, &add, dir, Path::new(&repository.head_commit)).await?;
             repository.head_commit
         };
         Ok(Workplace {
@@ -267,9 +255,7 @@ impl Git {
         let Some((top, git_dir)) = line.split_once('\n') else {
             return Err(GitError::Taken(dir.to_owned()));
         };
-        let own = dir
-            .canonicalize()
-            .map_err(|source| GitError::Io { what, source })?;
+        let own = dir.canonicalize().map_err(|source| GitError::Io { what, source })?;
         if Path::new(top) != own {
             return Err(GitError::Taken(dir.to_owned()));
         }
@@ -278,8 +264,7 @@ impl Git {
         if lock.starts_with("initializing") {
             let remove = ["worktree", "remove", "--force", "--force"];
             // From within: the worktree knows its repository.
-            self.tell(&own, "clear an unfinished worktree", &remove, &[&own])
-                .await?;
+            self.tell(&own, "clear an unfinished worktree", &remove, &[&own]).await?;
             return Ok(There::Nothing);
         }
         if self.branch_of(dir).await?.as_deref() == Some(branch) {
@@ -306,8 +291,7 @@ impl Git {
             return Err(GitError::Missing(dir.to_owned()));
         }
         self.set_aside_stale_lock(dir).await?;
-        self.tell(dir, what, &["add", "--all"], &[Path::new(".")])
-            .await?;
+        self.tell(dir, what, &["add", "--all"], &[Path::new(".")]).await?;
         let staged = ["diff", "--cached", "--name-only", "-z", "--no-renames"];
         let rescued_files = self.tell(dir, what, &staged, &[]).await?.entries();
         if rescued_files > 0 {
@@ -390,21 +374,13 @@ impl Git {
     pub async fn remove(&self, repo: &Path, dir: &Path) -> Result<(), GitError> {
         let what = "remove the worktree";
         if !dir.exists() {
-            return self
-                .tell(repo, what, &["worktree", "prune"], &[])
-                .await
-                .map(drop);
+            return self.tell(repo, what, &["worktree", "prune"], &[]).await.map(drop);
         }
         let files = self.uncommitted(dir).await?;
         if files > 0 {
-            return Err(GitError::Dirty {
-                path: dir.to_owned(),
-                files,
-            });
+            return Err(GitError::Dirty { path: dir.to_owned(), files });
         }
-        self.tell(repo, what, &["worktree", "remove"], &[dir])
-            .await
-            .map(drop)
+        self.tell(repo, what, &["worktree", "remove"], &[dir]).await.map(drop)
     }
 
     /// Runs git and takes anything but exit code 0 for a refusal.
@@ -416,11 +392,7 @@ impl Git {
         paths: &[&Path],
     ) -> Result<Answer, GitError> {
         let answer = self.ask(directory, what, args, paths).await?;
-        if answer.code == Some(0) {
-            Ok(answer)
-        } else {
-            Err(refused(what, answer))
-        }
+        if answer.code == Some(0) { Ok(answer) } else { Err(refused(what, answer)) }
     }
 
     /// Runs git in `directory`; `paths` stand behind `--`.
@@ -473,19 +445,10 @@ mod tests {
     #[test]
     fn the_difference_is_read_from_gits_summary() {
         let check = |line: &str, files, insertions, deletions| {
-            let expect = DiffStat {
-                files,
-                insertions,
-                deletions,
-            };
+            let expect = DiffStat { files, insertions, deletions };
             assert_eq!(read_stat(line), expect, "{line}");
         };
-        check(
-            " 3 files changed, 10 insertions(+), 2 deletions(-)",
-            3,
-            10,
-            2,
-        );
+        check(" 3 files changed, 10 insertions(+), 2 deletions(-)", 3, 10, 2);
         check(" 1 file changed, 1 deletion(-)", 1, 0, 1);
         check("", 0, 0, 0);
         check("ä, 7, x y z", 0, 0, 0);

@@ -14,18 +14,7 @@ async fn run_gate(run: &Run, gate: &GateSpec, cancel: &CancellationToken) -> Gat
     let place = run.place();
     let env = [("HIVEKEEPER_MISSION".to_owned(), "m1".to_owned())];
     let commit = Some("c0ffee".to_owned());
-    gate::run(
-        &launcher,
-        gate,
-        2,
-        &run.dir(),
-        &place,
-        commit,
-        &env,
-        &SystemClock,
-        cancel,
-    )
-    .await
+    gate::run(&launcher, gate, 2, &run.dir(), &place, commit, &env, &SystemClock, cancel).await
 }
 
 async fn decide(run: &Run, gate: GateSpec) -> GateResult {
@@ -33,10 +22,7 @@ async fn decide(run: &Run, gate: GateSpec) -> GateResult {
 }
 
 fn command(command: impl Into<String>, timeout_s: u32) -> GateSpec {
-    GateSpec::Command {
-        command: command.into(),
-        timeout_s,
-    }
+    GateSpec::Command { command: command.into(), timeout_s }
 }
 
 /// The processes of the gate, by the marker it gives them.
@@ -54,10 +40,7 @@ async fn a_command_decides_by_its_exit_code_and_its_output_is_kept_in_order() {
         assert_eq!(result.exit_code, code);
         assert_eq!(result.output, output);
         assert_eq!(result.output_bytes, output.len() as u64);
-        assert_eq!(
-            (result.index, result.commit.as_deref()),
-            (2, Some("c0ffee"))
-        );
+        assert_eq!((result.index, result.commit.as_deref()), (2, Some("c0ffee")));
     };
     let passed = Verdict::Passed;
     check("echo a; echo b >&2; echo c", passed, Some(0), "a\nb\nc\n").await;
@@ -71,11 +54,7 @@ async fn a_command_that_does_not_exist_fails_and_says_so() {
     let result = decide(&Run::new(), command("no-such-checker --all", 60)).await;
     assert_eq!(result.verdict, Verdict::Failed);
     assert!(result.reason.contains("did not find"), "{}", result.reason);
-    assert!(
-        result.output.contains("no-such-checker"),
-        "{}",
-        result.output
-    );
+    assert!(result.output.contains("no-such-checker"), "{}", result.output);
 }
 
 #[tokio::test]
@@ -127,10 +106,7 @@ async fn a_gate_that_ran_already_is_not_run_again() {
     let first = decide(&run, gate.clone()).await;
     let second = decide(&run, gate).await;
     assert_eq!(first.output.trim(), "1");
-    assert_eq!(
-        (second.output, second.verdict),
-        (first.output, first.verdict)
-    );
+    assert_eq!((second.output, second.verdict), (first.output, first.verdict));
 }
 
 #[tokio::test]
@@ -139,11 +115,7 @@ async fn a_gate_in_a_directory_that_is_gone_is_broken() {
     std::fs::remove_dir(run.place()).unwrap();
     let result = decide(&run, command("true", 60)).await;
     assert_eq!(result.verdict, Verdict::Broken);
-    assert!(
-        result.reason.contains("does not exist"),
-        "{}",
-        result.reason
-    );
+    assert!(result.reason.contains("does not exist"), "{}", result.reason);
 }
 
 #[tokio::test]

@@ -11,10 +11,7 @@ use crate::support::{Run, launcher};
 async fn run_to_end(run: &Run, spec: &LaunchSpec, stdin: Option<&[u8]>) -> ExitRecord {
     let launcher = launcher();
     let identity = launcher.start(&run.dir(), spec, stdin).await.unwrap();
-    let record = launcher
-        .wait(&run.dir(), &identity, &CancellationToken::new())
-        .await
-        .unwrap();
+    let record = launcher.wait(&run.dir(), &identity, &CancellationToken::new()).await.unwrap();
     assert_eq!(run.processes(), [], "a run that is over has no process");
     assert_eq!(record.survivors, []);
     record
@@ -67,10 +64,7 @@ async fn the_environment_of_the_specification_and_the_marker_reach_the_program()
     run_to_end(&run, &spec, None).await;
     let shown = run.stdout();
     assert!(shown.contains("HIVEKEEPER_MISSION=m1\n"), "{shown}");
-    assert!(
-        shown.contains(&format!("HIVEKEEPER_RUN={}\n", run.marker)),
-        "{shown}"
-    );
+    assert!(shown.contains(&format!("HIVEKEEPER_RUN={}\n", run.marker)), "{shown}");
 }
 
 #[tokio::test]
@@ -96,10 +90,7 @@ async fn a_program_ended_by_a_signal_in_the_middle_of_a_line_keeps_what_it_print
 async fn bytes_that_are_not_text_are_shown_and_the_rest_is_not_lost() {
     let run = Run::new();
     run_to_end(&run, &run.spec(&["garbage", "say", "fine"]), None).await;
-    assert_eq!(
-        run.stdout(),
-        "before \u{fffd}\u{fffd}\u{fffd} after\nfine\n"
-    );
+    assert_eq!(run.stdout(), "before \u{fffd}\u{fffd}\u{fffd} after\nfine\n");
 }
 
 #[tokio::test]
@@ -117,10 +108,7 @@ async fn what_cannot_be_started_says_why_and_leaves_a_record() {
             spec.directory = directory.to_owned();
         }
         let launcher = launcher();
-        let error = launcher
-            .start(&run.dir(), &spec, None)
-            .await
-            .expect_err(expect);
+        let error = launcher.start(&run.dir(), &spec, None).await.expect_err(expect);
         let LaunchError::NotStarted { reason } = &error else {
             panic!("{error:?}");
         };
@@ -175,9 +163,7 @@ async fn two_hundred_megabytes_of_output_cost_this_process_no_memory_and_end_rea
     assert!(tail.text.ends_with("....\nthe end\n"), "{}", tail.text);
     let mut offset = 0;
     while offset < tail.size {
-        offset = transcript::read(&path, offset, 1 << 20)
-            .unwrap()
-            .next_offset;
+        offset = transcript::read(&path, offset, 1 << 20).unwrap().next_offset;
     }
     let grown = memory_bytes().saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes more than before");
@@ -194,10 +180,7 @@ fn memory_bytes() -> u64 {
 async fn waiting_can_be_given_up_without_touching_the_program() {
     let run = Run::new();
     let launcher = launcher();
-    let identity = launcher
-        .start(&run.dir(), &run.spec(&["forever"]), None)
-        .await
-        .unwrap();
+    let identity = launcher.start(&run.dir(), &run.spec(&["forever"]), None).await.unwrap();
     let cancel = CancellationToken::new();
     cancel.cancel();
     let given_up = launcher.wait(&run.dir(), &identity, &cancel).await;

@@ -1,8 +1,5 @@
 //! Runs real processes and real git through the public interface of `agents`.
-#![expect(
-    clippy::unwrap_used,
-    reason = "what cannot be set up fails the test that needs it"
-)]
+#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test that needs it")]
 
 /// Gates: pass, fail, time-out, cancel, bounded output.
 mod gates;

@@ -36,10 +36,7 @@ async fn a_program_that_heeds_term_is_stopped_without_being_killed() {
     let begun = Instant::now();
     let record = stopped(&run, &["say", "ready", "forever"], 1, 10_000).await;
     assert_eq!(record.exit, Exit::Stopped { killed: false });
-    assert!(
-        begun.elapsed().as_secs() < 8,
-        "the grace is a limit, not a wait"
-    );
+    assert!(begun.elapsed().as_secs() < 8, "the grace is a limit, not a wait");
 }
 
 #[tokio::test]
@@ -55,9 +52,8 @@ async fn a_program_that_ignores_term_is_killed_after_its_grace() {
 #[tokio::test]
 async fn descendants_are_stopped_too_even_those_that_left_the_session() {
     let run = Run::new();
-    let args = [
-        "child", "600000", "daemon", "600000", "child", "600000", "say", "ready", "forever",
-    ];
+    let args =
+        ["child", "600000", "daemon", "600000", "child", "600000", "say", "ready", "forever"];
     let record = stopped(&run, &args, 4, 10_000).await;
     assert_eq!(record.exit, Exit::Stopped { killed: false });
 }
@@ -73,10 +69,7 @@ async fn an_orphan_that_left_the_session_and_hides_its_marker_is_stopped_too() {
     run.until_printed("ready");
     run.until_printed("pid ");
     let output = run.stdout();
-    let pid = output
-        .lines()
-        .find_map(|line| line.strip_prefix("pid ")?.parse().ok())
-        .unwrap();
+    let pid = output.lines().find_map(|line| line.strip_prefix("pid ")?.parse().ok()).unwrap();
     let orphan = shim::proc::stat(pid).unwrap().process();
     assert!(!run.processes().contains(&orphan), "it hides its marker");
     launcher.stop(&run.dir(), &identity).await.unwrap();
@@ -88,16 +81,7 @@ async fn an_orphan_that_left_the_session_and_hides_its_marker_is_stopped_too() {
 #[tokio::test]
 async fn descendants_that_ignore_term_are_killed_with_their_program() {
     let run = Run::new();
-    let args = [
-        "ignore-term",
-        "child",
-        "600000",
-        "daemon",
-        "600000",
-        "say",
-        "ready",
-        "forever",
-    ];
+    let args = ["ignore-term", "child", "600000", "daemon", "600000", "say", "ready", "forever"];
     let record = stopped(&run, &args, 3, 200).await;
     assert_eq!(record.exit, Exit::Stopped { killed: true });
 }
@@ -113,22 +97,9 @@ async fn stopping_twice_gives_the_same_record() {
 #[tokio::test]
 async fn no_descendant_outlives_the_end_of_its_program() {
     let run = Run::new();
-    let args = [
-        "ignore-term",
-        "child",
-        "600000",
-        "daemon",
-        "600000",
-        "say",
-        "ready",
-        "exit",
-        "3",
-    ];
+    let args = ["ignore-term", "child", "600000", "daemon", "600000", "say", "ready", "exit", "3"];
     let (launcher, identity) = started(&run, &args, 10_000).await;
-    let record = launcher
-        .wait(&run.dir(), &identity, &CancellationToken::new())
-        .await
-        .unwrap();
+    let record = launcher.wait(&run.dir(), &identity, &CancellationToken::new()).await.unwrap();
     assert_eq!(record.exit, Exit::Code { code: 3 });
     assert_eq!(run.processes(), []);
 }
@@ -143,10 +114,7 @@ async fn a_run_goes_on_without_its_engine_and_the_next_one_takes_it_over() {
     let next = crate::support::launcher();
     assert_eq!(next.look(&run.dir()), Found::Running(identity.clone()));
     std::fs::write(run.place().join("go"), "").unwrap();
-    let record = next
-        .wait(&run.dir(), &identity, &CancellationToken::new())
-        .await
-        .unwrap();
+    let record = next.wait(&run.dir(), &identity, &CancellationToken::new()).await.unwrap();
     assert_eq!(record.exit, Exit::Code { code: 5 });
     assert_eq!(run.stdout(), "before\nafter\n");
 }
@@ -154,17 +122,12 @@ async fn a_run_goes_on_without_its_engine_and_the_next_one_takes_it_over() {
 #[tokio::test]
 async fn when_the_shim_is_killed_the_run_is_lost_and_stopping_leaves_nothing() {
     let run = Run::new();
-    let args = [
-        "child", "600000", "daemon", "600000", "say", "ready", "forever",
-    ];
+    let args = ["child", "600000", "daemon", "600000", "say", "ready", "forever"];
     let (launcher, identity) = started(&run, &args, 10_000).await;
     run.until_processes(3);
     run.until_printed("ready");
     let _ = shim::proc::signal(identity.shim, Signal::KILL);
-    let record = launcher
-        .wait(&run.dir(), &identity, &CancellationToken::new())
-        .await
-        .unwrap();
+    let record = launcher.wait(&run.dir(), &identity, &CancellationToken::new()).await.unwrap();
     let Exit::Lost { reason } = &record.exit else {
         panic!("{record:?}");
     };
@@ -200,10 +163,7 @@ async fn a_process_that_only_has_the_number_of_ours_is_neither_trusted_nor_harme
     stranger.program.start_ticks += 1;
     stranger.marker = "somebody else".to_owned();
     assert!(!survey::alive(&stranger));
-    let other_boot = ProcessIdentity {
-        boot_id: "another boot".to_owned(),
-        ..identity.clone()
-    };
+    let other_boot = ProcessIdentity { boot_id: "another boot".to_owned(), ..identity.clone() };
     assert!(!survey::alive(&other_boot));
     let elsewhere = run.root.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();

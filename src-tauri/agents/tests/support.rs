@@ -80,9 +80,7 @@ impl Run {
     }
 
     pub(crate) fn text(&self, name: &str) -> String {
-        transcript::read_ended(&self.dir().join(name), 0, 1 << 20)
-            .unwrap()
-            .text
+        transcript::read_ended(&self.dir().join(name), 0, 1 << 20).unwrap().text
     }
 
     /// The living processes of the run.
@@ -92,9 +90,7 @@ impl Run {
 
     /// Waits until so many processes of the run are alive.
     pub(crate) fn until_processes(&self, count: usize) {
-        until("the processes to be there", || {
-            self.processes().len() == count
-        });
+        until("the processes to be there", || self.processes().len() == count);
     }
 
     pub(crate) fn until_printed(&self, text: &str) {

@@ -47,10 +47,7 @@ impl Repo {
     }
 
     async fn worktree(&self) -> model::attempt::Workplace {
-        Git::new()
-            .create(&self.path(), "hive/m1/1", &self.tree())
-            .await
-            .unwrap()
+        Git::new().create(&self.path(), "hive/m1/1", &self.tree()).await.unwrap()
     }
 }
 
@@ -95,11 +92,7 @@ async fn what_is_no_usable_repository_is_refused_with_the_reason() {
         let tree = place.path().join("tree");
         for error in [
             Git::new().inspect(path).await.map(drop).unwrap_err(),
-            Git::new()
-                .create(path, "b", &tree)
-                .await
-                .map(drop)
-                .unwrap_err(),
+            Git::new().create(path, "b", &tree).await.map(drop).unwrap_err(),
         ] {
             assert!(error.to_string().contains(expect), "{error}");
         }
@@ -155,10 +148,7 @@ async fn making_a_worktree_again_finishes_what_a_crash_left() {
 async fn a_directory_that_is_something_else_is_left_as_it_is() {
     let repo = Repo::new();
     write(&repo.tree(), "precious.txt", "x");
-    let error = Git::new()
-        .create(&repo.path(), "hive/m1/1", &repo.tree())
-        .await
-        .unwrap_err();
+    let error = Git::new().create(&repo.path(), "hive/m1/1", &repo.tree()).await.unwrap_err();
     assert!(matches!(error, GitError::Taken(_)), "{error}");
     assert!(repo.tree().join("precious.txt").exists());
 }
@@ -166,13 +156,8 @@ async fn a_directory_that_is_something_else_is_left_as_it_is() {
 #[tokio::test]
 async fn a_name_git_would_take_for_something_else_is_no_branch() {
     let repo = Repo::new();
-    for name in [
-        "", "-f", "--help", "a..b", "a b", "@{-1}", "HEAD", "x.lock", "a~1",
-    ] {
-        let error = Git::new()
-            .create(&repo.path(), name, &repo.tree())
-            .await
-            .unwrap_err();
+    for name in ["", "-f", "--help", "a..b", "a b", "@{-1}", "HEAD", "x.lock", "a~1"] {
+        let error = Git::new().create(&repo.path(), name, &repo.tree()).await.unwrap_err();
         assert!(matches!(error, GitError::BadBranch(_)), "{name}: {error}");
     }
 }
@@ -207,10 +192,7 @@ async fn an_attempt_that_did_nothing_is_summed_up_as_nothing() {
     let repo = Repo::new();
     let base = repo.worktree().await.base_commit.unwrap();
     let work = Git::new().secure(&repo.tree(), &base, "x").await.unwrap();
-    assert_eq!(
-        (work.rescued_files, work.commits.len(), work.diff.files),
-        (0, 0, 0)
-    );
+    assert_eq!((work.rescued_files, work.commits.len(), work.diff.files), (0, 0, 0));
     assert_eq!(work.head_commit, base);
 }
 
@@ -219,33 +201,20 @@ async fn nothing_of_the_repositorys_own_is_run() {
     let repo = Repo::new();
     let trace = repo.root.path().join("trace");
     let hook = format!("#!/bin/sh\necho $0 >> {}\nexit 1\n", trace.display());
-    let plain = [
-        "post-checkout",
-        "pre-commit",
-        "commit-msg",
-        "reference-transaction",
-    ];
+    let plain = ["post-checkout", "pre-commit", "commit-msg", "reference-transaction"];
     for name in plain {
         let path = repo.path().join(".git/hooks").join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &hook).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
     }
-    let monitor = repo
-        .path()
-        .join(".git/hooks/pre-commit")
-        .display()
-        .to_string();
+    let monitor = repo.path().join(".git/hooks/pre-commit").display().to_string();
     repo.git(&["config", "core.fsmonitor", &monitor]);
     let base = repo.worktree().await.base_commit.unwrap();
     write(&repo.tree(), "b.txt", "x");
     let work = Git::new().secure(&repo.tree(), &base, "x").await.unwrap();
     assert_eq!(work.rescued_files, 1);
-    assert!(
-        !trace.exists(),
-        "{}",
-        std::fs::read_to_string(&trace).unwrap()
-    );
+    assert!(!trace.exists(), "{}", std::fs::read_to_string(&trace).unwrap());
 }
 
 #[tokio::test]

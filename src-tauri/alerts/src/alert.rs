@@ -67,10 +67,7 @@ impl Alert {
             Some(false) => self.phase.ending(rule, now, missing),
             None => self.phase.forgotten(now),
         };
-        Self {
-            phase,
-            no_data_since: missing.then(|| self.no_data_since.unwrap_or(now)),
-        }
+        Self { phase, no_data_since: missing.then(|| self.no_data_since.unwrap_or(now)) }
     }
 }
 
@@ -81,15 +78,9 @@ impl Phase {
                 Self::Pending { active_at: now }.ripe(rule, now)
             }
             Self::Pending { .. } => self.ripe(rule, now),
-            Self::Firing {
-                active_at,
-                fired_at,
-                ..
-            } => Self::Firing {
-                active_at,
-                fired_at,
-                keep_since: None,
-            },
+            Self::Firing { active_at, fired_at, .. } => {
+                Self::Firing { active_at, fired_at, keep_since: None }
+            }
         }
     }
 
@@ -97,11 +88,7 @@ impl Phase {
     fn ripe(self, rule: &Rule, now: Timestamp) -> Self {
         match self {
             Self::Pending { active_at } if now.duration_since(active_at) >= rule.hold => {
-                Self::Firing {
-                    active_at,
-                    fired_at: now,
-                    keep_since: None,
-                }
+                Self::Firing { active_at, fired_at: now, keep_since: None }
             }
             other => other,
         }
@@ -110,24 +97,12 @@ impl Phase {
     fn ending(self, rule: &Rule, now: Timestamp, by_no_data: bool) -> Self {
         match self {
             Self::Inactive | Self::Pending { .. } => Self::Inactive,
-            Self::Firing {
-                active_at,
-                fired_at,
-                keep_since,
-            } => {
+            Self::Firing { active_at, fired_at, keep_since } => {
                 let since = keep_since.unwrap_or(now);
                 if now.duration_since(since) < rule.keep_firing {
-                    return Self::Firing {
-                        active_at,
-                        fired_at,
-                        keep_since: Some(since),
-                    };
+                    return Self::Firing { active_at, fired_at, keep_since: Some(since) };
                 }
-                Self::Resolved {
-                    fired_at,
-                    resolved_at: now,
-                    by_no_data,
-                }
+                Self::Resolved { fired_at, resolved_at: now, by_no_data }
             }
             Self::Resolved { .. } => self.forgotten(now),
         }
@@ -218,12 +193,7 @@ mod tests {
             &[75.0, 85.0, 70.0, 70.0, 10.0, 10.0],
             "pFFFFr",
         );
-        check(
-            rule(T::above(50.0), 60, 60, keep),
-            60,
-            &[75.0, 10.0, 10.0],
-            "p..",
-        );
+        check(rule(T::above(50.0), 60, 60, keep), 60, &[75.0, 10.0, 10.0], "p..");
         check(
             rule(T::above(90.0), 30, 20, keep),
             10,
@@ -234,37 +204,16 @@ mod tests {
         check(rule(T::above(1.0), 1, 0, keep), 10, &[2.0, 2.0], "pF");
         check(rule(T::above(1.0), 0, 0, keep), 10, &[2.0, 0.0, 2.0], "FrF");
         // A condition that breaks off begins anew.
-        check(
-            rule(T::above(1.0), 20, 0, keep),
-            10,
-            &[2.0, 2.0, 1.0, 2.0, 2.0, 2.0],
-            "pp.ppF",
-        );
+        check(rule(T::above(1.0), 20, 0, keep), 10, &[2.0, 2.0, 1.0, 2.0, 2.0, 2.0], "pp.ppF");
     }
 
     #[test]
     fn a_firing_alert_is_held_to_its_clear_value() {
-        let above = Threshold::Above {
-            value: 85.0,
-            clear: 75.0,
-        };
+        let above = Threshold::Above { value: 85.0, clear: 75.0 };
         let readings = [84.0, 86.0, 80.0, 76.0, 75.0, 80.0, 86.0];
-        check(
-            rule(above, 0, 0, NoData::KeepLast),
-            10,
-            &readings,
-            ".FFFrrF",
-        );
-        let below = Threshold::Below {
-            value: 10.0,
-            clear: 20.0,
-        };
-        check(
-            rule(below, 0, 0, NoData::KeepLast),
-            10,
-            &[9.0, 19.0, 20.0, 19.0],
-            "FFrr",
-        );
+        check(rule(above, 0, 0, NoData::KeepLast), 10, &readings, ".FFFrrF");
+        let below = Threshold::Below { value: 10.0, clear: 20.0 };
+        check(rule(below, 0, 0, NoData::KeepLast), 10, &[9.0, 19.0, 20.0, 19.0], "FFrr");
     }
 
     #[test]
@@ -296,15 +245,10 @@ mod tests {
         let rule = rule(Threshold::above(1.0), 0, 0, NoData::KeepLast);
         let reading = |value| Reading::Value { value };
         let resolved =
-            Alert::default()
-                .tick(&rule, at(0), reading(2.0))
-                .tick(&rule, at(10), reading(0.0));
+            Alert::default().tick(&rule, at(0), reading(2.0)).tick(&rule, at(10), reading(0.0));
         let later = |second| letter(resolved.tick(&rule, at(second), reading(0.0)).phase);
         assert_eq!((later(910), later(911)), ('r', '.'));
-        assert_eq!(
-            letter(resolved.tick(&rule, at(911), Reading::NoData).phase),
-            '.'
-        );
+        assert_eq!(letter(resolved.tick(&rule, at(911), Reading::NoData).phase), '.');
     }
 
     #[test]
@@ -316,18 +260,12 @@ mod tests {
         check(Threshold::above(1.0), 0, None);
         check(Threshold::above(f64::NAN), 0, Some(RuleError::NotFinite));
         check(Threshold::above(1.0), -1, Some(RuleError::Negative));
-        let beyond = Threshold::Above {
-            value: 1.0,
-            clear: 2.0,
-        };
+        let beyond = Threshold::Above { value: 1.0, clear: 2.0 };
         check(beyond, 0, Some(RuleError::ClearBeyondLimit));
     }
 
     fn readings() -> impl Strategy<Value = Vec<(i64, Option<f64>)>> {
-        prop::collection::vec(
-            (1i64..120, prop::option::weighted(0.8, 0.0f64..10.0)),
-            1..80,
-        )
+        prop::collection::vec((1i64..120, prop::option::weighted(0.8, 0.0f64..10.0)), 1..80)
     }
 
     proptest! {

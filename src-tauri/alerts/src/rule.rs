@@ -50,19 +50,13 @@ impl Threshold {
     /// Above a limit, and over as soon as it is not.
     #[must_use]
     pub const fn above(value: f64) -> Self {
-        Self::Above {
-            value,
-            clear: value,
-        }
+        Self::Above { value, clear: value }
     }
 
     /// Below a limit, and over as soon as it is not.
     #[must_use]
     pub const fn below(value: f64) -> Self {
-        Self::Below {
-            value,
-            clear: value,
-        }
+        Self::Below { value, clear: value }
     }
 
     /// Whether the condition holds; a firing alert is held to its clear value.

@@ -12,10 +12,8 @@ use crate::selector::{Selector, duration};
 /// A control center for swarms of AI agents.
 #[derive(Debug, Parser)]
 #[command(name = "hivekeeper", version, max_term_width = 100)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no engine runs.\n\
-    Without a command the window is opened."
-)]
+#[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no engine runs.\n\
+    Without a command the window is opened.")]
 pub(crate) struct Cli {
     /// The workspace (default: the platform's data directory).
     #[arg(long, global = true, value_name = "DIR", env = "HIVEKEEPER_DATA_DIR")]
@@ -447,12 +445,7 @@ mod tests {
         let wait = ["hivekeeper", "mission", "wait", "M-7K2P"];
         let rest = ["--for", "done,in_review,failed", "--timeout", "60s"];
         assert!(Cli::try_parse_from(wait.iter().chain(&rest)).is_ok());
-        let query = [
-            "hivekeeper",
-            "signal",
-            "query",
-            r#"agent_cpu_percent{agent="a1"}"#,
-        ];
+        let query = ["hivekeeper", "signal", "query", r#"agent_cpu_percent{agent="a1"}"#];
         let rest = ["--last", "10m", "--points", "200", "--json"];
         assert!(Cli::try_parse_from(query.iter().chain(&rest)).is_ok());
     }

@@ -29,11 +29,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// A failed operation.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self::Failed {
-            what: what.into(),
-            hint: None,
-            code: FAILED,
-        }
+        Self::Failed { what: what.into(), hint: None, code: FAILED }
     }
 
     /// An operation that the error itself names.
@@ -61,11 +57,7 @@ impl Failure {
 
     fn map(self, change: impl FnOnce(String) -> String) -> Self {
         match self {
-            Self::Failed { what, hint, code } => Self::Failed {
-                what: change(what),
-                hint,
-                code,
-            },
+            Self::Failed { what, hint, code } => Self::Failed { what: change(what), hint, code },
             Self::PipeClosed => Self::PipeClosed,
         }
     }

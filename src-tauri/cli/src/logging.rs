@@ -35,8 +35,7 @@ impl<'a> MakeWriter<'a> for Late {
     type Writer = LateWriter;
 
     fn make_writer(&'a self) -> LateWriter {
-        FILE.get()
-            .map_or(LateWriter::Nowhere, |file| LateWriter::File(file.clone()))
+        FILE.get().map_or(LateWriter::Nowhere, |file| LateWriter::File(file.clone()))
     }
 }
 
@@ -69,10 +68,7 @@ pub(crate) fn begin() {
         .with_writer(io::stderr)
         .with_filter(LevelFilter::WARN);
     // Only a second call could fail, and there is none.
-    let _ = tracing_subscriber::registry()
-        .with(file)
-        .with(screen)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(file).with(screen).try_init();
 }
 
 /// Writes everything into the workspace's log from now on, until the guard is dropped.

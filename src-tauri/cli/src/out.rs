@@ -85,10 +85,8 @@ impl Out {
 
     /// Prints a table with aligned columns.
     pub(crate) fn table(&mut self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
-        let rows: Vec<Vec<String>> = rows
-            .iter()
-            .map(|row| row.iter().map(|cell| cut(&harmless(cell))).collect())
-            .collect();
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|cell| cut(&harmless(cell))).collect()).collect();
         let widths: Vec<usize> = (0..head.len())
             .map(|column| {
                 rows.iter()
@@ -109,11 +107,7 @@ impl Out {
     }
 
     fn dim(&self, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[2m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -134,10 +128,7 @@ fn aligned(row: &[String], widths: &[usize]) -> String {
             line.push_str("  ");
         }
         line.push_str(cell);
-        line.extend(std::iter::repeat_n(
-            ' ',
-            width.saturating_sub(cell.chars().count()),
-        ));
+        line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
     }
     line.trim_end().to_owned()
 }
@@ -153,9 +144,7 @@ fn cut(text: &str) -> String {
 
 /// Shows what could disturb a terminal or deceive a reader instead of doing it.
 fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|ch| if is_harmful(ch) { '\u{fffd}' } else { ch })
-        .collect()
+    text.chars().map(|ch| if is_harmful(ch) { '\u{fffd}' } else { ch }).collect()
 }
 
 /// Control characters, and those that turn the direction of writing or take no space.
@@ -238,11 +227,7 @@ impl Sanitizer {
                 _ => {}
             },
             Escape::WordsEnd => {
-                self.state = if ch == '\\' {
-                    Escape::Text
-                } else {
-                    Escape::Words
-                };
+                self.state = if ch == '\\' { Escape::Text } else { Escape::Words };
             }
         }
     }
@@ -255,9 +240,7 @@ impl Sanitizer {
 
 /// A point in time on this machine's clock.
 pub(crate) fn time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system())
-        .strftime("%Y-%m-%d %H:%M:%S")
-        .to_string()
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// A number of bytes in a unit that suits it.
@@ -269,11 +252,7 @@ pub(crate) fn bytes(count: u64) -> String {
         rest /= 1024.0;
         unit += 1;
     }
-    if unit == 0 {
-        format!("{count} B")
-    } else {
-        format!("{rest:.1} {}", UNITS[unit])
-    }
+    if unit == 0 { format!("{count} B") } else { format!("{rest:.1} {}", UNITS[unit]) }
 }
 
 /// A share in percent, or nothing.
@@ -303,10 +282,7 @@ mod tests {
 
     #[test]
     fn nothing_of_ours_commands_a_terminal_or_turns_its_writing() {
-        assert_eq!(
-            harmless("a\x1b]0;x\x07b\u{202e}c"),
-            "a\u{fffd}]0;x\u{fffd}b\u{fffd}c"
-        );
+        assert_eq!(harmless("a\x1b]0;x\x07b\u{202e}c"), "a\u{fffd}]0;x\u{fffd}b\u{fffd}c");
     }
 
     #[test]

@@ -62,9 +62,7 @@ impl Remote {
     ) -> Result<T, Failure> {
         let body =
             serde_json::to_vec(body).map_err(|error| Failure::new(operation).because(&error))?;
-        let answer = self
-            .change(operation, Method::POST, path, Some(body))
-            .await?;
+        let answer = self.change(operation, Method::POST, path, Some(body)).await?;
         parse(operation, &answer)
     }
 
@@ -81,10 +79,7 @@ impl Remote {
         if let Ok(key) = HeaderValue::from_str(&key) {
             headers.insert("idempotency-key", key);
         }
-        let send = || {
-            self.client
-                .request_with(method.clone(), path, &headers, body.clone())
-        };
+        let send = || self.client.request_with(method.clone(), path, &headers, body.clone());
         let answer = match send().await {
             // It may have been carried out: the key makes a second time harmless.
             Err(ClientError::Talk(_)) => {

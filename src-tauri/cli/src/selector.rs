@@ -32,10 +32,7 @@ impl FromStr for Selector {
     fn from_str(text: &str) -> Result<Self, SelectorError> {
         let text = text.trim();
         let Some((first, rest)) = text.split_once('{') else {
-            return Ok(Self {
-                name: name(text)?,
-                labels: Vec::new(),
-            });
+            return Ok(Self { name: name(text)?, labels: Vec::new() });
         };
         let mut rest = rest.trim_start();
         let mut labels = Vec::new();
@@ -55,24 +52,14 @@ impl FromStr for Selector {
         if rest != "}" {
             return Err(SelectorError::Braces);
         }
-        Ok(Self {
-            name: name(first)?,
-            labels,
-        })
+        Ok(Self { name: name(first)?, labels })
     }
 }
 
 fn name(text: &str) -> Result<String, SelectorError> {
     let text = text.trim();
-    let fits = !text.is_empty()
-        && text
-            .chars()
-            .all(|ch| ch.is_ascii_alphanumeric() || ch == '_');
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(SelectorError::Name(text.to_owned()))
-    }
+    let fits = !text.is_empty() && text.chars().all(|ch| ch.is_ascii_alphanumeric() || ch == '_');
+    if fits { Ok(text.to_owned()) } else { Err(SelectorError::Name(text.to_owned())) }
 }
 
 /// Reads a text in quotes, in which a backslash takes the next character as it is.
@@ -138,21 +125,14 @@ mod tests {
         let check = |text: &str, name: &str, labels: &[(&str, &str)]| {
             let read: Selector = text.parse().unwrap();
             assert_eq!(read.name, name, "{text}");
-            let seen: Vec<_> = read
-                .labels
-                .iter()
-                .map(|(label, value)| (label.as_str(), value.as_str()))
-                .collect();
+            let seen: Vec<_> =
+                read.labels.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect();
             assert_eq!(seen, labels, "{text}");
         };
         check("machine_cpu_percent", "machine_cpu_percent", &[]);
         check("x{}", "x", &[]);
         check(r#"x{agent="a1"}"#, "x", &[("agent", "a1")]);
-        check(
-            r#" x { a = "1" , b="}," , } "#,
-            "x",
-            &[("a", "1"), ("b", "},")],
-        );
+        check(r#" x { a = "1" , b="}," , } "#, "x", &[("a", "1"), ("b", "},")]);
         check(r#"x{a="q\"\\"}"#, "x", &[("a", "q\"\\")]);
         check(r#"x{a="ä"}"#, "x", &[("a", "ä")]);
     }

@@ -44,17 +44,12 @@ async fn answer(
     out: &mut Out,
 ) -> Result<(), Failure> {
     let _log = logging::write_to(&engine.data_dir().join("logs"))?;
-    let listener = gateway::bind(args.listen)
-        .await
-        .map_err(|error| Failure::of(&error))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| Failure::new("find out the port").because(&error))?;
+    let listener = gateway::bind(args.listen).await.map_err(|error| Failure::of(&error))?;
+    let address =
+        listener.local_addr().map_err(|error| Failure::new("find out the port").because(&error))?;
     let (access, endpoint) = keys(engine, address)?;
     let data_dir = engine.data_dir().to_owned();
-    endpoint
-        .write(&data_dir)
-        .map_err(|error| Failure::of(&error))?;
+    endpoint.write(&data_dir).map_err(|error| Failure::of(&error))?;
     engine.set_endpoint(endpoint.url.clone());
     let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
     spawn_gateway(engine, &access, listener, &tasks, &cancel);
@@ -67,10 +62,7 @@ async fn answer(
     endpoint.remove(&data_dir);
     cancel.cancel();
     tasks.close();
-    if tokio::time::timeout(REQUESTS_END, tasks.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(REQUESTS_END, tasks.wait()).await.is_err() {
         tracing::warn!("not every request ended in time");
     }
     said
@@ -104,10 +96,8 @@ fn spawn_gateway(
 }
 
 fn announce(access: &Access, endpoint: &Endpoint, out: &mut Out) -> Result<(), Failure> {
-    let link = access
-        .login_link(Instant::now())
-        .map_err(|error| Failure::of(&error))?
-        .unwrap_or_default();
+    let link =
+        access.login_link(Instant::now()).map_err(|error| Failure::of(&error))?.unwrap_or_default();
     if out.is_json() {
         out.value(&serde_json::json!({"url": endpoint.url, "login": link, "pid": endpoint.pid}))?;
     } else {

@@ -14,22 +14,13 @@ use house::{House, json, run, run_in};
 use serde_json::Value;
 
 fn keys(value: &Value) -> Vec<&str> {
-    value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect()
+    value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 #[test]
 fn serve_says_where_it_listens_and_how_to_sign_in_and_ends_in_order() {
     let mut house = House::open();
-    assert!(
-        house.said[0].starts_with("listening on http://127.0.0.1:"),
-        "{:?}",
-        house.said
-    );
+    assert!(house.said[0].starts_with("listening on http://127.0.0.1:"), "{:?}", house.said);
     let url = house.said[0].strip_prefix("listening on ").unwrap();
     let link = house.said[1]
         .strip_prefix("open ")
@@ -105,9 +96,7 @@ fn what_was_done_is_told_in_devlogs_and_reports() {
     let devlog_id = devlog["id"].as_str().unwrap();
     let file = house.place.path().join("devlog.html");
     let path = file.to_str().unwrap();
-    house.ok(&[
-        "devlog", "export", devlog_id, "--format", "html", "-o", path,
-    ]);
+    house.ok(&["devlog", "export", devlog_id, "--format", "html", "-o", path]);
     assert!(fs::read_to_string(&file).unwrap().contains("</html>"));
     assert!(house.ok(&["devlog", "show", devlog_id]).contains(&id));
     let file = house.place.path().join("report.json");
@@ -184,10 +173,8 @@ fn waiting_for_a_state_that_cannot_come_ends_at_once() {
 fn logs_are_followed_until_the_attempt_ends() {
     let house = House::open();
     let go = house.place.path().join("go");
-    let command = format!(
-        "sh -c 'echo one; until [ -e {} ]; do sleep 0.05; done; echo two'",
-        go.display()
-    );
+    let command =
+        format!("sh -c 'echo one; until [ -e {} ]; do sleep 0.05; done; echo two'", go.display());
     house.ok(&["agent", "add", "ann", "--command", &command]);
     let add = ["mission", "add", "--title", "T", "--brief", "b"];
     let made = house.json(&add);
@@ -212,11 +199,7 @@ fn what_is_measured_is_read_by_name() {
     }
     let (code, _, error) = house.run(&["signal", "query", "no_such_signal"]);
     assert_eq!(code, 1, "{error}");
-    assert!(
-        house
-            .ok(&["signal", "list"])
-            .contains("machine_cpu_percent")
-    );
+    assert!(house.ok(&["signal", "list"]).contains("machine_cpu_percent"));
 }
 
 #[test]
@@ -280,9 +263,7 @@ fn a_brief_of_one_mebibyte_arrives_and_a_larger_one_is_explained() {
     let house = House::open();
     let file = house.place.path().join("brief.md");
     let named = format!("@{}", file.display());
-    let add = [
-        "mission", "add", "--draft", "--title", "T", "--brief", &named,
-    ];
+    let add = ["mission", "add", "--draft", "--title", "T", "--brief", &named];
     fs::write(&file, "é".repeat(512 * 1024)).unwrap();
     let id = house.json(&add)["short_id"].as_str().unwrap().to_owned();
     let shown = house.json(&["mission", "show", &id]);
@@ -304,10 +285,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn the_description_and_the_completions_need_no_engine() {
     let (code, out, _) = run(&["openapi"]);
     assert_eq!(code, 0);
-    assert_eq!(
-        json(&out)["openapi"].as_str().map(|it| &it[..3]),
-        Some("3.1")
-    );
+    assert_eq!(json(&out)["openapi"].as_str().map(|it| &it[..3]), Some("3.1"));
     let (code, out, _) = run(&["completions", "bash"]);
     assert_eq!(code, 0);
     assert!(out.contains("_hivekeeper"), "{out}");

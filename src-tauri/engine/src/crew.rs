@@ -25,10 +25,7 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn agents(&self) -> Result<Listing<AgentView>, Refusal> {
-        Ok(Listing {
-            items: self.roster_views().await?,
-            next: None,
-        })
+        Ok(Listing { items: self.roster_views().await?, next: None })
     }
 
     /// One agent with its derived status.
@@ -47,9 +44,7 @@ impl Engine {
     pub async fn add_agent(&self, caller: &Caller, new: NewAgent) -> Result<AgentView, Refusal> {
         let agent = self.checked_agent(new)?;
         let id = agent.id.as_uuid();
-        let id = self
-            .tell_creation(caller, Input::AddAgent(agent), id)
-            .await?;
+        let id = self.tell_creation(caller, Input::AddAgent(agent), id).await?;
         self.agent(&AgentId::from_uuid(id).to_string()).await
     }
 
@@ -59,9 +54,7 @@ impl Engine {
     /// When there is no such agent, or it is at work.
     pub async fn remove_agent(&self, caller: &Caller, text: &str) -> Result<(), Refusal> {
         let agent = resolve::agent(&self.0.ledger, text).await?;
-        self.tell(caller, Input::RemoveAgent(agent.id))
-            .await
-            .map(drop)
+        self.tell(caller, Input::RemoveAgent(agent.id)).await.map(drop)
     }
 
     /// Holds an agent back: it ends what it does and gets no new mission.
@@ -87,14 +80,7 @@ impl Engine {
         paused: bool,
     ) -> Result<AgentView, Refusal> {
         let agent = resolve::agent(&self.0.ledger, text).await?;
-        self.tell(
-            caller,
-            Input::HoldAgent {
-                id: agent.id,
-                paused,
-            },
-        )
-        .await?;
+        self.tell(caller, Input::HoldAgent { id: agent.id, paused }).await?;
         self.agent(&agent.id.to_string()).await
     }
 
@@ -109,17 +95,10 @@ impl Engine {
     ) -> Result<Listing<AttemptView>, Refusal> {
         let agent = resolve::agent(&self.0.ledger, text).await?;
         let limit = limit.clamp(1, 200);
-        let attempts = self
-            .0
-            .ledger
-            .attempts_of_agent(agent.id, limit)
-            .await
-            .map_err(unreadable)?;
+        let attempts =
+            self.0.ledger.attempts_of_agent(agent.id, limit).await.map_err(unreadable)?;
         let names = names(std::slice::from_ref(&agent));
-        Ok(Listing {
-            items: self.attempt_views(attempts, &names).await?,
-            next: None,
-        })
+        Ok(Listing { items: self.attempt_views(attempts, &names).await?, next: None })
     }
 
     /// What a command line would start, and whether it can.
@@ -134,11 +113,7 @@ impl Engine {
         let (program, args) = split(command)?;
         let directory = directory.map(absolute).transpose()?;
         let problem = agents::detect::missing(&program, directory.as_deref());
-        Ok(CommandCheck {
-            program,
-            args,
-            problem,
-        })
+        Ok(CommandCheck { program, args, problem })
     }
 
     /// Known agent programs, those found on this machine first.
@@ -162,11 +137,8 @@ impl Engine {
     pub(crate) fn checked_agent(&self, new: NewAgent) -> Result<Agent, Refusal> {
         let name = checked_name(&new.name)?;
         if new.runtime != "command" {
-            return Err(invalid(format!(
-                "'{}' is not a runtime of this version",
-                new.runtime
-            ))
-            .hint("use the runtime 'command'"));
+            return Err(invalid(format!("'{}' is not a runtime of this version", new.runtime))
+                .hint("use the runtime 'command'"));
         }
         let (program, args) = split(&self.command_line(new.command, new.preset)?)?;
         let grace_s = new.grace_s.unwrap_or(GRACE_S_DEFAULT);
@@ -175,19 +147,15 @@ impl Engine {
                 .hint("between 1 and 120 seconds"));
         }
         if new.env.len() > ENV_MAX || new.env.iter().any(|(key, value)| !is_variable(key, value)) {
-            return Err(
-                invalid("the environment holds a name or value that cannot be set")
-                    .hint("names are letters, digits and _, values hold no NUL; at most 200"),
-            );
+            return Err(invalid("the environment holds a name or value that cannot be set")
+                .hint("names are letters, digits and _, values hold no NUL; at most 200"));
         }
         let words = |text: &String| {
             text.chars().count() > WORDS_CHARS_MAX || text.chars().any(char::is_control)
         };
         if new.skills.len() > SKILLS_MAX || new.skills.iter().chain([&new.role]).any(words) {
-            return Err(
-                invalid("the role or a skill is too long or there are too many skills")
-                    .hint("at most 50 skills of 200 characters, in one line each"),
-            );
+            return Err(invalid("the role or a skill is too long or there are too many skills")
+                .hint("at most 50 skills of 200 characters, in one line each"));
         }
         let directory = match new.directory.filter(|text| !text.trim().is_empty()) {
             Some(text) => Some(checked_directory(&text)?),
@@ -199,11 +167,7 @@ impl Engine {
             name,
             role: new.role.trim().to_owned(),
             skills: new.skills,
-            runtime: Runtime::Command {
-                program,
-                args,
-                env: new.env,
-            },
+            runtime: Runtime::Command { program, args, env: new.env },
             directory,
             grace_s,
             paused: false,
@@ -236,9 +200,7 @@ impl Engine {
 
 fn is_variable(key: &str, value: &str) -> bool {
     let mut chars = key.chars();
-    chars
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && chars.all(|ch| ch.is_ascii_alphanumeric() || ch == '_')
         && !value.contains('\0')
 }
@@ -270,16 +232,11 @@ fn checked_directory(text: &str) -> Result<String, Refusal> {
 /// Splits a command line into program and arguments as a shell would, without running one.
 fn split(command: &str) -> Result<(String, Vec<String>), Refusal> {
     if command.len() > COMMAND_BYTES_MAX || command.contains('\0') {
-        return Err(invalid(
-            "the command line is too long or holds a NUL character",
-        ));
+        return Err(invalid("the command line is too long or holds a NUL character"));
     }
     let mut words = shell_words::split(command).map_err(|err| {
-        Refusal::new(
-            Code::InvalidInput,
-            format!("the command line cannot be read: {err}"),
-        )
-        .hint("close every quote")
+        Refusal::new(Code::InvalidInput, format!("the command line cannot be read: {err}"))
+            .hint("close every quote")
     })?;
     if words.first().is_none_or(String::is_empty) {
         return Err(invalid("the command line names no program"));

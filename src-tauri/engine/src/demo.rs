@@ -46,21 +46,9 @@ struct DemoMission {
 }
 
 const AGENTS: &[DemoAgent] = &[
-    DemoAgent {
-        name: "demo-primes",
-        role: "computes",
-        script: include_str!("demo/primes.sh"),
-    },
-    DemoAgent {
-        name: "demo-scribe",
-        role: "writes",
-        script: include_str!("demo/scribe.sh"),
-    },
-    DemoAgent {
-        name: "demo-counter",
-        role: "measures",
-        script: include_str!("demo/counter.sh"),
-    },
+    DemoAgent { name: "demo-primes", role: "computes", script: include_str!("demo/primes.sh") },
+    DemoAgent { name: "demo-scribe", role: "writes", script: include_str!("demo/scribe.sh") },
+    DemoAgent { name: "demo-counter", role: "measures", script: include_str!("demo/counter.sh") },
     DemoAgent {
         name: "demo-hasty",
         role: "stops too early",
@@ -73,10 +61,7 @@ const MISSIONS: &[DemoMission] = &[
         agent: 0,
         title: "List the primes below 1000",
         brief: "Write every prime below 1000 into primes.txt, one a line, and commit it.",
-        gates: &[
-            "file: primes.txt",
-            "command: test \"$(wc -l < primes.txt)\" -eq 168",
-        ],
+        gates: &["file: primes.txt", "command: test \"$(wc -l < primes.txt)\" -eq 168"],
         policy: Policy::Standard,
         priority: Priority::High,
     },
@@ -125,42 +110,28 @@ impl Engine {
     pub async fn start_demo(&self, caller: &Caller) -> Result<DemoView, Refusal> {
         let agents = self.0.ledger.agents().await.map_err(unreadable)?;
         if agents.iter().any(|agent| agent.demo) {
-            return Err(
-                Refusal::new(Code::Conflict, "the demo swarm is there already")
-                    .hint("remove it first to start it afresh"),
-            );
+            return Err(Refusal::new(Code::Conflict, "the demo swarm is there already")
+                .hint("remove it first to start it afresh"));
         }
         let repository = self.demo_directory();
         remove_directory(&repository)?;
-        Git::new()
-            .scratch(&repository, &[("notes.md", NOTES)])
-            .await
-            .map_err(|err| {
-                Refusal::new(Code::Internal, format!("failed to {err}"))
-                    .hint("git is needed; see the health checks in the settings")
-            })?;
+        Git::new().scratch(&repository, &[("notes.md", NOTES)]).await.map_err(|err| {
+            Refusal::new(Code::Internal, format!("failed to {err}"))
+                .hint("git is needed; see the health checks in the settings")
+        })?;
         let repository = repository.display().to_string();
-        let mut view = DemoView {
-            agents: Vec::new(),
-            missions: Vec::new(),
-            repository,
-        };
+        let mut view = DemoView { agents: Vec::new(), missions: Vec::new(), repository };
         for demo in AGENTS {
             let agent = self.demo_agent(demo)?;
             view.agents.push(agent.id);
             self.tell(&own(caller), Input::AddAgent(agent)).await?;
         }
         for demo in MISSIONS {
-            let mission = self
-                .demo_mission(demo, view.agents[demo.agent], &view.repository)
-                .await?;
+            let mission =
+                self.demo_mission(demo, view.agents[demo.agent], &view.repository).await?;
             view.missions.push(mission.id);
             let brief = demo.brief.to_owned();
-            let input = Input::AddMission {
-                mission,
-                brief,
-                queue: true,
-            };
+            let input = Input::AddMission { mission, brief, queue: true };
             self.tell(&own(caller), input).await?;
         }
         Ok(view)
@@ -175,11 +146,7 @@ impl Engine {
         let missions = self.demo_missions().await?;
         for mission in missions.iter().filter(|mission| !mission.state.is_final()) {
             let note = Some("the demo swarm is removed".to_owned());
-            let input = Input::Ask {
-                id: mission.id,
-                input: MissionInput::Cancel,
-                note,
-            };
+            let input = Input::Ask { id: mission.id, input: MissionInput::Cancel, note };
             // It may have ended by itself in the meantime.
             match self.tell(&own(caller), input).await {
                 Err(refusal) if refusal.code != Code::TransitionRefused => return Err(refusal),
@@ -192,8 +159,7 @@ impl Engine {
         }
         for agent in self.0.ledger.agents().await.map_err(unreadable)? {
             if agent.demo {
-                self.tell(&own(caller), Input::RemoveAgent(agent.id))
-                    .await?;
+                self.tell(&own(caller), Input::RemoveAgent(agent.id)).await?;
             }
         }
         remove_directory(&self.demo_directory())
@@ -216,10 +182,7 @@ impl Engine {
             directory: None,
             grace_s: Some(2),
         })?;
-        Ok(Agent {
-            demo: true,
-            ..agent
-        })
+        Ok(Agent { demo: true, ..agent })
     }
 
     async fn demo_mission(
@@ -241,21 +204,14 @@ impl Engine {
                 draft: false,
             })
             .await?;
-        Ok(Mission {
-            demo: true,
-            ..mission
-        })
+        Ok(Mission { demo: true, ..mission })
     }
 
     async fn demo_missions(&self) -> Result<Vec<Mission>, Refusal> {
         let mut found = Vec::new();
         let mut cursor = None;
         loop {
-            let filter = MissionFilter {
-                cursor,
-                limit: PAGE,
-                ..MissionFilter::default()
-            };
+            let filter = MissionFilter { cursor, limit: PAGE, ..MissionFilter::default() };
             let page = self.0.ledger.missions(filter).await.map_err(unreadable)?;
             found.extend(page.items.into_iter().filter(|mission| mission.demo));
             cursor = page.next;
@@ -283,10 +239,8 @@ impl Engine {
                 }
             }
             if Instant::now() >= until {
-                return Err(
-                    Refusal::new(Code::Busy, "the demo's processes are not yet all gone")
-                        .hint("nothing was removed; try again in a few seconds"),
-                );
+                return Err(Refusal::new(Code::Busy, "the demo's processes are not yet all gone")
+                    .hint("nothing was removed; try again in a few seconds"));
             }
             sleep(LOOK_EVERY).await;
         }
@@ -294,11 +248,8 @@ impl Engine {
 
     async fn remove_demo_mission(&self, caller: &Caller, mission: &Mission) -> Result<(), Refusal> {
         let ledger = &self.0.ledger;
-        let filter = DevlogFilter {
-            mission_id: Some(mission.id),
-            limit: PAGE,
-            ..DevlogFilter::default()
-        };
+        let filter =
+            DevlogFilter { mission_id: Some(mission.id), limit: PAGE, ..DevlogFilter::default() };
         let now = self.0.clock.now();
         let devlogs = ledger.devlogs(filter).await.map_err(unreadable)?.items;
         let events = devlogs
@@ -308,34 +259,18 @@ impl Engine {
                 at: now,
                 actor: Actor::Captain,
                 correlation_id: Some(caller.correlation_id),
-                subject: Subject {
-                    mission_id: Some(mission.id),
-                    ..Subject::default()
-                },
-                fact: Fact::DevlogRemoved {
-                    devlog_id: devlog.id,
-                },
+                subject: Subject { mission_id: Some(mission.id), ..Subject::default() },
+                fact: Fact::DevlogRemoved { devlog_id: devlog.id },
             })
             .collect();
-        ledger
-            .commit(Change {
-                events,
-                ..Change::default()
-            })
-            .await
-            .map_err(|err| {
-                Refusal::new(
-                    Code::Internal,
-                    format!("failed to remove the demo's devlogs: {err}"),
-                )
-            })?;
+        ledger.commit(Change { events, ..Change::default() }).await.map_err(|err| {
+            Refusal::new(Code::Internal, format!("failed to remove the demo's devlogs: {err}"))
+        })?;
         for attempt in ledger.attempts_of(mission.id).await.map_err(unreadable)? {
             remove_directory(&self.0.dir.attempt(attempt.id))?;
         }
         remove_directory(&self.0.dir.worktrees().join(mission.id.to_string()))?;
-        self.tell(&own(caller), Input::RemoveMission(mission.id))
-            .await
-            .map(drop)
+        self.tell(&own(caller), Input::RemoveMission(mission.id)).await.map(drop)
     }
 }
 
@@ -351,11 +286,10 @@ fn own(caller: &Caller) -> Caller {
 
 fn remove_directory(path: &std::path::Path) -> Result<(), Refusal> {
     match std::fs::remove_dir_all(path) {
-        Err(err) if err.kind() != std::io::ErrorKind::NotFound => Err(Refusal::new(
-            Code::Internal,
-            format!("failed to remove {}: {err}", path.display()),
-        )
-        .hint("remove it by hand, or try again")),
+        Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+            Err(Refusal::new(Code::Internal, format!("failed to remove {}: {err}", path.display()))
+                .hint("remove it by hand, or try again"))
+        }
         _ => Ok(()),
     }
 }

@@ -17,11 +17,7 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn doctor(&self) -> Result<Vec<Check>, Refusal> {
-        let mut checks = vec![
-            self.ledger_check().await?,
-            self.disk_check(),
-            git_check().await,
-        ];
+        let mut checks = vec![self.ledger_check().await?, self.disk_check(), git_check().await];
         checks.extend(self.program_checks().await?);
         Ok(checks)
     }
@@ -39,11 +35,7 @@ impl Engine {
         let whole = found.is_sound();
         Ok(Check {
             name: "ledger".to_owned(),
-            grade: if whole {
-                CheckGrade::Ok
-            } else {
-                CheckGrade::Failed
-            },
+            grade: if whole { CheckGrade::Ok } else { CheckGrade::Failed },
             found: match found.findings.first() {
                 None => format!("{} events, every link of the chain checked", found.events),
                 Some(finding) => format!("{} findings; the first: {finding}", found.findings.len()),
@@ -91,11 +83,7 @@ impl Engine {
                 agents::detect::missing(&program, directory.as_deref().map(std::path::Path::new));
             Check {
                 name: format!("program {program}"),
-                grade: if missing.is_none() {
-                    CheckGrade::Ok
-                } else {
-                    CheckGrade::Failed
-                },
+                grade: if missing.is_none() { CheckGrade::Ok } else { CheckGrade::Failed },
                 fix: missing
                     .as_ref()
                     .map(|_| format!("install {program}, or change the agents that use it")),
@@ -109,12 +97,7 @@ impl Engine {
 async fn git_check() -> Check {
     let name = "git".to_owned();
     match agents::worktree::Git::new().version().await {
-        Ok(found) => Check {
-            name,
-            grade: CheckGrade::Ok,
-            found,
-            fix: None,
-        },
+        Ok(found) => Check { name, grade: CheckGrade::Ok, found, fix: None },
         Err(err) => Check {
             name,
             grade: CheckGrade::Failed,

@@ -127,10 +127,7 @@ impl Engine {
         let parts = &self.0;
         parts.cancel.cancel();
         parts.tasks.close();
-        if tokio::time::timeout(SHUTDOWN_MAX / 2, parts.tasks.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(SHUTDOWN_MAX / 2, parts.tasks.wait()).await.is_err() {
             tracing::warn!("not every part ended in time; what is acknowledged is safe");
         }
         tell::record_stop(parts).await;

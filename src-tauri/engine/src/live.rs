@@ -24,10 +24,7 @@ pub const BYTES_KEPT: usize = 4 * 1024 * 1024;
 /// What a listener is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a payload is made once and serialised at once"
-)]
+#[expect(clippy::large_enum_variant, reason = "a payload is made once and serialised at once")]
 pub enum Payload {
     /// Something was recorded in the ledger. Long texts in it are cut to 1 KiB.
     Event {
@@ -137,17 +134,9 @@ impl Hub {
     }
 
     fn frame(&self, seq: u64, payload: Payload) -> Option<SentFrame> {
-        let frame = Frame {
-            version: FRAME_VERSION,
-            epoch: self.epoch.to_string(),
-            seq,
-            payload,
-        };
+        let frame = Frame { version: FRAME_VERSION, epoch: self.epoch.to_string(), seq, payload };
         match serde_json::to_string(&frame) {
-            Ok(json) => Some(SentFrame {
-                seq,
-                json: json.into(),
-            }),
+            Ok(json) => Some(SentFrame { seq, json: json.into() }),
             Err(err) => {
                 tracing::error!(%err, "a frame could not be serialised");
                 None
@@ -165,10 +154,7 @@ impl Hub {
         if ring.latest <= seen {
             return None;
         }
-        let first = ring
-            .frames
-            .front()
-            .map_or(ring.latest + 1, |frame| frame.seq);
+        let first = ring.frames.front().map_or(ring.latest + 1, |frame| frame.seq);
         if first > seen + 1 {
             return self.frame(ring.latest, Payload::Reset);
         }
@@ -181,26 +167,15 @@ impl Hub {
     /// A listener that cannot be served without a gap gets a [`Payload::Reset`] first.
     pub fn listen(self: &Arc<Self>, from: &LiveFrom) -> impl Stream<Item = SentFrame> + use<> {
         let latest = self.ring().latest;
-        let same_epoch = from
-            .epoch
-            .as_deref()
-            .is_none_or(|epoch| epoch == &*self.epoch);
+        let same_epoch = from.epoch.as_deref().is_none_or(|epoch| epoch == &*self.epoch);
         let (seen, reset) = match from.since {
             Some(since) if same_epoch && since <= latest => (since, false),
             Some(_) => (latest, true),
             None => (latest, from.epoch.is_some() && !same_epoch),
         };
-        let first = if reset {
-            self.frame(seen, Payload::Reset)
-        } else {
-            None
-        };
-        let listener = Listener {
-            hub: Arc::clone(self),
-            news: self.latest.subscribe(),
-            seen,
-            first,
-        };
+        let first = if reset { self.frame(seen, Payload::Reset) } else { None };
+        let listener =
+            Listener { hub: Arc::clone(self), news: self.latest.subscribe(), seen, first };
         futures::stream::unfold(listener, Listener::next)
     }
 }
@@ -248,10 +223,7 @@ mod tests {
     }
 
     fn from(epoch: &str, since: u64) -> LiveFrom {
-        LiveFrom {
-            epoch: Some(epoch.to_owned()),
-            since: Some(since),
-        }
+        LiveFrom { epoch: Some(epoch.to_owned()), since: Some(since) }
     }
 
     #[tokio::test]

@@ -46,10 +46,7 @@ struct Surroundings {
 
 impl Surroundings {
     fn name(&self, id: AgentId) -> Option<String> {
-        self.agents
-            .iter()
-            .find(|agent| agent.id == id)
-            .map(|agent| agent.name.clone())
+        self.agents.iter().find(|agent| agent.id == id).map(|agent| agent.name.clone())
     }
 }
 
@@ -73,14 +70,8 @@ impl Engine {
         };
         let page = ledger.missions(filter).await.map_err(unreadable)?;
         let around = self.surroundings().await?;
-        let items = page
-            .items
-            .into_iter()
-            .map(|mission| self.mission_view(mission, &around));
-        Ok(Listing {
-            items: items.collect(),
-            next: page.next,
-        })
+        let items = page.items.into_iter().map(|mission| self.mission_view(mission, &around));
+        Ok(Listing { items: items.collect(), next: page.next })
     }
 
     /// Everything about one mission.
@@ -105,11 +96,7 @@ impl Engine {
         let brief = checked_brief(&new.brief)?;
         let mission = self.checked_mission(new).await?;
         let id = mission.id;
-        let input = Input::AddMission {
-            mission,
-            brief,
-            queue,
-        };
+        let input = Input::AddMission { mission, brief, queue };
         let id = self.tell_creation(caller, input, id.as_uuid()).await?;
         self.mission(&MissionId::from_uuid(id).to_string()).await
     }
@@ -127,15 +114,7 @@ impl Engine {
     ) -> Result<MissionDetail, Refusal> {
         let (mission, _) = resolve::mission(&self.0.ledger, text).await?;
         let note = ask.note.map(|note| note.chars().take(2_000).collect());
-        self.tell(
-            caller,
-            Input::Ask {
-                id: mission.id,
-                input,
-                note,
-            },
-        )
-        .await?;
+        self.tell(caller, Input::Ask { id: mission.id, input, note }).await?;
         self.mission(&mission.id.to_string()).await
     }
 
@@ -154,14 +133,7 @@ impl Engine {
             Some(name) => Some(resolve::agent(&self.0.ledger, &name).await?.id),
             None => None,
         };
-        self.tell(
-            caller,
-            Input::Assign {
-                id: mission.id,
-                agent,
-            },
-        )
-        .await?;
+        self.tell(caller, Input::Assign { id: mission.id, agent }).await?;
         self.mission(&mission.id.to_string()).await
     }
 
@@ -186,27 +158,15 @@ impl Engine {
     async fn surroundings(&self) -> Result<Surroundings, Refusal> {
         Ok(Surroundings {
             agents: self.0.ledger.agents().await.map_err(unreadable)?,
-            unfinished: self
-                .0
-                .ledger
-                .unfinished_attempts()
-                .await
-                .map_err(unreadable)?,
+            unfinished: self.0.ledger.unfinished_attempts().await.map_err(unreadable)?,
         })
     }
 
     fn mission_view(&self, mission: Mission, around: &Surroundings) -> MissionView {
-        let at_work = around
-            .unfinished
-            .iter()
-            .find(|attempt| attempt.mission_id == mission.id);
+        let at_work = around.unfinished.iter().find(|attempt| attempt.mission_id == mission.id);
         let agent = at_work.map(|attempt| attempt.agent_id).or(mission.agent);
-        let waiting = schedule::waiting(
-            &mission,
-            &around.agents,
-            &around.unfinished,
-            self.0.running_max,
-        );
+        let waiting =
+            schedule::waiting(&mission, &around.agents, &around.unfinished, self.0.running_max);
         let reason = match (&waiting, &mission.note) {
             (Some(waiting), Some(note)) => Some(format!("{waiting} ({note})")),
             (Some(waiting), None) => Some(waiting.to_string()),
@@ -227,12 +187,7 @@ impl Engine {
         brief: String,
     ) -> Result<MissionDetail, Refusal> {
         let around = self.surroundings().await?;
-        let mut attempts = self
-            .0
-            .ledger
-            .attempts_of(mission.id)
-            .await
-            .map_err(unreadable)?;
+        let mut attempts = self.0.ledger.attempts_of(mission.id).await.map_err(unreadable)?;
         attempts.sort_by_key(|attempt| std::cmp::Reverse(attempt.n));
         let names = names(&around.agents);
         let needed = mission.policy.grade_needed();
@@ -242,12 +197,7 @@ impl Engine {
             enough: mission.grade >= needed && mission.grade > Grade::None,
         };
         let attempts = self.attempt_views(attempts, &names).await?;
-        Ok(MissionDetail {
-            view: self.mission_view(mission, &around),
-            brief,
-            evidence,
-            attempts,
-        })
+        Ok(MissionDetail { view: self.mission_view(mission, &around), brief, evidence, attempts })
     }
 
     /// Adds gates, names and output sizes to attempts.
@@ -258,12 +208,7 @@ impl Engine {
     ) -> Result<Vec<AttemptView>, Refusal> {
         let mut views = Vec::with_capacity(attempts.len());
         for attempt in attempts {
-            let gates = self
-                .0
-                .ledger
-                .gate_results(attempt.id)
-                .await
-                .map_err(unreadable)?;
+            let gates = self.0.ledger.gate_results(attempt.id).await.map_err(unreadable)?;
             let (stdout_bytes, stderr_bytes) = self.output_bytes(attempt.id);
             views.push(AttemptView {
                 agent: names.get(&attempt.agent_id).cloned(),
@@ -325,10 +270,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> Refusal {
 }
 
 pub(crate) fn names(agents: &[Agent]) -> HashMap<AgentId, String> {
-    agents
-        .iter()
-        .map(|agent| (agent.id, agent.name.clone()))
-        .collect()
+    agents.iter().map(|agent| (agent.id, agent.name.clone())).collect()
 }
 
 /// An absolute path, so that it means the same whoever asks from wherever.
@@ -354,10 +296,8 @@ fn checked_title(title: &str) -> Result<String, Refusal> {
         return Err(invalid("the title holds control characters").hint("write it in one line"));
     }
     if title.chars().count() > TITLE_CHARS_MAX {
-        return Err(invalid(format!(
-            "the title is longer than {TITLE_CHARS_MAX} characters"
-        ))
-        .hint("put the details into the brief"));
+        return Err(invalid(format!("the title is longer than {TITLE_CHARS_MAX} characters"))
+            .hint("put the details into the brief"));
     }
     Ok(title.to_owned())
 }

@@ -42,11 +42,7 @@ impl Config {
     /// The usual configuration for a workspace.
     #[must_use]
     pub const fn new(data_dir: PathBuf, version: &'static str) -> Self {
-        Self {
-            data_dir,
-            version,
-            running_max: RUNNING_MAX_DEFAULT,
-        }
+        Self { data_dir, version, running_max: RUNNING_MAX_DEFAULT }
     }
 }
 
@@ -166,11 +162,7 @@ impl Engine {
 
 /// A name for this run of the engine that no other run has.
 fn epoch() -> String {
-    SystemDraw
-        .bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    SystemDraw.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Records the start, and whether the run before ended in order; gives the ledger's head.
@@ -181,13 +173,8 @@ async fn record_start(
 ) -> Result<u64, OpenError> {
     let head = ledger.counts().await?.events;
     let last = ledger.events_after(head.saturating_sub(1), 1).await?;
-    let clean = last
-        .last()
-        .is_none_or(|event| event.fact == Fact::EngineStopped);
-    let fact = Fact::EngineStarted {
-        version: version.to_owned(),
-        clean,
-    };
+    let clean = last.last().is_none_or(|event| event.fact == Fact::EngineStopped);
+    let fact = Fact::EngineStarted { version: version.to_owned(), clean };
     ledger.commit(tell::engine_event(clock.now(), fact)).await?;
     Ok(head)
 }

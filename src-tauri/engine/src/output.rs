@@ -98,18 +98,12 @@ fn size_of(path: &std::path::Path) -> u64 {
 
 async fn read(path: PathBuf, offset: u64, max: usize) -> Result<transcript::Chunk, Refusal> {
     if !path.exists() {
-        return Ok(transcript::Chunk {
-            offset: 0,
-            next_offset: 0,
-            size: 0,
-            text: String::new(),
-        });
+        return Ok(transcript::Chunk { offset: 0, next_offset: 0, size: 0, text: String::new() });
     }
     let read = tokio::task::spawn_blocking(move || transcript::read(&path, offset, max)).await;
     let problem = |err: String| {
         Refusal::new(Code::Internal, format!("failed to read the output: {err}"))
             .hint("the file is kept; see the data directory")
     };
-    read.map_err(|err| problem(err.to_string()))?
-        .map_err(|err| problem(err.to_string()))
+    read.map_err(|err| problem(err.to_string()))?.map_err(|err| problem(err.to_string()))
 }

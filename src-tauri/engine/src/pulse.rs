@@ -64,22 +64,13 @@ impl Engine {
             engine,
             demo: views.iter().any(|view| view.agent.demo),
             events: counts.events,
-            missions: counts
-                .missions
-                .into_iter()
-                .filter(|(_, n)| *n > 0)
-                .collect(),
+            missions: counts.missions.into_iter().filter(|(_, n)| *n > 0).collect(),
         })
     }
 
     /// Forwards events and swarm frames until the engine ends.
     pub(crate) async fn pulse(self, events: broadcast::Receiver<Arc<Event>>, seen: u64) {
-        let mut pulse = Pulse {
-            sent: HashMap::new(),
-            seen,
-            due: None,
-            engine: self,
-        };
+        let mut pulse = Pulse { sent: HashMap::new(), seen, due: None, engine: self };
         let cancel = pulse.engine.0.cancel.clone();
         tokio::select! {
             () = cancel.cancelled() => {}
@@ -103,9 +94,7 @@ impl Pulse {
         let mut ticks = self.engine.0.snapshots.clone();
         let mut last = Instant::now();
         loop {
-            let due = self
-                .due
-                .unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600));
+            let due = self.due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600));
             tokio::select! {
                 biased;
                 event = events.recv() => match event {
@@ -151,9 +140,7 @@ impl Pulse {
             }
             _ => {}
         }
-        parts.hub.publish(Payload::Event {
-            event: trimmed(event.clone()),
-        });
+        parts.hub.publish(Payload::Event { event: trimmed(event.clone()) });
     }
 
     /// Sends what differs from the frame before; everything when nobody listened until now.
@@ -175,10 +162,7 @@ impl Pulse {
                 changed.push(view);
             }
         }
-        self.engine.0.hub.publish(Payload::Swarm {
-            overview,
-            agents: changed,
-        });
+        self.engine.0.hub.publish(Payload::Swarm { overview, agents: changed });
     }
 }
 

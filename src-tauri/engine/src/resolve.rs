@@ -15,10 +15,7 @@ pub(crate) fn unreadable(err: ReadError) -> Refusal {
     if let ReadError::BadCursor { .. } = err {
         return Refusal::new(Code::InvalidInput, format!("failed to {err}"));
     }
-    tracing::error!(
-        error = &err as &dyn std::error::Error,
-        "the store could not be read"
-    );
+    tracing::error!(error = &err as &dyn std::error::Error, "the store could not be read");
     Refusal::new(Code::Internal, format!("failed to {err}"))
         .hint("nothing was changed; see the log in the data directory")
 }
@@ -30,30 +27,18 @@ pub(crate) async fn mission(ledger: &Ledger, text: &str) -> Result<(Mission, Str
             .hint("list the missions to see their ids")
     };
     if let Ok(id) = text.parse::<MissionId>() {
-        return ledger
-            .mission(id)
-            .await
-            .map_err(unreadable)?
-            .ok_or_else(none);
+        return ledger.mission(id).await.map_err(unreadable)?.ok_or_else(none);
     }
     let prefix = ShortId::normalise(text)
         .map_err(|err| Refusal::new(Code::NotFound, err.to_string()).hint("list the missions"))?;
-    let found = ledger
-        .find_missions(&prefix, CANDIDATES)
-        .await
-        .map_err(unreadable)?;
-    let exact = found
-        .iter()
-        .find(|mission| mission.short_id.as_str() == prefix);
+    let found = ledger.find_missions(&prefix, CANDIDATES).await.map_err(unreadable)?;
+    let exact = found.iter().find(|mission| mission.short_id.as_str() == prefix);
     let id = match (exact, found.as_slice()) {
         (Some(mission), _) => mission.id,
         (None, []) => return Err(none()),
         (None, [only]) => only.id,
         (None, several) => {
-            let names = several
-                .iter()
-                .map(|m| format!("{} {}", m.short_id, m.title))
-                .collect();
+            let names = several.iter().map(|m| format!("{} {}", m.short_id, m.title)).collect();
             return Err(Refusal::new(
                 Code::Ambiguous,
                 format!("'{text}' is the beginning of several missions' ids"),
@@ -62,11 +47,7 @@ pub(crate) async fn mission(ledger: &Ledger, text: &str) -> Result<(Mission, Str
             .allowed(names));
         }
     };
-    ledger
-        .mission(id)
-        .await
-        .map_err(unreadable)?
-        .ok_or_else(none)
+    ledger.mission(id).await.map_err(unreadable)?.ok_or_else(none)
 }
 
 /// Finds an agent by its id or its name, whatever the case.
@@ -80,10 +61,7 @@ pub(crate) async fn agent(ledger: &Ledger, text: &str) -> Result<Agent, Refusal>
     }
     let wanted = text.trim().to_lowercase();
     let agents = ledger.agents().await.map_err(unreadable)?;
-    agents
-        .into_iter()
-        .find(|agent| agent.name.to_lowercase() == wanted)
-        .ok_or_else(none)
+    agents.into_iter().find(|agent| agent.name.to_lowercase() == wanted).ok_or_else(none)
 }
 
 /// Finds an attempt by its id.

@@ -65,9 +65,7 @@ impl Roster {
         {
             return answer.clone();
         }
-        known
-            .programs
-            .retain(|_, (looked, _)| looked.elapsed() < PROGRAM_KNOWN);
+        known.programs.retain(|_, (looked, _)| looked.elapsed() < PROGRAM_KNOWN);
         let answer = agents::detect::missing(program, agent.directory.as_deref().map(Path::new));
         known.programs.insert(key, (Instant::now(), answer.clone()));
         answer
@@ -95,17 +93,9 @@ fn read_last_line(path: &Path, size: u64) -> std::io::Result<Option<String>> {
     let mut end = Vec::new();
     file.take(LAST_LINE_BYTES).read_to_end(&mut end)?;
     let text = String::from_utf8_lossy(&end);
-    let line = text
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty());
-    let shown = |line: &str| {
-        line.chars()
-            .filter(|ch| !ch.is_control())
-            .take(LAST_LINE_CHARS)
-            .collect()
-    };
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let shown =
+        |line: &str| line.chars().filter(|ch| !ch.is_control()).take(LAST_LINE_CHARS).collect();
     Ok(line.map(shown))
 }
 
@@ -126,29 +116,14 @@ impl Engine {
     }
 
     async fn views_of(&self, agents: Vec<Agent>) -> Result<Vec<AgentView>, Refusal> {
-        let unfinished = self
-            .0
-            .ledger
-            .unfinished_attempts()
-            .await
-            .map_err(unreadable)?;
-        let ids: Vec<MissionId> = unfinished
-            .iter()
-            .map(|attempt| attempt.mission_id)
-            .collect();
-        let missions = self
-            .0
-            .ledger
-            .missions_by_id(&ids)
-            .await
-            .map_err(unreadable)?;
+        let unfinished = self.0.ledger.unfinished_attempts().await.map_err(unreadable)?;
+        let ids: Vec<MissionId> = unfinished.iter().map(|attempt| attempt.mission_id).collect();
+        let missions = self.0.ledger.missions_by_id(&ids).await.map_err(unreadable)?;
         let snapshot = self.0.snapshots.borrow().clone();
         let mut views = Vec::with_capacity(agents.len());
         for agent in agents {
             let free_since = self.free_since(&agent).await?;
-            let attempt = unfinished
-                .iter()
-                .find(|attempt| attempt.agent_id == agent.id);
+            let attempt = unfinished.iter().find(|attempt| attempt.agent_id == agent.id);
             let mission = attempt.and_then(|a| missions.iter().find(|m| m.id == a.mission_id));
             views.push(self.view(agent, attempt, mission, &snapshot, free_since));
         }
@@ -168,11 +143,7 @@ impl Engine {
             .agents
             .get(&agent.id)
             .filter(|usage| attempt.is_some_and(|attempt| attempt.id == usage.attempt_id));
-        let missing = if attempt.is_none() {
-            roster.missing(&agent)
-        } else {
-            None
-        };
+        let missing = if attempt.is_none() { roster.missing(&agent) } else { None };
         let facts = AgentFacts {
             agent: &agent,
             missing: missing.as_deref(),
@@ -184,12 +155,8 @@ impl Engine {
         AgentView {
             command: command_line(&agent.runtime),
             status: agent_status(&facts, self.0.clock.now()),
-            current: attempt
-                .zip(mission)
-                .map(|(attempt, mission)| current(attempt, mission)),
-            usage: usage
-                .filter(|usage| usage.alive)
-                .map(|usage| shown(usage, snapshot.at)),
+            current: attempt.zip(mission).map(|(attempt, mission)| current(attempt, mission)),
+            usage: usage.filter(|usage| usage.alive).map(|usage| shown(usage, snapshot.at)),
             last_line: attempt.and_then(|a| roster.last_line(a.id, &self.0.dir.attempt(a.id))),
             agent,
         }
@@ -199,16 +166,8 @@ impl Engine {
         if let Some(since) = self.0.roster.known().free_since.get(&agent.id) {
             return Ok(*since);
         }
-        let last = self
-            .0
-            .ledger
-            .attempts_of_agent(agent.id, 1)
-            .await
-            .map_err(unreadable)?;
-        let since = last
-            .first()
-            .and_then(|attempt| attempt.ended_at)
-            .unwrap_or(agent.created_at);
+        let last = self.0.ledger.attempts_of_agent(agent.id, 1).await.map_err(unreadable)?;
+        let since = last.first().and_then(|attempt| attempt.ended_at).unwrap_or(agent.created_at);
         self.0.roster.known().free_since.insert(agent.id, since);
         Ok(since)
     }

@@ -116,16 +116,12 @@ impl Engine {
         let Some(known) = outcome.replayed else {
             return Ok(id);
         };
-        known
-            .body
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| {
-                Refusal::new(
-                    Code::IdempotencyMismatch,
-                    "this idempotency key was used before for another request; nothing was changed",
-                )
-            })
+        known.body.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Refusal::new(
+                Code::IdempotencyMismatch,
+                "this idempotency key was used before for another request; nothing was changed",
+            )
+        })
     }
 
     async fn hand_in(
@@ -166,10 +162,7 @@ impl Engine {
             limit: query.limit.unwrap_or(PAGE_ROWS_DEFAULT),
         };
         let page = ledger.events(filter).await.map_err(unreadable)?;
-        Ok(Listing {
-            items: page.items,
-            next: page.next,
-        })
+        Ok(Listing { items: page.items, next: page.next })
     }
 
     /// Lists devlogs, newest first.
@@ -190,10 +183,7 @@ impl Engine {
             ..DevlogFilter::default()
         };
         let page = ledger.devlogs(filter).await.map_err(unreadable)?;
-        Ok(Listing {
-            items: page.items,
-            next: page.next,
-        })
+        Ok(Listing { items: page.items, next: page.next })
     }
 
     /// One devlog.
@@ -236,12 +226,10 @@ impl Engine {
         };
         let now = self.0.clock.now();
         let (ledger, telemetry) = (&self.0.ledger, &self.0.telemetry);
-        journal::report(ledger, telemetry, of, query.format, &zone, now)
-            .await
-            .map_err(|err| {
-                tracing::error!(error = &err as &dyn std::error::Error, "a report failed");
-                Refusal::new(Code::Internal, format!("failed to write the report: {err}"))
-            })
+        journal::report(ledger, telemetry, of, query.format, &zone, now).await.map_err(|err| {
+            tracing::error!(error = &err as &dyn std::error::Error, "a report failed");
+            Refusal::new(Code::Internal, format!("failed to write the report: {err}"))
+        })
     }
 
     /// The catalogue of signals.
@@ -256,10 +244,7 @@ impl Engine {
     /// When the signal is unknown or the range is empty or too long.
     pub async fn range(&self, query: SignalQuery) -> Result<Vec<SeriesRange>, Refusal> {
         if model::signal::by_name(&query.name).is_none() {
-            let names = CATALOGUE
-                .iter()
-                .map(|signal| signal.name.to_owned())
-                .collect();
+            let names = CATALOGUE.iter().map(|signal| signal.name.to_owned()).collect();
             return Err(Refusal::new(
                 Code::NotFound,
                 format!("there is no signal '{}'", query.name),
@@ -279,10 +264,7 @@ impl Engine {
             points: query.points.clamp(1, POINTS_MAX),
         };
         self.0.telemetry.range(query).await.map_err(|err| {
-            tracing::error!(
-                error = &err as &dyn std::error::Error,
-                "telemetry could not be read"
-            );
+            tracing::error!(error = &err as &dyn std::error::Error, "telemetry could not be read");
             Refusal::new(Code::Internal, format!("failed to {err}"))
         })
     }
@@ -292,10 +274,7 @@ impl Engine {
 pub(crate) async fn record_stop(parts: &Parts) {
     let change = engine_event(parts.clock.now(), Fact::EngineStopped);
     if let Err(err) = parts.ledger.commit(change).await {
-        tracing::warn!(
-            error = &err as &dyn std::error::Error,
-            "the end was not recorded"
-        );
+        tracing::warn!(error = &err as &dyn std::error::Error, "the end was not recorded");
     }
 }
 

@@ -57,12 +57,10 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, NotLoopback> {
     if !address.ip().is_loopback() {
         return Err(NotLoopback::Open(address));
     }
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => NotLoopback::Taken(address),
-            _ => NotLoopback::Refused { address, source },
-        })
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => NotLoopback::Taken(address),
+        _ => NotLoopback::Refused { address, source },
+    })
 }
 
 /// Answers connections until it is cancelled, then lets open requests end within two seconds.
@@ -107,10 +105,7 @@ async fn next_connection(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(free)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+    let place = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
 }
@@ -172,10 +167,9 @@ mod tests {
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
         };
-        let router = Router::new().route("/", get(|| async { "hello" })).route(
-            "/never",
-            get(|| async { std::future::pending::<&'static str>().await }),
-        );
+        let router = Router::new()
+            .route("/", get(|| async { "hello" }))
+            .route("/never", get(|| async { std::future::pending::<&'static str>().await }));
         let (tasks, cancel) = (server.tasks.clone(), server.cancel.clone());
         server.tasks.spawn(async move {
             serve_within(listener, router, &tasks, cancel, connections_max).await;
@@ -257,10 +251,7 @@ mod tests {
     async fn the_end_is_not_held_up_by_a_request_that_never_ends() {
         let server = server(8).await;
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream
-            .write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         assert!(exchange(server.address, ASK).await.contains("hello"));
         server.cancel.cancel();
         server.tasks.close();

@@ -117,11 +117,7 @@ impl BrowserLogin {
     pub(crate) fn cookies(&self) -> [String; 2] {
         let rest = format!("Path=/; SameSite=Strict; Max-Age={LOGIN_S}");
         [
-            format!(
-                "{}={}; HttpOnly; {rest}",
-                session_cookie(self.port),
-                self.session
-            ),
+            format!("{}={}; HttpOnly; {rest}", session_cookie(self.port), self.session),
             format!("{CSRF_COOKIE}={}; {rest}", self.csrf),
         ]
     }
@@ -139,10 +135,7 @@ impl Access {
     /// When the operating system gives no random numbers.
     pub fn generate() -> Result<(Self, String), AccessError> {
         let token = draw(TOKEN_PREFIX)?;
-        let access = Self {
-            token: hash(&token),
-            state: Mutex::default(),
-        };
+        let access = Self { token: hash(&token), state: Mutex::default() };
         Ok((access, token))
     }
 
@@ -170,12 +163,10 @@ impl Access {
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
         let authority = authority.to_ascii_lowercase();
-        ["127.0.0.1", "localhost", "[::1]", &own]
-            .iter()
-            .any(|name| {
-                authority == format!("{name}:{}", address.port())
-                    || (address.port() == 80 && authority == *name)
-            })
+        ["127.0.0.1", "localhost", "[::1]", &own].iter().any(|name| {
+            authority == format!("{name}:{}", address.port())
+                || (address.port() == 80 && authority == *name)
+        })
     }
 
     /// Whether a bearer token is this run's.
@@ -216,21 +207,16 @@ impl Access {
         if state.codes.len() >= CODES_MAX {
             state.codes.pop_front();
         }
-        state.codes.push_back(Code {
-            hash: hash(&code),
-            until: now + Duration::from_secs(LOGIN_CODE_S),
-        });
+        state
+            .codes
+            .push_back(Code { hash: hash(&code), until: now + Duration::from_secs(LOGIN_CODE_S) });
         Ok(Some(format!("http://{address}/#login={code}")))
     }
 
     /// Takes a login code, once.
     pub(crate) fn log_in(&self, code: &str, now: Instant) -> Result<BrowserLogin, LoginRefused> {
         let mut state = self.state();
-        while state
-            .wrong
-            .front()
-            .is_some_and(|at| now.duration_since(*at) >= WRONG_CODES_WINDOW)
-        {
+        while state.wrong.front().is_some_and(|at| now.duration_since(*at) >= WRONG_CODES_WINDOW) {
             state.wrong.pop_front();
         }
         if state.wrong.len() >= WRONG_CODES_MAX {
@@ -301,16 +287,10 @@ mod tests {
         assert!(access.knows_session(&login.session, now));
         assert!(access.knows_csrf(&login.session, &login.csrf, now));
         assert!(!access.knows_csrf(&login.session, "x", now));
-        assert!(matches!(
-            access.log_in(&first, now),
-            Err(LoginRefused::Wrong)
-        ));
+        assert!(matches!(access.log_in(&first, now), Err(LoginRefused::Wrong)));
         let late = code(&access, now);
         let after = now + Duration::from_secs(LOGIN_CODE_S);
-        assert!(matches!(
-            access.log_in(&late, after),
-            Err(LoginRefused::Wrong)
-        ));
+        assert!(matches!(access.log_in(&late, after), Err(LoginRefused::Wrong)));
         let week = now + Duration::from_secs(LOGIN_S);
         assert!(!access.knows_session(&login.session, week));
     }
@@ -321,10 +301,7 @@ mod tests {
         let now = Instant::now();
         let right = code(&access, now);
         for _ in 0..WRONG_CODES_MAX {
-            assert!(matches!(
-                access.log_in("wrong", now),
-                Err(LoginRefused::Wrong)
-            ));
+            assert!(matches!(access.log_in("wrong", now), Err(LoginRefused::Wrong)));
         }
         match access.log_in(&right, now + Duration::from_secs(20)) {
             Err(LoginRefused::TooMany { retry_after_s }) => assert_eq!(retry_after_s, 41),

@@ -66,21 +66,13 @@ fn admit(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<(), Problem
     }
     let path = asked.uri.path();
     if !crate::is_api(path) {
-        return if asked.changes() {
-            Err(wrong_method(asked.method, "GET, HEAD"))
-        } else {
-            Ok(())
-        };
+        return if asked.changes() { Err(wrong_method(asked.method, "GET, HEAD")) } else { Ok(()) };
     }
     let verdict = look_up(asked.method, path);
     if verdict == Verdict::Rule(Rule::Anybody) {
         return Ok(());
     }
-    let role = if asked.in_process {
-        Role::Admin
-    } else {
-        who(access, asked, now)?
-    };
+    let role = if asked.in_process { Role::Admin } else { who(access, asked, now)? };
     match verdict {
         Verdict::Rule(Rule::Anybody) => Ok(()),
         Verdict::Rule(Rule::Needs(right)) if role.may(right) => Ok(()),
@@ -111,15 +103,9 @@ fn check_host(access: &Access, asked: &Asked<'_>) -> Result<(), Problem> {
     let host = single(asked.headers, header::HOST.as_str())
         .map_err(|Repeated| refused())?
         .ok_or_else(refused)?;
-    let authority_fits = asked
-        .uri
-        .authority()
-        .is_none_or(|authority| access.is_here(authority.as_str()));
-    if access.is_here(host) && authority_fits {
-        Ok(())
-    } else {
-        Err(refused())
-    }
+    let authority_fits =
+        asked.uri.authority().is_none_or(|authority| access.is_here(authority.as_str()));
+    if access.is_here(host) && authority_fits { Ok(()) } else { Err(refused()) }
 }
 
 /// Refuses what another page sent.
@@ -146,9 +132,7 @@ fn who(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<Role, Problem
                 .hint("the token of this run is in endpoint.json of the data directory")),
         };
     }
-    let session = access
-        .port()
-        .and_then(|port| cookie(asked.headers, &session_cookie(port)));
+    let session = access.port().and_then(|port| cookie(asked.headers, &session_cookie(port)));
     let Some(session) = session.filter(|session| access.knows_session(session, now)) else {
         return Err(Problem::unauthorized("no valid token and not signed in")
             .hint("run 'hivekeeper login' for a link that signs a browser in"));
@@ -156,10 +140,8 @@ fn who(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<Role, Problem
     if from_own_page(access, asked, session, now) {
         Ok(Role::Admin)
     } else {
-        Err(
-            Problem::forbidden("the request does not prove that this engine's page sent it")
-                .hint("send the value of the cookie hivekeeper_csrf as X-Hivekeeper-CSRF"),
-        )
+        Err(Problem::forbidden("the request does not prove that this engine's page sent it")
+            .hint("send the value of the cookie hivekeeper_csrf as X-Hivekeeper-CSRF"))
     }
 }
 
@@ -180,9 +162,7 @@ fn from_own_page(access: &Access, asked: &Asked<'_>, session: &str, now: Instant
 
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then_some(token.trim())
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 struct Repeated;
@@ -194,9 +174,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Rep
     if values.next().is_some() {
         return Err(Repeated);
     }
-    first
-        .map(|value| value.to_str().map_err(|_| Repeated))
-        .transpose()
+    first.map(|value| value.to_str().map_err(|_| Repeated)).transpose()
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -235,13 +213,7 @@ mod tests {
             let (_, rest) = cookie.split_once('=').unwrap();
             rest.split(';').next().unwrap().to_owned()
         };
-        Door {
-            session: value(&cookies[0]),
-            csrf: value(&cookies[1]),
-            access,
-            token,
-            now,
-        }
+        Door { session: value(&cookies[0]), csrf: value(&cookies[1]), access, token, now }
     }
 
     impl Door {
@@ -280,11 +252,7 @@ mod tests {
         let check = |host: &[&str], status: u16| {
             let mut headers: Vec<_> = host.iter().map(|host| ("host", *host)).collect();
             headers.push(TOKEN);
-            assert_eq!(
-                door.ask("GET", "/api/v1/agents", &headers),
-                status,
-                "{host:?}"
-            );
+            assert_eq!(door.ask("GET", "/api/v1/agents", &headers), status, "{host:?}");
             assert_eq!(door.ask("GET", "/", &headers), status, "{host:?} /");
         };
         check(&["127.0.0.1:7171"], 200);
@@ -316,11 +284,7 @@ mod tests {
         let check = |origin: &[&str], status: u16| {
             let mut headers: Vec<_> = origin.iter().map(|origin| ("origin", *origin)).collect();
             headers.extend([HERE, TOKEN]);
-            assert_eq!(
-                door.ask("POST", "/api/v1/demo", &headers),
-                status,
-                "{origin:?}"
-            );
+            assert_eq!(door.ask("POST", "/api/v1/demo", &headers), status, "{origin:?}");
         };
         check(&[], 200);
         check(&["http://127.0.0.1:7171"], 200);
@@ -402,17 +366,10 @@ mod tests {
     #[test]
     fn a_wrong_token_is_not_saved_by_a_login() {
         let door = door();
-        let headers = [
-            HERE,
-            LOGIN,
-            ("x-hivekeeper-csrf", "CSRF"),
-            ("authorization", "Bearer nope"),
-        ];
+        let headers =
+            [HERE, LOGIN, ("x-hivekeeper-csrf", "CSRF"), ("authorization", "Bearer nope")];
         assert_eq!(door.ask("GET", "/api/v1/agents", &headers), 401);
-        assert_eq!(
-            door.ask("GET", "/api/v1/agents", &[HERE, TOKEN, TOKEN]),
-            401
-        );
+        assert_eq!(door.ask("GET", "/api/v1/agents", &[HERE, TOKEN, TOKEN]), 401);
     }
 
     #[test]

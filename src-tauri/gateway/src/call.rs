@@ -293,10 +293,7 @@ mod tests {
         let check = |values: &[&'static [u8]], fits: bool| {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append(
-                    IDEMPOTENCY_KEY,
-                    http::HeaderValue::from_bytes(value).unwrap(),
-                );
+                headers.append(IDEMPOTENCY_KEY, http::HeaderValue::from_bytes(value).unwrap());
             }
             assert_eq!(idempotency_key(&headers).is_ok(), fits, "{values:?}");
         };
@@ -314,13 +311,10 @@ mod tests {
         said.insert(header::CONTENT_LENGTH, http::HeaderValue::from(11));
         let problem = read_body(&said, Body::empty(), 10).await.unwrap_err();
         assert_eq!(problem.status, 413);
-        let problem = read_body(&HeaderMap::new(), Body::from(vec![b'1'; 11]), 10)
-            .await
-            .unwrap_err();
+        let problem =
+            read_body(&HeaderMap::new(), Body::from(vec![b'1'; 11]), 10).await.unwrap_err();
         assert_eq!(problem.status, 413);
-        let problem = read_body(&HeaderMap::new(), Body::from("1"), 10)
-            .await
-            .unwrap_err();
+        let problem = read_body(&HeaderMap::new(), Body::from("1"), 10).await.unwrap_err();
         assert_eq!(problem.status, 415);
     }
 

@@ -104,11 +104,7 @@ impl Client {
         let wrong = || ClientError::Address(endpoint.url.clone());
         let uri: Uri = endpoint.url.parse().map_err(|_| wrong())?;
         let authority = uri.authority().ok_or_else(wrong)?.to_string();
-        Ok(Self {
-            data_dir: data_dir.to_owned(),
-            endpoint,
-            authority,
-        })
+        Ok(Self { data_dir: data_dir.to_owned(), endpoint, authority })
     }
 
     /// Where the engine listens.
@@ -127,8 +123,7 @@ impl Client {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, ClientError> {
-        self.request_with(method, path, &HeaderMap::new(), body)
-            .await
+        self.request_with(method, path, &HeaderMap::new(), body).await
     }
 
     /// Sends a request with headers of the caller's; of these, only the idempotency key, the media
@@ -172,11 +167,8 @@ impl Client {
         if answer.status() != StatusCode::OK {
             return Err(ClientError::NoStream(answer.status()));
         }
-        let listener = Listener {
-            body: answer.into_body(),
-            events: EventReader::default(),
-            _line: line,
-        };
+        let listener =
+            Listener { body: answer.into_body(), events: EventReader::default(), _line: line };
         Ok(stream::unfold(Some(listener), |listener| async move {
             let mut listener = listener?;
             match listener.next().await {
@@ -198,17 +190,9 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, &self.authority)
-            .header(
-                header::AUTHORIZATION,
-                format!("Bearer {}", self.endpoint.token),
-            );
-        let passed_on = [
-            IDEMPOTENCY_KEY,
-            "accept",
-            "last-event-id",
-            "if-none-match",
-            "if-modified-since",
-        ];
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.endpoint.token));
+        let passed_on =
+            [IDEMPOTENCY_KEY, "accept", "last-event-id", "if-none-match", "if-modified-since"];
         for name in passed_on {
             if let Some(value) = headers.get(name) {
                 request = request.header(name, value);
@@ -251,11 +235,7 @@ impl Client {
             }
         }
         line.driver.abort_all();
-        Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body: bytes.into(),
-        })
+        Ok(Answer { status: parts.status, headers: parts.headers, body: bytes.into() })
     }
 }
 
@@ -269,9 +249,7 @@ impl Listener {
     async fn next(&mut self) -> Result<Option<Frame>, ClientError> {
         loop {
             if let Some(data) = self.events.next() {
-                return serde_json::from_slice(&data)
-                    .map(Some)
-                    .map_err(ClientError::Frame);
+                return serde_json::from_slice(&data).map(Some).map_err(ClientError::Frame);
             }
             let frame = tokio::time::timeout(SILENCE_MAX, self.body.frame())
                 .await
@@ -356,10 +334,7 @@ mod tests {
         };
         endpoint.write(dir.path()).unwrap();
         let client = Client::for_data_dir(dir.path()).unwrap();
-        let error = client
-            .request(Method::GET, "/healthz", None)
-            .await
-            .unwrap_err();
+        let error = client.request(Method::GET, "/healthz", None).await.unwrap_err();
         assert!(error.is_no_engine(), "{error}");
     }
 

@@ -73,10 +73,7 @@ impl Endpoint {
     /// When the data directory cannot be written.
     pub fn write(&self, data_dir: &Path) -> Result<(), EndpointError> {
         let path = data_dir.join(FILE);
-        let fail = |source| EndpointError::Write {
-            path: path.clone(),
-            source,
-        };
+        let fail = |source| EndpointError::Write { path: path.clone(), source };
         let text = serde_json::to_vec(self).map_err(|error| fail(error.into()))?;
         let draft = data_dir.join(format!("{FILE}.{}", self.pid));
         let result = write_private(&draft, &text).and_then(|()| fs::rename(&draft, &path));
@@ -114,11 +111,7 @@ impl Endpoint {
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let _ = fs::remove_file(path);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -126,9 +119,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    fs::File::open(path)?
-        .take(BYTES_MAX)
-        .read_to_end(&mut bytes)?;
+    fs::File::open(path)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

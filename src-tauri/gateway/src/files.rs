@@ -47,14 +47,9 @@ fn get(path: &str) -> Option<EmbeddedFile> {
 
 fn answer(path: &str, found: EmbeddedFile, headers: &HeaderMap) -> Response {
     let tag = tag(&found.metadata.sha256_hash());
-    let caching = if path.starts_with(HASHED) {
-        FOR_EVER
-    } else {
-        ASK_AGAIN
-    };
-    let unchanged = headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let caching = if path.starts_with(HASHED) { FOR_EVER } else { ASK_AGAIN };
+    let unchanged =
+        headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = if unchanged {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -79,11 +74,7 @@ fn answer(path: &str, found: EmbeddedFile, headers: &HeaderMap) -> Response {
 
 /// Text is always sent as UTF-8, and says so.
 fn media_type(guess: &str) -> String {
-    if guess.starts_with("text/") {
-        format!("{guess}; charset=utf-8")
-    } else {
-        guess.to_owned()
-    }
+    if guess.starts_with("text/") { format!("{guess}; charset=utf-8") } else { guess.to_owned() }
 }
 
 fn tag(hash: &[u8; 32]) -> String {
@@ -104,12 +95,7 @@ fn not_built() -> Response {
         <p>Build them with <code>make ui</code> (or <code>npm --prefix ui ci</code> and \
         <code>npm --prefix ui run build</code>), then compile again.</p></html>\n";
     let html = HeaderValue::from_static("text/html; charset=utf-8");
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        [(header::CONTENT_TYPE, html)],
-        page,
-    )
-        .into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, html)], page).into_response()
 }
 
 #[cfg(test)]
@@ -144,13 +130,7 @@ mod tests {
 
     #[test]
     fn no_path_leads_out_of_the_folder() {
-        for path in [
-            "../Cargo.toml",
-            "a/../../Cargo.toml",
-            "..\\x",
-            "/etc/passwd",
-            ".",
-        ] {
+        for path in ["../Cargo.toml", "a/../../Cargo.toml", "..\\x", "/etc/passwd", "."] {
             assert!(get(path).is_none(), "{path}");
         }
     }

@@ -75,14 +75,7 @@ impl Host {
         tasks.spawn(async move { serve(listener, served, &connections, closing).await });
         engine.set_endpoint(endpoint.url.clone());
         endpoint.write(engine.data_dir())?;
-        Ok(Self {
-            engine: engine.clone(),
-            router,
-            access,
-            endpoint,
-            tasks,
-            cancel,
-        })
+        Ok(Self { engine: engine.clone(), router, access, endpoint, tasks, cancel })
     }
 
     /// The address, such as `http://127.0.0.1:7171`.
@@ -109,10 +102,7 @@ impl Host {
         self.endpoint.remove(self.engine.data_dir());
         self.cancel.cancel();
         self.tasks.close();
-        if tokio::time::timeout(CLOSE_MAX, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(CLOSE_MAX, self.tasks.wait()).await.is_err() {
             tracing::warn!("some connections were cut off");
         }
     }

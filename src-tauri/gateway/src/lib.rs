@@ -70,11 +70,7 @@ pub(crate) struct Gate {
 
 /// The whole API and the UI's files, with authentication, limits and security headers.
 pub fn router(engine: Engine, access: Arc<Access>, window: Arc<dyn WindowControl>) -> Router {
-    let gate = Gate {
-        engine,
-        access: Arc::clone(&access),
-        window,
-    };
+    let gate = Gate { engine, access: Arc::clone(&access), window };
     let (api, _) = routes::all().split_for_parts();
     api.fallback(files::serve)
         .method_not_allowed_fallback(wrong_method)
@@ -118,25 +114,14 @@ async fn with_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     };
-    set(
-        header::CONTENT_SECURITY_POLICY,
-        if api { API_POLICY } else { UI_POLICY },
-    );
+    set(header::CONTENT_SECURITY_POLICY, if api { API_POLICY } else { UI_POLICY });
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::X_FRAME_OPTIONS, "DENY");
     set(header::REFERRER_POLICY, "no-referrer");
-    set(
-        HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
-    );
-    set(
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    );
+    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(header::CACHE_CONTROL, "no-store");
     response
 }

@@ -41,17 +41,12 @@ pub(crate) async fn listen(
     let since = params.number("since", 0..=u64::MAX)?;
     params.done()?;
     let from = match last_event_id(&headers) {
-        Some((epoch, since)) => LiveFrom {
-            epoch: Some(epoch),
-            since: Some(since),
-        },
+        Some((epoch, since)) => LiveFrom { epoch: Some(epoch), since: Some(since) },
         None => LiveFrom { epoch, since },
     };
     let epoch = gate.engine.epoch().to_owned();
     let frames = gate.engine.live(&from).map(move |frame| {
-        let event = Event::default()
-            .id(format!("{epoch}:{}", frame.seq))
-            .data(&*frame.json);
+        let event = Event::default().id(format!("{epoch}:{}", frame.seq)).data(&*frame.json);
         Ok::<_, Infallible>(event)
     });
     let stream = Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
@@ -75,11 +70,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("last-event-id", http::HeaderValue::from_static(id));
             let seen = last_event_id(&headers);
-            assert_eq!(
-                seen.as_ref().map(|(epoch, seq)| (epoch.as_str(), *seq)),
-                read,
-                "{id}"
-            );
+            assert_eq!(seen.as_ref().map(|(epoch, seq)| (epoch.as_str(), *seq)), read, "{id}");
         };
         check("e1:7", Some(("e1", 7)));
         check("a:b:7", Some(("a:b", 7)));

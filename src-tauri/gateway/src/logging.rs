@@ -56,9 +56,6 @@ pub fn start(data_dir: &Path, warnings: Warnings) -> Result<(), LoggingError> {
             .with_writer(std::io::stderr)
             .with_filter(LevelFilter::WARN)
     });
-    tracing_subscriber::registry()
-        .with(file)
-        .with(shown)
-        .try_init()?;
+    tracing_subscriber::registry().with(file).with(shown).try_init()?;
     Ok(())
 }

@@ -17,38 +17,14 @@ use crate::routes;
 const REFUSALS: &[(&str, &str, &str)] = &[
     ("400", "BadRequest", "The body is no JSON."),
     ("401", "Unauthorized", "No valid token or login."),
-    (
-        "403",
-        "Forbidden",
-        "Not from here, or not with these rights.",
-    ),
+    ("403", "Forbidden", "Not from here, or not with these rights."),
     ("404", "NotFound", "There is nothing by that name."),
-    (
-        "409",
-        "Conflict",
-        "Refused as things stand; `code` says why and `allowed` what would work.",
-    ),
+    ("409", "Conflict", "Refused as things stand; `code` says why and `allowed` what would work."),
     ("413", "TooLarge", "The body is too large."),
-    (
-        "415",
-        "NotJson",
-        "The body is not sent as application/json.",
-    ),
-    (
-        "422",
-        "Invalid",
-        "What was sent does not fit; `detail` says where.",
-    ),
-    (
-        "429",
-        "Busy",
-        "Too much at once; `Retry-After` says when to try again.",
-    ),
-    (
-        "500",
-        "Internal",
-        "The engine could not do it; nothing was changed.",
-    ),
+    ("415", "NotJson", "The body is not sent as application/json."),
+    ("422", "Invalid", "What was sent does not fit; `detail` says where."),
+    ("429", "Busy", "Too much at once; `Retry-After` says when to try again."),
+    ("500", "Internal", "The engine could not do it; nothing was changed."),
 ];
 
 /// The description of the API.
@@ -99,13 +75,10 @@ fn add_components(openapi: &mut OpenApi) {
     components.schemas.extend(schemas);
     let mut builder = ComponentsBuilder::from(components);
     for (_, name, text) in REFUSALS {
-        let content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name(Problem::name())))
-            .build();
-        let response = ResponseBuilder::new()
-            .description(*text)
-            .content(problem::MEDIA_TYPE, content)
-            .build();
+        let content =
+            ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
+        let response =
+            ResponseBuilder::new().description(*text).content(problem::MEDIA_TYPE, content).build();
         builder = builder.response(*name, response);
     }
     let token = HttpBuilder::new()
@@ -130,11 +103,9 @@ fn complete_item(path: &str, item: &mut PathItem) {
         return;
     }
     let named = path.contains('{');
-    for (operation, changes) in [
-        (&mut item.get, false),
-        (&mut item.post, true),
-        (&mut item.delete, true),
-    ] {
+    for (operation, changes) in
+        [(&mut item.get, false), (&mut item.post, true), (&mut item.delete, true)]
+    {
         if let Some(operation) = operation {
             complete(operation, named, changes);
         }
@@ -143,11 +114,7 @@ fn complete_item(path: &str, item: &mut PathItem) {
 
 fn complete(operation: &mut Operation, named: bool, changes: bool) {
     let body = operation.request_body.is_some();
-    let has_input = body
-        || operation
-            .parameters
-            .as_ref()
-            .is_some_and(|all| !all.is_empty());
+    let has_input = body || operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
     for (status, name, _) in REFUSALS {
         let possible = match *status {
             "400" | "413" | "415" => body,
@@ -157,17 +124,14 @@ fn complete(operation: &mut Operation, named: bool, changes: bool) {
             _ => true,
         };
         if possible && !operation.responses.responses.contains_key(*status) {
-            operation.responses.responses.insert(
-                (*status).to_owned(),
-                RefOr::Ref(Ref::from_response_name(*name)),
-            );
+            operation
+                .responses
+                .responses
+                .insert((*status).to_owned(), RefOr::Ref(Ref::from_response_name(*name)));
         }
     }
     if changes {
-        operation
-            .parameters
-            .get_or_insert_default()
-            .push(RefOr::T(idempotency_key()));
+        operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
     }
 }
 
@@ -208,16 +172,10 @@ mod tests {
             let id = operation.operation_id.unwrap();
             let text = |text: Option<String>| !text.unwrap_or_default().trim().is_empty();
             assert!(text(operation.summary), "{path} {id} has no summary");
-            assert!(
-                text(operation.description),
-                "{path} {id} has no description"
-            );
+            assert!(text(operation.description), "{path} {id} has no description");
             assert!(operation.tags.is_some(), "{path} {id} has no tag");
             let statuses: Vec<_> = operation.responses.responses.keys().collect();
-            assert!(
-                statuses.iter().any(|status| status.starts_with('2')),
-                "{id}"
-            );
+            assert!(statuses.iter().any(|status| status.starts_with('2')), "{id}");
             if path.starts_with("/api/") {
                 for refusal in ["401", "403", "500"] {
                     assert!(statuses.iter().any(|status| *status == refusal), "{id}");

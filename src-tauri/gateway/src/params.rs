@@ -78,8 +78,7 @@ impl Params {
     {
         self.text(name)?
             .map(|text| {
-                text.parse()
-                    .map_err(|error| Problem::invalid(format!("'{name}={text}': {error}")))
+                text.parse().map_err(|error| Problem::invalid(format!("'{name}={text}': {error}")))
             })
             .transpose()
     }
@@ -119,9 +118,9 @@ impl Params {
     pub(crate) fn done(self) -> Result<(), Problem> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => Err(Problem::invalid(format!(
-                "'{name}' is not a parameter of this path"
-            ))),
+            Some((name, _)) => {
+                Err(Problem::invalid(format!("'{name}' is not a parameter of this path")))
+            }
         }
     }
 }

@@ -74,12 +74,8 @@ impl Problem {
 
     /// There is nothing at this path.
     pub(crate) fn no_such_path(path: &str) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            Code::NotFound,
-            format!("there is nothing at '{path}'"),
-        )
-        .hint("GET /api/v1/openapi.json lists every path")
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is nothing at '{path}'"))
+            .hint("GET /api/v1/openapi.json lists every path")
     }
 
     /// Adds what to do about it.
@@ -181,9 +177,7 @@ mod tests {
     #[test]
     fn a_refusal_becomes_the_status_of_its_code_and_keeps_its_words() {
         let check = |code, status: u16| {
-            let refusal = Refusal::new(code, "why")
-                .hint("do")
-                .allowed(vec!["queue".into()]);
+            let refusal = Refusal::new(code, "why").hint("do").allowed(vec!["queue".into()]);
             let problem = Problem::from(refusal);
             assert_eq!(problem.status, status, "{code:?}");
             let json = serde_json::to_value(&problem).unwrap();

@@ -19,13 +19,8 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 5] = [
-        Self::Agent,
-        Self::Worker,
-        Self::Viewer,
-        Self::Operator,
-        Self::Admin,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Agent, Self::Worker, Self::Viewer, Self::Operator, Self::Admin];
 
     /// Whether the role has a right.
     #[must_use]
@@ -123,11 +118,7 @@ pub const RULES: &[(Method, &str, Rule)] = &[
 /// Looks a request up in the table. `HEAD` is judged as `GET`.
 #[must_use]
 pub fn look_up(method: &Method, path: &str) -> Verdict {
-    let method = if method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
-    };
+    let method = if method == Method::HEAD { &Method::GET } else { method };
     let mut others = Vec::new();
     for (allowed, template, rule) in RULES {
         if !fits(template, path) {
@@ -138,11 +129,7 @@ pub fn look_up(method: &Method, path: &str) -> Verdict {
         }
         others.push(allowed.as_str());
     }
-    if others.is_empty() {
-        Verdict::Unknown
-    } else {
-        Verdict::OtherMethods(others.join(", "))
-    }
+    if others.is_empty() { Verdict::Unknown } else { Verdict::OtherMethods(others.join(", ")) }
 }
 
 /// Whether a path is one of those a template describes.
@@ -184,10 +171,8 @@ mod tests {
                 .collect::<Vec<_>>()
             })
             .collect();
-        let ruled: BTreeSet<String> = RULES
-            .iter()
-            .map(|(method, path, _)| format!("{method} {path}"))
-            .collect();
+        let ruled: BTreeSet<String> =
+            RULES.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
         assert_eq!(described, ruled);
     }
 
@@ -226,15 +211,7 @@ mod tests {
         check(Method::GET, "/api/v1/agents//pause", Verdict::Unknown);
         check(Method::GET, "/api/v1/agents/a/b", Verdict::Unknown);
         check(Method::GET, "/api/v2/agents", Verdict::Unknown);
-        check(
-            Method::PUT,
-            "/api/v1/agents",
-            Verdict::OtherMethods("GET, POST".into()),
-        );
-        check(
-            Method::OPTIONS,
-            "/api/v1/missions/x/queue",
-            Verdict::OtherMethods("POST".into()),
-        );
+        check(Method::PUT, "/api/v1/agents", Verdict::OtherMethods("GET, POST".into()));
+        check(Method::OPTIONS, "/api/v1/missions/x/queue", Verdict::OtherMethods("POST".into()));
     }
 }

@@ -43,9 +43,7 @@ struct House {
 impl House {
     async fn open() -> Self {
         let place = tempfile::tempdir().unwrap();
-        let engine = Engine::open(Config::new(place.path().join("data"), "0.0.0"))
-            .await
-            .unwrap();
+        let engine = Engine::open(Config::new(place.path().join("data"), "0.0.0")).await.unwrap();
         let listener = gateway::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (access, token) = Access::generate().unwrap();
@@ -55,16 +53,7 @@ impl House {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let (served, connections, end) = (router.clone(), tasks.clone(), cancel.clone());
         tasks.spawn(async move { gateway::serve(listener, served, &connections, end).await });
-        Self {
-            engine,
-            access,
-            router,
-            address,
-            token,
-            tasks,
-            cancel,
-            _place: place,
-        }
+        Self { engine, access, router, address, token, tasks, cancel, _place: place }
     }
 
     fn client(&self) -> Client {
@@ -91,10 +80,7 @@ impl House {
         body: &str,
         headers: &[(&str, &str)],
     ) -> (StatusCode, HeaderMap, Value) {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .extension(InProcess);
+        let mut request = Request::builder().method(method).uri(path).extension(InProcess);
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -111,9 +97,8 @@ impl House {
 
     /// Sends bytes over a socket and returns the whole answer.
     async fn send(&self, request: &str) -> String {
-        let request = request
-            .replace("HERE", &self.address.to_string())
-            .replace("TOKEN", &self.token);
+        let request =
+            request.replace("HERE", &self.address.to_string()).replace("TOKEN", &self.token);
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -151,15 +136,11 @@ async fn every_described_path_is_answered_by_its_handler() {
             let what = format!("{method} {path}: {status} {body}");
             assert_ne!(status, StatusCode::METHOD_NOT_ALLOWED, "{what}");
             assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR, "{what}");
-            let unknown = body["detail"]
-                .as_str()
-                .is_some_and(|text| text.starts_with("there is nothing at"));
+            let unknown =
+                body["detail"].as_str().is_some_and(|text| text.starts_with("there is nothing at"));
             assert!(!unknown, "{what}");
             let documented = &item[method]["responses"];
-            assert!(
-                documented.get(status.as_str()).is_some(),
-                "not described: {what}"
-            );
+            assert!(documented.get(status.as_str()).is_some(), "not described: {what}");
             asked += 1;
         }
     }
@@ -185,30 +166,9 @@ async fn every_refusal_is_a_problem_with_a_code() {
     let agents = "/api/v1/agents";
     check("POST", agents, "{", 400, "invalid_input").await;
     check("POST", agents, "[]", 422, "invalid_input").await;
-    check(
-        "POST",
-        agents,
-        r#"{"name":"a","x":1}"#,
-        422,
-        "invalid_input",
-    )
-    .await;
-    check(
-        "POST",
-        agents,
-        r#"{"name":"","command":"cat"}"#,
-        422,
-        "invalid_input",
-    )
-    .await;
-    check(
-        "POST",
-        agents,
-        r#"{"name":"a","command":"cat 'x"}"#,
-        422,
-        "invalid_input",
-    )
-    .await;
+    check("POST", agents, r#"{"name":"a","x":1}"#, 422, "invalid_input").await;
+    check("POST", agents, r#"{"name":"","command":"cat"}"#, 422, "invalid_input").await;
+    check("POST", agents, r#"{"name":"a","command":"cat 'x"}"#, 422, "invalid_input").await;
     check("POST", agents, &large, 413, "invalid_input").await;
     check("PUT", agents, "", 405, "invalid_input").await;
     check("GET", "/api/v1/nope", "", 404, "not_found").await;
@@ -217,56 +177,14 @@ async fn every_refusal_is_a_problem_with_a_code() {
     check("GET", "/api/v1/missions/M-ZZZZ", "", 404, "not_found").await;
     check("GET", "/api/v1/missions?limit=0", "", 422, "invalid_input").await;
     check("GET", "/api/v1/missions?nope=1", "", 422, "invalid_input").await;
-    check(
-        "GET",
-        "/api/v1/missions?state=nope",
-        "",
-        422,
-        "invalid_input",
-    )
-    .await;
-    check(
-        "GET",
-        "/api/v1/missions?cursor=nope",
-        "",
-        422,
-        "invalid_input",
-    )
-    .await;
+    check("GET", "/api/v1/missions?state=nope", "", 422, "invalid_input").await;
+    check("GET", "/api/v1/missions?cursor=nope", "", 422, "invalid_input").await;
     check("GET", "/api/v1/devlogs/nope", "", 422, "invalid_input").await;
-    check(
-        "GET",
-        "/api/v1/repositories?path=/",
-        "",
-        422,
-        "invalid_input",
-    )
-    .await;
-    check(
-        "GET",
-        "/api/v1/signals/range?name=nope",
-        "",
-        404,
-        "not_found",
-    )
-    .await;
-    check(
-        "GET",
-        "/api/v1/reports/day/yesterday",
-        "",
-        422,
-        "invalid_input",
-    )
-    .await;
+    check("GET", "/api/v1/repositories?path=/", "", 422, "invalid_input").await;
+    check("GET", "/api/v1/signals/range?name=nope", "", 404, "not_found").await;
+    check("GET", "/api/v1/reports/day/yesterday", "", 422, "invalid_input").await;
     check("POST", "/api/v1/window/focus", "", 409, "conflict").await;
-    check(
-        "POST",
-        "/api/v1/missions",
-        r#"{"title":"t","brief":" "}"#,
-        422,
-        "invalid_input",
-    )
-    .await;
+    check("POST", "/api/v1/missions", r#"{"title":"t","brief":" "}"#, 422, "invalid_input").await;
     house.close().await;
 }
 
@@ -342,14 +260,8 @@ async fn a_browser_signs_in_once_with_the_link_and_then_needs_its_pages_proof() 
     };
     assert_eq!(status(ask("GET", "/api/v1/overview", own)).await, "200");
     assert_eq!(status(ask("GET", "/api/v1/overview", "")).await, "403");
-    assert_eq!(
-        status(ask("POST", "/api/v1/window/focus", own)).await,
-        "403"
-    );
-    assert_eq!(
-        status(ask("POST", "/api/v1/window/focus", &proof)).await,
-        "409"
-    );
+    assert_eq!(status(ask("POST", "/api/v1/window/focus", own)).await, "403");
+    assert_eq!(status(ask("POST", "/api/v1/window/focus", &proof)).await, "409");
     house.close().await;
 }
 
@@ -362,10 +274,7 @@ async fn pages_of_other_names_and_origins_get_nothing_over_the_wire() {
              connection: close\r\n\r\n"
         );
         let answer = house.send(&request).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{headers}: {answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers}: {answer}");
         if status != "200" {
             assert!(!answer.contains("data_dir"), "{answer}");
         }
@@ -420,9 +329,7 @@ async fn until_added(
         }
         panic!("the stream ended");
     };
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .expect("it is told");
+    tokio::time::timeout(PATIENCE, wait).await.expect("it is told");
     seen
 }
 
@@ -438,12 +345,7 @@ async fn a_listener_that_comes_back_gets_every_frame_once() {
     for name in ["bob", "cid", "dot"] {
         house.ask("POST", "/api/v1/agents", &agent(name)).await;
     }
-    let mut frames = Box::pin(
-        client
-            .live(Some(&last.epoch), Some(last.seq))
-            .await
-            .unwrap(),
-    );
+    let mut frames = Box::pin(client.live(Some(&last.epoch), Some(last.seq)).await.unwrap());
     let rest = until_added(&mut frames, "dot").await;
     let numbers: Vec<u64> = seen.iter().chain(&rest).map(|frame| frame.seq).collect();
     let expected: Vec<u64> = (numbers[0]..).take(numbers.len()).collect();
@@ -469,9 +371,7 @@ async fn a_client_reads_and_changes_with_the_token_of_the_endpoint_file() {
     let body = Some(agent("ann").into_bytes());
     let made = client.request(Method::POST, "/api/v1/agents", body).await;
     assert_eq!(made.unwrap().status, StatusCode::CREATED);
-    let read = client
-        .request(Method::GET, "/api/v1/agents/ANN", None)
-        .await;
+    let read = client.request(Method::GET, "/api/v1/agents/ANN", None).await;
     let read: Value = serde_json::from_slice(&read.unwrap().body).unwrap();
     assert_eq!(read["name"], "ann");
     house.close().await;

@@ -22,11 +22,7 @@ impl Estimate {
         let seconds = durations.into_iter().map(|duration| duration.as_secs_f64());
         let sample = Sample::new(seconds).ok()?;
         let at = |p| Duration::try_from_secs_f64(sample.quantile(p)).unwrap_or(Duration::MAX);
-        Some(Self {
-            p50: at(0.5),
-            p90: at(0.9),
-            n: sample.count(),
-        })
+        Some(Self { p50: at(0.5), p90: at(0.9), n: sample.count() })
     }
 }
 
@@ -46,10 +42,7 @@ mod tests {
         };
         check(&[], None);
         check(&[30], Some((30, 30, 1)));
-        check(
-            &[10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 1_000],
-            Some((60, 100, 11)),
-        );
+        check(&[10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 1_000], Some((60, 100, 11)));
     }
 
     proptest! {

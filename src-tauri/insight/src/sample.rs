@@ -109,10 +109,7 @@ mod tests {
     fn figures_agree_with_r_and_numpy() {
         let check = |values: &[f64], p: f64, quantile: f64| {
             let sample = Sample::new(values.iter().copied()).unwrap();
-            assert!(
-                (sample.quantile(p) - quantile).abs() < 1e-12,
-                "{values:?} {p}"
-            );
+            assert!((sample.quantile(p) - quantile).abs() < 1e-12, "{values:?} {p}");
         };
         check(&[5.0], 0.9, 5.0);
         check(&[4.0, 1.0, 3.0, 2.0], 0.5, 2.5);

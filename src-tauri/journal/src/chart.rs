@@ -49,9 +49,8 @@ fn segments(line: &Line<'_>, from: Timestamp) -> Vec<Vec<(f64, f64)>> {
     let mut segments: Vec<Vec<(f64, f64)>> = Vec::new();
     for bucket in line.buckets {
         let x = bucket.at.duration_since(from).as_secs_f64();
-        let joined = segments
-            .last_mut()
-            .filter(|run| run.last().is_some_and(|(last, _)| x - last <= gap_s));
+        let joined =
+            segments.last_mut().filter(|run| run.last().is_some_and(|(last, _)| x - last <= gap_s));
         match joined {
             Some(run) => run.push((x, bucket.mean)),
             None => segments.push(vec![(x, bucket.mean)]),
@@ -102,11 +101,7 @@ pub(crate) fn over_time(
     };
     let (unit, one) = scale.unit(largest);
     runs.iter_mut().flatten().for_each(|(_, y)| *y /= one);
-    let top = if largest > 0.0 {
-        largest / one * 1.1
-    } else {
-        1.0
-    };
+    let top = if largest > 0.0 { largest / one * 1.1 } else { 1.0 };
     let span = to.duration_since(from).as_secs_f64().max(1.0);
     let clock = |x: &f64| clock(from, *x, span, zone);
     let figure = |y: &f64| format!("{y} {unit}");
@@ -149,12 +144,7 @@ fn clock(from: Timestamp, x: f64, span: f64, zone: &TimeZone) -> String {
 /// Draws one column per label; nothing when every value is zero.
 #[expect(clippy::cast_precision_loss, reason = "counts and positions are small")]
 pub(crate) fn columns(values: &[(String, u64)]) -> Result<Option<String>, ChartError> {
-    let Some(top) = values
-        .iter()
-        .map(|(_, value)| *value)
-        .max()
-        .filter(|top| *top > 0)
-    else {
+    let Some(top) = values.iter().map(|(_, value)| *value).max().filter(|top| *top > 0) else {
         return Ok(None);
     };
     let label = |x: &f64| {
@@ -171,17 +161,10 @@ pub(crate) fn columns(values: &[(String, u64)]) -> Result<Option<String>, ChartE
             .map_err(ChartError::new)?;
         // Marks between whole numbers would count parts of an attempt.
         let whole = |y: &f64| {
-            if (y - y.round()).abs() < 1e-9 {
-                format!("{y:.0}")
-            } else {
-                String::new()
-            }
+            if (y - y.round()).abs() < 1e-9 { format!("{y:.0}") } else { String::new() }
         };
         mesh(&mut chart, &label, &whole)?;
-        let bars = values
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, value))| *value > 0);
+        let bars = values.iter().enumerate().filter(|(_, (_, value))| *value > 0);
         let bars = bars.map(|(i, (_, value))| {
             let corners = [(i as f64 + 0.12, 0.0), (i as f64 + 0.88, *value as f64)];
             Rectangle::new(corners, BLUE.filled())
@@ -229,8 +212,7 @@ pub(crate) fn bars(bars: &[Bar]) -> Result<Option<String>, ChartError> {
             let end = BAR_NAME_PX + (room * bar.value / top).round().max(1.0) as i32;
             text(area, shortened(&bar.name), 4, y + 6)?;
             let corners = [(BAR_NAME_PX, y + 3), (end, y + BAR_PX - 3)];
-            area.draw(&Rectangle::new(corners, bar.color.filled()))
-                .map_err(ChartError::new)?;
+            area.draw(&Rectangle::new(corners, bar.color.filled())).map_err(ChartError::new)?;
             text(area, bar.figure.clone(), end + 8, y + 6)?;
         }
         Ok(())
@@ -305,10 +287,7 @@ mod tests {
     fn a_gap_in_the_samples_is_a_gap_in_the_line() {
         let check = |step_ms: u64, seconds: &[i64], runs: &[usize]| {
             let buckets: Vec<_> = seconds.iter().map(|second| bucket(*second, 1.0)).collect();
-            let line = Line {
-                buckets: &buckets,
-                step_ms,
-            };
+            let line = Line { buckets: &buckets, step_ms };
             let found = segments(&line, Timestamp::UNIX_EPOCH);
             assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), runs);
         };
@@ -323,19 +302,14 @@ mod tests {
     #[test]
     fn a_chart_takes_its_ink_from_the_page_and_needs_data() {
         let buckets = [bucket(0, 10.0), bucket(1, 20.0), bucket(9, 5.0)];
-        let line = Line {
-            buckets: &buckets,
-            step_ms: 1_000,
-        };
+        let line = Line { buckets: &buckets, step_ms: 1_000 };
         let span = (Timestamp::UNIX_EPOCH, Timestamp::from_second(10).unwrap());
         let svg = over_time(&[line], span, &TimeZone::UTC, Scale::Percent).unwrap();
         let svg = svg.unwrap();
         assert!(svg.contains("currentColor") && !svg.contains("#000000"));
         assert!(svg.contains("00:00:0") && svg.contains("\n0 %"), "{svg}");
         let lines = svg.split("<polyline").skip(1);
-        let drawn = lines
-            .filter(|line| line.contains("stroke=\"#2F7FD6\""))
-            .count();
+        let drawn = lines.filter(|line| line.contains("stroke=\"#2F7FD6\"")).count();
         assert_eq!(drawn, 1, "{svg}");
         assert_eq!(svg.matches("<circle").count(), 1, "{svg}");
 
@@ -360,20 +334,10 @@ mod tests {
 
     #[test]
     fn names_in_charts_are_text() {
-        let bar = Bar {
-            name: "<script>alert(1)".into(),
-            value: 1.0,
-            figure: "1 s".into(),
-            color: GREEN,
-        };
+        let bar =
+            Bar { name: "<script>alert(1)".into(), value: 1.0, figure: "1 s".into(), color: GREEN };
         let svg = bars(&[bar]).unwrap().unwrap();
-        assert!(
-            svg.contains("&lt;script&gt;") && !svg.contains("<script"),
-            "{svg}"
-        );
-        assert_eq!(
-            shortened("a very long name of an agent"),
-            "a very long name of a…"
-        );
+        assert!(svg.contains("&lt;script&gt;") && !svg.contains("<script"), "{svg}");
+        assert_eq!(shortened("a very long name of an agent"), "a very long name of a…");
     }
 }

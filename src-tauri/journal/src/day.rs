@@ -137,9 +137,7 @@ impl DayStory {
             kind: "day",
             as_of: now,
             date,
-            zone: zone
-                .iana_name()
-                .map_or_else(|| "fixed".to_owned(), ToOwned::to_owned),
+            zone: zone.iana_name().map_or_else(|| "fixed".to_owned(), ToOwned::to_owned),
             from,
             to,
             outcomes,
@@ -186,25 +184,12 @@ impl DayStory {
         };
         let gates = match self.gates_run {
             0 => "none ran".to_owned(),
-            run => format!(
-                "{} of {} passed",
-                self.gates_passed,
-                count(run, "run", "runs")
-            ),
+            run => format!("{} of {} passed", self.gates_passed, count(run, "run", "runs")),
         };
         let rows = [
             ("Missions", outcomes),
-            (
-                "Created",
-                count(self.missions_created, "mission", "missions"),
-            ),
-            (
-                "Attempts",
-                format!(
-                    "{} begun, {} ended",
-                    self.attempts_started, self.attempts_ended
-                ),
-            ),
+            ("Created", count(self.missions_created, "mission", "missions")),
+            ("Attempts", format!("{} begun, {} ended", self.attempts_started, self.attempts_ended)),
             ("Gates", gates),
             ("From, to", span),
             ("As of", time(self.as_of, zone)),
@@ -282,20 +267,12 @@ impl DayStory {
             })
             .collect();
         let hours = self.attempts_per_hour.iter();
-        let hours: Vec<_> = hours
-            .map(|hour| (hour.hour.clone(), hour.attempts))
-            .collect();
-        let chart = |caption: &str, svg| Block::Chart {
-            caption: caption.to_owned(),
-            svg,
-        };
+        let hours: Vec<_> = hours.map(|hour| (hour.hour.clone(), hour.attempts)).collect();
+        let chart = |caption: &str, svg| Block::Chart { caption: caption.to_owned(), svg };
         Ok([
             chart("Missions by outcome", chart::bars(&outcomes)?),
             chart("Attempts begun per hour", chart::columns(&hours)?),
-            chart(
-                "Time in which each agent held a mission",
-                chart::bars(&busy)?,
-            ),
+            chart("Time in which each agent held a mission", chart::bars(&busy)?),
         ])
     }
 }
@@ -427,14 +404,8 @@ fn hours(leased: &[Timestamp], from: Timestamp, to: Timestamp, zone: &TimeZone) 
     let mut hours = Vec::with_capacity(25);
     let mut begin = from;
     while begin < to {
-        let end = begin
-            .saturating_add(SignedDuration::from_hours(1))
-            .unwrap_or(to)
-            .min(to);
-        let attempts = leased
-            .iter()
-            .filter(|at| **at >= begin && **at < end)
-            .count();
+        let end = begin.saturating_add(SignedDuration::from_hours(1)).unwrap_or(to).min(to);
+        let attempts = leased.iter().filter(|at| **at >= begin && **at < end).count();
         hours.push(Hour {
             hour: begin.to_zoned(zone.clone()).strftime("%H").to_string(),
             attempts: attempts as u64,

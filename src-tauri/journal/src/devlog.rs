@@ -27,23 +27,13 @@ pub fn devlog_id(attempt_id: AttemptId) -> DevlogId {
 /// Writes the devlog of an attempt that is over.
 pub(crate) fn write(mission: &Mission, facts: &AttemptFacts, at: Timestamp) -> Devlog {
     let word = outcome(mission, &facts.attempt);
-    let title = one_line(&format!(
-        "{} · {} — {word}",
-        mission.short_id, mission.title
-    ));
+    let title = one_line(&format!("{} · {} — {word}", mission.short_id, mission.title));
     let zone = &TimeZone::UTC;
-    let mut out = format!(
-        "# {} · {} — {word}\n\n",
-        mission.short_id,
-        inline(&mission.title)
-    );
+    let mut out = format!("# {} · {} — {word}\n\n", mission.short_id, inline(&mission.title));
     out.push_str(&summary(facts, at));
     out.push_str("\n\n");
     let mut rows = vec![
-        (
-            "Mission",
-            inline(&format!("{} {}", mission.short_id, mission.title)),
-        ),
+        ("Mission", inline(&format!("{} {}", mission.short_id, mission.title))),
         ("Evidence", grade_words(mission.grade).to_owned()),
     ];
     rows.extend(attempt_rows(facts, at, zone));
@@ -67,11 +57,7 @@ pub(crate) fn write(mission: &Mission, facts: &AttemptFacts, at: Timestamp) -> D
 /// One sentence: who tried, for how long, and what came of it.
 pub(crate) fn summary(facts: &AttemptFacts, now: Timestamp) -> String {
     let attempt = &facts.attempt;
-    let verb = if attempt.state.is_final() {
-        "was"
-    } else {
-        "is"
-    };
+    let verb = if attempt.state.is_final() { "was" } else { "is" };
     let mut text = format!(
         "Attempt {} by {} {verb} {} after {}",
         attempt.n,
@@ -79,11 +65,7 @@ pub(crate) fn summary(facts: &AttemptFacts, now: Timestamp) -> String {
         attempt_words(attempt.state),
         duration(facts.whole_time(now)),
     );
-    match attempt
-        .note
-        .as_deref()
-        .filter(|note| !note.trim().is_empty())
-    {
+    match attempt.note.as_deref().filter(|note| !note.trim().is_empty()) {
         Some(note) => {
             text.push_str(": ");
             text.push_str(&inline(note));
@@ -104,17 +86,13 @@ pub(crate) fn attempt_rows(
         Some(role) => format!("{} ({role})", facts.agent.words()),
         None => facts.agent.words(),
     };
-    let ended = attempt
-        .ended_at
-        .map_or_else(|| "not yet".to_owned(), |at| time(at, zone));
+    let ended = attempt.ended_at.map_or_else(|| "not yet".to_owned(), |at| time(at, zone));
     let program = match (attempt.exit(), &attempt.process) {
         (Some(exit), _) => inline(&exit.to_string()),
         (None, Some(_)) => "no end was recorded".to_owned(),
         (None, None) => "was never started".to_owned(),
     };
-    let ran = facts
-        .program_time(now)
-        .map_or_else(|| NONE.to_owned(), duration);
+    let ran = facts.program_time(now).map_or_else(|| NONE.to_owned(), duration);
     let mut rows = vec![
         ("Agent", inline(&agent)),
         ("Started", time(attempt.leased_at, zone)),
@@ -147,10 +125,7 @@ fn place_rows(facts: &AttemptFacts) -> Vec<(&'static str, String)> {
         let diff = &work.diff;
         let files = count(diff.files, "file", "files");
         let commits = count(work.commits.len() as u64, "commit", "commits");
-        let text = format!(
-            "{commits}, {files} changed, +{} −{}",
-            diff.insertions, diff.deletions
-        );
+        let text = format!("{commits}, {files} changed, +{} −{}", diff.insertions, diff.deletions);
         rows.push(("Work", text));
     }
     rows
@@ -166,11 +141,7 @@ fn resource_rows(resources: &Resources) -> Vec<(&'static str, String)> {
     };
     let memory = match (resources.memory_mean_bytes, resources.memory_max_bytes) {
         (Some(mean), Some(max)) => {
-            format!(
-                "{} on average, at most {}",
-                float_bytes(mean),
-                float_bytes(max)
-            )
+            format!("{} on average, at most {}", float_bytes(mean), float_bytes(max))
         }
         _ => match resources.process_memory_peak_bytes {
             Some(peak) => format!("at most {} in one process", bytes(peak)),
@@ -178,10 +149,7 @@ fn resource_rows(resources: &Resources) -> Vec<(&'static str, String)> {
         },
     };
     vec![
-        (
-            "Processor time",
-            resources.cpu_ms.map_or_else(no_data, duration_ms),
-        ),
+        ("Processor time", resources.cpu_ms.map_or_else(no_data, duration_ms)),
         ("Processor use", cpu),
         ("Memory", memory),
     ]
@@ -214,11 +182,7 @@ pub(crate) fn sections(facts: &AttemptFacts, level: &str) -> String {
             out.push_str(&row);
         }
     }
-    for gate in facts
-        .gates
-        .iter()
-        .filter(|gate| gate.verdict != Verdict::Passed)
-    {
+    for gate in facts.gates.iter().filter(|gate| gate.verdict != Verdict::Passed) {
         out.push_str(&quote(gate, level));
     }
     out.push_str(&commits(facts, level));
@@ -233,10 +197,7 @@ fn quote(gate: &GateResult, level: &str) -> String {
     }
     let (end, cut) = tail(&gate.output, QUOTE_LINES_MAX, QUOTE_BYTES_MAX);
     let part = if cut || gate.output_bytes > gate.output.len() as u64 {
-        format!(
-            "The end of {} that it printed:\n\n",
-            bytes(gate.output_bytes)
-        )
+        format!("The end of {} that it printed:\n\n", bytes(gate.output_bytes))
     } else {
         String::new()
     };
@@ -252,19 +213,10 @@ fn commits(facts: &AttemptFacts, level: &str) -> String {
         out.push_str("The branch has no commit of its own.\n");
     }
     for commit in work.commits.iter().take(COMMITS_SHOWN) {
-        let row = format!(
-            "- {} {}\n",
-            code(short(&commit.hash)),
-            inline(&commit.subject)
-        );
+        let row = format!("- {} {}\n", code(short(&commit.hash)), inline(&commit.subject));
         out.push_str(&row);
     }
-    if let Some(more) = work
-        .commits
-        .len()
-        .checked_sub(COMMITS_SHOWN)
-        .filter(|n| *n > 0)
-    {
+    if let Some(more) = work.commits.len().checked_sub(COMMITS_SHOWN).filter(|n| *n > 0) {
         out.push_str(&format!("- and {more} more\n"));
     }
     if work.rescued_files > 0 {

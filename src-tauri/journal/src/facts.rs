@@ -31,11 +31,7 @@ pub(crate) struct AgentName {
 impl AgentName {
     pub(crate) fn new(id: AgentId, agent: Option<Agent>) -> Self {
         let (name, role) = agent.map(|agent| (agent.name, agent.role)).unzip();
-        Self {
-            id,
-            name,
-            role: role.filter(|role| !role.is_empty()),
-        }
+        Self { id, name, role: role.filter(|role| !role.is_empty()) }
     }
 
     pub(crate) fn words(&self) -> String {
@@ -88,10 +84,7 @@ impl Resources {
 #[expect(clippy::cast_precision_loss, reason = "counts of samples are small")]
 fn mean(buckets: &[Bucket]) -> Option<f64> {
     let count: u64 = buckets.iter().map(|bucket| bucket.count).sum();
-    let sum: f64 = buckets
-        .iter()
-        .map(|bucket| bucket.mean * bucket.count as f64)
-        .sum();
+    let sum: f64 = buckets.iter().map(|bucket| bucket.mean * bucket.count as f64).sum();
     (count > 0).then(|| sum / count as f64)
 }
 
@@ -234,14 +227,7 @@ mod tests {
     use super::*;
 
     fn bucket(mean: f64, max: f64, count: u64) -> Bucket {
-        Bucket {
-            at: Timestamp::UNIX_EPOCH,
-            min: 0.0,
-            max,
-            mean,
-            last: mean,
-            count,
-        }
+        Bucket { at: Timestamp::UNIX_EPOCH, min: 0.0, max, mean, last: mean, count }
     }
 
     #[test]
@@ -250,9 +236,6 @@ mod tests {
             assert_eq!((mean(buckets), max(buckets)), expect);
         };
         check(&[], (None, None));
-        check(
-            &[bucket(10.0, 20.0, 3), bucket(50.0, 60.0, 1)],
-            (Some(20.0), Some(60.0)),
-        );
+        check(&[bucket(10.0, 20.0, 3), bucket(50.0, 60.0, 1)], (Some(20.0), Some(60.0)));
     }
 }

@@ -46,13 +46,7 @@ impl Journal {
         cancel: CancellationToken,
     ) -> Self {
         let events = ledger.subscribe();
-        let follower = Follower {
-            ledger,
-            telemetry,
-            clock,
-            at: 0,
-            stored: 0,
-        };
+        let follower = Follower { ledger, telemetry, clock, at: 0, stored: 0 };
         tasks.spawn(follower.run(events, cancel));
         Self(())
     }
@@ -146,11 +140,7 @@ impl Follower {
 
     /// Reads one batch; tells whether there may be more.
     async fn step(&mut self) -> Result<bool, FollowError> {
-        let batch = self
-            .ledger
-            .events_after(self.at, BATCH)
-            .await
-            .map_err(FollowError::Events)?;
+        let batch = self.ledger.events_after(self.at, BATCH).await.map_err(FollowError::Events)?;
         let Some(last) = batch.last().map(|event| event.seq) else {
             return Ok(false);
         };
@@ -212,9 +202,7 @@ impl Follower {
             actor: Actor::Engine,
             correlation_id: event.correlation_id,
             subject,
-            fact: Fact::DevlogWritten {
-                devlog: devlog::write(&mission, &facts, now),
-            },
+            fact: Fact::DevlogWritten { devlog: devlog::write(&mission, &facts, now) },
         }))
     }
 
@@ -232,10 +220,7 @@ impl Follower {
                 Ok(())
             }
             Err(CommitError::Conflict { what, reason }) => {
-                error!(
-                    what,
-                    reason, position, "a devlog did not fit the ledger and was left out"
-                );
+                error!(what, reason, position, "a devlog did not fit the ledger and was left out");
                 Ok(())
             }
             Err(failure) => Err(FollowError::Commit(failure)),

@@ -70,11 +70,7 @@ impl MissionStory {
 
     fn head(&self, zone: &TimeZone) -> String {
         let mission = &self.mission;
-        let state = match mission
-            .note
-            .as_deref()
-            .filter(|note| !note.trim().is_empty())
-        {
+        let state = match mission.note.as_deref().filter(|note| !note.trim().is_empty()) {
             Some(note) => format!("{}: {}", mission_words(mission.state), inline(note)),
             None => mission_words(mission.state).to_owned(),
         };
@@ -97,27 +93,13 @@ impl MissionStory {
         let rows = [
             ("State", state),
             ("Evidence", grade_words(mission.grade).to_owned()),
-            (
-                "Repository",
-                mission
-                    .repository
-                    .as_deref()
-                    .map_or_else(|| NONE.to_owned(), inline),
-            ),
+            ("Repository", mission.repository.as_deref().map_or_else(|| NONE.to_owned(), inline)),
             ("Created", time(mission.created_at, zone)),
             ("Last change", time(mission.updated_at, zone)),
             ("Attempts", attempts),
             ("Gates", gates),
-            (
-                "Processor time",
-                self.totals.cpu_ms.map_or_else(no_data, duration_ms),
-            ),
-            (
-                "Memory at most",
-                self.totals
-                    .memory_max_bytes
-                    .map_or_else(no_data, float_bytes),
-            ),
+            ("Processor time", self.totals.cpu_ms.map_or_else(no_data, duration_ms)),
+            ("Memory at most", self.totals.memory_max_bytes.map_or_else(no_data, float_bytes)),
             ("As of", time(self.as_of, zone)),
         ];
         format!(
@@ -149,10 +131,8 @@ impl MissionStory {
         let place = begin.to_zoned(zone.clone()).strftime("%Z").to_string();
         let chart = |what: &str, scale, curve: fn(&AttemptFacts) -> &Curve| {
             let curves = self.attempts.iter().map(curve);
-            let lines = curves.map(|curve| Line {
-                buckets: &curve.buckets,
-                step_ms: curve.step_ms,
-            });
+            let lines =
+                curves.map(|curve| Line { buckets: &curve.buckets, step_ms: curve.step_ms });
             let lines: Vec<_> = lines.collect();
             Ok(Block::Chart {
                 caption: format!("{what} of the agents' process trees, times in {place}"),
@@ -160,11 +140,7 @@ impl MissionStory {
             })
         };
         Ok(vec![
-            chart(
-                "Processor use (100 % is one core)",
-                Scale::Percent,
-                |facts| &facts.cpu,
-            )?,
+            chart("Processor use (100 % is one core)", Scale::Percent, |facts| &facts.cpu)?,
             chart("Resident memory", Scale::Bytes, |facts| &facts.memory)?,
         ])
     }
@@ -172,10 +148,7 @@ impl MissionStory {
 
 impl Story for MissionStory {
     fn title(&self) -> String {
-        one_line(&format!(
-            "{} · {}",
-            self.mission.short_id, self.mission.title
-        ))
+        one_line(&format!("{} · {}", self.mission.short_id, self.mission.title))
     }
 
     fn file_stem(&self) -> String {
@@ -207,17 +180,13 @@ impl Story for MissionStory {
 fn totals(attempts: &[AttemptFacts], now: Timestamp) -> Totals {
     let gates = || attempts.iter().flat_map(|facts| &facts.gates);
     let cpu = attempts.iter().filter_map(|facts| facts.resources.cpu_ms);
-    let memory = attempts
-        .iter()
-        .filter_map(|facts| facts.resources.memory_max_bytes);
+    let memory = attempts.iter().filter_map(|facts| facts.resources.memory_max_bytes);
     let time: SignedDuration = attempts.iter().map(|facts| facts.whole_time(now)).sum();
     Totals {
         attempts_ms: i64::try_from(time.as_millis()).unwrap_or(i64::MAX),
         cpu_ms: cpu.reduce(u64::saturating_add),
         memory_max_bytes: memory.reduce(f64::max),
-        gates_passed: gates()
-            .filter(|gate| gate.verdict == model::gate::Verdict::Passed)
-            .count(),
+        gates_passed: gates().filter(|gate| gate.verdict == model::gate::Verdict::Passed).count(),
         gates_run: gates().count(),
     }
 }

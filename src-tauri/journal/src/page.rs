@@ -43,10 +43,9 @@ pub(crate) fn html(title: &str, blocks: &[Block]) -> String {
             Block::Chart { caption, svg } => {
                 let caption = escape(caption);
                 let _ = match svg {
-                    Some(svg) => writeln!(
-                        body,
-                        "<figure><figcaption>{caption}</figcaption>{svg}</figure>"
-                    ),
+                    Some(svg) => {
+                        writeln!(body, "<figure><figcaption>{caption}</figcaption>{svg}</figure>")
+                    }
                     None => writeln!(body, "<p class=\"none\">{caption}: no data.</p>"),
                 };
             }
@@ -126,14 +125,8 @@ mod tests {
     #[test]
     fn raw_html_links_and_images_become_text() {
         let check = |text: &str, expect: &str| assert_eq!(markdown_to_html(text), expect);
-        check(
-            "<script>alert(1)</script>",
-            "&lt;script&gt;alert(1)&lt;/script&gt;",
-        );
-        check(
-            "a <b onclick=x>b</b>",
-            "<p>a &lt;b onclick=x&gt;b&lt;/b&gt;</p>\n",
-        );
+        check("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;");
+        check("a <b onclick=x>b</b>", "<p>a &lt;b onclick=x&gt;b&lt;/b&gt;</p>\n");
         check("[a](javascript:alert(1))", "<p>a</p>\n");
         check("![a](http://x/y.png)", "<p>a</p>\n");
         check("<http://x.example>", "<p>http://x.example</p>\n");
@@ -144,19 +137,11 @@ mod tests {
     fn a_page_asks_for_nothing_and_runs_nothing() {
         let page = html(
             "a <b>",
-            &[
-                Block::Markdown("# a".into()),
-                Block::Chart {
-                    caption: "Memory".into(),
-                    svg: None,
-                },
-            ],
+            &[Block::Markdown("# a".into()), Block::Chart { caption: "Memory".into(), svg: None }],
         );
         assert!(page.contains("<title>a &lt;b&gt;</title>"));
         assert!(page.contains("<p class=\"none\">Memory: no data.</p>"));
-        for word in [
-            "<script", "<link", "http://", "https://", "url(", "@import", "src=",
-        ] {
+        for word in ["<script", "<link", "http://", "https://", "url(", "@import", "src="] {
             assert!(!page.contains(word), "{word}");
         }
         assert!(page.contains("prefers-color-scheme: dark"));

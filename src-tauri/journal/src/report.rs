@@ -138,10 +138,7 @@ pub fn export(devlog: &Devlog, format: Format) -> Result<Rendered, ReportError> 
     let extension = format.extension();
     Ok(Rendered {
         media_type: format.media_type(),
-        file_name: format!(
-            "hivekeeper-devlog-{}-{}.{extension}",
-            devlog.short_id, devlog.id
-        ),
+        file_name: format!("hivekeeper-devlog-{}-{}.{extension}", devlog.short_id, devlog.id),
         body,
     })
 }

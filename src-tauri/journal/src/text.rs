@@ -61,11 +61,7 @@ pub(crate) fn code(text: &str) -> String {
 /// Several lines of text as a block of code that they cannot leave.
 pub(crate) fn block(text: &str) -> String {
     let shown = visible(&without_ansi(text));
-    let longest = shown
-        .split(|ch| ch != '`')
-        .map(str::len)
-        .max()
-        .unwrap_or_default();
+    let longest = shown.split(|ch| ch != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat((longest + 1).max(3));
     format!("{fence}text\n{}\n{fence}\n", shown.trim_end())
 }
@@ -167,25 +163,16 @@ pub(crate) fn duration(span: SignedDuration) -> String {
 
 /// A stretch of time given in milliseconds.
 pub(crate) fn duration_ms(ms: u64) -> String {
-    duration(SignedDuration::from_millis(
-        i64::try_from(ms).unwrap_or(i64::MAX),
-    ))
+    duration(SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)))
 }
 
 /// A size in powers of 1,024.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "one digit after the point is shown"
-)]
+#[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
 pub(crate) fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1024.0 {
-            return if unit == "B" {
-                format!("{bytes} B")
-            } else {
-                format!("{value:.1} {unit}")
-            };
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
         }
         value /= 1024.0;
     }
@@ -194,9 +181,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
 
 /// A point in time, to the second, with its zone.
 pub(crate) fn time(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone())
-        .strftime("%Y-%m-%d %H:%M:%S %Z")
-        .to_string()
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 /// A number with its noun: `1 file`, `2 files`.
@@ -215,14 +200,8 @@ mod tests {
         check("keep snake_case_names", "keep snake_case_names");
         check("_emphasis_ **strong**", r"\_emphasis\_ \*\*strong\*\*");
         check("a | b", r"a \| b");
-        check(
-            "<img src=x onerror=alert(1)>",
-            r"\<img src=x onerror=alert(1)\>",
-        );
-        check(
-            "[link](javascript:alert(1))",
-            r"\[link\](javascript:alert(1))",
-        );
+        check("<img src=x onerror=alert(1)>", r"\<img src=x onerror=alert(1)\>");
+        check("[link](javascript:alert(1))", r"\[link\](javascript:alert(1))");
         check("line\n# heading", r"line \# heading");
         check("- item", r"\- item");
         check("1. item", r"1\. item");
@@ -237,10 +216,7 @@ mod tests {
     fn a_block_of_code_cannot_be_left() {
         assert_eq!(block("a\nb\n\n"), "```text\na\nb\n```\n");
         assert_eq!(block("```\n<b>"), "````text\n```\n<b>\n````\n");
-        assert_eq!(
-            block("\u{1b}[31mred\u{1b}[0m\u{7}"),
-            "```text\nred‹U+0007›\n```\n"
-        );
+        assert_eq!(block("\u{1b}[31mred\u{1b}[0m\u{7}"), "```text\nred‹U+0007›\n```\n");
         assert_eq!(block("\u{1b}]0;title\u{7}x\ry"), "```text\nx\ny\n```\n");
     }
 

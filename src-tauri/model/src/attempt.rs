@@ -67,10 +67,7 @@ impl AttemptState {
     /// Whether the attempt is over and its agent free.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Accepted | Self::Rejected | Self::Lost | Self::Stopped
-        )
+        matches!(self, Self::Accepted | Self::Rejected | Self::Lost | Self::Stopped)
     }
 }
 

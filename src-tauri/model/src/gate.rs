@@ -41,13 +41,8 @@ pub enum Grade {
 
 impl Grade {
     /// Every grade, weakest first.
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::SelfReport,
-        Self::Observed,
-        Self::Independent,
-        Self::Human,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::None, Self::SelfReport, Self::Observed, Self::Independent, Self::Human];
 
     /// The word used in storage and interfaces.
     #[must_use]
@@ -108,18 +103,14 @@ impl GateSpec {
     /// # Errors
     /// When the line has no known kind, names nothing, or leads out of the attempt's directory.
     pub fn parse(line: &str) -> Result<Self, GateLineError> {
-        let (kind, rest) = line
-            .split_once(':')
-            .ok_or_else(|| GateLineError::NoKind(line.to_owned()))?;
+        let (kind, rest) =
+            line.split_once(':').ok_or_else(|| GateLineError::NoKind(line.to_owned()))?;
         let (kind, rest) = (kind.trim(), rest.trim());
         let gate = match kind {
-            "command" => Self::Command {
-                command: rest.to_owned(),
-                timeout_s: GATE_TIMEOUT_S_DEFAULT,
-            },
-            "file" => Self::File {
-                path: rest.to_owned(),
-            },
+            "command" => {
+                Self::Command { command: rest.to_owned(), timeout_s: GATE_TIMEOUT_S_DEFAULT }
+            }
+            "file" => Self::File { path: rest.to_owned() },
             other => return Err(GateLineError::UnknownKind(other.to_owned())),
         };
         gate.checked()
@@ -221,9 +212,7 @@ mod tests {
     #[test]
     fn a_gate_is_read_from_the_line_a_person_writes() {
         let check = |line: &str, label: Result<&str, ()>| {
-            let read = GateSpec::parse(line)
-                .map(|gate| gate.label())
-                .map_err(|_| ());
+            let read = GateSpec::parse(line).map(|gate| gate.label()).map_err(|_| ());
             assert_eq!(
                 read.as_deref(),
                 label.as_ref().map(|text| *text).map_err(|()| &()),

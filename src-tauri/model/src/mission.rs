@@ -89,10 +89,7 @@ impl MissionState {
     /// Whether an attempt is under way.
     #[must_use]
     pub const fn has_live_attempt(self) -> bool {
-        matches!(
-            self,
-            Self::Assigned | Self::Running | Self::Verifying | Self::NeedsInput
-        )
+        matches!(self, Self::Assigned | Self::Running | Self::Verifying | Self::NeedsInput)
     }
 }
 

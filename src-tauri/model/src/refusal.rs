@@ -66,12 +66,7 @@ impl Refusal {
     /// A refusal with nothing but its reason.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            hint: None,
-            allowed: Vec::new(),
-        }
+        Self { code, message: message.into(), hint: None, allowed: Vec::new() }
     }
 
     /// Adds what to do about it.

@@ -84,19 +84,13 @@ impl SeriesKey {
     /// A series without labels.
     #[must_use]
     pub fn plain(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            labels: BTreeMap::new(),
-        }
+        Self { name: name.to_owned(), labels: BTreeMap::new() }
     }
 
     /// A series with one label.
     #[must_use]
     pub fn with(name: &str, label: &str, value: impl Into<String>) -> Self {
-        Self {
-            name: name.to_owned(),
-            labels: BTreeMap::from([(label.to_owned(), value.into())]),
-        }
+        Self { name: name.to_owned(), labels: BTreeMap::from([(label.to_owned(), value.into())]) }
     }
 }
 

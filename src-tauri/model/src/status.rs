@@ -120,10 +120,7 @@ fn busy_status(facts: &AgentFacts<'_>, attempt: &Attempt, now: Timestamp) -> Age
         reason,
         signal: signal.to_owned(),
     };
-    let started = attempt
-        .process
-        .as_ref()
-        .map_or(attempt.leased_at, |process| process.started_at);
+    let started = attempt.process.as_ref().map_or(attempt.leased_at, |process| process.started_at);
     if attempt.stopping {
         return status(
             AgentState::Stopping,
@@ -133,12 +130,9 @@ fn busy_status(facts: &AgentFacts<'_>, attempt: &Attempt, now: Timestamp) -> Age
         );
     }
     match attempt.state {
-        AttemptState::Leased | AttemptState::Starting => status(
-            AgentState::Starting,
-            attempt.leased_at,
-            "being started".into(),
-            "attempt",
-        ),
+        AttemptState::Leased | AttemptState::Starting => {
+            status(AgentState::Starting, attempt.leased_at, "being started".into(), "attempt")
+        }
         AttemptState::Running if facts.alive == Some(false) => status(
             AgentState::LostSignal,
             started,
@@ -147,16 +141,8 @@ fn busy_status(facts: &AgentFacts<'_>, attempt: &Attempt, now: Timestamp) -> Age
         ),
         AttemptState::Running => running_status(facts, started, now),
         _ => {
-            let since = attempt
-                .exit
-                .as_ref()
-                .map_or(started, |record| record.ended_at);
-            status(
-                AgentState::Working,
-                since,
-                "the gates run on its work".into(),
-                "attempt",
-            )
+            let since = attempt.exit.as_ref().map_or(started, |record| record.ended_at);
+            status(AgentState::Working, since, "the gates run on its work".into(), "attempt")
         }
     }
 }

@@ -233,18 +233,9 @@ pub fn mission_next(from: MissionState, input: MissionInput) -> Result<MissionSt
         .ok_or_else(|| {
             Refusal::new(
                 Code::TransitionRefused,
-                format!(
-                    "a mission that is {} cannot take '{}'",
-                    words(from),
-                    input.as_str()
-                ),
+                format!("a mission that is {} cannot take '{}'", words(from), input.as_str()),
             )
-            .allowed(
-                allowed(from)
-                    .iter()
-                    .map(|input| input.as_str().to_owned())
-                    .collect(),
-            )
+            .allowed(allowed(from).iter().map(|input| input.as_str().to_owned()).collect())
         })
 }
 
@@ -287,33 +278,20 @@ mod tests {
     fn no_state_and_input_lead_to_two_places() {
         for (i, rule) in MISSION_TABLE.iter().enumerate() {
             for other in &MISSION_TABLE[i + 1..] {
-                assert!(
-                    (rule.from, rule.input) != (other.from, other.input),
-                    "{rule:?}"
-                );
+                assert!((rule.from, rule.input) != (other.from, other.input), "{rule:?}");
             }
         }
         for (i, rule) in ATTEMPT_TABLE.iter().enumerate() {
             for other in &ATTEMPT_TABLE[i + 1..] {
-                assert!(
-                    (rule.from, rule.input) != (other.from, other.input),
-                    "{rule:?}"
-                );
+                assert!((rule.from, rule.input) != (other.from, other.input), "{rule:?}");
             }
         }
     }
 
     #[test]
     fn nothing_leaves_done_and_everything_else_that_is_unfinished_can_be_cancelled() {
-        assert!(
-            MISSION_TABLE
-                .iter()
-                .all(|rule| rule.from != MissionState::Done)
-        );
-        for state in MissionState::ALL
-            .into_iter()
-            .filter(|state| !state.is_final())
-        {
+        assert!(MISSION_TABLE.iter().all(|rule| rule.from != MissionState::Done));
+        for state in MissionState::ALL.into_iter().filter(|state| !state.is_final()) {
             assert_eq!(
                 mission_next(state, MissionInput::Cancel),
                 Ok(MissionState::Cancelled),
@@ -336,9 +314,7 @@ mod tests {
     fn every_transition_outside_the_published_table_is_refused_with_a_reason() {
         for from in MissionState::ALL {
             for input in MissionInput::ALL {
-                let listed = MISSION_TABLE
-                    .iter()
-                    .any(|r| r.from == from && r.input == input);
+                let listed = MISSION_TABLE.iter().any(|r| r.from == from && r.input == input);
                 match mission_next(from, input) {
                     Ok(_) => assert!(listed),
                     Err(refusal) => {
@@ -350,10 +326,7 @@ mod tests {
             }
         }
         let refusal = mission_next(MissionState::Running, MissionInput::Accept).unwrap_err();
-        assert_eq!(
-            refusal.message,
-            "a mission that is running cannot take 'accept'"
-        );
+        assert_eq!(refusal.message, "a mission that is running cannot take 'accept'");
         assert_eq!(refusal.allowed, ["cancel"]);
     }
 }

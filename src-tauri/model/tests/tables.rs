@@ -1,8 +1,5 @@
 //! The tables in ARCHITECTURE.md are those of the code. `HIVEKEEPER_UPDATE_DOCS=1` writes them anew.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says where it stopped"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -13,31 +10,17 @@ use model::transition::{ATTEMPT_TABLE, MISSION_TABLE};
 use serde::Serialize;
 
 fn word(value: impl Serialize) -> String {
-    serde_json::to_value(value)
-        .unwrap()
-        .as_str()
-        .unwrap()
-        .to_owned()
+    serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
 }
 
 fn mission_table() -> String {
     let mut text = String::from("```mermaid\nstateDiagram-v2\n    [*] --> draft\n");
     for rule in MISSION_TABLE {
-        writeln!(
-            text,
-            "    {} --> {}: {}",
-            rule.from,
-            rule.to,
-            word(rule.input)
-        )
-        .unwrap();
+        writeln!(text, "    {} --> {}: {}", rule.from, rule.to, word(rule.input)).unwrap();
     }
     let ends = |state: &MissionState| MISSION_TABLE.iter().all(|rule| rule.from != *state);
     let reached = |state: &MissionState| MISSION_TABLE.iter().any(|rule| rule.to == *state);
-    for state in MissionState::ALL
-        .iter()
-        .filter(|state| ends(state) && reached(state))
-    {
+    for state in MissionState::ALL.iter().filter(|state| ends(state) && reached(state)) {
         writeln!(text, "    {state} --> [*]").unwrap();
     }
     text.push_str(
@@ -45,12 +28,7 @@ fn mission_table() -> String {
     );
     for rule in MISSION_TABLE {
         let (from, to, input) = (rule.from, rule.to, word(rule.input));
-        writeln!(
-            text,
-            "| {from} | {input} | {to} | {} | {} |",
-            rule.guard, rule.effects
-        )
-        .unwrap();
+        writeln!(text, "| {from} | {input} | {to} | {} | {} |", rule.guard, rule.effects).unwrap();
     }
     text
 }
@@ -82,9 +60,6 @@ fn the_tables_in_the_architecture_are_those_of_the_code() {
     if std::env::var_os("HIVEKEEPER_UPDATE_DOCS").is_some() {
         std::fs::write(&path, &fresh).unwrap();
     } else {
-        assert!(
-            page == fresh,
-            "stale: HIVEKEEPER_UPDATE_DOCS=1 cargo test -p model"
-        );
+        assert!(page == fresh, "stale: HIVEKEEPER_UPDATE_DOCS=1 cargo test -p model");
     }
 }

@@ -87,9 +87,7 @@ impl Collector {
             networks: Networks::new()?,
             boot: Boot::read(),
             own_pid: std::process::id(),
-            data_dir: data_dir
-                .canonicalize()
-                .unwrap_or_else(|_| data_dir.to_owned()),
+            data_dir: data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned()),
             runs: runs.to_owned(),
             cpu_known: false,
             before: None,
@@ -100,19 +98,11 @@ impl Collector {
     pub(crate) fn collect(&mut self, watched: &[Watched], now: Instant) -> Measured {
         let machine = self.machine();
         let table = self.scan(!watched.is_empty());
-        let mut next = Before {
-            at: now,
-            cpu: CpuBefore::default(),
-            roots: Vec::new(),
-        };
+        let mut next = Before { at: now, cpu: CpuBefore::default(), roots: Vec::new() };
         let mut usage_of = |rows: &[Row]| {
-            let percent = self
-                .before
-                .as_ref()
-                .and_then(|before| before.percent(rows, now));
+            let percent = self.before.as_ref().and_then(|before| before.percent(rows, now));
             next.cpu.remember(rows);
-            next.roots
-                .extend(rows.first().map(|root| (root.pid, root.started_s)));
+            next.roots.extend(rows.first().map(|root| (root.pid, root.started_s)));
             percent
         };
         let engine = table.row(self.own_pid).map(|row| EngineUsage {
@@ -126,11 +116,7 @@ impl Collector {
             if !alive && run.join(file::EXIT).exists() {
                 continue;
             }
-            let rows = if alive {
-                table.tree(watched.process.shim.pid)
-            } else {
-                Vec::new()
-            };
+            let rows = if alive { table.tree(watched.process.shim.pid) } else { Vec::new() };
             let (output_bytes, last_output_at) = output(&run);
             let usage = AgentUsage {
                 attempt_id: watched.attempt_id,
@@ -144,44 +130,29 @@ impl Collector {
             agents.insert(watched.agent_id, usage);
         }
         self.before = Some(next);
-        Measured {
-            machine,
-            engine,
-            agents,
-        }
+        Measured { machine, engine, agents }
     }
 
     /// The process table, or only the engine's own line of it when nothing else is asked for.
     fn scan(&mut self, whole: bool) -> Table {
         let own = [Pid::from_u32(self.own_pid)];
-        let kind = ProcessRefreshKind::nothing()
-            .with_cpu()
-            .with_memory()
-            .without_tasks();
+        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
         if whole {
-            self.system
-                .refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+            self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
             Table::new(self.system.processes().values().filter_map(row))
         } else {
-            self.system
-                .refresh_processes_specifics(ProcessesToUpdate::Some(&own), true, kind);
+            self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&own), true, kind);
             Table::new(self.system.process(own[0]).and_then(row))
         }
     }
 
     fn machine(&mut self) -> MachineUsage {
-        self.system
-            .refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
-        let cpu_percent = self
-            .cpu_known
-            .then(|| f64::from(self.system.global_cpu_usage()));
+        self.system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
+        let cpu_percent = self.cpu_known.then(|| f64::from(self.system.global_cpu_usage()));
         self.cpu_known = true;
-        self.system
-            .refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-        self.disks.refresh_specifics(
-            true,
-            DiskRefreshKind::nothing().with_storage().with_io_usage(),
-        );
+        self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        self.disks
+            .refresh_specifics(true, DiskRefreshKind::nothing().with_storage().with_io_usage());
         self.networks.refresh(true);
         let (disk_read_bytes, disk_written_bytes) = disk_totals(&self.disks);
         let (network_received_bytes, network_sent_bytes) = network_totals(&self.networks);
@@ -200,10 +171,7 @@ impl Collector {
 
 /// A line of the table; a process that is dead and only waits to be collected is none.
 fn row(process: &Process) -> Option<Row> {
-    if matches!(
-        process.status(),
-        ProcessStatus::Zombie | ProcessStatus::Dead
-    ) {
+    if matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead) {
         return None;
     }
     Some(Row {
@@ -226,18 +194,12 @@ fn disk_free(disks: &Disks, data_dir: &Path) -> Option<u64> {
 
 /// Bytes read and written; a disk mounted at several places counts once.
 fn disk_totals(disks: &Disks) -> (Option<u64>, Option<u64>) {
-    let by_name: HashMap<_, _> = disks
-        .iter()
-        .map(|disk| (disk.name(), disk.usage()))
-        .collect();
+    let by_name: HashMap<_, _> = disks.iter().map(|disk| (disk.name(), disk.usage())).collect();
     if by_name.is_empty() {
         return (None, None);
     }
     let read = by_name.values().map(|usage| usage.total_read_bytes).sum();
-    let written = by_name
-        .values()
-        .map(|usage| usage.total_written_bytes)
-        .sum();
+    let written = by_name.values().map(|usage| usage.total_written_bytes).sum();
     (Some(read), Some(written))
 }
 
@@ -266,10 +228,7 @@ fn output(run: &Path) -> (u64, Option<Timestamp>) {
         };
         if meta.len() > 0 {
             bytes += meta.len();
-            let changed = meta
-                .modified()
-                .ok()
-                .and_then(|at| Timestamp::try_from(at).ok());
+            let changed = meta.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
             last = last.max(changed);
         }
     }

@@ -31,10 +31,8 @@ impl Tree {
 
     fn kill(&self) {
         let group = format!("-{}", self.pid());
-        let ended = Command::new("kill")
-            .args(["-KILL", "--", &group])
-            .stderr(Stdio::null())
-            .status();
+        let ended =
+            Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         assert!(ended.is_ok());
     }
 }
@@ -52,10 +50,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "waited for {what}"
-        );
+        assert!(began.elapsed() < Duration::from_secs(60), "waited for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -69,13 +64,7 @@ fn cpu_ms(pids: &[u32]) -> u64 {
     let one = |pid: &u32| {
         let stat = stat(*pid);
         let (_, rest) = stat.rsplit_once(')').unwrap();
-        let field = |at: usize| {
-            rest.split_whitespace()
-                .nth(at)
-                .unwrap()
-                .parse::<u64>()
-                .unwrap()
-        };
+        let field = |at: usize| rest.split_whitespace().nth(at).unwrap().parse::<u64>().unwrap();
         (field(11) + field(12)) * 10
     };
     pids.iter().map(one).sum()
@@ -94,10 +83,7 @@ fn memory(pids: &[u32]) -> u64 {
 
 fn identity(pid: u32) -> ProcessIdentity {
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    let process = ProcessRef {
-        pid,
-        start_ticks: start_ticks(&stat(pid)).unwrap(),
-    };
+    let process = ProcessRef { pid, start_ticks: start_ticks(&stat(pid)).unwrap() };
     ProcessIdentity {
         shim: process,
         program: process,
@@ -108,11 +94,7 @@ fn identity(pid: u32) -> ProcessIdentity {
 }
 
 fn watched(process: ProcessIdentity) -> Watched {
-    Watched {
-        attempt_id: ATTEMPT.parse().unwrap(),
-        agent_id: AGENT.parse().unwrap(),
-        process,
-    }
+    Watched { attempt_id: ATTEMPT.parse().unwrap(), agent_id: AGENT.parse().unwrap(), process }
 }
 
 fn usage(measured: &Measured) -> AgentUsage {
@@ -127,14 +109,8 @@ fn a_tree_with_a_busy_and_a_sleeping_child_is_measured_as_the_kernel_counts_it()
     let watched = [watched(identity(tree.pid()))];
 
     let look = |collector: &mut Collector| usage(&collector.collect(&watched, Instant::now()));
-    assert_eq!(
-        look(&mut collector).cpu_percent,
-        None,
-        "nothing to compare with"
-    );
-    until("three processes", || {
-        (look(&mut collector).processes == 3).then_some(())
-    });
+    assert_eq!(look(&mut collector).cpu_percent, None, "nothing to compare with");
+    until("three processes", || (look(&mut collector).processes == 3).then_some(()));
     let table = collector.scan(true);
     let pids: Vec<_> = table.tree(tree.pid()).iter().map(|row| row.pid).collect();
     // The children have become what they run: their memory is steady from here on.
@@ -170,9 +146,7 @@ fn a_later_process_of_the_same_number_is_not_the_agent() {
     let mut check = |process: ProcessIdentity, alive: bool| {
         let measured = collector.collect(&[watched(process)], Instant::now());
         assert_eq!(usage(&measured).alive, alive);
-        let tick = measured
-            .into_snapshot(Timestamp::UNIX_EPOCH, 1, 0)
-            .to_tick();
+        let tick = measured.into_snapshot(Timestamp::UNIX_EPOCH, 1, 0).to_tick();
         let samples = |(key, _): &(model::signal::SeriesKey, f64)| key.name.starts_with("agent_");
         assert_eq!(tick.samples.iter().any(samples), alive);
     };
@@ -199,10 +173,7 @@ fn a_dead_root_is_not_alive_even_before_it_is_collected() {
         let usage = usage(&collector.collect(&watched, Instant::now()));
         (!usage.alive).then_some(usage)
     });
-    assert_eq!(
-        (dead.processes, dead.memory_bytes, dead.cpu_percent),
-        (0, 0, None)
-    );
+    assert_eq!((dead.processes, dead.memory_bytes, dead.cpu_percent), (0, 0, None));
     tree.0.wait().unwrap();
     assert!(!usage(&collector.collect(&watched, Instant::now())).alive);
 }
@@ -218,12 +189,7 @@ fn an_attempt_that_ended_in_order_is_no_longer_measured() {
     let mut collector = Collector::open(dir.path(), dir.path()).unwrap();
     assert!(!usage(&collector.collect(&watched, Instant::now())).alive);
     std::fs::write(run.join(file::EXIT), "{}").unwrap();
-    assert!(
-        collector
-            .collect(&watched, Instant::now())
-            .agents
-            .is_empty()
-    );
+    assert!(collector.collect(&watched, Instant::now()).agents.is_empty());
 }
 
 #[test]
@@ -240,9 +206,7 @@ fn output_is_counted_in_both_files_and_dated_by_the_last_write() {
 
     std::fs::write(run.join(file::STDOUT), "hello").unwrap();
     std::fs::write(run.join(file::STDERR), "oh").unwrap();
-    let at = std::fs::metadata(run.join(file::STDERR))
-        .unwrap()
-        .modified();
+    let at = std::fs::metadata(run.join(file::STDERR)).unwrap().modified();
     let spoke = usage(&collector.collect(&watched, Instant::now()));
     assert_eq!(spoke.output_bytes, 7);
     assert_eq!(spoke.last_output_at, Some(at.unwrap().try_into().unwrap()));

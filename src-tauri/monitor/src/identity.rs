@@ -22,9 +22,7 @@ impl Boot {
             None => true,
         };
         same_boot
-            && table
-                .row(identity.shim.pid)
-                .is_some_and(|row| same_start(identity, row.started_s))
+            && table.row(identity.shim.pid).is_some_and(|row| same_start(identity, row.started_s))
     }
 }
 

@@ -95,9 +95,8 @@ impl Monitor {
         cancel: CancellationToken,
     ) -> Result<Self, MonitorError> {
         let events = ctx.ledger.subscribe();
-        let roster = read_roster(&ctx.ledger)
-            .await
-            .map_err(|source| MonitorError::Attempts { source })?;
+        let roster =
+            read_roster(&ctx.ledger).await.map_err(|source| MonitorError::Attempts { source })?;
         let collector = Collector::open(&ctx.data_dir, &ctx.runs)
             .map_err(|source| MonitorError::Open { source })?;
         let (collector, measured) = measure(collector, roster.watched())
@@ -230,9 +229,6 @@ async fn measure(
 
 fn record(telemetry: &Telemetry, snapshot: &Snapshot) {
     if telemetry.record(snapshot.to_tick()) == Recorded::Dropped {
-        debug!(
-            tick = snapshot.tick,
-            "telemetry is busy; this measurement is a gap"
-        );
+        debug!(tick = snapshot.tick, "telemetry is busy; this measurement is a gap");
     }
 }

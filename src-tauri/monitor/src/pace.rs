@@ -16,12 +16,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// Starts with the measurement taken at `first`.
     pub(crate) const fn new(first: Instant, interval: Duration) -> Self {
-        Self {
-            interval,
-            last_due: first,
-            ticks: 1,
-            missed: 0,
-        }
+        Self { interval, last_due: first, ticks: 1, missed: 0 }
     }
 
     /// Notes the measurement that was due at `due`; whole intervals since the one before are misses.

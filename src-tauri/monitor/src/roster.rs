@@ -31,11 +31,7 @@ impl Roster {
                 return None;
             }
             let process = attempt.process?;
-            let watched = Watched {
-                attempt_id: attempt.id,
-                agent_id: attempt.agent_id,
-                process,
-            };
+            let watched = Watched { attempt_id: attempt.id, agent_id: attempt.agent_id, process };
             Some((attempt.id, watched))
         });
         Self(watched.collect())
@@ -44,21 +40,12 @@ impl Roster {
     /// Follows one event.
     pub(crate) fn apply(&mut self, event: &Event) -> Result<(), Unclear> {
         match &event.fact {
-            Fact::AttemptStarted {
-                attempt_id,
-                process,
-            }
-            | Fact::AttemptAdopted {
-                attempt_id,
-                process,
-            } => {
+            Fact::AttemptStarted { attempt_id, process }
+            | Fact::AttemptAdopted { attempt_id, process } => {
                 let known = self.0.get(attempt_id).map(|watched| watched.agent_id);
                 let agent_id = event.subject.agent_id.or(known).ok_or(Unclear)?;
-                let watched = Watched {
-                    attempt_id: *attempt_id,
-                    agent_id,
-                    process: process.clone(),
-                };
+                let watched =
+                    Watched { attempt_id: *attempt_id, agent_id, process: process.clone() };
                 self.0.insert(*attempt_id, watched);
             }
             Fact::AttemptExited { attempt_id, .. } | Fact::AttemptEnded { attempt_id, .. } => {
@@ -87,10 +74,7 @@ mod tests {
     const AGENT: &str = "0198c0de-0000-7000-8000-00000000000b";
 
     fn identity(pid: u32) -> ProcessIdentity {
-        let process = ProcessRef {
-            pid,
-            start_ticks: 7,
-        };
+        let process = ProcessRef { pid, start_ticks: 7 };
         ProcessIdentity {
             shim: process,
             program: process,
@@ -107,10 +91,7 @@ mod tests {
             at: jiff::Timestamp::UNIX_EPOCH,
             actor: Actor::Engine,
             correlation_id: None,
-            subject: Subject {
-                agent_id,
-                ..Subject::default()
-            },
+            subject: Subject { agent_id, ..Subject::default() },
             mission_seq: None,
             fact,
         }
@@ -120,26 +101,16 @@ mod tests {
     fn an_attempt_is_measured_from_its_start_to_its_exit() {
         let (attempt_id, agent_id) = (ATTEMPT.parse().unwrap(), AGENT.parse().unwrap());
         let mut roster = Roster::default();
-        let started = Fact::AttemptStarted {
-            attempt_id,
-            process: identity(40),
-        };
+        let started = Fact::AttemptStarted { attempt_id, process: identity(40) };
         assert_eq!(roster.apply(&event(Some(agent_id), started)), Ok(()));
         assert_eq!(roster.watched()[0].process.shim.pid, 40);
 
-        let adopted = Fact::AttemptAdopted {
-            attempt_id,
-            process: identity(41),
-        };
+        let adopted = Fact::AttemptAdopted { attempt_id, process: identity(41) };
         assert_eq!(roster.apply(&event(None, adopted)), Ok(()));
         assert_eq!(roster.watched()[0].process.shim.pid, 41);
         assert_eq!(roster.watched()[0].agent_id, agent_id);
 
-        let ended = Fact::AttemptEnded {
-            attempt_id,
-            state: AttemptState::Lost,
-            note: None,
-        };
+        let ended = Fact::AttemptEnded { attempt_id, state: AttemptState::Lost, note: None };
         assert_eq!(roster.apply(&event(Some(agent_id), ended)), Ok(()));
         assert!(roster.watched().is_empty());
     }
@@ -147,10 +118,8 @@ mod tests {
     #[test]
     fn a_start_that_does_not_name_its_agent_asks_for_the_ledger() {
         let mut roster = Roster::default();
-        let started = Fact::AttemptStarted {
-            attempt_id: ATTEMPT.parse().unwrap(),
-            process: identity(40),
-        };
+        let started =
+            Fact::AttemptStarted { attempt_id: ATTEMPT.parse().unwrap(), process: identity(40) };
         assert_eq!(roster.apply(&event(None, started)), Err(Unclear));
     }
 }

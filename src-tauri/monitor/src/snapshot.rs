@@ -88,31 +88,13 @@ impl Snapshot {
         let bytes = |value: Option<u64>| value.map(|value| value as f64);
         let machine = &self.machine;
         plain("machine_cpu_percent", machine.cpu_percent);
-        plain(
-            "machine_memory_used_bytes",
-            bytes(Some(machine.memory_used_bytes)),
-        );
-        plain(
-            "machine_memory_total_bytes",
-            bytes(Some(machine.memory_total_bytes)),
-        );
+        plain("machine_memory_used_bytes", bytes(Some(machine.memory_used_bytes)));
+        plain("machine_memory_total_bytes", bytes(Some(machine.memory_total_bytes)));
         plain("machine_disk_free_bytes", bytes(machine.disk_free_bytes));
-        plain(
-            "machine_disk_read_bytes_total",
-            bytes(machine.disk_read_bytes),
-        );
-        plain(
-            "machine_disk_written_bytes_total",
-            bytes(machine.disk_written_bytes),
-        );
-        plain(
-            "machine_network_received_bytes_total",
-            bytes(machine.network_received_bytes),
-        );
-        plain(
-            "machine_network_sent_bytes_total",
-            bytes(machine.network_sent_bytes),
-        );
+        plain("machine_disk_read_bytes_total", bytes(machine.disk_read_bytes));
+        plain("machine_disk_written_bytes_total", bytes(machine.disk_written_bytes));
+        plain("machine_network_received_bytes_total", bytes(machine.network_received_bytes));
+        plain("machine_network_sent_bytes_total", bytes(machine.network_sent_bytes));
         if let Some(engine) = &self.engine {
             plain("engine_cpu_percent", engine.cpu_percent);
             plain("engine_memory_bytes", bytes(Some(engine.memory_bytes)));
@@ -130,10 +112,7 @@ impl Snapshot {
             add("agent_processes", f64::from(usage.processes));
             add("agent_output_bytes_total", usage.output_bytes as f64);
         }
-        Tick {
-            at: self.at,
-            samples,
-        }
+        Tick { at: self.at, samples }
     }
 }
 
@@ -167,10 +146,7 @@ mod tests {
                 network_received_bytes: None,
                 network_sent_bytes: Some(5),
             },
-            engine: Some(EngineUsage {
-                cpu_percent,
-                memory_bytes: 9,
-            }),
+            engine: Some(EngineUsage { cpu_percent, memory_bytes: 9 }),
             agents: HashMap::from([(
                 "0198c0de-0000-7000-8000-00000000000b".parse().unwrap(),
                 usage,

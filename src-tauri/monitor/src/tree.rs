@@ -69,10 +69,7 @@ pub(crate) struct CpuBefore(HashMap<(u32, u64), u64>);
 impl CpuBefore {
     /// Remembers these processes.
     pub(crate) fn remember(&mut self, rows: &[Row]) {
-        self.0.extend(
-            rows.iter()
-                .map(|row| ((row.pid, row.started_s), row.cpu_ms)),
-        );
+        self.0.extend(rows.iter().map(|row| ((row.pid, row.started_s), row.cpu_ms)));
     }
 
     /// Processor time these processes used since, in milliseconds. One that was not there before
@@ -93,13 +90,7 @@ mod tests {
     use super::*;
 
     fn row(pid: u32, parent: u32, cpu_ms: u64) -> Row {
-        Row {
-            pid,
-            parent: Some(parent),
-            started_s: 100,
-            cpu_ms,
-            memory_bytes: 10,
-        }
+        Row { pid, parent: Some(parent), started_s: 100, cpu_ms, memory_bytes: 10 }
     }
 
     #[test]
@@ -110,11 +101,7 @@ mod tests {
             pids.sort_unstable();
             assert_eq!(pids, expect, "{links:?}");
         };
-        check(
-            &[(1, 0), (10, 1), (11, 10), (12, 11), (20, 1)],
-            10,
-            &[10, 11, 12],
-        );
+        check(&[(1, 0), (10, 1), (11, 10), (12, 11), (20, 1)], 10, &[10, 11, 12]);
         check(&[(1, 0), (10, 1)], 10, &[10]);
         check(&[(1, 0)], 10, &[]);
         // The root is gone: what is left of its tree is not this attempt's any more.
@@ -136,10 +123,7 @@ mod tests {
         before.remember(&[row(1, 0, 500), row(2, 1, 100)]);
         assert_eq!(before.used_ms(&[row(1, 0, 700), row(2, 1, 100)]), 200);
         assert_eq!(before.used_ms(&[row(1, 0, 500), row(3, 1, 40)]), 40);
-        let reused = Row {
-            started_s: 200,
-            ..row(2, 1, 30)
-        };
+        let reused = Row { started_s: 200, ..row(2, 1, 30) };
         assert_eq!(before.used_ms(&[reused]), 30);
         assert_eq!(before.used_ms(&[row(1, 0, 400)]), 0);
     }

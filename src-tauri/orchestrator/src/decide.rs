@@ -36,20 +36,12 @@ pub fn decide(
     now: Timestamp,
     draw: &mut dyn Draw,
 ) -> Result<Decision, Refusal> {
-    let mut desk = Desk {
-        state,
-        now,
-        decision: Decision::default(),
-    };
+    let mut desk = Desk { state, now, decision: Decision::default() };
     match input {
         Input::AddAgent(agent) => desk.add_agent(agent)?,
         Input::RemoveAgent(id) => desk.remove_agent(id)?,
         Input::HoldAgent { id, paused } => desk.hold_agent(id, paused)?,
-        Input::AddMission {
-            mission,
-            brief,
-            queue,
-        } => desk.add_mission(mission, brief, queue)?,
+        Input::AddMission { mission, brief, queue } => desk.add_mission(mission, brief, queue)?,
         Input::Ask { id, input, note } => desk.ask(id, input, note)?,
         Input::Assign { id, agent } => desk.assign(id, agent)?,
         Input::RemoveMission(id) => desk.remove_mission(id)?,
@@ -120,10 +112,7 @@ impl<'a> Desk<'a> {
     fn hold_agent(&mut self, id: AgentId, paused: bool) -> Result<(), Refusal> {
         let agent = self.agent(id)?;
         if agent.paused != paused {
-            let agent = Agent {
-                paused,
-                ..agent.clone()
-            };
+            let agent = Agent { paused, ..agent.clone() };
             self.fact(of_agent(id), Fact::AgentChanged { agent });
         }
         Ok(())
@@ -134,14 +123,8 @@ impl<'a> Desk<'a> {
             self.agent(agent)?;
         }
         let (id, agent) = (mission.id, mission.agent);
-        let moved = queue
-            .then(|| self.moved(&mission, MissionInput::Queue, None))
-            .transpose()?;
-        let subject = Subject {
-            mission_id: Some(id),
-            agent_id: agent,
-            attempt_id: None,
-        };
+        let moved = queue.then(|| self.moved(&mission, MissionInput::Queue, None)).transpose()?;
+        let subject = Subject { mission_id: Some(id), agent_id: agent, attempt_id: None };
         self.fact(subject, Fact::MissionCreated { mission, brief });
         if let Some(moved) = moved {
             self.fact(subject, moved);
@@ -158,10 +141,7 @@ impl<'a> Desk<'a> {
         let mut mission = self.mission(id)?;
         if !input.is_captains() {
             let message = format!("'{}' is not for the captain to ask", input.as_str());
-            let names = allowed(mission.state)
-                .iter()
-                .map(|i| i.as_str().to_owned())
-                .collect();
+            let names = allowed(mission.state).iter().map(|i| i.as_str().to_owned()).collect();
             return Err(Refusal::new(Code::TransitionRefused, message).allowed(names));
         }
         let attempt = self.state.attempt_of_mission(id).map(|attempt| attempt.id);
@@ -192,16 +172,9 @@ impl<'a> Desk<'a> {
     }
 
     fn stop(&mut self, id: AttemptId) {
-        let already = self
-            .state
-            .attempts
-            .get(&id)
-            .is_some_and(|attempt| attempt.stopping);
+        let already = self.state.attempts.get(&id).is_some_and(|attempt| attempt.stopping);
         if !already {
-            self.fact(
-                self.state.subject_of_attempt(id),
-                Fact::AttemptStopping { attempt_id: id },
-            );
+            self.fact(self.state.subject_of_attempt(id), Fact::AttemptStopping { attempt_id: id });
             self.decision.effects.push(Effect::Stop { attempt_id: id });
         }
     }
@@ -220,18 +193,8 @@ impl<'a> Desk<'a> {
             return Err(Refusal::new(Code::TransitionRefused, message)
                 .hint("cancel it first, then retry it with another agent"));
         }
-        let subject = Subject {
-            mission_id: Some(id),
-            agent_id: agent,
-            attempt_id: None,
-        };
-        self.fact(
-            subject,
-            Fact::MissionAssigned {
-                mission_id: id,
-                agent_id: agent,
-            },
-        );
+        let subject = Subject { mission_id: Some(id), agent_id: agent, attempt_id: None };
+        self.fact(subject, Fact::MissionAssigned { mission_id: id, agent_id: agent });
         if mission.state == MissionState::Draft {
             let moved = self.moved(&mission, MissionInput::Queue, None)?;
             self.fact(subject, moved);
@@ -245,10 +208,7 @@ impl<'a> Desk<'a> {
             let message = format!("{} is not finished", mission.short_id);
             return Err(Refusal::new(Code::Conflict, message).hint("cancel it first"));
         }
-        self.fact(
-            of_mission(&mission),
-            Fact::MissionRemoved { mission_id: id },
-        );
+        self.fact(of_mission(&mission), Fact::MissionRemoved { mission_id: id });
         Ok(())
     }
 
@@ -282,33 +242,21 @@ impl<'a> Desk<'a> {
         };
         self.fact(subject, moved);
         self.fact(subject, Fact::AttemptLeased { attempt });
-        self.decision.effects.push(Effect::Start {
-            mission_id,
-            attempt_id,
-        });
+        self.decision.effects.push(Effect::Start { mission_id, attempt_id });
         Ok(())
     }
 
     fn prepared(&mut self, id: AttemptId, workplace: Workplace) -> Result<(), Refusal> {
         let attempt = self.live(id)?;
         if attempt.stopping {
-            return Err(Refusal::new(
-                Code::Conflict,
-                "the attempt has been asked to stop",
-            ));
+            return Err(Refusal::new(Code::Conflict, "the attempt has been asked to stop"));
         }
         if attempt.state == AttemptState::Starting {
             return Ok(());
         }
         attempt_next(attempt.state, AttemptInput::Prepare)?;
         let subject = self.state.subject_of_attempt(id);
-        self.fact(
-            subject,
-            Fact::AttemptPrepared {
-                attempt_id: id,
-                workplace,
-            },
-        );
+        self.fact(subject, Fact::AttemptPrepared { attempt_id: id, workplace });
         Ok(())
     }
 
@@ -317,13 +265,7 @@ impl<'a> Desk<'a> {
         attempt_next(attempt.state, AttemptInput::Start)?;
         let mission = self.mission(attempt.mission_id)?;
         let subject = self.state.subject_of_attempt(id);
-        self.fact(
-            subject,
-            Fact::AttemptStarted {
-                attempt_id: id,
-                process,
-            },
-        );
+        self.fact(subject, Fact::AttemptStarted { attempt_id: id, process });
         if mission.state == MissionState::Assigned {
             let moved = self.moved(&mission, MissionInput::Start, None)?;
             self.fact(subject, moved);
@@ -334,13 +276,7 @@ impl<'a> Desk<'a> {
     fn adopted(&mut self, id: AttemptId, process: ProcessIdentity) -> Result<(), Refusal> {
         self.live(id)?;
         let subject = self.state.subject_of_attempt(id);
-        self.fact(
-            subject,
-            Fact::AttemptAdopted {
-                attempt_id: id,
-                process,
-            },
-        );
+        self.fact(subject, Fact::AttemptAdopted { attempt_id: id, process });
         Ok(())
     }
 
@@ -348,13 +284,7 @@ impl<'a> Desk<'a> {
         let Some(attempt) = self.state.attempts.get(&id) else {
             let note = format!("its program {} after its lease had ended", record.exit);
             let subject = self.state.subject_of_attempt(id);
-            self.fact(
-                subject,
-                Fact::ResultLate {
-                    attempt_id: id,
-                    note,
-                },
-            );
+            self.fact(subject, Fact::ResultLate { attempt_id: id, note });
             return Ok(());
         };
         if attempt.stopping {
@@ -367,46 +297,25 @@ impl<'a> Desk<'a> {
         }
         attempt_next(attempt.state, AttemptInput::Exit)?;
         let subject = self.state.subject_of_attempt(id);
-        self.fact(
-            subject,
-            Fact::AttemptExited {
-                attempt_id: id,
-                record,
-            },
-        );
+        self.fact(subject, Fact::AttemptExited { attempt_id: id, record });
         self.fact(subject, Fact::AttemptVerifying { attempt_id: id });
         let moved = self.moved(&mission, MissionInput::Exit, None)?;
         self.fact(subject, moved);
-        self.decision.effects.push(Effect::Verify {
-            mission_id: mission.id,
-            attempt_id: id,
-        });
+        self.decision.effects.push(Effect::Verify { mission_id: mission.id, attempt_id: id });
         Ok(())
     }
 
     fn secured(&mut self, id: AttemptId, work: Work) -> Result<(), Refusal> {
         self.live(id)?;
         let subject = self.state.subject_of_attempt(id);
-        self.fact(
-            subject,
-            Fact::WorkRecorded {
-                attempt_id: id,
-                work,
-            },
-        );
+        self.fact(subject, Fact::WorkRecorded { attempt_id: id, work });
         Ok(())
     }
 
     fn gate_finished(&mut self, id: AttemptId, result: GateResult) -> Result<(), Refusal> {
         self.live(id)?;
         let subject = self.state.subject_of_attempt(id);
-        self.fact(
-            subject,
-            Fact::GateFinished {
-                attempt_id: id,
-                result,
-            },
-        );
+        self.fact(subject, Fact::GateFinished { attempt_id: id, result });
         Ok(())
     }
 
@@ -421,9 +330,7 @@ impl<'a> Desk<'a> {
             return Ok(());
         }
         let mut mission = self.mission(attempt.mission_id)?;
-        let unknown = Exit::Lost {
-            reason: "no record of its end".to_owned(),
-        };
+        let unknown = Exit::Lost { reason: "no record of its end".to_owned() };
         let exit = attempt.exit().unwrap_or(&unknown);
         let judgement = match problem {
             Some(note) => Judgement::Rejected { note },
@@ -434,11 +341,7 @@ impl<'a> Desk<'a> {
             Judgement::Review { grade, note } => (MissionInput::AskReview, grade, note),
             Judgement::Rejected { note } => {
                 let lost = matches!(exit, Exit::Lost { .. });
-                let input = if lost {
-                    AttemptInput::Lose
-                } else {
-                    AttemptInput::Reject
-                };
+                let input = if lost { AttemptInput::Lose } else { AttemptInput::Reject };
                 return self.came_to_nothing(&mission, attempt, input, note);
             }
         };
@@ -446,14 +349,7 @@ impl<'a> Desk<'a> {
         let moved = self.moved(&mission, input, Some(note.clone()))?;
         let ended = attempt_next(attempt.state, AttemptInput::Accept)?;
         let subject = self.state.subject_of_attempt(id);
-        self.fact(
-            subject,
-            Fact::AttemptEnded {
-                attempt_id: id,
-                state: ended,
-                note: Some(note),
-            },
-        );
+        self.fact(subject, Fact::AttemptEnded { attempt_id: id, state: ended, note: Some(note) });
         self.fact(subject, moved);
         Ok(())
     }
@@ -461,10 +357,7 @@ impl<'a> Desk<'a> {
     fn stopped(&mut self, id: AttemptId, record: ExitRecord) -> Result<(), Refusal> {
         let attempt = self.live(id)?;
         if !attempt.stopping {
-            return Err(Refusal::new(
-                Code::Conflict,
-                "the attempt was not asked to stop",
-            ));
+            return Err(Refusal::new(Code::Conflict, "the attempt was not asked to stop"));
         }
         let state = attempt_next(attempt.state, AttemptInput::Stop)?;
         let note = Some(match &record.exit {
@@ -473,22 +366,9 @@ impl<'a> Desk<'a> {
         });
         let subject = self.state.subject_of_attempt(id);
         if attempt.exit.is_none() && attempt.state == AttemptState::Running {
-            self.fact(
-                subject,
-                Fact::AttemptExited {
-                    attempt_id: id,
-                    record,
-                },
-            );
+            self.fact(subject, Fact::AttemptExited { attempt_id: id, record });
         }
-        self.fact(
-            subject,
-            Fact::AttemptEnded {
-                attempt_id: id,
-                state,
-                note,
-            },
-        );
+        self.fact(subject, Fact::AttemptEnded { attempt_id: id, state, note });
         Ok(())
     }
 
@@ -510,24 +390,14 @@ impl<'a> Desk<'a> {
             self.moved(mission, MissionInput::Fail, Some(note.clone()))?
         };
         let subject = self.state.subject_of_attempt(attempt.id);
-        self.fact(
-            subject,
-            Fact::AttemptEnded {
-                attempt_id: attempt.id,
-                state,
-                note: Some(note),
-            },
-        );
+        self.fact(subject, Fact::AttemptEnded { attempt_id: attempt.id, state, note: Some(note) });
         self.fact(subject, moved);
         Ok(())
     }
 
     fn live(&self, id: AttemptId) -> Result<&'a Attempt, Refusal> {
         self.state.attempts.get(&id).ok_or_else(|| {
-            Refusal::new(
-                Code::Conflict,
-                "the attempt is over; its result comes too late",
-            )
+            Refusal::new(Code::Conflict, "the attempt is over; its result comes too late")
         })
     }
 
@@ -549,19 +419,11 @@ impl<'a> Desk<'a> {
 }
 
 const fn of_agent(id: AgentId) -> Subject {
-    Subject {
-        mission_id: None,
-        attempt_id: None,
-        agent_id: Some(id),
-    }
+    Subject { mission_id: None, attempt_id: None, agent_id: Some(id) }
 }
 
 const fn of_mission(mission: &Mission) -> Subject {
-    Subject {
-        mission_id: Some(mission.id),
-        attempt_id: None,
-        agent_id: mission.agent,
-    }
+    Subject { mission_id: Some(mission.id), attempt_id: None, agent_id: mission.agent }
 }
 
 fn said(what: &str, note: Option<String>) -> String {

@@ -92,10 +92,7 @@ struct Slot {
 
 impl Floor {
     pub(crate) fn new(setup: FloorSetup) -> Self {
-        Self {
-            hands: Arc::new(setup),
-            slots: Mutex::new(HashMap::new()),
-        }
+        Self { hands: Arc::new(setup), slots: Mutex::new(HashMap::new()) }
     }
 
     /// Carries out an effect, after what is under way for the same attempt.
@@ -176,12 +173,7 @@ impl FloorSetup {
         let mission = self.ledger.mission(attempt.mission_id).await?;
         let (mission, brief) = mission.ok_or(Hindrance::Unknown("its mission"))?;
         let agent = self.ledger.agent(attempt.agent_id).await?;
-        Ok(Case {
-            mission,
-            brief,
-            attempt,
-            agent,
-        })
+        Ok(Case { mission, brief, attempt, agent })
     }
 
     /// Reads everything about an attempt, again and again until it can be read.
@@ -215,15 +207,8 @@ impl FloorSetup {
         loop {
             match self.orchestrator.tell(Command::own(input.clone())).await {
                 Ok(_) => return true,
-                Err(Refusal {
-                    code: Code::Busy | Code::Internal,
-                    message,
-                    ..
-                }) => {
-                    warn!(
-                        message,
-                        "what happened to an attempt could not be recorded yet"
-                    );
+                Err(Refusal { code: Code::Busy | Code::Internal, message, .. }) => {
+                    warn!(message, "what happened to an attempt could not be recorded yet");
                 }
                 Err(refusal) => {
                     info!(%refusal, "what happened to an attempt no longer matters");
@@ -242,13 +227,7 @@ impl FloorSetup {
         };
         match self.launch(&case, cancel).await {
             Ok(Some(process)) => {
-                if self
-                    .tell(Input::Started {
-                        id,
-                        process: process.clone(),
-                    })
-                    .await
-                {
+                if self.tell(Input::Started { id, process: process.clone() }).await {
                     self.watch(id, &process, cancel).await;
                 }
             }
@@ -273,10 +252,7 @@ impl FloorSetup {
             Some(workplace) => workplace.clone(),
             None => self.prepare(case, agent).await?,
         };
-        let told = Input::Prepared {
-            id,
-            workplace: workplace.clone(),
-        };
+        let told = Input::Prepared { id, workplace: workplace.clone() };
         if cancel.is_cancelled() || !self.tell(told).await || cancel.is_cancelled() {
             return Ok(None);
         }
@@ -292,11 +268,7 @@ impl FloorSetup {
             grace_s: agent.grace_s,
             url: url.as_deref(),
         })?;
-        match self
-            .launcher
-            .start(&run, &launch.spec, launch.stdin.as_deref())
-            .await
-        {
+        match self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await {
             Ok(process) => Ok(Some(process)),
             Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
             Err(err) => Err(Hindrance::Launch(err)),
@@ -313,30 +285,19 @@ impl FloorSetup {
         if let Some(repository) = &case.mission.repository {
             let n = case.attempt.n;
             let branch = format!("hive/{}/{n}", case.mission.short_id);
-            let place = self
-                .worktrees
-                .join(case.mission.id.to_string())
-                .join(n.to_string());
-            let made = Git::new()
-                .create(Path::new(repository), &branch, &place)
-                .await;
+            let place = self.worktrees.join(case.mission.id.to_string()).join(n.to_string());
+            let made = Git::new().create(Path::new(repository), &branch, &place).await;
             return Ok(made?);
         }
         let place = match &agent.directory {
             Some(directory) => PathBuf::from(directory),
             None => {
                 let place = self.run(case.attempt.id).join(WORK);
-                tokio::fs::create_dir_all(&place)
-                    .await
-                    .map_err(Hindrance::Directory)?;
+                tokio::fs::create_dir_all(&place).await.map_err(Hindrance::Directory)?;
                 place
             }
         };
-        if place.is_dir() {
-            Ok(plain(&place))
-        } else {
-            Err(Hindrance::NoDirectory(place))
-        }
+        if place.is_dir() { Ok(plain(&place)) } else { Err(Hindrance::NoDirectory(place)) }
     }
 
     /// Waits for the end of a program and tells of it; leaves it alone when the engine ends.
@@ -345,15 +306,10 @@ impl FloorSetup {
         match self.launcher.wait(&run, process, cancel).await {
             Ok(record) if matches!(record.exit, Exit::Lost { .. }) => {
                 // The shim is gone: end what it left, so that nothing runs that nobody knows of.
-                let record = self
-                    .end(&run, process)
-                    .await
-                    .map_or(record, |ended| ExitRecord {
-                        exit: Exit::Lost {
-                            reason: "its supervisor vanished".to_owned(),
-                        },
-                        ..ended
-                    });
+                let record = self.end(&run, process).await.map_or(record, |ended| ExitRecord {
+                    exit: Exit::Lost { reason: "its supervisor vanished".to_owned() },
+                    ..ended
+                });
                 self.tell(Input::Exited { id, record }).await;
             }
             Ok(record) => {
@@ -361,9 +317,7 @@ impl FloorSetup {
             }
             Err(LaunchError::Cancelled) => {}
             Err(err) => {
-                let record = self.record(Exit::Lost {
-                    reason: format!("failed to {err}"),
-                });
+                let record = self.record(Exit::Lost { reason: format!("failed to {err}") });
                 self.tell(Input::Exited { id, record }).await;
             }
         }
@@ -373,13 +327,7 @@ impl FloorSetup {
         let run = self.run(id);
         match self.launcher.look(&run) {
             Found::Running(process) => {
-                if self
-                    .tell(Input::Adopted {
-                        id,
-                        process: process.clone(),
-                    })
-                    .await
-                {
+                if self.tell(Input::Adopted { id, process: process.clone() }).await {
                     self.watch(id, &process, cancel).await;
                 }
             }
@@ -401,12 +349,7 @@ impl FloorSetup {
         };
         let Some(workplace) = case.attempt.workplace.clone() else {
             let problem = Some("it has no workplace that could be checked".to_owned());
-            self.tell(Input::Verified {
-                id,
-                gates: Vec::new(),
-                problem,
-            })
-            .await;
+            self.tell(Input::Verified { id, gates: Vec::new(), problem }).await;
             return;
         };
         let work = match self.secure(&case, &workplace).await {
@@ -425,29 +368,16 @@ impl FloorSetup {
         let mut gates: Vec<GateResult> = Vec::new();
         let count = if claims { case.mission.gates.len() } else { 0 };
         for index in 0..count {
-            let result = self
-                .gate(&case, &workplace, work.as_ref(), index, cancel)
-                .await;
+            let result = self.gate(&case, &workplace, work.as_ref(), index, cancel).await;
             if cancel.is_cancelled() {
                 return;
             }
-            if !self
-                .tell(Input::GateFinished {
-                    id,
-                    result: result.clone(),
-                })
-                .await
-            {
+            if !self.tell(Input::GateFinished { id, result: result.clone() }).await {
                 return;
             }
             gates.push(result);
         }
-        self.tell(Input::Verified {
-            id,
-            gates,
-            problem: None,
-        })
-        .await;
+        self.tell(Input::Verified { id, gates, problem: None }).await;
     }
 
     async fn gate(
@@ -488,11 +418,7 @@ impl FloorSetup {
         let place = PathBuf::from(&workplace.directory);
         let secured = Git::new().secure(&place, base, &message).await;
         let work = secured.map_err(|source| Hindrance::Secure { place, source })?;
-        self.tell(Input::Secured {
-            id: case.attempt.id,
-            work: work.clone(),
-        })
-        .await;
+        self.tell(Input::Secured { id: case.attempt.id, work: work.clone() }).await;
         Ok(Some(work))
     }
 
@@ -525,10 +451,8 @@ impl FloorSetup {
     /// Ends the program of a run and of its gates.
     async fn end_run(&self, run: &Path) -> Result<ExitRecord, LaunchError> {
         for gate in directories(&run.join(GATES)) {
-            if let Found::Running(process)
-            | Found::Gone {
-                identity: process, ..
-            } = self.launcher.look(&gate)
+            if let Found::Running(process) | Found::Gone { identity: process, .. } =
+                self.launcher.look(&gate)
             {
                 self.launcher.stop(&gate, &process).await?;
             }
@@ -536,10 +460,9 @@ impl FloorSetup {
         match self.launcher.look(run) {
             Found::NotStarted => Ok(self.record(Exit::Stopped { killed: false })),
             Found::Ended(record) => Ok(record),
-            Found::Running(process)
-            | Found::Gone {
-                identity: process, ..
-            } => self.launcher.stop(run, &process).await,
+            Found::Running(process) | Found::Gone { identity: process, .. } => {
+                self.launcher.stop(run, &process).await
+            }
         }
     }
 
@@ -568,8 +491,5 @@ impl FloorSetup {
 /// The directories in a directory; none when it is not there.
 fn directories(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect()
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }

@@ -32,20 +32,11 @@ pub enum Judgement {
 #[must_use]
 pub fn judge(mission: &Mission, exit: &Exit, gates: &[GateResult]) -> Judgement {
     if !exit.claims_completion() {
-        return Judgement::Rejected {
-            note: format!("the agent's program {exit}"),
-        };
+        return Judgement::Rejected { note: format!("the agent's program {exit}") };
     }
-    if let Some(failed) = gates
-        .iter()
-        .find(|result| result.verdict != Verdict::Passed)
-    {
+    if let Some(failed) = gates.iter().find(|result| result.verdict != Verdict::Passed) {
         return Judgement::Rejected {
-            note: format!(
-                "gate '{}' did not pass: {}",
-                failed.gate.label(),
-                failed.reason
-            ),
+            note: format!("gate '{}' did not pass: {}", failed.gate.label(), failed.reason),
         };
     }
     if gates.len() < mission.gates.len() {
@@ -53,19 +44,13 @@ pub fn judge(mission: &Mission, exit: &Exit, gates: &[GateResult]) -> Judgement 
         return Judgement::Rejected { note };
     }
     let (grade, proof) = match gates.len() {
-        0 => (
-            Grade::SelfReport,
-            "the agent says it is done; no gate checked it".to_owned(),
-        ),
+        0 => (Grade::SelfReport, "the agent says it is done; no gate checked it".to_owned()),
         1 => (Grade::Observed, "its gate passed".to_owned()),
         n => (Grade::Observed, format!("all {n} gates passed")),
     };
     if grade >= mission.policy.grade_needed() {
         Judgement::Done { grade, note: proof }
     } else {
-        Judgement::Review {
-            grade,
-            note: format!("{proof}; the policy asks for your review"),
-        }
+        Judgement::Review { grade, note: format!("{proof}; the policy asks for your review") }
     }
 }

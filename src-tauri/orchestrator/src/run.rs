@@ -57,9 +57,7 @@ pub struct Setup {
 
 impl std::fmt::Debug for Setup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Setup")
-            .field("runs", &self.runs)
-            .finish_non_exhaustive()
+        f.debug_struct("Setup").field("runs", &self.runs).finish_non_exhaustive()
     }
 }
 
@@ -88,12 +86,7 @@ impl Command {
     /// An input of the engine's own.
     #[must_use]
     pub const fn own(input: Input) -> Self {
-        Self {
-            input,
-            actor: Actor::Engine,
-            correlation_id: None,
-            answer: None,
-        }
+        Self { input, actor: Actor::Engine, correlation_id: None, answer: None }
     }
 }
 
@@ -162,25 +155,21 @@ impl Orchestrator {
     pub async fn tell(&self, command: Command) -> Result<Outcome, Refusal> {
         let (reply, answer) = oneshot::channel();
         let closing = || Refusal::new(Code::Busy, "the engine is shutting down");
-        self.inputs
-            .send_timeout(Message { command, reply }, PATIENCE)
-            .await
-            .map_err(|err| match err {
+        self.inputs.send_timeout(Message { command, reply }, PATIENCE).await.map_err(|err| {
+            match err {
                 mpsc::error::SendTimeoutError::Timeout(_) => {
                     Refusal::new(Code::Busy, "the engine is busy; nothing was changed")
                         .hint("try again in a few seconds")
                 }
                 mpsc::error::SendTimeoutError::Closed(_) => closing(),
-            })?;
+            }
+        })?;
         answer.await.map_err(|_| closing())?
     }
 }
 
 async fn read_state(ledger: &Ledger, running_max: u32) -> Result<State, ReadError> {
-    let mut state = State {
-        running_max,
-        ..State::default()
-    };
+    let mut state = State { running_max, ..State::default() };
     for agent in ledger.agents().await? {
         state.agents.insert(agent.id, agent);
     }
@@ -246,9 +235,7 @@ impl Loop {
 
     async fn handle(&mut self, message: Message) {
         let outcome = self.carry(message.command).await;
-        let changed = outcome
-            .as_ref()
-            .is_ok_and(|outcome| !outcome.events.is_empty());
+        let changed = outcome.as_ref().is_ok_and(|outcome| !outcome.events.is_empty());
         // Who asked may have gone away; what was recorded stays.
         drop(message.reply.send(outcome));
         if changed {
@@ -258,17 +245,9 @@ impl Loop {
 
     async fn carry(&mut self, command: Command) -> Result<Outcome, Refusal> {
         if let Some(replayed) = self.known(command.answer.as_ref()).await? {
-            return Ok(Outcome {
-                events: Vec::new(),
-                replayed: Some(replayed),
-            });
+            return Ok(Outcome { events: Vec::new(), replayed: Some(replayed) });
         }
-        let Command {
-            mut input,
-            actor,
-            correlation_id,
-            answer,
-        } = command;
+        let Command { mut input, actor, correlation_id, answer } = command;
         self.admit(&mut input).await?;
         let decision = decide(&self.state, input, self.clock.now(), self.draw.as_mut())?;
         let outcome = self.record(decision, actor, correlation_id, answer).await;
@@ -306,11 +285,7 @@ impl Loop {
         let mut len = SHORT_ID_LEN;
         loop {
             let short = ShortId::derive(mission.id, len);
-            let taken = self
-                .ledger
-                .short_id_taken(&short)
-                .await
-                .map_err(unreadable)?;
+            let taken = self.ledger.short_id_taken(&short).await.map_err(unreadable)?;
             if !taken || len >= SHORT_ID_LEN_MAX {
                 return Ok(short);
             }
@@ -332,10 +307,7 @@ impl Loop {
         let effects: Vec<OutboxEntry> = decision
             .effects
             .into_iter()
-            .map(|effect| OutboxEntry {
-                id: EffectId::draw(now, self.draw.as_mut()),
-                effect,
-            })
+            .map(|effect| OutboxEntry { id: EffectId::draw(now, self.draw.as_mut()), effect })
             .collect();
         let delivered = self.delivered(&decision.facts);
         let events = decision
@@ -364,10 +336,7 @@ impl Loop {
             }
             self.take_in(&committed.events, effects);
         }
-        Ok(Outcome {
-            events: committed.events,
-            replayed: committed.replayed,
-        })
+        Ok(Outcome { events: committed.events, replayed: committed.replayed })
     }
 
     /// Effects that these facts show to have been carried out.
@@ -384,10 +353,7 @@ impl Loop {
             let done = entries
                 .filter(|entry| all || matches!(entry.effect, Effect::Start { .. }))
                 .map(|entry| entry.id);
-            delivered.extend(
-                done.filter(|id| !delivered.contains(id))
-                    .collect::<Vec<_>>(),
-            );
+            delivered.extend(done.filter(|id| !delivered.contains(id)).collect::<Vec<_>>());
         }
         delivered
     }
@@ -403,22 +369,15 @@ impl Loop {
         }
         for entry in effects {
             self.floor.carry_out(entry.effect.clone());
-            self.pending
-                .entry(entry.effect.attempt_id())
-                .or_default()
-                .push(entry);
+            self.pending.entry(entry.effect.attempt_id()).or_default().push(entry);
         }
     }
 
     /// Leases missions to free agents until no pair is left.
     async fn schedule(&mut self) {
         for _ in 0..self.state.agents.len() {
-            let decided = decide(
-                &self.state,
-                Input::Schedule,
-                self.clock.now(),
-                self.draw.as_mut(),
-            );
+            let decided =
+                decide(&self.state, Input::Schedule, self.clock.now(), self.draw.as_mut());
             let decision = match decided {
                 Ok(decision) if decision.facts.is_empty() => return,
                 Ok(decision) => decision,
@@ -444,15 +403,9 @@ fn key_reused() -> Refusal {
 }
 
 fn unreadable(err: ReadError) -> Refusal {
-    error!(
-        error = &err as &dyn std::error::Error,
-        "the ledger could not be read"
-    );
-    Refusal::new(
-        Code::Internal,
-        format!("the ledger could not be read: {err}"),
-    )
-    .hint("nothing was changed; see the log in the data directory")
+    error!(error = &err as &dyn std::error::Error, "the ledger could not be read");
+    Refusal::new(Code::Internal, format!("the ledger could not be read: {err}"))
+        .hint("nothing was changed; see the log in the data directory")
 }
 
 fn not_recorded(err: CommitError) -> Refusal {
@@ -466,10 +419,7 @@ fn not_recorded(err: CommitError) -> Refusal {
         )
         .hint("look again and repeat"),
         other => {
-            error!(
-                error = &other as &dyn std::error::Error,
-                "a change was not recorded"
-            );
+            error!(error = &other as &dyn std::error::Error, "a change was not recorded");
             Refusal::new(Code::Internal, format!("the change was not recorded: {other}"))
                 .hint("repeat the request with the same idempotency key; see the log in the data directory")
         }

@@ -25,17 +25,13 @@ impl State {
     /// The unfinished attempt of an agent.
     #[must_use]
     pub fn attempt_of_agent(&self, id: AgentId) -> Option<&Attempt> {
-        self.attempts
-            .values()
-            .find(|attempt| attempt.agent_id == id)
+        self.attempts.values().find(|attempt| attempt.agent_id == id)
     }
 
     /// The unfinished attempt of a mission.
     #[must_use]
     pub fn attempt_of_mission(&self, id: MissionId) -> Option<&Attempt> {
-        self.attempts
-            .values()
-            .find(|attempt| attempt.mission_id == id)
+        self.attempts.values().find(|attempt| attempt.mission_id == id)
     }
 
     /// What an event about an attempt is about.
@@ -70,14 +66,7 @@ impl State {
             Fact::MissionCreated { mission, .. } => {
                 self.missions.insert(mission.id, mission.clone());
             }
-            Fact::MissionMoved {
-                mission_id,
-                to,
-                note,
-                grade,
-                tries,
-                ..
-            } => {
+            Fact::MissionMoved { mission_id, to, note, grade, tries, .. } => {
                 if let Some(mission) = self.missions.get_mut(mission_id) {
                     mission.state = *to;
                     mission.note.clone_from(note);
@@ -85,10 +74,7 @@ impl State {
                     mission.tries = *tries;
                 }
             }
-            Fact::MissionAssigned {
-                mission_id,
-                agent_id,
-            } => {
+            Fact::MissionAssigned { mission_id, agent_id } => {
                 if let Some(mission) = self.missions.get_mut(mission_id) {
                     mission.agent = *agent_id;
                 }

@@ -42,15 +42,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let state = State {
-            running_max: 100,
-            ..State::default()
-        };
-        Self {
-            state,
-            draw: Count(0),
-            now: Timestamp::UNIX_EPOCH,
-        }
+        let state = State { running_max: 100, ..State::default() };
+        Self { state, draw: Count(0), now: Timestamp::UNIX_EPOCH }
     }
 
     /// Decides, and folds the facts in as the loop does once they are recorded.
@@ -106,43 +99,23 @@ impl World {
             updated_at: self.now,
         };
         change(&mut mission);
-        self.tell(Input::AddMission {
-            mission,
-            brief: "b".to_owned(),
-            queue: true,
-        })
-        .unwrap();
+        self.tell(Input::AddMission { mission, brief: "b".to_owned(), queue: true }).unwrap();
         id
     }
 
     fn lease(&mut self) -> Option<(MissionId, AttemptId)> {
         let decision = self.tell(Input::Schedule).unwrap();
         decision.effects.first().map(|effect| match effect {
-            Effect::Start {
-                mission_id,
-                attempt_id,
-            } => (*mission_id, *attempt_id),
+            Effect::Start { mission_id, attempt_id } => (*mission_id, *attempt_id),
             other => panic!("scheduling sets off {other:?}"),
         })
     }
 
     /// Takes an attempt through to its verification.
     fn work(&mut self, id: AttemptId, exit: Exit) {
-        self.tell(Input::Prepared {
-            id,
-            workplace: workplace(),
-        })
-        .unwrap();
-        self.tell(Input::Started {
-            id,
-            process: process(),
-        })
-        .unwrap();
-        self.tell(Input::Exited {
-            id,
-            record: record(exit),
-        })
-        .unwrap();
+        self.tell(Input::Prepared { id, workplace: workplace() }).unwrap();
+        self.tell(Input::Started { id, process: process() }).unwrap();
+        self.tell(Input::Exited { id, record: record(exit) }).unwrap();
     }
 
     fn stands(&self, id: MissionId) -> MissionState {
@@ -160,10 +133,7 @@ fn workplace() -> model::attempt::Workplace {
 }
 
 fn process() -> ProcessIdentity {
-    let one = ProcessRef {
-        pid: 1,
-        start_ticks: 1,
-    };
+    let one = ProcessRef { pid: 1, start_ticks: 1 };
     ProcessIdentity {
         shim: one,
         program: one,
@@ -211,85 +181,24 @@ fn what_an_attempt_came_to_follows_from_its_exit_its_gates_and_the_policy() {
         let (_, attempt) = world.lease().unwrap();
         world.work(attempt, exit);
         let gates = gates.iter().map(|verdict| gate(*verdict)).collect();
-        world
-            .tell(Input::Verified {
-                id: attempt,
-                gates,
-                problem: None,
-            })
-            .unwrap();
+        world.tell(Input::Verified { id: attempt, gates, problem: None }).unwrap();
         let mission = &world.state.missions[&id];
-        assert_eq!(
-            (mission.state, mission.grade),
-            (state, grade),
-            "{policy:?} {:?}",
-            mission.note
-        );
+        assert_eq!((mission.state, mission.grade), (state, grade), "{policy:?} {:?}", mission.note);
     };
     let ok = Exit::Code { code: 0 };
     let (yes, no) = (Verdict::Passed, Verdict::Failed);
     check(Policy::Standard, &[yes], ok.clone(), Done, Grade::Observed);
-    check(
-        Policy::Standard,
-        &[yes, yes],
-        ok.clone(),
-        Done,
-        Grade::Observed,
-    );
-    check(
-        Policy::Standard,
-        &[],
-        ok.clone(),
-        InReview,
-        Grade::SelfReport,
-    );
+    check(Policy::Standard, &[yes, yes], ok.clone(), Done, Grade::Observed);
+    check(Policy::Standard, &[], ok.clone(), InReview, Grade::SelfReport);
     check(Policy::Trusting, &[], ok.clone(), Done, Grade::SelfReport);
     check(Policy::Trusting, &[no], ok.clone(), Failed, Grade::None);
-    check(
-        Policy::Strict,
-        &[yes],
-        ok.clone(),
-        InReview,
-        Grade::Observed,
-    );
-    check(
-        Policy::Standard,
-        &[yes, no],
-        ok.clone(),
-        Failed,
-        Grade::None,
-    );
-    check(
-        Policy::Standard,
-        &[Verdict::TimedOut],
-        ok.clone(),
-        Failed,
-        Grade::None,
-    );
-    check(
-        Policy::Standard,
-        &[Verdict::Broken],
-        ok,
-        Failed,
-        Grade::None,
-    );
-    check(
-        Policy::Trusting,
-        &[],
-        Exit::Code { code: 1 },
-        Failed,
-        Grade::None,
-    );
-    check(
-        Policy::Trusting,
-        &[],
-        Exit::Signal { signal: 9 },
-        Failed,
-        Grade::None,
-    );
-    let lost = Exit::Lost {
-        reason: "gone".to_owned(),
-    };
+    check(Policy::Strict, &[yes], ok.clone(), InReview, Grade::Observed);
+    check(Policy::Standard, &[yes, no], ok.clone(), Failed, Grade::None);
+    check(Policy::Standard, &[Verdict::TimedOut], ok.clone(), Failed, Grade::None);
+    check(Policy::Standard, &[Verdict::Broken], ok, Failed, Grade::None);
+    check(Policy::Trusting, &[], Exit::Code { code: 1 }, Failed, Grade::None);
+    check(Policy::Trusting, &[], Exit::Signal { signal: 9 }, Failed, Grade::None);
+    let lost = Exit::Lost { reason: "gone".to_owned() };
     check(Policy::Trusting, &[], lost, Failed, Grade::None);
 }
 
@@ -301,13 +210,7 @@ fn gates_that_were_not_all_run_are_not_enough() {
     let (_, attempt) = world.lease().unwrap();
     world.work(attempt, Exit::Code { code: 0 });
     let gates = vec![gate(Verdict::Passed)];
-    world
-        .tell(Input::Verified {
-            id: attempt,
-            gates,
-            problem: None,
-        })
-        .unwrap();
+    world.tell(Input::Verified { id: attempt, gates, problem: None }).unwrap();
     assert_eq!(world.stands(id), MissionState::Failed);
 }
 
@@ -346,53 +249,19 @@ fn cancelling_a_running_mission_stops_its_attempt_once_and_keeps_the_agent_until
     world.agent("ann");
     let id = world.mission(|_| {});
     let (_, attempt) = world.lease().unwrap();
-    world
-        .tell(Input::Prepared {
-            id: attempt,
-            workplace: workplace(),
-        })
-        .unwrap();
-    world
-        .tell(Input::Started {
-            id: attempt,
-            process: process(),
-        })
-        .unwrap();
-    let cancel = |input| Input::Ask {
-        id,
-        input,
-        note: None,
-    };
+    world.tell(Input::Prepared { id: attempt, workplace: workplace() }).unwrap();
+    world.tell(Input::Started { id: attempt, process: process() }).unwrap();
+    let cancel = |input| Input::Ask { id, input, note: None };
     let decision = world.tell(cancel(MissionInput::Cancel)).unwrap();
-    assert_eq!(
-        decision.effects,
-        [Effect::Stop {
-            attempt_id: attempt
-        }]
-    );
+    assert_eq!(decision.effects, [Effect::Stop { attempt_id: attempt }]);
     assert_eq!(world.stands(id), MissionState::Cancelled);
     let other = world.mission(|_| {});
     assert_eq!(world.lease(), None, "the agent is still being stopped");
-    assert_eq!(
-        world.tell(cancel(MissionInput::Retry)).unwrap_err().code,
-        Code::Conflict
-    );
-    let late = world.tell(Input::Exited {
-        id: attempt,
-        record: record(Exit::Code { code: 0 }),
-    });
-    assert_eq!(
-        late.unwrap(),
-        Decision::default(),
-        "its exit is the stop's to tell"
-    );
+    assert_eq!(world.tell(cancel(MissionInput::Retry)).unwrap_err().code, Code::Conflict);
+    let late = world.tell(Input::Exited { id: attempt, record: record(Exit::Code { code: 0 }) });
+    assert_eq!(late.unwrap(), Decision::default(), "its exit is the stop's to tell");
     let stopped = record(Exit::Stopped { killed: true });
-    world
-        .tell(Input::Stopped {
-            id: attempt,
-            record: stopped,
-        })
-        .unwrap();
+    world.tell(Input::Stopped { id: attempt, record: stopped }).unwrap();
     world.state.forget_finished();
     assert_eq!(world.lease().map(|leased| leased.0), Some(other));
 }
@@ -404,18 +273,9 @@ fn a_late_result_is_kept_as_late_and_never_applied() {
     let id = world.mission(|mission| mission.gates.clear());
     let (_, attempt) = world.lease().unwrap();
     world.work(attempt, Exit::Code { code: 0 });
-    world
-        .tell(Input::Verified {
-            id: attempt,
-            gates: Vec::new(),
-            problem: None,
-        })
-        .unwrap();
+    world.tell(Input::Verified { id: attempt, gates: Vec::new(), problem: None }).unwrap();
     world.state.forget_finished();
-    let late = Input::Exited {
-        id: attempt,
-        record: record(Exit::Code { code: 7 }),
-    };
+    let late = Input::Exited { id: attempt, record: record(Exit::Code { code: 7 }) };
     let decision = world.tell(late).unwrap();
     assert!(matches!(decision.facts[..], [(_, Fact::ResultLate { .. })]));
     assert_eq!(world.stands(id), MissionState::InReview);
@@ -435,22 +295,10 @@ fn a_mission_that_waits_says_for_what() {
     assert_eq!(waiting(&world), Some(Waiting::NoAgent));
     let ann = world.agent("ann");
     assert_eq!(waiting(&world), None, "it is about to start");
-    world
-        .tell(Input::HoldAgent {
-            id: ann,
-            paused: true,
-        })
-        .unwrap();
+    world.tell(Input::HoldAgent { id: ann, paused: true }).unwrap();
     assert_eq!(waiting(&world), Some(Waiting::NoFreeAgent));
-    world
-        .tell(Input::Assign {
-            id,
-            agent: Some(ann),
-        })
-        .unwrap();
-    let paused = Waiting::AgentPaused {
-        agent: "ann".to_owned(),
-    };
+    world.tell(Input::Assign { id, agent: Some(ann) }).unwrap();
+    let paused = Waiting::AgentPaused { agent: "ann".to_owned() };
     assert_eq!(waiting(&world), Some(paused));
     world.tell(Input::RemoveAgent(ann)).unwrap();
     assert_eq!(waiting(&world), Some(Waiting::AgentRemoved));
@@ -510,27 +358,16 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
             input: MissionInput::ALL[input % MissionInput::ALL.len()],
             note: None,
         },
-        Step::Prepared(which) => Input::Prepared {
-            id: pick(&attempts, *which)?,
-            workplace: workplace(),
-        },
-        Step::Started(which) => Input::Started {
-            id: pick(&attempts, *which)?,
-            process: process(),
-        },
+        Step::Prepared(which) => {
+            Input::Prepared { id: pick(&attempts, *which)?, workplace: workplace() }
+        }
+        Step::Started(which) => Input::Started { id: pick(&attempts, *which)?, process: process() },
         Step::Exited(which, code) => {
             let record = record(Exit::Code { code: *code });
-            Input::Exited {
-                id: pick(&attempts, *which)?,
-                record,
-            }
+            Input::Exited { id: pick(&attempts, *which)?, record }
         }
         Step::Verified(which, pass) => {
-            let verdict = if *pass {
-                Verdict::Passed
-            } else {
-                Verdict::Failed
-            };
+            let verdict = if *pass { Verdict::Passed } else { Verdict::Failed };
             Input::Verified {
                 id: pick(&attempts, *which)?,
                 gates: vec![gate(verdict)],
@@ -539,10 +376,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         }
         Step::Stopped(which) => {
             let record = record(Exit::Stopped { killed: false });
-            Input::Stopped {
-                id: pick(&attempts, *which)?,
-                record,
-            }
+            Input::Stopped { id: pick(&attempts, *which)?, record }
         }
     })
 }
@@ -550,33 +384,18 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
 /// The invariants that hold whatever came in.
 fn check(before: &State, world: &World, decision: &Decision) {
     for (_, fact) in &decision.facts {
-        if let Fact::MissionMoved {
-            mission_id,
-            from,
-            to,
-            grade,
-            ..
-        } = fact
-        {
-            let listed = MISSION_TABLE
-                .iter()
-                .any(|rule| rule.from == *from && rule.to == *to);
+        if let Fact::MissionMoved { mission_id, from, to, grade, .. } = fact {
+            let listed = MISSION_TABLE.iter().any(|rule| rule.from == *from && rule.to == *to);
             assert!(listed, "{from} to {to} is not in the table");
             if *to == MissionState::Done {
                 let policy = before.missions[mission_id].policy;
-                assert!(
-                    *grade >= policy.grade_needed(),
-                    "done without the evidence it needs"
-                );
+                assert!(*grade >= policy.grade_needed(), "done without the evidence it needs");
             }
         }
     }
     for agent in world.state.agents.keys() {
-        let busy = world
-            .state
-            .attempts
-            .values()
-            .filter(|a| a.agent_id == *agent && !a.state.is_final());
+        let busy =
+            world.state.attempts.values().filter(|a| a.agent_id == *agent && !a.state.is_final());
         assert!(busy.count() <= 1, "an agent has two attempts");
     }
     for mission in world.state.missions.values() {
@@ -587,17 +406,10 @@ fn check(before: &State, world: &World, decision: &Decision) {
             .filter(|a| a.mission_id == mission.id && !a.state.is_final());
         let live: Vec<_> = live.collect();
         assert!(live.len() <= 1, "a mission has two live leases");
-        assert!(
-            mission.tries <= mission.retries_max + 1,
-            "more tries than were asked for"
-        );
+        assert!(mission.tries <= mission.retries_max + 1, "more tries than were asked for");
         if mission.state.has_live_attempt() {
             assert_eq!(live.len(), 1, "{} without an attempt", mission.state);
-            assert!(
-                !live[0].stopping,
-                "{} with an attempt being stopped",
-                mission.state
-            );
+            assert!(!live[0].stopping, "{} with an attempt being stopped", mission.state);
         }
         if mission.state == MissionState::Running {
             assert_eq!(live[0].state, AttemptState::Running);

@@ -26,10 +26,7 @@ impl Stat {
     /// What tells it from later processes of the same number.
     #[must_use]
     pub const fn process(&self) -> ProcessRef {
-        ProcessRef {
-            pid: self.pid,
-            start_ticks: self.start_ticks,
-        }
+        ProcessRef { pid: self.pid, start_ticks: self.start_ticks }
     }
 }
 
@@ -78,9 +75,7 @@ pub fn pids() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect()
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Every living process below `root`, not `root` itself.
@@ -205,22 +200,12 @@ mod tests {
     fn a_name_full_of_brackets_does_not_confuse_the_reader() {
         let line = b"42 (a) b (c\n) R 7 42 42 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 3 0 9876 1 1";
         let stat = parse_stat(line).unwrap();
-        assert_eq!(
-            (stat.pid, stat.parent, stat.start_ticks, stat.ended),
-            (42, 7, 9876, false)
-        );
+        assert_eq!((stat.pid, stat.parent, stat.start_ticks, stat.ended), (42, 7, 9876, false));
     }
 
     #[test]
     fn text_that_is_no_process_line_is_refused_without_a_panic() {
-        for text in [
-            &b""[..],
-            b"42",
-            b"42 (x",
-            b")(",
-            b"42 (x) R",
-            b"x (y) R 1 2 3",
-        ] {
+        for text in [&b""[..], b"42", b"42 (x", b")(", b"42 (x) R", b"x (y) R 1 2 3"] {
             assert_eq!(parse_stat(text), None);
         }
     }
@@ -229,22 +214,14 @@ mod tests {
     fn a_process_of_the_same_number_started_at_another_time_is_not_trusted() {
         let own = stat(std::process::id()).unwrap().process();
         assert!(is_alive(own));
-        let other = ProcessRef {
-            start_ticks: own.start_ticks + 1,
-            ..own
-        };
+        let other = ProcessRef { start_ticks: own.start_ticks + 1, ..own };
         assert!(!is_alive(other));
         assert_eq!(signal(other, Signal::KILL), Delivery::Gone);
     }
 
     #[test]
     fn descendants_are_found_through_every_generation_and_without_their_root() {
-        let line = |pid, parent| Stat {
-            pid,
-            parent,
-            start_ticks: u64::from(pid),
-            ended: false,
-        };
+        let line = |pid, parent| Stat { pid, parent, start_ticks: u64::from(pid), ended: false };
         let table = [line(2, 1), line(3, 2), line(4, 3), line(5, 1), line(6, 6)];
         let mut found: Vec<u32> = below(2, &table).iter().map(|found| found.pid).collect();
         found.sort_unstable();

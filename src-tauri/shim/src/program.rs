@@ -109,9 +109,8 @@ pub fn find(program: &str, directory: &Path, path: &OsStr) -> Result<PathBuf, No
     if let Ok(found) = which::which_in(program, Some(path), directory) {
         return Ok(found);
     }
-    let unusable = std::env::split_paths(path)
-        .map(|place| place.join(program))
-        .find(|there| there.is_file());
+    let unusable =
+        std::env::split_paths(path).map(|place| place.join(program)).find(|there| there.is_file());
     match unusable {
         Some(there) => at(&there),
         None => Err(NotStarted::NotInPath {

@@ -64,10 +64,7 @@ pub fn run(run: &Path) -> Result<(), ShimError> {
     close_inherited();
     // Fails only where the shim already leads its session, which is what is wanted.
     let _ = rustix::process::setsid();
-    let open = |source| ShimError::Open {
-        path: run.to_owned(),
-        source,
-    };
+    let open = |source| ShimError::Open { path: run.to_owned(), source };
     let run = run.canonicalize().map_err(open)?;
     let wake = Wake::new().map_err(ShimError::Signals)?;
     let Some((_lock, claim)) = claim(&run).map_err(open)? else {
@@ -75,12 +72,7 @@ pub fn run(run: &Path) -> Result<(), ShimError> {
     };
     // The attempt's directory can be removed only where nobody stands in it.
     let _ = std::env::set_current_dir("/");
-    let mut shim = Shim {
-        wake,
-        marker: String::new(),
-        program: None,
-        status: None,
-    };
+    let mut shim = Shim { wake, marker: String::new(), program: None, status: None };
     let record = match claim {
         Claim::New => shim.conduct(&run),
         Claim::Interrupted => shim.clear_interrupted(&run),
@@ -113,21 +105,13 @@ enum Claim {
 /// Takes the run, or nothing when it is, or was, another shim's.
 fn claim(run: &Path) -> std::io::Result<Option<(File, Claim)>> {
     use std::io::Write;
-    let mut lock = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(run.join(LOCK))?;
+    let mut lock =
+        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(run.join(LOCK))?;
     let held = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
     if held.is_err() || run.join(file::PROCESS).exists() || run.join(file::EXIT).exists() {
         return Ok(None);
     }
-    let claim = if lock.metadata()?.len() == 0 {
-        Claim::New
-    } else {
-        Claim::Interrupted
-    };
+    let claim = if lock.metadata()?.len() == 0 { Claim::New } else { Claim::Interrupted };
     lock.write_all(b"claimed\n")?;
     Ok(Some((lock, claim)))
 }
@@ -143,10 +127,7 @@ fn write_last(path: &Path, exit: &ExitRecord) -> Result<(), ShimError> {
                 std::thread::sleep(Duration::from_secs(1));
             }
             Err(source) => {
-                return Err(ShimError::Record {
-                    path: path.to_owned(),
-                    source,
-                });
+                return Err(ShimError::Record { path: path.to_owned(), source });
             }
         }
     }
@@ -306,11 +287,7 @@ impl Shim {
         if let Ok(Some(spec)) = record::read_json::<LaunchSpec>(&run.join(file::SPEC)) {
             self.marker = spec.marker;
         }
-        let left = if self.marker.is_empty() {
-            Ended::default()
-        } else {
-            self.end(LEFT_OVER_TIME)
-        };
+        let left = if self.marker.is_empty() { Ended::default() } else { self.end(LEFT_OVER_TIME) };
         let reason = "its supervisor was killed while it was being started".to_owned();
         ended(Exit::Lost { reason }, left)
     }
@@ -334,9 +311,7 @@ fn become_subreaper() -> Result<(), NotStarted> {
 
 #[cfg(not(target_os = "linux"))]
 fn become_subreaper() -> Result<(), NotStarted> {
-    Err(NotStarted::Unsupported(
-        "programs can so far be supervised on Linux only".to_owned(),
-    ))
+    Err(NotStarted::Unsupported("programs can so far be supervised on Linux only".to_owned()))
 }
 
 /// Starts the program with its output going straight into its files.
@@ -387,9 +362,7 @@ fn how(status: WaitStatus) -> Exit {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Exit::Code { code },
         (None, Some(signal)) => Exit::Signal { signal },
-        (None, None) => Exit::Lost {
-            reason: format!("the system reported status {status:?}"),
-        },
+        (None, None) => Exit::Lost { reason: format!("the system reported status {status:?}") },
     }
 }
 

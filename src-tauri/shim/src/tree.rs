@@ -54,11 +54,7 @@ pub fn end(tree: &mut dyn Tree, grace: Duration) -> Ended {
             living = tree.living();
         }
     }
-    Ended {
-        killed,
-        signalled: signalled.len(),
-        survivors: living,
-    }
+    Ended { killed, signalled: signalled.len(), survivors: living }
 }
 
 /// Signals each process once, and again what was forked meanwhile, until nothing new appears.
@@ -96,10 +92,7 @@ impl<'a> Orphans<'a> {
     /// Everything marked with `marker`, and below or equal to the `known` processes.
     #[must_use]
     pub fn new(marker: &'a str, known: impl IntoIterator<Item = ProcessRef>) -> Self {
-        Self {
-            marker,
-            known: known.into_iter().collect(),
-        }
+        Self { marker, known: known.into_iter().collect() }
     }
 }
 
@@ -107,11 +100,8 @@ impl Tree for Orphans<'_> {
     fn living(&mut self) -> Vec<ProcessRef> {
         self.known.retain(|process| proc::is_alive(*process));
         self.known.extend(proc::marked(self.marker));
-        let below: Vec<ProcessRef> = self
-            .known
-            .iter()
-            .flat_map(|process| proc::descendants(process.pid))
-            .collect();
+        let below: Vec<ProcessRef> =
+            self.known.iter().flat_map(|process| proc::descendants(process.pid)).collect();
         self.known.extend(below);
         self.known.iter().copied().collect()
     }

@@ -1,8 +1,5 @@
 //! The shim as a program: what it does with runs nobody finished, and what it costs.
-#![expect(
-    clippy::unwrap_used,
-    reason = "what cannot be set up fails the test that needs it"
-)]
+#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test that needs it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -55,9 +52,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 fn process(run: &Path) -> ProcessIdentity {
-    until("the process", || {
-        record::read_json(&run.join(file::PROCESS)).unwrap()
-    })
+    until("the process", || record::read_json(&run.join(file::PROCESS)).unwrap())
 }
 
 #[test]
@@ -93,10 +88,8 @@ fn a_run_without_a_readable_specification_is_recorded_as_not_started() {
 #[test]
 fn a_directory_that_is_not_there_and_a_wrong_call_end_with_a_complaint() {
     for args in [vec!["/no/such/run"], vec![], vec!["a", "b"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_hivekeeper-shim"))
-            .args(args)
-            .output()
-            .unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_hivekeeper-shim")).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("hivekeeper-shim"));
     }
@@ -115,9 +108,7 @@ fn what_a_shim_killed_before_its_record_left_is_ended_and_the_run_is_lost() {
     assert!(proc::is_alive(identity.program));
     assert!(shim(run.path()).status().unwrap().success());
     assert!(matches!(exit(run.path()).exit, Exit::Lost { .. }));
-    until("the program's end", || {
-        (!proc::is_alive(identity.program)).then_some(())
-    });
+    until("the program's end", || (!proc::is_alive(identity.program)).then_some(()));
 }
 
 #[test]
@@ -126,14 +117,8 @@ fn a_hangup_does_not_end_a_run_and_int_stops_it() {
     spec(run.path(), "trap '' HUP; exec sleep 600");
     let mut child = shim(run.path()).spawn().unwrap();
     let identity = process(run.path());
-    assert_eq!(
-        proc::signal(identity.shim, Signal::HUP),
-        proc::Delivery::Sent
-    );
-    assert_eq!(
-        proc::signal(identity.shim, Signal::INT),
-        proc::Delivery::Sent
-    );
+    assert_eq!(proc::signal(identity.shim, Signal::HUP), proc::Delivery::Sent);
+    assert_eq!(proc::signal(identity.shim, Signal::INT), proc::Delivery::Sent);
     assert!(child.wait().unwrap().success());
     assert_eq!(exit(run.path()).exit, Exit::Stopped { killed: false });
 }
@@ -166,10 +151,7 @@ fn proc_file(pid: u32, name: &str) -> PathBuf {
 fn a_shim_whose_run_was_removed_ends_and_complains() {
     let run = tempfile::tempdir().unwrap();
     spec(run.path(), "exec sleep 600");
-    let child = shim(run.path())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = shim(run.path()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let identity = process(run.path());
     run.close().unwrap();
     let begun = Instant::now();

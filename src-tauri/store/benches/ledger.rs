@@ -29,10 +29,7 @@ fn event(id: MissionId, fact: Fact) -> NewEvent {
         at,
         actor: Actor::Engine,
         correlation_id: None,
-        subject: Subject {
-            mission_id: Some(id),
-            ..Subject::default()
-        },
+        subject: Subject { mission_id: Some(id), ..Subject::default() },
         fact,
     }
 }
@@ -83,9 +80,8 @@ fn step(id: MissionId, n: usize) -> Change {
 
 async fn open(path: &Path) -> (DataDir, Ledger) {
     let dir = DataDir::open(path).expect("a fresh directory can be used");
-    let ledger = Ledger::open(&dir, Arc::new(SystemClock))
-        .await
-        .expect("a fresh ledger can be made");
+    let ledger =
+        Ledger::open(&dir, Arc::new(SystemClock)).await.expect("a fresh ledger can be made");
     (dir, ledger)
 }
 
@@ -97,10 +93,7 @@ async fn run(ledger: &Ledger, writers: usize, commits: usize) -> Vec<Duration> {
         let share = commits / writers + usize::from(writer < commits % writers);
         tasks.spawn(async move {
             let (id, change) = creation();
-            ledger
-                .commit(change)
-                .await
-                .expect("a mission can be created");
+            ledger.commit(change).await.expect("a mission can be created");
             let mut took = Vec::with_capacity(share);
             for n in 0..share {
                 let change = step(id, n);
@@ -144,18 +137,14 @@ fn append(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime can be made");
     latencies(&runtime);
     let mut group = criterion.benchmark_group("ledger append");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(8));
+    group.sample_size(10).measurement_time(Duration::from_secs(8));
     for writers in WRITERS {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         let (dir, ledger) = runtime.block_on(open(&folder.path().join("data")));
         let commits = 20 * writers;
         group.throughput(Throughput::Elements(commits as u64));
         group.bench_function(BenchmarkId::new("writers", writers), |bencher| {
-            bencher
-                .to_async(&runtime)
-                .iter(|| run(&ledger, writers, commits));
+            bencher.to_async(&runtime).iter(|| run(&ledger, writers, commits));
         });
         runtime.block_on(ledger.close());
         drop(dir);

@@ -109,10 +109,8 @@ impl DataDir {
     /// When it cannot be created, is not a directory, cannot be written, is open to others and
     /// not ours to close, or another engine holds it. Nothing in it was changed then.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        let root = std::path::absolute(path).map_err(|source| DataDirError::Create {
-            path: path.to_owned(),
-            source,
-        })?;
+        let root = std::path::absolute(path)
+            .map_err(|source| DataDirError::Create { path: path.to_owned(), source })?;
         create_private(&root)?;
         make_private(&root)?;
         let lock = take_lock(&root)?;
@@ -130,10 +128,7 @@ impl DataDir {
     /// environment names no home.
     #[must_use]
     pub fn default_path() -> Option<PathBuf> {
-        default_path_of(
-            |name| std::env::var_os(name).map(PathBuf::from),
-            std::env::home_dir(),
-        )
+        default_path_of(|name| std::env::var_os(name).map(PathBuf::from), std::env::home_dir())
     }
 
     /// The directory itself, absolute.
@@ -184,10 +179,7 @@ impl DataDir {
         let written = private_file(&path)
             .and_then(|mut file| file.write_all(b"x"))
             .and_then(|()| fs::remove_file(&path));
-        written.map_err(|source| DataDirError::NotWritable {
-            path: self.root.clone(),
-            source,
-        })
+        written.map_err(|source| DataDirError::NotWritable { path: self.root.clone(), source })
     }
 }
 
@@ -214,13 +206,10 @@ fn create_private(path: &Path) -> Result<(), DataDirError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(path) {
         Ok(()) => Ok(()),
-        Err(_) if path.exists() && !path.is_dir() => Err(DataDirError::NotADirectory {
-            path: path.to_owned(),
-        }),
-        Err(source) => Err(DataDirError::Create {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(_) if path.exists() && !path.is_dir() => {
+            Err(DataDirError::NotADirectory { path: path.to_owned() })
+        }
+        Err(source) => Err(DataDirError::Create { path: path.to_owned(), source }),
     }
 }
 
@@ -231,17 +220,12 @@ fn make_private(root: &Path) -> Result<(), DataDirError> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    let mut entries = fs::read_dir(root).map_err(|source| DataDirError::NotWritable {
-        path: root.to_owned(),
-        source,
-    })?;
+    let mut entries = fs::read_dir(root)
+        .map_err(|source| DataDirError::NotWritable { path: root.to_owned(), source })?;
     // Closing /tmp or somebody's home to others would break more than it protects.
     let ours = root.join(LOCK_FILE).is_file() || entries.next().is_none();
     if !ours || mode & 0o1000 != 0 {
-        return Err(DataDirError::OpenToOthers {
-            path: root.to_owned(),
-            mode,
-        });
+        return Err(DataDirError::OpenToOthers { path: root.to_owned(), mode });
     }
     restrict(root)
 }
@@ -249,10 +233,8 @@ fn make_private(root: &Path) -> Result<(), DataDirError> {
 #[cfg(unix)]
 fn mode_of(path: &Path) -> Result<u32, DataDirError> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = fs::metadata(path).map_err(|source| DataDirError::Permissions {
-        path: path.to_owned(),
-        source,
-    })?;
+    let metadata = fs::metadata(path)
+        .map_err(|source| DataDirError::Permissions { path: path.to_owned(), source })?;
     Ok(metadata.permissions().mode() & 0o7777)
 }
 
@@ -263,12 +245,8 @@ fn restrict(path: &Path) -> Result<(), DataDirError> {
         return Ok(());
     }
     tracing::warn!(path = %path.display(), "directory was open to other users, now private");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|source| {
-        DataDirError::Permissions {
-            path: path.to_owned(),
-            source,
-        }
-    })
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        .map_err(|source| DataDirError::Permissions { path: path.to_owned(), source })
 }
 
 /// Other platforms inherit the access rules of the user's own folder.
@@ -284,27 +262,17 @@ fn restrict(_path: &Path) -> Result<(), DataDirError> {
 
 fn take_lock(root: &Path) -> Result<File, DataDirError> {
     let path = root.join(LOCK_FILE);
-    let mut file = private_file(&path).map_err(|source| DataDirError::NotWritable {
-        path: root.to_owned(),
-        source,
-    })?;
+    let mut file = private_file(&path)
+        .map_err(|source| DataDirError::NotWritable { path: root.to_owned(), source })?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(DataDirError::Locked {
-                path: root.to_owned(),
-                pid: holder(&mut file),
-            });
+            return Err(DataDirError::Locked { path: root.to_owned(), pid: holder(&mut file) });
         }
         Err(TryLockError::Error(source)) => return Err(DataDirError::Lock { path, source }),
     }
-    let noted = file
-        .set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    noted.map_err(|source| DataDirError::NotWritable {
-        path: root.to_owned(),
-        source,
-    })?;
+    let noted = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    noted.map_err(|source| DataDirError::NotWritable { path: root.to_owned(), source })?;
     Ok(file)
 }
 
@@ -427,10 +395,7 @@ mod tests {
             fs::write(home.join("letter"), "x").expect("writes");
             set(&home, 0o755);
             let error = DataDir::open(&home).expect_err("not ours");
-            assert!(matches!(
-                error,
-                DataDirError::OpenToOthers { mode: 0o755, .. }
-            ));
+            assert!(matches!(error, DataDirError::OpenToOthers { mode: 0o755, .. }));
             assert_eq!(mode(&home), 0o755, "nothing was changed");
             assert_eq!(fs::read_dir(&home).expect("readable").count(), 1);
         }
@@ -446,10 +411,7 @@ mod tests {
             let opened = DataDir::open(&path);
             assert_eq!(opened.is_ok(), may_write);
             if let Err(error) = opened {
-                assert!(
-                    matches!(error, DataDirError::NotWritable { .. }),
-                    "{error:?}"
-                );
+                assert!(matches!(error, DataDirError::NotWritable { .. }), "{error:?}");
             }
             set(&path, 0o700);
         }
@@ -461,11 +423,7 @@ mod tests {
         let home = || Some(PathBuf::from("/home/ada"));
         let cases = [
             (Some("/data"), home(), Some("/data/hivekeeper")),
-            (
-                Some("relative"),
-                home(),
-                Some("/home/ada/.local/share/hivekeeper"),
-            ),
+            (Some("relative"), home(), Some("/home/ada/.local/share/hivekeeper")),
             (None, home(), Some("/home/ada/.local/share/hivekeeper")),
             (None, None, None),
         ];

@@ -208,10 +208,8 @@ impl Ledger {
         let limit = clamp(filter.limit);
         read!(self, "list events", |conn| async {
             let (rows, more) = events::list(conn, &filter, before, limit).await?;
-            let items: Vec<Event> = rows
-                .iter()
-                .map(events::EventRow::read)
-                .collect::<Result<_, _>>()?;
+            let items: Vec<Event> =
+                rows.iter().map(events::EventRow::read).collect::<Result<_, _>>()?;
             let last = items.last().filter(|_| more);
             let next = last.map(|event| event.seq.to_string());
             Ok(Page { items, next })
@@ -232,9 +230,7 @@ impl Ledger {
     /// When it cannot be read in time.
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, ReadError> {
         let found = read!(self, "read an agent", |conn| agents::get(conn, id))?;
-        Ok(found
-            .filter(|(_, removed)| !removed)
-            .map(|(agent, _)| agent))
+        Ok(found.filter(|(_, removed)| !removed).map(|(agent, _)| agent))
     }
 
     /// One agent, even when it was removed since; for telling what happened.
@@ -267,9 +263,7 @@ impl Ledger {
     /// When it cannot be read in time.
     pub async fn mission(&self, id: MissionId) -> Result<Option<(Mission, String)>, ReadError> {
         let found = read!(self, "read a mission", |conn| missions::get(conn, id))?;
-        Ok(found
-            .filter(|(_, _, removed)| !removed)
-            .map(|(mission, brief, _)| (mission, brief)))
+        Ok(found.filter(|(_, _, removed)| !removed).map(|(mission, brief, _)| (mission, brief)))
     }
 
     /// One mission with its brief, even when it was removed since; for telling what happened.
@@ -293,11 +287,7 @@ impl Ledger {
         short_prefix: &str,
         limit: u32,
     ) -> Result<Vec<Mission>, ReadError> {
-        read!(self, "find a mission", |conn| missions::find(
-            conn,
-            short_prefix,
-            clamp(limit)
-        ))
+        read!(self, "find a mission", |conn| missions::find(conn, short_prefix, clamp(limit)))
     }
 
     /// The missions with these ids, removed ones included, without their briefs.
@@ -313,11 +303,7 @@ impl Ledger {
     /// # Errors
     /// When it cannot be read in time.
     pub async fn short_id_taken(&self, short: &ShortId) -> Result<bool, ReadError> {
-        read!(
-            self,
-            "look for a short id",
-            |conn| missions::short_id_taken(conn, short)
-        )
+        read!(self, "look for a short id", |conn| missions::short_id_taken(conn, short))
     }
 
     /// Every mission that is not in a final state, oldest first.
@@ -325,9 +311,7 @@ impl Ledger {
     /// # Errors
     /// When they cannot be read in time.
     pub async fn unfinished_missions(&self) -> Result<Vec<Mission>, ReadError> {
-        read!(self, "list unfinished missions", |conn| {
-            missions::unfinished(conn)
-        })
+        read!(self, "list unfinished missions", |conn| { missions::unfinished(conn) })
     }
 
     /// Every attempt of a mission, oldest first.
@@ -351,9 +335,7 @@ impl Ledger {
     /// # Errors
     /// When they cannot be read in time.
     pub async fn unfinished_attempts(&self) -> Result<Vec<Attempt>, ReadError> {
-        read!(self, "list unfinished attempts", |conn| {
-            attempts::unfinished(conn)
-        })
+        read!(self, "list unfinished attempts", |conn| { attempts::unfinished(conn) })
     }
 
     /// The newest attempts of an agent, newest first.
@@ -365,11 +347,7 @@ impl Ledger {
         id: AgentId,
         limit: u32,
     ) -> Result<Vec<Attempt>, ReadError> {
-        read!(self, "list attempts", |conn| attempts::of_agent(
-            conn,
-            id,
-            clamp(limit)
-        ))
+        read!(self, "list attempts", |conn| attempts::of_agent(conn, id, clamp(limit)))
     }
 
     /// What the gates of an attempt found, in their order.
@@ -377,9 +355,7 @@ impl Ledger {
     /// # Errors
     /// When they cannot be read in time.
     pub async fn gate_results(&self, id: AttemptId) -> Result<Vec<GateResult>, ReadError> {
-        read!(self, "list gate results", |conn| gate_results::of_attempt(
-            conn, id
-        ))
+        read!(self, "list gate results", |conn| gate_results::of_attempt(conn, id))
     }
 
     /// Effects that are still to be carried out, oldest first.
@@ -387,10 +363,7 @@ impl Ledger {
     /// # Errors
     /// When they cannot be read in time.
     pub async fn outbox(&self, limit: u32) -> Result<Vec<OutboxEntry>, ReadError> {
-        read!(self, "list the outbox", |conn| outbox::open(
-            conn,
-            clamp(limit)
-        ))
+        read!(self, "list the outbox", |conn| outbox::open(conn, clamp(limit)))
     }
 
     /// Devlogs that match, newest first.
@@ -400,12 +373,8 @@ impl Ledger {
     pub async fn devlogs(&self, filter: DevlogFilter) -> Result<Page<Devlog>, ReadError> {
         let before = read_cursor(filter.cursor.as_deref(), devlogs::place)?;
         let limit = clamp(filter.limit);
-        let rows = read!(self, "list devlogs", |conn| devlogs::list(
-            conn,
-            &filter,
-            before,
-            limit + 1
-        ))?;
+        let rows =
+            read!(self, "list devlogs", |conn| devlogs::list(conn, &filter, before, limit + 1))?;
         Ok(cut(rows, limit, devlogs::cursor))
     }
 
@@ -446,9 +415,7 @@ impl Ledger {
     /// When it cannot be read in time.
     pub async fn answer(&self, key: &str) -> Result<Option<StoredAnswer>, ReadError> {
         let now = self.0.clock.now();
-        read!(self, "read a kept answer", |conn| answers::get(
-            conn, key, now
-        ))
+        read!(self, "read a kept answer", |conn| answers::get(conn, key, now))
     }
 
     /// Checks everything that is stored: links of the chain, head file, the database file itself,

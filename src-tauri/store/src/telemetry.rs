@@ -231,10 +231,8 @@ impl Telemetry {
         let path = dir.root().join(FILE);
         let opened = file::open(&path, &*clock, &options).await?;
         let (inputs, receiver) = mpsc::channel(options.queue_ticks.max(1));
-        let shared = Arc::new(Shared {
-            memory: Mutex::new(opened.memory),
-            counters: opened.counters,
-        });
+        let shared =
+            Arc::new(Shared { memory: Mutex::new(opened.memory), counters: opened.counters });
         let writer = TaskTracker::new();
         let task = Writer {
             conn: opened.writer,
@@ -246,12 +244,7 @@ impl Telemetry {
         };
         writer.spawn(task.run());
         writer.close();
-        Ok(Self {
-            inputs,
-            shared,
-            readers: opened.readers,
-            writer,
-        })
+        Ok(Self { inputs, shared, readers: opened.readers, writer })
     }
 
     /// Hands over what was measured at one moment; never waits.
@@ -276,19 +269,14 @@ impl Telemetry {
     pub async fn range(&self, query: RangeQuery) -> Result<Vec<SeriesRange>, ReadError> {
         let answer = range::range(&self.shared, &self.readers, &query);
         let answer = tokio::time::timeout(READ_DEADLINE, answer).await;
-        answer.unwrap_or(Err(ReadError::Deadline {
-            deadline_ms: READ_DEADLINE.as_millis() as u64,
-        }))
+        answer.unwrap_or(Err(ReadError::Deadline { deadline_ms: READ_DEADLINE.as_millis() as u64 }))
     }
 
     /// The latest sample of each series that matches; `labels` as in [`RangeQuery::labels`].
     ///
     /// # Errors
     /// None today: the latest samples are in memory. The signature leaves room for a file.
-    #[expect(
-        clippy::unused_async,
-        reason = "reading is asynchronous for every caller alike"
-    )]
+    #[expect(clippy::unused_async, reason = "reading is asynchronous for every caller alike")]
     pub async fn latest(
         &self,
         name: &str,

@@ -82,10 +82,8 @@ struct Words<'a>(&'a [String]);
 
 impl<'a> Words<'a> {
     fn text(&mut self) -> Result<&'a str> {
-        let (first, rest) = self
-            .0
-            .split_first()
-            .ok_or_else(|| Error::other("a word is missing"))?;
+        let (first, rest) =
+            self.0.split_first().ok_or_else(|| Error::other("a word is missing"))?;
         self.0 = rest;
         Ok(first)
     }
@@ -125,9 +123,7 @@ fn flood(bytes: u64) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let mut left = bytes;
     while left > 0 {
-        let part = usize::try_from(left)
-            .unwrap_or(block.len())
-            .min(block.len());
+        let part = usize::try_from(left).unwrap_or(block.len()).min(block.len());
         out.write_all(&block[..part])?;
         left -= part as u64;
     }
@@ -184,9 +180,5 @@ fn ignore_term(rest: &[String]) -> Result<()> {
 }
 
 fn start(args: &[&str]) -> Result<()> {
-    Command::new(std::env::current_exe()?)
-        .args(args)
-        .stdin(Stdio::null())
-        .spawn()
-        .map(drop)
+    Command::new(std::env::current_exe()?).args(args).stdin(Stdio::null()).spawn().map(drop)
 }

@@ -56,9 +56,8 @@ async fn list(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
             vec![
                 view.agent.name.clone(),
                 word(&view.status.state),
-                current.map_or_else(String::new, |work| {
-                    format!("{} {}", work.short_id, work.title)
-                }),
+                current
+                    .map_or_else(String::new, |work| format!("{} {}", work.short_id, work.title)),
                 usage.map_or_else(String::new, |usage| percent(usage.cpu_percent)),
                 usage.map_or_else(String::new, |usage| bytes(usage.memory_bytes)),
                 view.command.clone(),
@@ -96,11 +95,7 @@ async fn add(args: AddAgent, data_dir: &Path, out: &mut Out) -> Result<(), Failu
     if out.is_json() {
         return out.value(&brief(&agent));
     }
-    out.line(&format!(
-        "created {}: {}",
-        agent.agent.name,
-        word(&agent.status.state)
-    ))
+    out.line(&format!("created {}: {}", agent.agent.name, word(&agent.status.state)))
 }
 
 /// A path as the engine sees it, whose working directory is another one.
@@ -123,35 +118,22 @@ async fn show(name: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure>
     let mut pairs = vec![
         ("name", view.agent.name.clone()),
         ("id", view.agent.id.to_string()),
-        (
-            "state",
-            format!("{}: {}", word(&view.status.state), view.status.reason),
-        ),
+        ("state", format!("{}: {}", word(&view.status.state), view.status.reason)),
         ("since", time(view.status.since)),
         ("command", view.command.clone()),
         ("role", view.agent.role.clone()),
         ("skills", view.agent.skills.join(", ")),
-        (
-            "directory",
-            view.agent.directory.clone().unwrap_or_default(),
-        ),
+        ("directory", view.agent.directory.clone().unwrap_or_default()),
         ("created", time(view.agent.created_at)),
     ];
     if let Some(work) = &view.current {
-        pairs.push((
-            "works on",
-            format!("{} {} (attempt {})", work.short_id, work.title, work.n),
-        ));
+        pairs.push(("works on", format!("{} {} (attempt {})", work.short_id, work.title, work.n)));
     }
     if let Some(usage) = &view.usage {
         pairs.push(("cpu", percent(usage.cpu_percent)));
         pairs.push((
             "memory",
-            format!(
-                "{} in {} processes",
-                bytes(usage.memory_bytes),
-                usage.processes
-            ),
+            format!("{} in {} processes", bytes(usage.memory_bytes), usage.processes),
         ));
         pairs.push(("printed", bytes(usage.output_bytes)));
     }
@@ -168,19 +150,13 @@ async fn hold(name: &str, what: &str, data_dir: &Path, out: &mut Out) -> Result<
     if out.is_json() {
         return out.value(&brief(&agent));
     }
-    out.line(&format!(
-        "{}: {}",
-        agent.agent.name,
-        word(&agent.status.state)
-    ))
+    out.line(&format!("{}: {}", agent.agent.name, word(&agent.status.state)))
 }
 
 async fn remove(name: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("remove the agent '{name}'");
     let remote = Remote::find(data_dir, &operation)?;
-    remote
-        .change(&operation, Method::DELETE, &path(name), None)
-        .await?;
+    remote.change(&operation, Method::DELETE, &path(name), None).await?;
     if out.is_json() {
         return out.value(&serde_json::json!({"removed": true, "name": name}));
     }

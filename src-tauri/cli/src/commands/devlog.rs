@@ -25,11 +25,7 @@ async fn list(args: &ListDevlogs, data_dir: &Path, out: &mut Out) -> Result<(), 
     const OPERATION: &str = "list the devlogs";
     let remote = Remote::find(data_dir, OPERATION)?;
     let mut query = format!("/api/v1/devlogs?limit={}", args.limit);
-    let rest = [
-        ("mission", &args.mission),
-        ("text", &args.text),
-        ("cursor", &args.cursor),
-    ];
+    let rest = [("mission", &args.mission), ("text", &args.text), ("cursor", &args.cursor)];
     for (name, value) in rest {
         if let Some(value) = value {
             query.push_str(&format!("&{name}={}", encode(value)));
@@ -82,10 +78,7 @@ async fn export(args: &ExportDevlog, data_dir: &Path, out: &mut Out) -> Result<(
         DevlogFormat::Md => "md",
         DevlogFormat::Html => "html",
     };
-    let path = format!(
-        "/api/v1/devlogs/{}/export?format={format}",
-        encode(&args.devlog)
-    );
+    let path = format!("/api/v1/devlogs/{}/export?format={format}", encode(&args.devlog));
     let answer = remote.get_raw(&operation, &path).await?;
     deliver(&answer.body, args.output.as_deref(), out)
 }

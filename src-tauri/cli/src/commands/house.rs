@@ -17,9 +17,7 @@ use crate::remote::Remote;
 pub(crate) async fn open_window(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "open the window";
     if let Ok(client) = Client::for_data_dir(data_dir)
-        && let Ok(answer) = client
-            .request(Method::POST, "/api/v1/window/focus", None)
-            .await
+        && let Ok(answer) = client.request(Method::POST, "/api/v1/window/focus", None).await
         && answer.status == StatusCode::NO_CONTENT
     {
         return Ok(());
@@ -45,9 +43,7 @@ pub(crate) async fn login(data_dir: &Path, out: &mut Out) -> Result<(), Failure>
     const OPERATION: &str = "make a login link";
     let remote = Remote::find(data_dir, OPERATION)?;
     let nothing = serde_json::json!({});
-    let link: LoginLink = remote
-        .post(OPERATION, "/api/v1/login/links", &nothing)
-        .await?;
+    let link: LoginLink = remote.post(OPERATION, "/api/v1/login/links", &nothing).await?;
     if out.is_json() {
         return out.value(&link);
     }
@@ -68,13 +64,7 @@ pub(crate) async fn status(data_dir: &Path, out: &mut Out) -> Result<(), Failure
     }
     let endpoint = remote.client().endpoint();
     let mut pairs = vec![
-        (
-            "engine",
-            format!(
-                "{} (pid {}), {}",
-                overview.version, endpoint.pid, endpoint.url
-            ),
-        ),
+        ("engine", format!("{} (pid {}), {}", overview.version, endpoint.pid, endpoint.url)),
         ("since", time(overview.started_at)),
         ("workspace", overview.data_dir.clone()),
         ("agents", counts(&overview.agents)),
@@ -100,10 +90,8 @@ pub(crate) async fn status(data_dir: &Path, out: &mut Out) -> Result<(), Failure
         ));
     }
     if let Some(own) = &overview.engine {
-        pairs.push((
-            "own use",
-            format!("{} {}", bytes(own.memory_bytes), percent(own.cpu_percent)),
-        ));
+        pairs
+            .push(("own use", format!("{} {}", bytes(own.memory_bytes), percent(own.cpu_percent))));
     }
     if overview.demo {
         pairs.push(("demo", "the demo swarm is there".to_owned()));
@@ -132,21 +120,13 @@ pub(crate) async fn doctor(data_dir: &Path, out: &mut Out) -> Result<ExitCode, F
         out.value(&checks)?;
     } else {
         for check in &checks.items {
-            out.line(&format!(
-                "{:8}  {}: {}",
-                word(&check.grade),
-                check.name,
-                check.found
-            ))?;
+            out.line(&format!("{:8}  {}: {}", word(&check.grade), check.name, check.found))?;
             if let Some(fix) = &check.fix {
                 out.line(&format!("          {fix}"))?;
             }
         }
     }
-    let failed = checks
-        .items
-        .iter()
-        .any(|check| check.grade == CheckGrade::Failed);
+    let failed = checks.items.iter().any(|check| check.grade == CheckGrade::Failed);
     Ok(ExitCode::from(u8::from(failed)))
 }
 
@@ -160,10 +140,7 @@ pub(crate) async fn verify(data_dir: &Path, out: &mut Out) -> Result<ExitCode, F
     if out.is_json() {
         out.value(&found)?;
     } else if found.sound {
-        out.line(&format!(
-            "sound: {} events, head {}",
-            found.events, found.head
-        ))?;
+        out.line(&format!("sound: {} events, head {}", found.events, found.head))?;
     } else {
         out.line(&format!("damaged: {} events looked at", found.events))?;
         for finding in &found.findings {
@@ -188,9 +165,8 @@ async fn verified_here(data_dir: &Path, operation: &str) -> Result<VerificationV
             .since(format!("there is no workspace at {}", data_dir.display()))
             .hint("name another one with --data-dir"));
     }
-    let found = engine::verify(data_dir)
-        .await
-        .map_err(|error| Failure::new(operation).because(&error))?;
+    let found =
+        engine::verify(data_dir).await.map_err(|error| Failure::new(operation).because(&error))?;
     Ok(found.into())
 }
 
@@ -216,9 +192,7 @@ pub(crate) async fn demo(command: &Demo, data_dir: &Path, out: &mut Out) -> Resu
         Demo::Remove => {
             const OPERATION: &str = "remove the demo swarm";
             let remote = Remote::find(data_dir, OPERATION)?;
-            remote
-                .change(OPERATION, Method::DELETE, "/api/v1/demo", None)
-                .await?;
+            remote.change(OPERATION, Method::DELETE, "/api/v1/demo", None).await?;
             if out.is_json() {
                 return out.value(&serde_json::json!({"removed": true}));
             }

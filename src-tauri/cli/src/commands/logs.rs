@@ -53,9 +53,8 @@ pub(crate) async fn run(args: &Logs, data_dir: &Path, out: &mut Out) -> Result<(
 /// The attempt that is meant; with `--follow`, waits until there is one.
 async fn find(args: &Logs, remote: &Remote, operation: &str) -> Result<AttemptView, Failure> {
     loop {
-        let detail: MissionDetail = remote
-            .get(operation, &mission::path(&args.which.mission))
-            .await?;
+        let detail: MissionDetail =
+            remote.get(operation, &mission::path(&args.which.mission)).await?;
         let over = detail.view.mission.state.is_final();
         let found = match args.attempt {
             None => detail.attempts.into_iter().next(),

@@ -77,11 +77,7 @@ async fn list(args: &ListMissions, data_dir: &Path, out: &mut Out) -> Result<(),
     for state in &args.state {
         query.push_str(&format!("&state={state}"));
     }
-    let rest = [
-        ("agent", &args.agent),
-        ("text", &args.text),
-        ("cursor", &args.cursor),
-    ];
+    let rest = [("agent", &args.agent), ("text", &args.text), ("cursor", &args.cursor)];
     for (name, value) in rest {
         if let Some(value) = value {
             query.push_str(&format!("&{name}={}", encode(value)));
@@ -125,12 +121,7 @@ async fn show(id: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
     }
     let mission = &detail.view.mission;
     let gates: Vec<String> = mission.gates.iter().map(|gate| gate.label()).collect();
-    let allowed: Vec<&str> = detail
-        .view
-        .allowed
-        .iter()
-        .map(|input| input.as_str())
-        .collect();
+    let allowed: Vec<&str> = detail.view.allowed.iter().map(|input| input.as_str()).collect();
     out.pairs(&[
         ("mission", format!("{} {}", mission.short_id, mission.title)),
         ("id", mission.id.to_string()),
@@ -138,11 +129,7 @@ async fn show(id: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
         ("reason", detail.view.reason.clone().unwrap_or_default()),
         (
             "evidence",
-            format!(
-                "{}, {} needed",
-                word(&detail.evidence.grade),
-                word(&detail.evidence.needed)
-            ),
+            format!("{}, {} needed", word(&detail.evidence.grade), word(&detail.evidence.needed)),
         ),
         ("agent", detail.view.agent_name.clone().unwrap_or_default()),
         ("repository", mission.repository.clone().unwrap_or_default()),
@@ -173,10 +160,7 @@ fn show_attempt(view: &AttemptView, out: &mut Out) -> Result<(), Failure> {
         word(&attempt.state)
     ))?;
     let work = attempt.work.as_ref();
-    let branch = attempt
-        .workplace
-        .as_ref()
-        .and_then(|place| place.branch.clone());
+    let branch = attempt.workplace.as_ref().and_then(|place| place.branch.clone());
     out.pairs(&[
         ("  began", time(attempt.leased_at)),
         ("  ended", attempt.ended_at.map(time).unwrap_or_default()),
@@ -213,10 +197,7 @@ async fn add(args: AddMission, data_dir: &Path, out: &mut Out) -> Result<(), Fai
         title: args.title,
         brief: read_brief(&args.brief)?,
         agent: args.agent,
-        repository: args
-            .repo
-            .map(|repo| absolute(&repo, OPERATION))
-            .transpose()?,
+        repository: args.repo.map(|repo| absolute(&repo, OPERATION)).transpose()?,
         gates: args.gates,
         priority: match args.priority {
             Priority::Urgent => words::Priority::Urgent,
@@ -269,16 +250,12 @@ fn read_brief(text: &str) -> Result<String, Failure> {
 
 async fn assign(args: &Assign, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
     let id = &args.which.mission;
-    let body = engine::view::Assign {
-        agent: args.agent.clone(),
-    };
+    let body = engine::view::Assign { agent: args.agent.clone() };
     send(id, "assign", &body, data_dir, out).await
 }
 
 async fn change(ask: &Ask, what: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
-    let body = engine::view::Ask {
-        note: ask.note.clone(),
-    };
+    let body = engine::view::Ask { note: ask.note.clone() };
     send(&ask.which.mission, what, &body, data_dir, out).await
 }
 
@@ -416,11 +393,6 @@ mod tests {
         let large = read_brief(&named).unwrap_err().to_string();
         assert!(large.contains("1 MiB"), "{large}");
         std::fs::write(&file, b"\xff").unwrap();
-        assert!(
-            read_brief(&named)
-                .unwrap_err()
-                .to_string()
-                .contains("UTF-8")
-        );
+        assert!(read_brief(&named).unwrap_err().to_string().contains("UTF-8"));
     }
 }

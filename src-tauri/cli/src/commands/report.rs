@@ -50,10 +50,7 @@ async fn write(of: &str, to: &ReportTo, data_dir: &Path, out: &mut Out) -> Resul
         Some(zone) => zone.clone(),
         None => TimeZone::system().iana_name().unwrap_or("UTC").to_owned(),
     };
-    let path = format!(
-        "/api/v1/reports/{of}?format={format}&zone={}",
-        encode(&zone)
-    );
+    let path = format!("/api/v1/reports/{of}?format={format}&zone={}", encode(&zone));
     let answer = remote.get_raw(OPERATION, &path).await?;
     deliver(&answer.body, to.output.as_deref(), out)
 }

@@ -41,14 +41,7 @@ async fn list(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
     let rows: Vec<Vec<String>> = signals
         .items
         .into_iter()
-        .map(|signal| {
-            vec![
-                signal.name,
-                signal.unit,
-                signal.labels.join(", "),
-                signal.description,
-            ]
-        })
+        .map(|signal| vec![signal.name, signal.unit, signal.labels.join(", "), signal.description])
         .collect();
     out.table(&["NAME", "UNIT", "LABELS", "WHAT IT SAYS"], &rows)
 }
@@ -79,12 +72,8 @@ async fn query(args: &QuerySignal, data_dir: &Path, out: &mut Out) -> Result<(),
 }
 
 fn show(range: &SeriesRange, out: &mut Out) -> Result<(), Failure> {
-    let labels: Vec<String> = range
-        .key
-        .labels
-        .iter()
-        .map(|(label, value)| format!("{label}=\"{value}\""))
-        .collect();
+    let labels: Vec<String> =
+        range.key.labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
     let braces = match labels.is_empty() {
         true => String::new(),
         false => format!("{{{}}}", labels.join(",")),

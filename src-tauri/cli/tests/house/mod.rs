@@ -77,10 +77,8 @@ impl House {
     pub(crate) fn open() -> Self {
         let place = tempfile::tempdir().unwrap();
         let data = place.path().join("data");
-        let mut engine = program(Path::new(PROGRAM), &data, &["serve"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut engine =
+            program(Path::new(PROGRAM), &data, &["serve"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(engine.stdout.take().unwrap());
         let said = (0..2)
             .map(|_| {
@@ -89,13 +87,7 @@ impl House {
                 line.trim_end().to_owned()
             })
             .collect();
-        Self {
-            place,
-            data,
-            said,
-            engine,
-            _stdout: stdout,
-        }
+        Self { place, data, said, engine, _stdout: stdout }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -132,10 +124,8 @@ impl House {
 
     /// Starts a command whose output is read line by line.
     pub(crate) fn follow(&self, args: &[&str]) -> Follow {
-        let mut child = program(Path::new(PROGRAM), &self.data, args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            program(Path::new(PROGRAM), &self.data, args).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Follow { child, stdout }
     }

@@ -64,10 +64,7 @@ impl Hive {
         let data = engine.data_dir().to_owned();
         engine.shutdown().await;
         drop(engine);
-        Self {
-            engine: open(&data).await,
-            place,
-        }
+        Self { engine: open(&data).await, place }
     }
 
     pub(crate) fn caller(&self) -> Caller {
@@ -80,11 +77,7 @@ impl Hive {
     }
 
     pub(crate) fn keyed(&self, key: &str, fingerprint: u8) -> Caller {
-        Caller {
-            key: Some(key.into()),
-            fingerprint: [fingerprint; 32],
-            ..self.caller()
-        }
+        Caller { key: Some(key.into()), fingerprint: [fingerprint; 32], ..self.caller() }
     }
 
     pub(crate) async fn add(&self, new: NewAgent) {
@@ -101,9 +94,7 @@ impl Hive {
         id: &str,
         input: MissionInput,
     ) -> Result<MissionDetail, Refusal> {
-        self.engine
-            .ask_mission(&self.caller(), id, input, Ask::default())
-            .await
+        self.engine.ask_mission(&self.caller(), id, input, Ask::default()).await
     }
 
     /// Waits until the mission is in a state like this.
@@ -112,17 +103,13 @@ impl Hive {
         id: &str,
         wanted: impl Fn(MissionState) -> bool,
     ) -> MissionDetail {
-        self.until_detail(id, |detail| wanted(detail.view.mission.state))
-            .await
+        self.until_detail(id, |detail| wanted(detail.view.mission.state)).await
     }
 
     /// Waits until no attempt of the mission is under way.
     pub(crate) async fn until_over(&self, id: &str) -> MissionDetail {
         self.until_detail(id, |detail| {
-            detail
-                .attempts
-                .iter()
-                .all(|attempt| attempt.attempt.state.is_final())
+            detail.attempts.iter().all(|attempt| attempt.attempt.state.is_final())
         })
         .await
     }
@@ -164,21 +151,14 @@ impl Hive {
             max_bytes: 1 << 20,
             wait_ms: 0,
         };
-        self.engine
-            .transcript(detail.attempts[0].attempt.id, query)
-            .await
-            .unwrap()
-            .text
+        self.engine.transcript(detail.attempts[0].attempt.id, query).await.unwrap().text
     }
 
     /// Waits for the mission's first devlog.
     pub(crate) async fn devlog(&self, id: &str) -> Devlog {
         let start = Instant::now();
         loop {
-            let query = DevlogQuery {
-                mission: Some(id.into()),
-                ..Default::default()
-            };
+            let query = DevlogQuery { mission: Some(id.into()), ..Default::default() };
             if let Some(devlog) = self.engine.devlogs(query).await.unwrap().items.pop() {
                 return devlog;
             }
@@ -194,19 +174,7 @@ impl Hive {
         std::fs::write(path.join("README.md"), "# Test\n").unwrap();
         git(&path, &["init", "-q", "-b", "main"]);
         git(&path, &["add", "-A"]);
-        git(
-            &path,
-            &[
-                "-c",
-                "user.name=T",
-                "-c",
-                "user.email=t@x",
-                "commit",
-                "-q",
-                "-m",
-                "first",
-            ],
-        );
+        git(&path, &["-c", "user.name=T", "-c", "user.email=t@x", "commit", "-q", "-m", "first"]);
         path
     }
 }
@@ -214,35 +182,18 @@ impl Hive {
 /// The test agent, built beside the tests.
 pub(crate) fn fake_agent() -> String {
     let tests = std::env::current_exe().unwrap();
-    let path = tests
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .join("hivekeeper-fake-agent");
-    assert!(
-        path.exists(),
-        "build the binaries first: cargo build --workspace --bins"
-    );
+    let path = tests.ancestors().nth(2).unwrap().join("hivekeeper-fake-agent");
+    assert!(path.exists(), "build the binaries first: cargo build --workspace --bins");
     path.display().to_string()
 }
 
 pub(crate) async fn open(data: &Path) -> Engine {
-    Engine::open(Config::new(data.to_owned(), "0.0.0-test"))
-        .await
-        .unwrap()
+    Engine::open(Config::new(data.to_owned(), "0.0.0-test")).await.unwrap()
 }
 
 pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(directory)
-        .args(args)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new("git").current_dir(directory).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -255,10 +206,7 @@ pub(crate) fn processes_of(marker: &str) -> Vec<String> {
             continue;
         };
         let wanted = format!("HIVEKEEPER_RUN={marker}");
-        if environ
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == wanted.as_bytes())
-        {
+        if environ.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
             let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
             found.push(format!("{} {}", entry.file_name().display(), name.trim()));
         }

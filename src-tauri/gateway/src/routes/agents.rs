@@ -142,9 +142,7 @@ pub(crate) async fn check_command(
     State(gate): State<Gate>,
     Call { input, .. }: Call<CommandLine>,
 ) -> Result<Json<CommandCheck>, Problem> {
-    let check = gate
-        .engine
-        .check_command(&input.command, input.directory.as_deref())?;
+    let check = gate.engine.check_command(&input.command, input.directory.as_deref())?;
     Ok(Json(check))
 }
 

@@ -41,9 +41,7 @@ pub(crate) async fn read_transcript(
     let query = TranscriptQuery {
         stream: stream(params.text("stream")?.as_deref())?,
         offset: params.parsed("offset")?.unwrap_or(0),
-        max_bytes: params
-            .number("max_bytes", 1..=CHUNK_BYTES_MAX)?
-            .unwrap_or(CHUNK_BYTES_DEFAULT),
+        max_bytes: params.number("max_bytes", 1..=CHUNK_BYTES_MAX)?.unwrap_or(CHUNK_BYTES_DEFAULT),
         wait_ms: params.number("wait_ms", 0..=WAIT_MS_MAX)?.unwrap_or(0),
     };
     params.done()?;
@@ -54,8 +52,8 @@ fn stream(name: Option<&str>) -> Result<OutputStream, Problem> {
     match name {
         None | Some("stdout") => Ok(OutputStream::Stdout),
         Some("stderr") => Ok(OutputStream::Stderr),
-        Some(other) => Err(Problem::invalid(format!(
-            "'stream={other}' is neither stdout nor stderr"
-        ))),
+        Some(other) => {
+            Err(Problem::invalid(format!("'stream={other}' is neither stdout nor stderr")))
+        }
     }
 }

@@ -33,10 +33,7 @@ pub(crate) async fn log_in(
     State(gate): State<Gate>,
     Call { input, .. }: Call<LoginCode>,
 ) -> Result<Response, Problem> {
-    let login = gate
-        .access
-        .log_in(&input.code, Instant::now())
-        .map_err(refused)?;
+    let login = gate.access.log_in(&input.code, Instant::now()).map_err(refused)?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     for cookie in login.cookies() {
         if let Ok(value) = HeaderValue::from_str(&cookie) {
@@ -52,22 +49,16 @@ fn refused(refused: LoginRefused) -> Problem {
             Problem::unauthorized("the login code is wrong, was used, or is older than ten minutes")
                 .hint("run 'hivekeeper login' for a new link")
         }
-        LoginRefused::TooMany { retry_after_s } => Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            Code::Busy,
-            "too many wrong login codes",
-        )
-        .retry_after(retry_after_s),
+        LoginRefused::TooMany { retry_after_s } => {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::Busy, "too many wrong login codes")
+                .retry_after(retry_after_s)
+        }
         LoginRefused::Broken(error) => broken(&error),
     }
 }
 
 fn broken(error: &AccessError) -> Problem {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Internal,
-        format!("failed to {error}"),
-    )
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, format!("failed to {error}"))
 }
 
 /// A link that signs one browser in.
@@ -90,20 +81,15 @@ pub(crate) async fn make_login_link(
     State(gate): State<Gate>,
     _: Call<Nothing>,
 ) -> Result<Response, Problem> {
-    let url = gate
-        .access
-        .login_link(Instant::now())
-        .map_err(|error| broken(&error))?
-        .ok_or_else(|| {
+    let url = gate.access.login_link(Instant::now()).map_err(|error| broken(&error))?.ok_or_else(
+        || {
             Problem::new(
                 StatusCode::CONFLICT,
                 Code::Conflict,
                 "this engine listens on no address a browser could open",
             )
-        })?;
-    let link = LoginLink {
-        url,
-        expires_in_s: LOGIN_CODE_S,
-    };
+        },
+    )?;
+    let link = LoginLink { url, expires_in_s: LOGIN_CODE_S };
     Ok((StatusCode::CREATED, axum::Json(link)).into_response())
 }

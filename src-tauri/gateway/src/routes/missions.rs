@@ -96,10 +96,7 @@ async fn ask(
     what: MissionInput,
     call: Call<Ask>,
 ) -> Result<Json<MissionDetail>, Problem> {
-    let mission = gate
-        .engine
-        .ask_mission(&call.caller, &name.0, what, call.input)
-        .await?;
+    let mission = gate.engine.ask_mission(&call.caller, &name.0, what, call.input).await?;
     Ok(Json(mission))
 }
 
@@ -298,14 +295,7 @@ mod tests {
     #[test]
     fn states_come_repeated_or_separated_by_commas() {
         let read = states(&["queued,running".into(), "done".into()]).unwrap();
-        assert_eq!(
-            read,
-            [
-                MissionState::Queued,
-                MissionState::Running,
-                MissionState::Done
-            ]
-        );
+        assert_eq!(read, [MissionState::Queued, MissionState::Running, MissionState::Done]);
         let problem = states(&["dnoe".into()]).unwrap_err();
         assert_eq!(problem.status, 422);
         assert!(problem.hint.unwrap().contains("in_review"));

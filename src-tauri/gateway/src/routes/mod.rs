@@ -25,9 +25,7 @@ use crate::problem::Problem;
 
 /// Every route with its description.
 pub(crate) fn all() -> OpenApiRouter<Gate> {
-    OpenApiRouter::new()
-        .merge(of_the_swarm())
-        .merge(of_the_house())
+    OpenApiRouter::new().merge(of_the_swarm()).merge(of_the_house())
 }
 
 fn of_the_swarm() -> OpenApiRouter<Gate> {
@@ -85,16 +83,11 @@ fn format(name: Option<&str>, among: &[Format]) -> Result<Format, Problem> {
         "json" => Some(Format::Json),
         _ => None,
     };
-    format
-        .filter(|format| among.contains(format))
-        .ok_or_else(|| {
-            let names: Vec<_> = among.iter().map(|format| word(*format)).collect();
-            Problem::invalid(format!(
-                "'{}' is not a format of this document",
-                name.unwrap_or_default()
-            ))
+    format.filter(|format| among.contains(format)).ok_or_else(|| {
+        let names: Vec<_> = among.iter().map(|format| word(*format)).collect();
+        Problem::invalid(format!("'{}' is not a format of this document", name.unwrap_or_default()))
             .hint(format!("use one of: {}", names.join(", ")))
-        })
+    })
 }
 
 const fn word(format: Format) -> &'static str {
@@ -117,10 +110,7 @@ fn file(rendered: Rendered) -> Response {
         .collect();
     let mut response = (StatusCode::OK, rendered.body).into_response();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(rendered.media_type),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(rendered.media_type));
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         headers.insert(header::CONTENT_DISPOSITION, value);
     }

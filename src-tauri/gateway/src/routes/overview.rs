@@ -123,11 +123,7 @@ pub(crate) async fn ready(State(gate): State<Gate>) -> Result<Json<Health>, Prob
 )]
 pub(crate) async fn get_openapi() -> Result<Response, Problem> {
     let text = crate::openapi::text().map_err(|error| {
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            Code::Internal,
-            error.to_string(),
-        )
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, error.to_string())
     })?;
     let json = HeaderValue::from_static("application/json");
     Ok(([(header::CONTENT_TYPE, json)], text).into_response())

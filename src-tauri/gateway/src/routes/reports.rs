@@ -57,7 +57,5 @@ async fn report(gate: &Gate, of: ReportTarget, mut params: Params) -> Result<Res
     params.done()?;
     let among = [Format::Markdown, Format::Html, Format::Json];
     let format = format(wanted.as_deref(), &among)?;
-    Ok(file(
-        gate.engine.report(ReportQuery { of, format, zone }).await?,
-    ))
+    Ok(file(gate.engine.report(ReportQuery { of, format, zone }).await?))
 }

@@ -30,10 +30,7 @@ const POINTS_MAX: u32 = 2_000;
     responses((status = 200, description = "The catalogue.", body = Listing<Signal>)),
 )]
 pub(crate) async fn list_signals(State(gate): State<Gate>) -> Json<Listing<Signal>> {
-    Json(Listing {
-        items: gate.engine.signals().to_vec(),
-        next: None,
-    })
+    Json(Listing { items: gate.engine.signals().to_vec(), next: None })
 }
 
 /// Reads a signal over a range of time.
@@ -75,9 +72,7 @@ pub(crate) async fn query_signal(
                     .map_err(|error| Problem::invalid(format!("'last': {error}")))?
             }
         },
-        points: params
-            .number("points", 1..=POINTS_MAX)?
-            .unwrap_or(POINTS_DEFAULT),
+        points: params.number("points", 1..=POINTS_MAX)?.unwrap_or(POINTS_DEFAULT),
     };
     params.done()?;
     let items = gate.engine.range(query).await?;

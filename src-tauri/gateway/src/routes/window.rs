@@ -22,10 +22,7 @@ pub(crate) async fn focus_window(
     if gate.window.focus() {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(Problem::new(
-        StatusCode::CONFLICT,
-        Code::Conflict,
-        "this engine has no window",
-    )
-    .hint("start hivekeeper-desktop, or open the login link of 'hivekeeper serve' in a browser"))
+    Err(Problem::new(StatusCode::CONFLICT, Code::Conflict, "this engine has no window").hint(
+        "start hivekeeper-desktop, or open the login link of 'hivekeeper serve' in a browser",
+    ))
 }

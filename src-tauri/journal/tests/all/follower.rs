@@ -27,11 +27,7 @@ impl Running {
             &tasks,
             cancel.clone(),
         );
-        Self {
-            tasks,
-            cancel,
-            _journal: journal,
-        }
+        Self { tasks, cancel, _journal: journal }
     }
 
     async fn stop(self) {
@@ -42,10 +38,7 @@ impl Running {
 }
 
 async fn devlogs(world: &World) -> Vec<Devlog> {
-    let filter = DevlogFilter {
-        limit: 100,
-        ..DevlogFilter::default()
-    };
+    let filter = DevlogFilter { limit: 100, ..DevlogFilter::default() };
     world.ledger.devlogs(filter).await.unwrap().items
 }
 
@@ -57,20 +50,14 @@ async fn caught_up(world: &World) {
         if world.ledger.cursor(CURSOR).await.unwrap() >= head {
             return;
         }
-        assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "the journal did not catch up"
-        );
+        assert!(began.elapsed() < Duration::from_secs(30), "the journal did not catch up");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 async fn written(world: &World) -> usize {
-    let filter = EventFilter {
-        kinds: vec!["devlog_written".into()],
-        limit: 100,
-        ..EventFilter::default()
-    };
+    let filter =
+        EventFilter { kinds: vec!["devlog_written".into()], limit: 100, ..EventFilter::default() };
     world.ledger.events(filter).await.unwrap().items.len()
 }
 
@@ -79,26 +66,17 @@ async fn every_attempt_that_is_over_gets_one_devlog_with_its_subject() {
     let world = World::open().await;
     world.add_agent(1, "hive-1").await;
     world.add_mission(1, &Words::default()).await;
-    world
-        .attempt((1, 1, 1, 1), &Words::default(), Ending::GateFails, false)
-        .await;
+    world.attempt((1, 1, 1, 1), &Words::default(), Ending::GateFails, false).await;
     // The first was over before the journal ran, the second while it does.
     let running = Running::start(&world);
-    world
-        .attempt((1, 2, 1, 2), &Words::default(), Ending::Done, true)
-        .await;
+    world.attempt((1, 2, 1, 2), &Words::default(), Ending::Done, true).await;
     caught_up(&world).await;
 
     let found = devlogs(&world).await;
     assert_eq!(found.len(), 2);
-    let last = found
-        .iter()
-        .find(|devlog| devlog.id == devlog_id(attempt_id(2)));
+    let last = found.iter().find(|devlog| devlog.id == devlog_id(attempt_id(2)));
     let last = last.unwrap();
-    assert_eq!(
-        last.title,
-        format!("{} · Fix the parser — done", last.short_id)
-    );
+    assert_eq!(last.title, format!("{} · Fix the parser — done", last.short_id));
     assert_eq!(last.mission_id, mission_id(1));
     assert_eq!(last.agent_id, Some(agent_id(1)));
     let filter = EventFilter {
@@ -118,9 +96,7 @@ async fn a_journal_that_starts_again_writes_nothing_twice() {
     let world = World::open().await;
     world.add_agent(1, "hive-1").await;
     world.add_mission(1, &Words::default()).await;
-    world
-        .attempt((1, 1, 1, 1), &Words::default(), Ending::GateFails, false)
-        .await;
+    world.attempt((1, 1, 1, 1), &Words::default(), Ending::GateFails, false).await;
     for _ in 0..3 {
         let running = Running::start(&world);
         caught_up(&world).await;
@@ -128,9 +104,7 @@ async fn a_journal_that_starts_again_writes_nothing_twice() {
     }
     // Two at once, as after a crash that left one behind.
     let (one, two) = (Running::start(&world), Running::start(&world));
-    world
-        .attempt((1, 2, 1, 2), &Words::default(), Ending::Done, true)
-        .await;
+    world.attempt((1, 2, 1, 2), &Words::default(), Ending::Done, true).await;
     caught_up(&world).await;
     one.stop().await;
     two.stop().await;
@@ -142,12 +116,8 @@ async fn a_mission_removed_before_the_journal_came_gets_no_devlog() {
     let world = World::open().await;
     world.add_agent(1, "hive-1").await;
     world.add_mission(1, &Words::default()).await;
-    world
-        .attempt((1, 1, 1, 1), &Words::default(), Ending::Done, true)
-        .await;
-    let removed = Fact::MissionRemoved {
-        mission_id: mission_id(1),
-    };
+    world.attempt((1, 1, 1, 1), &Words::default(), Ending::Done, true).await;
+    let removed = Fact::MissionRemoved { mission_id: mission_id(1) };
     world.facts(Subject::default(), vec![removed]).await;
     let running = Running::start(&world);
     caught_up(&world).await;
@@ -160,9 +130,7 @@ async fn the_devlog_of_a_failed_gate_tells_what_happened() {
     let world = World::open().await;
     world.add_agent(1, "hive-1").await;
     world.add_mission(1, &Words::default()).await;
-    world
-        .attempt((1, 1, 1, 1), &Words::default(), Ending::GateFails, true)
-        .await;
+    world.attempt((1, 1, 1, 1), &Words::default(), Ending::GateFails, true).await;
     let running = Running::start(&world);
     caught_up(&world).await;
     running.stop().await;
@@ -215,29 +183,15 @@ async fn the_devlog_of_a_failed_gate_tells_what_happened() {
 async fn a_lost_attempt_says_that_there_is_no_data_instead_of_zero() {
     let world = World::open().await;
     world.add_agent(1, "hive-1").await;
-    let words = Words {
-        note: "its process vanished without a record".into(),
-        ..Words::default()
-    };
+    let words = Words { note: "its process vanished without a record".into(), ..Words::default() };
     world.add_mission(1, &words).await;
-    world
-        .attempt((1, 1, 1, 1), &words, Ending::Lost, true)
-        .await;
+    world.attempt((1, 1, 1, 1), &words, Ending::Lost, true).await;
     let running = Running::start(&world);
     caught_up(&world).await;
     running.stop().await;
     let markdown = &devlogs(&world).await[0].markdown;
-    assert!(
-        markdown.contains("| Processor time | no data |"),
-        "{markdown}"
-    );
-    assert!(
-        markdown.contains("| Program | no end was recorded |"),
-        "{markdown}"
-    );
+    assert!(markdown.contains("| Processor time | no data |"), "{markdown}");
+    assert!(markdown.contains("| Program | no end was recorded |"), "{markdown}");
     assert!(markdown.contains("No gate ran."), "{markdown}");
-    assert!(
-        markdown.contains("its process vanished without a record"),
-        "{markdown}"
-    );
+    assert!(markdown.contains("its process vanished without a record"), "{markdown}");
 }

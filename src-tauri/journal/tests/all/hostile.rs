@@ -82,9 +82,7 @@ fn tags(page: &str) -> Vec<(String, String)> {
     for part in page.split('<').skip(1) {
         let inside = part.split('>').next().unwrap_or_default();
         let inside = inside.trim_start_matches('/');
-        let (name, rest) = inside
-            .split_once(char::is_whitespace)
-            .unwrap_or((inside, ""));
+        let (name, rest) = inside.split_once(char::is_whitespace).unwrap_or((inside, ""));
         let name = name.trim_end_matches('/').to_ascii_lowercase();
         found.push((name, rest.to_owned()));
     }
@@ -93,10 +91,7 @@ fn tags(page: &str) -> Vec<(String, String)> {
 
 fn assert_harmless(page: &str, payload: &str) {
     for (name, rest) in tags(page) {
-        assert!(
-            TAGS.contains(&name.as_str()),
-            "<{name} {rest}> by {payload}"
-        );
+        assert!(TAGS.contains(&name.as_str()), "<{name} {rest}> by {payload}");
         let rest = rest.to_ascii_lowercase();
         for word in ["href", "src=", "javascript:", " on"] {
             let found = rest.contains(word) || rest.starts_with(word.trim_start());
@@ -104,16 +99,10 @@ fn assert_harmless(page: &str, payload: &str) {
         }
     }
     // What opened was closed: no payload ended one of our elements early.
-    for tag in [
-        "table", "pre", "code", "svg", "style", "main", "figure", "td",
-    ] {
+    for tag in ["table", "pre", "code", "svg", "style", "main", "figure", "td"] {
         let open =
             page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
-        assert_eq!(
-            open,
-            page.matches(&format!("</{tag}>")).count(),
-            "{tag} by {payload}"
-        );
+        assert_eq!(open, page.matches(&format!("</{tag}>")).count(), "{tag} by {payload}");
     }
 }
 
@@ -131,9 +120,7 @@ async fn hostile_world(payload: &str) -> World {
     let world = World::open().await;
     world.add_agent(1, payload).await;
     world.add_mission(1, &words).await;
-    world
-        .attempt((1, 1, 1, 1), &words, Ending::GateFails, true)
-        .await;
+    world.attempt((1, 1, 1, 1), &words, Ending::GateFails, true).await;
     world
 }
 
@@ -142,10 +129,7 @@ async fn no_text_of_a_mission_or_an_agent_becomes_markup() {
     let utc = TimeZone::UTC;
     for payload in PAYLOADS {
         let world = hostile_world(payload).await;
-        for of in [
-            ReportOf::Mission(mission_id(1)),
-            ReportOf::Day(date(2026, 11, 20)),
-        ] {
+        for of in [ReportOf::Mission(mission_id(1)), ReportOf::Day(date(2026, 11, 20))] {
             let now = world.now();
             let of_zone = |format| report(&world.ledger, &world.telemetry, of, format, &utc, now);
             let page = of_zone(Format::Html).await.unwrap();
@@ -186,11 +170,7 @@ fn assert_structure(text: &str, payload: &str) {
                 assert!(!bare.contains('<'), "{line} by {payload}");
                 assert!(!line.contains('\u{1b}'), "{line} by {payload}");
                 if line.starts_with('|') {
-                    let cells = line
-                        .replace(r"\\", "")
-                        .replace(r"\|", "")
-                        .matches('|')
-                        .count();
+                    let cells = line.replace(r"\\", "").replace(r"\|", "").matches('|').count();
                     assert!((3..=5).contains(&cells), "{line} by {payload}");
                 }
             }

@@ -8,16 +8,7 @@ use crate::world::{Ending, Words, World, mission_id};
 
 async fn told(world: &World, of: ReportOf, format: Format) -> Rendered {
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
-    report(
-        &world.ledger,
-        &world.telemetry,
-        of,
-        format,
-        &TimeZone::UTC,
-        now,
-    )
-    .await
-    .unwrap()
+    report(&world.ledger, &world.telemetry, of, format, &TimeZone::UTC, now).await.unwrap()
 }
 
 /// Two missions: one that failed once and was then done, one that was lost.
@@ -27,21 +18,12 @@ async fn morning() -> World {
     world.add_agent(2, "hive-2").await;
     let words = Words::default();
     world.add_mission(1, &words).await;
-    let other = Words {
-        title: "Write the manual".into(),
-        ..words.clone()
-    };
+    let other = Words { title: "Write the manual".into(), ..words.clone() };
     world.add_mission(2, &other).await;
-    world
-        .attempt((1, 1, 1, 1), &words, Ending::GateFails, false)
-        .await;
+    world.attempt((1, 1, 1, 1), &words, Ending::GateFails, false).await;
     world.pass(60);
-    world
-        .attempt((1, 2, 2, 2), &words, Ending::Done, true)
-        .await;
-    world
-        .attempt((2, 3, 1, 1), &other, Ending::Lost, true)
-        .await;
+    world.attempt((1, 2, 2, 2), &words, Ending::Done, true).await;
+    world.attempt((2, 3, 1, 1), &other, Ending::Lost, true).await;
     world
 }
 
@@ -206,13 +188,7 @@ async fn a_day_page_draws_outcomes_hours_and_agents() {
     let world = morning().await;
     let page = told(&world, FRIDAY, Format::Html).await.body;
     assert_eq!(page.matches("<svg").count(), 3);
-    for text in [
-        "Missions by outcome",
-        "Attempts begun per hour",
-        "hive-2",
-        "done",
-        "failed",
-    ] {
+    for text in ["Missions by outcome", "Attempts begun per hour", "hive-2", "done", "failed"] {
         assert!(page.contains(text), "{text}");
     }
 }
@@ -273,22 +249,11 @@ async fn an_attempt_over_midnight_counts_for_both_days_in_the_readers_zone() {
     let mut busy = 0;
     for day in [date(2026, 11, 20), date(2026, 11, 21)] {
         let of = ReportOf::Day(day);
-        let told = report(
-            &world.ledger,
-            &world.telemetry,
-            of,
-            Format::Json,
-            &zone,
-            now,
-        )
-        .await;
+        let told = report(&world.ledger, &world.telemetry, of, Format::Json, &zone, now).await;
         let facts: serde_json::Value = serde_json::from_str(&told.unwrap().body).unwrap();
         let agents = facts["agents"].as_array().unwrap();
         assert!(!agents.is_empty(), "{day}");
-        busy += agents
-            .iter()
-            .map(|agent| agent["busy_ms"].as_i64().unwrap())
-            .sum::<i64>();
+        busy += agents.iter().map(|agent| agent["busy_ms"].as_i64().unwrap()).sum::<i64>();
     }
     assert_eq!(busy, 3 * 25_000);
 }
@@ -298,14 +263,6 @@ async fn a_mission_that_is_not_there_has_no_report() {
     let world = World::open().await;
     let of = ReportOf::Mission(mission_id(9));
     let now = world.now();
-    let told = report(
-        &world.ledger,
-        &world.telemetry,
-        of,
-        Format::Html,
-        &TimeZone::UTC,
-        now,
-    )
-    .await;
+    let told = report(&world.ledger, &world.telemetry, of, Format::Html, &TimeZone::UTC, now).await;
     assert!(matches!(told, Err(ReportError::NoMission(id)) if id == mission_id(9)));
 }

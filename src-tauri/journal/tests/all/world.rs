@@ -21,21 +21,15 @@ pub(crate) fn start() -> Timestamp {
 }
 
 pub(crate) fn mission_id(n: u8) -> MissionId {
-    format!("0198c0de-0000-7000-8000-0000000001{n:02x}")
-        .parse()
-        .unwrap()
+    format!("0198c0de-0000-7000-8000-0000000001{n:02x}").parse().unwrap()
 }
 
 pub(crate) fn attempt_id(n: u8) -> AttemptId {
-    format!("0198c0de-0000-7000-8000-0000000002{n:02x}")
-        .parse()
-        .unwrap()
+    format!("0198c0de-0000-7000-8000-0000000002{n:02x}").parse().unwrap()
 }
 
 pub(crate) fn agent_id(n: u8) -> AgentId {
-    format!("0198c0de-0000-7000-8000-0000000003{n:02x}")
-        .parse()
-        .unwrap()
+    format!("0198c0de-0000-7000-8000-0000000003{n:02x}").parse().unwrap()
 }
 
 /// How an attempt comes out.
@@ -89,13 +83,7 @@ impl World {
         let clock = Arc::new(ManualClock::new(start()));
         let ledger = Ledger::open(&dir, clock.clone()).await.unwrap();
         let telemetry = Telemetry::open(&dir, clock.clone()).await.unwrap();
-        Self {
-            ledger,
-            telemetry,
-            clock,
-            _dir: dir,
-            _home: home,
-        }
+        Self { ledger, telemetry, clock, _dir: dir, _home: home }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -115,10 +103,7 @@ impl World {
             subject,
             fact,
         });
-        self.ledger
-            .commit(Change::events(events.collect()))
-            .await
-            .unwrap();
+        self.ledger.commit(Change::events(events.collect())).await.unwrap();
     }
 
     pub(crate) async fn add_agent(&self, n: u8, name: &str) {
@@ -138,10 +123,7 @@ impl World {
             demo: false,
             created_at: self.now(),
         };
-        let subject = Subject {
-            agent_id: Some(agent.id),
-            ..Subject::default()
-        };
+        let subject = Subject { agent_id: Some(agent.id), ..Subject::default() };
         self.facts(subject, vec![Fact::AgentAdded { agent }]).await;
     }
 
@@ -166,13 +148,9 @@ impl World {
             created_at: self.now(),
             updated_at: self.now(),
         };
-        let subject = Subject {
-            mission_id: Some(id),
-            ..Subject::default()
-        };
+        let subject = Subject { mission_id: Some(id), ..Subject::default() };
         let brief = words.brief.clone();
-        self.facts(subject, vec![Fact::MissionCreated { mission, brief }])
-            .await;
+        self.facts(subject, vec![Fact::MissionCreated { mission, brief }]).await;
     }
 
     /// One attempt of a mission from its lease to its end, `n` being the attempt's number.
@@ -213,14 +191,8 @@ impl World {
             uncommitted_files: 2,
         };
         let started = vec![
-            Fact::AttemptPrepared {
-                attempt_id,
-                workplace,
-            },
-            Fact::AttemptStarted {
-                attempt_id,
-                process,
-            },
+            Fact::AttemptPrepared { attempt_id, workplace },
+            Fact::AttemptStarted { attempt_id, process },
             moved(MissionState::Assigned, MissionState::Running, Grade::None),
         ];
         self.facts(subject, started).await;
@@ -232,10 +204,7 @@ impl World {
         let running = match ending {
             Ending::Lost => MissionState::Running,
             _ => {
-                facts.insert(
-                    1,
-                    moved(MissionState::Running, MissionState::Verifying, Grade::None),
-                );
+                facts.insert(1, moved(MissionState::Running, MissionState::Verifying, Grade::None));
                 MissionState::Verifying
             }
         };
@@ -250,11 +219,7 @@ impl World {
             (Ending::Lost, _) => (AttemptState::Lost, MissionState::Failed, Grade::None),
         };
         let note = (ending != Ending::Done).then(|| words.note.clone());
-        facts.push(Fact::AttemptEnded {
-            attempt_id,
-            state,
-            note,
-        });
+        facts.push(Fact::AttemptEnded { attempt_id, state, note });
         facts.push(moved(running, to, grade));
         self.pass(4);
         self.facts(subject, facts).await;
@@ -295,28 +260,16 @@ impl World {
                 hash: "fedcba9876543210fedcba9876543210fedcba98".into(),
                 subject: words.subject.clone(),
             }],
-            diff: DiffStat {
-                files: 2,
-                insertions: 31,
-                deletions: 4,
-            },
+            diff: DiffStat { files: 2, insertions: 31, deletions: 4 },
             rescued_files: 1,
         };
         let passed = ending == Ending::Done;
         let result = GateResult {
             index: 0,
             gate: gate(words),
-            verdict: if passed {
-                Verdict::Passed
-            } else {
-                Verdict::Failed
-            },
+            verdict: if passed { Verdict::Passed } else { Verdict::Failed },
             exit_code: Some(if passed { 0 } else { 101 }),
-            reason: if passed {
-                "it exited with code 0".into()
-            } else {
-                words.reason.clone()
-            },
+            reason: if passed { "it exited with code 0".into() } else { words.reason.clone() },
             output: words.output.clone(),
             output_bytes: words.output.len() as u64,
             commit: Some("fedcba9876543210fedcba9876543210fedcba98".into()),
@@ -333,10 +286,7 @@ impl World {
 }
 
 fn gate(words: &Words) -> GateSpec {
-    GateSpec::Command {
-        command: words.command.clone(),
-        timeout_s: 600,
-    }
+    GateSpec::Command { command: words.command.clone(), timeout_s: 600 }
 }
 
 fn leased(subject: Subject, n: u32, at: Timestamp) -> Attempt {
@@ -358,10 +308,7 @@ fn leased(subject: Subject, n: u32, at: Timestamp) -> Attempt {
 }
 
 fn identity(started_at: Timestamp) -> ProcessIdentity {
-    let process = |pid| ProcessRef {
-        pid,
-        start_ticks: 1,
-    };
+    let process = |pid| ProcessRef { pid, start_ticks: 1 };
     ProcessIdentity {
         shim: process(40),
         program: process(41),

@@ -46,13 +46,8 @@ impl World {
         let leased = world.leased();
         world
             .tell(vec![
-                Fact::AgentAdded {
-                    agent: world.new_agent(),
-                },
-                Fact::MissionCreated {
-                    mission: world.new_mission(),
-                    brief: "wait".into(),
-                },
+                Fact::AgentAdded { agent: world.new_agent() },
+                Fact::MissionCreated { mission: world.new_mission(), brief: "wait".into() },
                 Fact::AttemptLeased { attempt: leased },
                 Fact::AttemptPrepared {
                     attempt_id: world.attempt,
@@ -88,19 +83,14 @@ impl World {
     }
 
     async fn start(&self, child: &Child) {
-        let started = Fact::AttemptStarted {
-            attempt_id: self.attempt,
-            process: identity(child.id()),
-        };
+        let started =
+            Fact::AttemptStarted { attempt_id: self.attempt, process: identity(child.id()) };
         self.tell(vec![started]).await;
     }
 
     async fn end(&self) {
-        let ended = Fact::AttemptEnded {
-            attempt_id: self.attempt,
-            state: AttemptState::Lost,
-            note: None,
-        };
+        let ended =
+            Fact::AttemptEnded { attempt_id: self.attempt, state: AttemptState::Lost, note: None };
         self.tell(vec![ended]).await;
     }
 
@@ -183,11 +173,7 @@ impl Running {
             interval: Duration::from_millis(200),
         };
         let monitor = Monitor::start(ctx, &tasks, cancel.clone()).await.unwrap();
-        Self {
-            monitor,
-            tasks,
-            cancel,
-        }
+        Self { monitor, tasks, cancel }
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
@@ -228,10 +214,8 @@ impl Drop for Sleeper {
 fn identity(pid: u32) -> ProcessIdentity {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, rest) = stat.rsplit_once(')').unwrap();
-    let process = ProcessRef {
-        pid,
-        start_ticks: rest.split_whitespace().nth(19).unwrap().parse().unwrap(),
-    };
+    let process =
+        ProcessRef { pid, start_ticks: rest.split_whitespace().nth(19).unwrap().parse().unwrap() };
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     ProcessIdentity {
         shim: process,
@@ -269,12 +253,7 @@ async fn an_attempt_is_measured_from_its_start_event_to_its_end_event() {
     assert_eq!(stored.unwrap().len(), 1);
 
     sleeper.kill();
-    let dead = |snapshot: &Snapshot| {
-        snapshot
-            .agents
-            .get(&agent)
-            .is_some_and(|usage| !usage.alive)
-    };
+    let dead = |snapshot: &Snapshot| snapshot.agents.get(&agent).is_some_and(|usage| !usage.alive);
     running.until("the agent to be missed", dead).await;
     world.end().await;
     let gone = |snapshot: &Snapshot| !snapshot.agents.contains_key(&agent);
@@ -293,8 +272,5 @@ async fn an_attempt_of_an_earlier_run_is_measured_from_the_first_look() {
     assert_eq!(first.agents[&world.agent].cpu_percent, None);
     let began = Instant::now();
     running.stop().await;
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "cancelling took long"
-    );
+    assert!(began.elapsed() < Duration::from_secs(10), "cancelling took long");
 }

@@ -19,10 +19,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// The end of a log without events.
-    pub(crate) const EMPTY: Self = Self {
-        seq: 0,
-        hash: GENESIS,
-    };
+    pub(crate) const EMPTY: Self = Self { seq: 0, hash: GENESIS };
 }
 
 /// Collects the fields of one event.
@@ -69,12 +66,11 @@ impl Link {
 /// A hash as text.
 pub(crate) fn hex(hash: &Hash) -> String {
     use std::fmt::Write as _;
-    hash.iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Reads a hash from text.

@@ -30,10 +30,7 @@ impl Change {
     /// A change that records only these events.
     #[must_use]
     pub fn events(events: Vec<NewEvent>) -> Self {
-        Self {
-            events,
-            ..Self::default()
-        }
+        Self { events, ..Self::default() }
     }
 }
 

@@ -38,8 +38,7 @@ pub(crate) fn time(at: Timestamp) -> String {
 
 /// Reads a time back.
 pub(crate) fn read_time(column: &'static str, text: &str) -> Result<Timestamp, RowError> {
-    text.parse()
-        .map_err(|error: jiff::Error| RowError::unreadable(column, error))
+    text.parse().map_err(|error: jiff::Error| RowError::unreadable(column, error))
 }
 
 /// A nested value as JSON.

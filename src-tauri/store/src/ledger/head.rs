@@ -39,10 +39,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Head> {
     if bytes.is_empty() {
         return Ok(Head::Missing);
     }
-    let newest = bytes
-        .chunks(LINE_BYTES)
-        .filter_map(parse)
-        .max_by_key(|tail| tail.seq);
+    let newest = bytes.chunks(LINE_BYTES).filter_map(parse).max_by_key(|tail| tail.seq);
     Ok(newest.map_or(Head::Unreadable, Head::At))
 }
 
@@ -84,15 +81,10 @@ impl HeadFile {
         options.create(true).truncate(false).read(true).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut head = Self {
-            file: options.open(path)?,
-            second: false,
-        };
+        let mut head = Self { file: options.open(path)?, second: false };
         // The line that holds the older statement goes first, so that one is sound at any moment.
         let mut bytes = Vec::new();
-        (&head.file)
-            .take(LINE_BYTES as u64)
-            .read_to_end(&mut bytes)?;
+        (&head.file).take(LINE_BYTES as u64).read_to_end(&mut bytes)?;
         head.second = parse(&bytes).is_some();
         head.write(tail)?;
         head.sync()?;
@@ -148,10 +140,8 @@ mod tests {
         head.write(&tail(8)).unwrap();
         let whole = std::fs::read(&path).unwrap();
         assert_eq!(whole.len(), 2 * LINE_BYTES);
-        let newest = whole
-            .chunks(LINE_BYTES)
-            .position(|chunk| parse(chunk) == Some(tail(8)))
-            .unwrap();
+        let newest =
+            whole.chunks(LINE_BYTES).position(|chunk| parse(chunk) == Some(tail(8))).unwrap();
         for at in 0..LINE_BYTES {
             let mut torn = whole.clone();
             torn[newest * LINE_BYTES + at] ^= 0x10;

@@ -57,19 +57,13 @@ impl Files {
     }
 
     fn damaged(&self, what: impl Into<String>) -> OpenError {
-        OpenError::Damaged {
-            path: self.db.clone(),
-            what: what.into(),
-        }
+        OpenError::Damaged { path: self.db.clone(), what: what.into() }
     }
 
     fn storage(&self, source: sqlx::Error) -> OpenError {
         match sqlite_code(&source) {
             Some(CODE_CORRUPT | CODE_NOT_A_DATABASE) => self.damaged(source.to_string()),
-            _ => OpenError::Storage {
-                path: self.db.clone(),
-                source,
-            },
+            _ => OpenError::Storage { path: self.db.clone(), source },
         }
     }
 
@@ -85,11 +79,7 @@ fn file_error<'a>(
     operation: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> OpenError + 'a {
-    move |source| OpenError::File {
-        operation,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| OpenError::File { operation, path: path.to_owned(), source }
 }
 
 /// What a test sets differently.
@@ -175,10 +165,7 @@ async fn finish(
 }
 
 async fn connect(files: &Files, settings: &Settings) -> Result<SqliteConnection, OpenError> {
-    writer_options(&files.db, settings)
-        .connect()
-        .await
-        .map_err(|error| files.storage(error))
+    writer_options(&files.db, settings).connect().await.map_err(|error| files.storage(error))
 }
 
 /// Files that only an interrupted start or verification leaves behind.
@@ -219,10 +206,7 @@ fn refuse_foreign(files: &Files, stated: &Head) -> Result<(), OpenError> {
         .and_then(|file| file.take(100).read_to_end(&mut header))
         .map_err(file_error("read", &files.db))?;
     let not_ours = |why: &str| match stated {
-        Head::Missing => OpenError::NotOurs {
-            path: files.db.clone(),
-            why: why.to_owned(),
-        },
+        Head::Missing => OpenError::NotOurs { path: files.db.clone(), why: why.to_owned() },
         _ => files.damaged(why),
     };
     if header.is_empty() {
@@ -270,9 +254,7 @@ async fn inspect_with(
         let path = files.db.clone();
         return Err(OpenError::Newer { path, found, known });
     }
-    let bytes = fs::metadata(&files.db)
-        .map_err(file_error("read", &files.db))?
-        .len();
+    let bytes = fs::metadata(&files.db).map_err(file_error("read", &files.db))?.len();
     if bytes > QUICK_CHECK_BYTES_MAX {
         return Ok(());
     }
@@ -292,15 +274,9 @@ enum Old {
 }
 
 async fn refuse_old_sqlite(conn: &mut SqliteConnection) -> Result<(), Old> {
-    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(conn)
-        .await
-        .map_err(Old::Sql)?;
-    if is_new_enough(&found) {
-        Ok(())
-    } else {
-        Err(Old::Version(found))
-    }
+    let found: String =
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(conn).await.map_err(Old::Sql)?;
+    if is_new_enough(&found) { Ok(()) } else { Err(Old::Version(found)) }
 }
 
 fn is_new_enough(version: &str) -> bool {
@@ -327,8 +303,7 @@ async fn create(files: &Files, settings: &Settings) -> Result<(), OpenError> {
     new.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut new, 0o600);
-    new.open(&files.fresh)
-        .map_err(file_error("create", &files.fresh))?;
+    new.open(&files.fresh).map_err(file_error("create", &files.fresh))?;
     let mut conn = writer_options(&files.fresh, settings)
         .pragma("application_id", APPLICATION_ID.to_string())
         .connect()
@@ -363,10 +338,7 @@ async fn run_migrations(
         .migrator
         .run_direct(None, conn, false)
         .await
-        .map_err(|source| OpenError::Migrate {
-            path: files.db.clone(),
-            source: Box::new(source),
-        })
+        .map_err(|source| OpenError::Migrate { path: files.db.clone(), source: Box::new(source) })
 }
 
 /// Brings an existing ledger up to date, after a copy of it was made and checked.
@@ -379,9 +351,7 @@ async fn migrate(
     let found = schema(conn).await.map_err(|error| files.storage(error))?;
     if found < newest(settings.migrator) {
         let stamp = clock.now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let path = files
-            .backups
-            .join(format!("ledger-schema-{found}-{stamp}.db"));
+        let path = files.backups.join(format!("ledger-schema-{found}-{stamp}.db"));
         back_up(conn, &path, settings).await?;
         tracing::info!(from = found, backup = %path.display(), "ledger copied before migration");
     }
@@ -393,28 +363,19 @@ async fn back_up(
     path: &Path,
     settings: &Settings,
 ) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Backup {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| OpenError::Backup { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(path);
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .map_err(file_error("create", folder))?;
+    builder.create(folder).map_err(file_error("create", folder))?;
     sqlx::query("VACUUM INTO ?")
         .bind(path.to_string_lossy().into_owned())
         .execute(&mut *conn)
         .await
         .map_err(failed)?;
-    let mut copy = options(path, settings)
-        .read_only(true)
-        .connect()
-        .await
-        .map_err(failed)?;
+    let mut copy = options(path, settings).read_only(true).connect().await.map_err(failed)?;
     let theirs = events::tail(&mut copy).await;
     let ours = events::tail(conn).await;
     copy.close().await.map_err(failed)?;
@@ -443,10 +404,7 @@ async fn check_end(
             return Err(files.damaged("ledger.head beside it cannot be read"));
         }
         Head::Missing if tail.seq > 0 => {
-            tracing::warn!(
-                events = tail.seq,
-                "ledger.head is missing; every event is checked"
-            );
+            tracing::warn!(events = tail.seq, "ledger.head is missing; every event is checked");
             0
         }
         Head::Missing => 0,
@@ -456,16 +414,7 @@ async fn check_end(
         }
     };
     let start = hash_at(conn, files, from).await?;
-    walk(
-        conn,
-        files,
-        Tail {
-            seq: from,
-            hash: start,
-        },
-        &tail,
-    )
-    .await?;
+    walk(conn, files, Tail { seq: from, hash: start }, &tail).await?;
     Ok(tail)
 }
 
@@ -509,10 +458,7 @@ async fn compare(
     }
     if head.seq < tail.seq {
         let behind = tail.seq - head.seq;
-        tracing::info!(
-            behind,
-            "ledger.head was behind after a crash and is brought up to date"
-        );
+        tracing::info!(behind, "ledger.head was behind after a crash and is brought up to date");
     }
     Ok(())
 }
@@ -525,9 +471,8 @@ async fn walk(
     end: &Tail,
 ) -> Result<(), OpenError> {
     while from.seq < end.seq {
-        let rows = events::after(conn, from.seq, WALK_ROWS)
-            .await
-            .map_err(|error| files.row(error))?;
+        let rows =
+            events::after(conn, from.seq, WALK_ROWS).await.map_err(|error| files.row(error))?;
         if rows.is_empty() {
             return Err(files.damaged(format!("no event follows event {}", from.seq)));
         }
@@ -540,10 +485,7 @@ async fn walk(
             if row.link(&from.hash) != hash {
                 return Err(files.damaged(format!("event {expected} was altered")));
             }
-            from = Tail {
-                seq: expected,
-                hash,
-            };
+            from = Tail { seq: expected, hash };
         }
     }
     Ok(())

@@ -36,12 +36,8 @@ pub(crate) fn read_cursor<T>(
     cursor: Option<&str>,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, ReadError> {
-    let bad = |text: &str| ReadError::BadCursor {
-        cursor: text.chars().take(80).collect(),
-    };
-    cursor
-        .map(|text| parse(text).ok_or_else(|| bad(text)))
-        .transpose()
+    let bad = |text: &str| ReadError::BadCursor { cursor: text.chars().take(80).collect() };
+    cursor.map(|text| parse(text).ok_or_else(|| bad(text))).transpose()
 }
 
 /// `%needle%` for `LIKE … ESCAPE '\'`, so that a person's `%` and `_` mean themselves.

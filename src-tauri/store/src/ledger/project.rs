@@ -31,41 +31,33 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
             missions::insert(conn, mission, brief).await.map(|()| true)
         }
         moved @ Fact::MissionMoved { .. } => missions::shift(conn, moved, at).await,
-        Fact::MissionAssigned {
-            mission_id,
-            agent_id,
-        } => missions::assign(conn, *mission_id, *agent_id, at).await,
+        Fact::MissionAssigned { mission_id, agent_id } => {
+            missions::assign(conn, *mission_id, *agent_id, at).await
+        }
         Fact::MissionRemoved { mission_id } => missions::remove(conn, *mission_id, seq).await,
         Fact::AttemptLeased { attempt } => {
             attempts::insert(conn, attempt).await?;
             missions::count_attempt(conn, attempt.mission_id, attempt.n, at).await
         }
-        Fact::AttemptPrepared {
-            attempt_id,
-            workplace,
-        } => attempts::prepare(conn, *attempt_id, workplace).await,
-        Fact::AttemptStarted {
-            attempt_id,
-            process,
+        Fact::AttemptPrepared { attempt_id, workplace } => {
+            attempts::prepare(conn, *attempt_id, workplace).await
         }
-        | Fact::AttemptAdopted {
-            attempt_id,
-            process,
-        } => attempts::start(conn, *attempt_id, process).await,
+        Fact::AttemptStarted { attempt_id, process }
+        | Fact::AttemptAdopted { attempt_id, process } => {
+            attempts::start(conn, *attempt_id, process).await
+        }
         Fact::AttemptStopping { attempt_id } => attempts::stop(conn, *attempt_id).await,
         Fact::AttemptExited { attempt_id, record } => {
             attempts::exit(conn, *attempt_id, record).await
         }
         Fact::AttemptVerifying { attempt_id } => attempts::verify(conn, *attempt_id).await,
         Fact::WorkRecorded { attempt_id, work } => attempts::record(conn, *attempt_id, work).await,
-        Fact::GateFinished { attempt_id, result } => gate_results::put(conn, *attempt_id, result)
-            .await
-            .map(|()| true),
-        Fact::AttemptEnded {
-            attempt_id,
-            state,
-            note,
-        } => attempts::end(conn, *attempt_id, *state, note.as_deref(), at).await,
+        Fact::GateFinished { attempt_id, result } => {
+            gate_results::put(conn, *attempt_id, result).await.map(|()| true)
+        }
+        Fact::AttemptEnded { attempt_id, state, note } => {
+            attempts::end(conn, *attempt_id, *state, note.as_deref(), at).await
+        }
         Fact::DevlogWritten { devlog } => devlogs::insert(conn, devlog).await.map(|()| true),
         Fact::DevlogRemoved { devlog_id } => devlogs::remove(conn, *devlog_id, seq).await,
     }
@@ -75,12 +67,12 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
 async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<RowError, RowError> {
     let reason = match fact {
         Fact::AgentChanged { .. } | Fact::AgentRemoved { .. } => "there is no such agent".into(),
-        Fact::MissionMoved {
-            mission_id, from, ..
-        } => match missions::state(conn, *mission_id).await? {
-            Some(state) => format!("the mission is {state}, not {from}"),
-            None => "there is no such mission".into(),
-        },
+        Fact::MissionMoved { mission_id, from, .. } => {
+            match missions::state(conn, *mission_id).await? {
+                Some(state) => format!("the mission is {state}, not {from}"),
+                None => "there is no such mission".into(),
+            }
+        }
         Fact::AttemptLeased { attempt } => {
             lease_misfit(conn, attempt.mission_id, attempt.n).await?
         }

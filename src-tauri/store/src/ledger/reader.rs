@@ -36,11 +36,7 @@ impl Readers {
 
     /// Takes a connection for one read. Waiting for it counts towards the deadline.
     pub(crate) async fn begin(&self, operation: &'static str) -> Result<Reading, ReadError> {
-        let mut reading = Reading {
-            operation,
-            deadline: self.deadline,
-            conn: None,
-        };
+        let mut reading = Reading { operation, deadline: self.deadline, conn: None };
         let until = Instant::now() + self.deadline;
         match self.arm(until).await {
             Ok(conn) => {
@@ -82,21 +78,16 @@ impl Reading {
         let operation = self.operation;
         match error {
             RowError::Sql(sqlx::Error::PoolClosed) => ReadError::Closed { operation },
-            RowError::Sql(error) if is_deadline(&error) => ReadError::Deadline {
-                operation,
-                seconds: self.deadline.as_secs_f64(),
-            },
+            RowError::Sql(error) if is_deadline(&error) => {
+                ReadError::Deadline { operation, seconds: self.deadline.as_secs_f64() }
+            }
             RowError::Sql(source) => ReadError::Storage { operation, source },
-            RowError::Unreadable { column, source } => ReadError::Unreadable {
-                operation,
-                column,
-                source,
-            },
-            RowError::Conflict { what, reason } => ReadError::Unreadable {
-                operation,
-                column: what,
-                source: reason.into(),
-            },
+            RowError::Unreadable { column, source } => {
+                ReadError::Unreadable { operation, column, source }
+            }
+            RowError::Conflict { what, reason } => {
+                ReadError::Unreadable { operation, column: what, source: reason.into() }
+            }
         }
     }
 }
@@ -109,16 +100,12 @@ impl Deref for Reading {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        self.conn
-            .as_ref()
-            .expect("a reading holds its connection until it is dropped")
+        self.conn.as_ref().expect("a reading holds its connection until it is dropped")
     }
 }
 
 impl DerefMut for Reading {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        self.conn
-            .as_mut()
-            .expect("a reading holds its connection until it is dropped")
+        self.conn.as_mut().expect("a reading holds its connection until it is dropped")
     }
 }

@@ -41,10 +41,7 @@ static NEWER: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 fn newer() -> Settings {
-    Settings {
-        migrator: &NEWER,
-        ..Settings::default()
-    }
+    Settings { migrator: &NEWER, ..Settings::default() }
 }
 
 #[test]
@@ -62,13 +59,8 @@ fn what_the_ledger_does_can_be_awaited_in_any_task() {
 #[tokio::test]
 async fn a_read_that_takes_too_long_is_ended_and_the_reader_can_be_used_again() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        read_deadline: Duration::from_millis(100),
-        ..Settings::default()
-    };
-    let ledger = Ledger::open_with(dir.path(), clock(), settings)
-        .await
-        .unwrap();
+    let settings = Settings { read_deadline: Duration::from_millis(100), ..Settings::default() };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings).await.unwrap();
     for _ in 0..6 {
         let mut reading = ledger.0.readers.begin("count forever").await.unwrap();
         let endless = sqlx::query_scalar::<_, i64>(
@@ -87,13 +79,8 @@ async fn a_read_that_takes_too_long_is_ended_and_the_reader_can_be_used_again() 
 #[tokio::test]
 async fn waiting_for_a_free_reader_has_the_same_deadline() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        read_deadline: Duration::from_millis(100),
-        ..Settings::default()
-    };
-    let ledger = Ledger::open_with(dir.path(), clock(), settings)
-        .await
-        .unwrap();
+    let settings = Settings { read_deadline: Duration::from_millis(100), ..Settings::default() };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings).await.unwrap();
     let mut held = Vec::new();
     for _ in 0..4 {
         held.push(ledger.0.readers.begin("hold").await.unwrap());
@@ -107,13 +94,9 @@ async fn waiting_for_a_free_reader_has_the_same_deadline() {
 #[tokio::test]
 async fn readers_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
-        .await
-        .unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
     let mut reading = ledger.0.readers.begin("write").await.unwrap();
-    let written = sqlx::query("DELETE FROM events")
-        .execute(&mut *reading)
-        .await;
+    let written = sqlx::query("DELETE FROM events").execute(&mut *reading).await;
     assert!(written.unwrap_err().to_string().contains("readonly"));
 }
 
@@ -121,17 +104,13 @@ async fn readers_cannot_write() {
 async fn a_migration_copies_the_ledger_first_and_an_older_program_then_refuses_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ledger.db");
-    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
-        .await
-        .unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
     for _ in 0..3 {
         ledger.commit(started()).await.unwrap();
     }
     ledger.close().await;
 
-    let ledger = Ledger::open_with(dir.path(), clock(), newer())
-        .await
-        .unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), newer()).await.unwrap();
     assert_eq!(ledger.counts().await.unwrap().events, 3);
     ledger.commit(started()).await.unwrap();
     ledger.close().await;
@@ -144,19 +123,14 @@ async fn a_migration_copies_the_ledger_first_and_an_older_program_then_refuses_i
     let before = std::fs::read(&path).unwrap();
     let refused = Ledger::open_with(dir.path(), clock(), Settings::default()).await;
     let error = refused.unwrap_err();
-    assert!(
-        matches!(error, OpenError::Newer { found: 9_000, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::Newer { found: 9_000, .. }), "{error}");
     assert!(error.to_string().contains("nothing was changed"));
     assert!(std::fs::read(&path).unwrap() == before);
 
     // The copy is a whole ledger: the way back that the texts describe works.
     std::fs::copy(&copies[0], &path).unwrap();
     std::fs::remove_file(dir.path().join("ledger.head")).unwrap();
-    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
-        .await
-        .unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
     assert_eq!(ledger.counts().await.unwrap().events, 3);
     assert!(ledger.verify().await.unwrap().is_sound());
     ledger.close().await;
@@ -176,22 +150,13 @@ async fn a_migration_that_fails_leaves_the_ledger_as_it_was() {
         Migrator::with_migrations(steps)
     });
     let dir = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
-        .await
-        .unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
     ledger.commit(started()).await.unwrap();
     ledger.close().await;
-    let settings = Settings {
-        migrator: &BROKEN,
-        ..Settings::default()
-    };
-    let error = Ledger::open_with(dir.path(), clock(), settings)
-        .await
-        .unwrap_err();
+    let settings = Settings { migrator: &BROKEN, ..Settings::default() };
+    let error = Ledger::open_with(dir.path(), clock(), settings).await.unwrap_err();
     assert!(matches!(error, OpenError::Migrate { .. }), "{error}");
-    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default())
-        .await
-        .unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
     assert!(ledger.verify().await.unwrap().is_sound());
     ledger.close().await;
 }
@@ -203,23 +168,15 @@ async fn lock(dir: &Path) -> sqlx::SqliteConnection {
         .connect()
         .await
         .unwrap();
-    sqlx::raw_sql("BEGIN IMMEDIATE")
-        .execute(&mut conn)
-        .await
-        .unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut conn).await.unwrap();
     conn
 }
 
 #[tokio::test]
 async fn a_write_that_fails_says_so_and_the_writer_goes_on_after_checking() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        busy_timeout: Duration::from_millis(50),
-        ..Settings::default()
-    };
-    let ledger = Ledger::open_with(dir.path(), clock(), settings)
-        .await
-        .unwrap();
+    let settings = Settings { busy_timeout: Duration::from_millis(50), ..Settings::default() };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings).await.unwrap();
     ledger.commit(started()).await.unwrap();
     let locked = lock(dir.path()).await;
     let error = ledger.commit(started()).await.unwrap_err();
@@ -236,18 +193,11 @@ async fn a_write_that_fails_says_so_and_the_writer_goes_on_after_checking() {
 #[tokio::test]
 async fn what_was_committed_in_spite_of_an_error_is_published_after_the_writer_recovers() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        busy_timeout: Duration::from_millis(50),
-        ..Settings::default()
-    };
-    let ledger = Ledger::open_with(dir.path(), clock(), settings.clone())
-        .await
-        .unwrap();
+    let settings = Settings { busy_timeout: Duration::from_millis(50), ..Settings::default() };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings.clone()).await.unwrap();
     let mut published = ledger.subscribe();
     // Stands for a COMMIT that was done although its answer was an error.
-    let unseen = Ledger::open_with(dir.path(), clock(), settings)
-        .await
-        .unwrap();
+    let unseen = Ledger::open_with(dir.path(), clock(), settings).await.unwrap();
     for _ in 0..3 {
         unseen.commit(started()).await.unwrap();
     }
@@ -267,13 +217,8 @@ async fn what_was_committed_in_spite_of_an_error_is_published_after_the_writer_r
 #[tokio::test]
 async fn a_ledger_that_is_gone_refuses_writes_instead_of_making_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        busy_timeout: Duration::from_millis(50),
-        ..Settings::default()
-    };
-    let ledger = Ledger::open_with(dir.path(), clock(), settings)
-        .await
-        .unwrap();
+    let settings = Settings { busy_timeout: Duration::from_millis(50), ..Settings::default() };
+    let ledger = Ledger::open_with(dir.path(), clock(), settings).await.unwrap();
     ledger.commit(started()).await.unwrap();
     let locked = lock(dir.path()).await;
     let away = dir.path().join("away.db");

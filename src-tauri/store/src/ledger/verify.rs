@@ -143,20 +143,13 @@ pub(crate) async fn verify(files: &Files, settings: &Settings) -> Result<Verific
     let outcome = run(files, settings, stated).await;
     scratch.remove();
     outcome.map_err(|error| match error {
-        RowError::Sql(source) => ReadError::Storage {
-            operation: OPERATION,
-            source,
-        },
-        RowError::Unreadable { column, source } => ReadError::Unreadable {
-            operation: OPERATION,
-            column,
-            source,
-        },
-        RowError::Conflict { what, reason } => ReadError::Unreadable {
-            operation: OPERATION,
-            column: what,
-            source: reason.into(),
-        },
+        RowError::Sql(source) => ReadError::Storage { operation: OPERATION, source },
+        RowError::Unreadable { column, source } => {
+            ReadError::Unreadable { operation: OPERATION, column, source }
+        }
+        RowError::Conflict { what, reason } => {
+            ReadError::Unreadable { operation: OPERATION, column: what, source: reason.into() }
+        }
     })
 }
 
@@ -202,9 +195,7 @@ async fn open_scratch(files: &Files, settings: &Settings) -> Result<SqliteConnec
         .await
         .map_err(|error| RowError::unreadable("schema", error))?;
     // Without a table `events` of its own, the name means the ledger's.
-    sqlx::raw_sql("DROP TABLE events")
-        .execute(&mut conn)
-        .await?;
+    sqlx::raw_sql("DROP TABLE events").execute(&mut conn).await?;
     sqlx::query("ATTACH DATABASE ? AS live")
         .bind(files.db.to_string_lossy().into_owned())
         .execute(&mut conn)
@@ -231,10 +222,7 @@ impl Check {
     fn broken(&mut self, error: RowError) -> Result<(), RowError> {
         match error {
             RowError::Sql(error)
-                if matches!(
-                    sqlite_code(&error),
-                    Some(CODE_CORRUPT | CODE_NOT_A_DATABASE)
-                ) =>
+                if matches!(sqlite_code(&error), Some(CODE_CORRUPT | CODE_NOT_A_DATABASE)) =>
             {
                 let why = error.to_string();
                 self.found(Finding::File { why });
@@ -339,20 +327,15 @@ impl Check {
             let missing = difference(conn, table, columns, "main", "live").await?;
             let extra = difference(conn, table, columns, "live", "main").await?;
             if missing + extra > 0 {
-                self.found(Finding::Rows {
-                    table: table.to_owned(),
-                    missing,
-                    extra,
-                });
+                self.found(Finding::Rows { table: table.to_owned(), missing, extra });
             }
         }
         Ok(())
     }
 
     async fn integrity(&mut self, conn: &mut SqliteConnection) -> Result<(), RowError> {
-        let said: Vec<String> = sqlx::query_scalar("PRAGMA live.integrity_check(20)")
-            .fetch_all(conn)
-            .await?;
+        let said: Vec<String> =
+            sqlx::query_scalar("PRAGMA live.integrity_check(20)").fetch_all(conn).await?;
         for why in said.into_iter().filter(|line| line != "ok") {
             self.found(Finding::File { why });
         }
@@ -372,8 +355,6 @@ async fn difference(
         "SELECT COUNT(*) FROM (SELECT {columns} FROM {here}.{table} \
          EXCEPT SELECT {columns} FROM {there}.{table})"
     );
-    let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-        .fetch_one(conn)
-        .await?;
+    let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await?;
     super::column::read_count("difference", count)
 }

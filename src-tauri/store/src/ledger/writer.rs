@@ -89,17 +89,11 @@ struct Failure {
 
 impl Failure {
     fn at(operation: &'static str) -> impl Fn(sqlx::Error) -> Self {
-        move |source| Self {
-            operation,
-            source: Arc::new(source),
-        }
+        move |source| Self { operation, source: Arc::new(source) }
     }
 
     fn reply(&self) -> Reply {
-        Err(CommitError::Storage {
-            operation: self.operation,
-            source: Arc::clone(&self.source),
-        })
+        Err(CommitError::Storage { operation: self.operation, source: Arc::clone(&self.source) })
     }
 }
 
@@ -162,10 +156,8 @@ impl Writer {
 
     async fn commit(&mut self, group: Vec<Request>) {
         let began = Instant::now();
-        let (changes, mut replies): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .map(|request| (request.change, Some(request.reply)))
-            .unzip();
+        let (changes, mut replies): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|request| (request.change, Some(request.reply))).unzip();
         if self.disk.is_none() {
             self.recover().await;
         }
@@ -226,32 +218,20 @@ impl Writer {
                 }
             }
         }
-        gauges
-            .recovering
-            .store(self.disk.is_none(), Ordering::Relaxed);
+        gauges.recovering.store(self.disk.is_none(), Ordering::Relaxed);
     }
 
     async fn resume(&mut self, opened: Opened) -> Result<(), RowError> {
-        let Opened {
-            mut conn,
-            head,
-            tail,
-        } = opened;
+        let Opened { mut conn, head, tail } = opened;
         while self.tail.seq < tail.seq {
             for row in events::after(&mut conn, self.tail.seq, WALK_ROWS).await? {
                 let event = Arc::new(row.read()?);
-                self.tail = Tail {
-                    seq: event.seq,
-                    hash: row.stored_hash()?,
-                };
+                self.tail = Tail { seq: event.seq, hash: row.stored_hash()? };
                 // No receiver is no reason to stop.
                 let _ = self.start.published.send(event);
             }
         }
-        self.start
-            .gauges
-            .head_seq
-            .store(tail.seq, Ordering::Relaxed);
+        self.start.gauges.head_seq.store(tail.seq, Ordering::Relaxed);
         self.tail = tail;
         self.disk = Some(Disk { conn, head });
         Ok(())
@@ -283,10 +263,7 @@ impl Writer {
 
     fn publish(&mut self, written: &Written) {
         self.tail = written.tail;
-        self.start
-            .gauges
-            .head_seq
-            .store(written.tail.seq, Ordering::Relaxed);
+        self.start.gauges.head_seq.store(written.tail.seq, Ordering::Relaxed);
         for committed in written.replies.iter().flatten() {
             for event in &committed.events {
                 // No receiver is no reason to stop.
@@ -360,8 +337,7 @@ impl Group<'_> {
         changes: &[Change],
         senders: &mut [Option<oneshot::Sender<Reply>>],
     ) -> Result<Written, Failure> {
-        self.run("BEGIN IMMEDIATE", "begin a transaction of the ledger")
-            .await?;
+        self.run("BEGIN IMMEDIATE", "begin a transaction of the ledger").await?;
         let mut replies = Vec::with_capacity(changes.len());
         for change in changes {
             replies.push(self.attempt(change).await?);
@@ -401,13 +377,11 @@ impl Group<'_> {
                 CommitError::Conflict { what, reason }
             }
             Err(Refused::Row(RowError::Sql(error))) => return Err(Failure::at(OPERATION)(error)),
-            Err(Refused::Row(RowError::Unreadable { column, source })) => CommitError::Conflict {
-                what: column,
-                reason: source.to_string(),
-            },
+            Err(Refused::Row(RowError::Unreadable { column, source })) => {
+                CommitError::Conflict { what: column, reason: source.to_string() }
+            }
         };
-        self.run("ROLLBACK TO change; RELEASE change", OPERATION)
-            .await?;
+        self.run("ROLLBACK TO change; RELEASE change", OPERATION).await?;
         self.tail = before;
         Ok(Err(refused))
     }
@@ -425,10 +399,7 @@ impl Group<'_> {
                 if known.fingerprint != answer.fingerprint {
                     return Err(Refused::Change(CommitError::KeyReused));
                 }
-                return Ok(Committed {
-                    events: Vec::new(),
-                    replayed: Some(known),
-                });
+                return Ok(Committed { events: Vec::new(), replayed: Some(known) });
             }
             answers::put(self.conn, answer, self.now).await?;
         }
@@ -437,10 +408,7 @@ impl Group<'_> {
         if let Some((name, seq)) = &change.cursor {
             self.move_cursor(name, *seq).await?;
         }
-        Ok(Committed {
-            events,
-            replayed: None,
-        })
+        Ok(Committed { events, replayed: None })
     }
 
     async fn append(&mut self, change: &Change) -> Result<Vec<Arc<Event>>, RowError> {
@@ -462,16 +430,11 @@ impl Group<'_> {
             };
             let row = EventRow::of(&event, &self.tail.hash)?;
             let kind = event.fact.kind();
-            row.insert(self.conn)
-                .await
-                .map_err(|error| error.of(kind))?;
+            row.insert(self.conn).await.map_err(|error| error.of(kind))?;
             if !self.mutant.splits() {
                 project(self.conn, &event).await?;
             }
-            self.tail = Tail {
-                seq: event.seq,
-                hash: row.stored_hash()?,
-            };
+            self.tail = Tail { seq: event.seq, hash: row.stored_hash()? };
             events.push(Arc::new(event));
         }
         Ok(events)
@@ -479,9 +442,7 @@ impl Group<'_> {
 
     async fn move_outbox(&mut self, change: &Change) -> Result<(), RowError> {
         for entry in &change.effects {
-            outbox::insert(self.conn, entry, self.now)
-                .await
-                .map_err(|error| error.of("outbox"))?;
+            outbox::insert(self.conn, entry, self.now).await.map_err(|error| error.of("outbox"))?;
         }
         for id in &change.delivered {
             if !outbox::deliver(self.conn, *id, self.now).await? {

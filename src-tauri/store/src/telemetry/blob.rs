@@ -30,10 +30,8 @@ pub(super) struct Group {
 /// A chunk's samples, sorted by time, as two columns.
 pub(super) fn encode_chunk(points: &[Point], window_start: i64) -> Vec<u8> {
     let mut out = Vec::with_capacity(points.len() + 16);
-    let offsets: Vec<i64> = points
-        .iter()
-        .map(|point| point.at.wrapping_sub(window_start))
-        .collect();
+    let offsets: Vec<i64> =
+        points.iter().map(|point| point.at.wrapping_sub(window_start)).collect();
     codec::encode(&offsets, &mut out);
     let values: Vec<i64> = points.iter().map(|point| point.value).collect();
     codec::encode(&values, &mut out);
@@ -49,10 +47,7 @@ pub(super) fn decode_chunk(mut bytes: &[u8], window_start: i64) -> Result<Vec<Po
     }
     let points = offsets.into_iter().zip(values);
     Ok(points
-        .map(|(offset, value)| Point {
-            at: window_start.wrapping_add(offset),
-            value,
-        })
+        .map(|(offset, value)| Point { at: window_start.wrapping_add(offset), value })
         .collect())
 }
 
@@ -66,11 +61,7 @@ pub(super) fn encode_minutes(minutes: &[(i64, Sums)]) -> Vec<u8> {
         |(_, sums)| sums.min,
         |(_, sums)| sums.max.wrapping_sub(sums.min),
         |(_, sums)| sums.last.value.wrapping_sub(sums.min),
-        |(minute, sums)| {
-            sums.last
-                .at
-                .wrapping_sub(minute.wrapping_mul(super::sums::MINUTE_MS))
-        },
+        |(minute, sums)| sums.last.at.wrapping_sub(minute.wrapping_mul(super::sums::MINUTE_MS)),
         |(_, sums)| sums.count,
         // A sum of whole numbers: 600 values below 2^53 fit.
         |(_, sums)| (sums.sum as i64).wrapping_sub(sums.min.wrapping_mul(sums.count)),
@@ -102,9 +93,7 @@ pub(super) fn decode_minutes(mut bytes: &[u8]) -> Result<Vec<(i64, Sums)>, Damag
             sum: sum[at].wrapping_add(min[at].wrapping_mul(count[at])) as f64,
             count: count[at],
             last: Point {
-                at: minute[at]
-                    .wrapping_mul(super::sums::MINUTE_MS)
-                    .wrapping_add(last_at[at]),
+                at: minute[at].wrapping_mul(super::sums::MINUTE_MS).wrapping_add(last_at[at]),
                 value: min[at].wrapping_add(last[at]),
             },
         };
@@ -124,10 +113,7 @@ pub(super) fn encode_journal(groups: &[Group]) -> Vec<u8> {
     codec::encode(&moments, &mut out);
     let series: Vec<i64> = groups.iter().map(|group| group.series).collect();
     codec::encode(&series, &mut out);
-    let counts: Vec<i64> = groups
-        .iter()
-        .map(|group| group.points.len() as i64)
-        .collect();
+    let counts: Vec<i64> = groups.iter().map(|group| group.points.len() as i64).collect();
     codec::encode(&counts, &mut out);
     let index_of = |point: &Point| moments.partition_point(|moment| *moment < point.at) as i64;
     let indices: Vec<i64> = all().map(index_of).collect();
@@ -197,10 +183,7 @@ mod tests {
         prop::collection::vec(point, 1..200).prop_map(|pairs| {
             let mut points: Vec<Point> = pairs
                 .into_iter()
-                .map(|(at, value)| Point {
-                    at: at + 1_800_000_000_000,
-                    value,
-                })
+                .map(|(at, value)| Point { at: at + 1_800_000_000_000, value })
                 .collect();
             points.sort_by_key(|point| point.at);
             points

@@ -250,12 +250,7 @@ mod tests {
             ("constant", vec![-7; 600], CONSTANT, 4),
             ("a steady step", on_grid, PACKED + 2, 20),
             ("noise of 64 bits", wild, RAW, 4803),
-            (
-                "small numbers",
-                (0..600).map(|at| at * at % 7 % 2).collect(),
-                PACKED,
-                320,
-            ),
+            ("small numbers", (0..600).map(|at| at * at % 7 % 2).collect(), PACKED, 320),
             ("two values", vec![5, 6], DELTA_VARINT, 4),
         ] {
             let (chosen, len) = round_trip(&values);

@@ -61,10 +61,7 @@ impl Trouble {
         if is_damage(&source) {
             Self::Damaged(source.to_string())
         } else {
-            Self::Refused(OpenError::Storage {
-                path: path.to_owned(),
-                source,
-            })
+            Self::Refused(OpenError::Storage { path: path.to_owned(), source })
         }
     }
 }
@@ -93,30 +90,18 @@ pub(super) async fn open(
         Err(Trouble::Refused(error)) => return Err(error),
         Err(Trouble::Damaged(reason)) => reason,
     };
-    let aside =
-        set_aside(path, clock.now().as_millisecond()).map_err(|source| OpenError::SetAside {
-            path: path.to_owned(),
-            source,
-        })?;
+    let aside = set_aside(path, clock.now().as_millisecond())
+        .map_err(|source| OpenError::SetAside { path: path.to_owned(), source })?;
     tracing::warn!(reason, kept = %aside.display(), "telemetry file was damaged and set aside");
-    attempt(path, options)
-        .await
-        .map_err(|trouble| match trouble {
-            Trouble::Refused(error) => error,
-            Trouble::Damaged(reason) => OpenError::Unusable {
-                path: path.to_owned(),
-                reason,
-            },
-        })
+    attempt(path, options).await.map_err(|trouble| match trouble {
+        Trouble::Refused(error) => error,
+        Trouble::Damaged(reason) => OpenError::Unusable { path: path.to_owned(), reason },
+    })
 }
 
 async fn attempt(path: &Path, options: &TelemetryOptions) -> Result<Opened, Trouble> {
-    private_file(path).map_err(|source| {
-        Trouble::Refused(OpenError::Create {
-            path: path.to_owned(),
-            source,
-        })
-    })?;
+    private_file(path)
+        .map_err(|source| Trouble::Refused(OpenError::Create { path: path.to_owned(), source }))?;
     let connect = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
@@ -136,12 +121,7 @@ async fn attempt(path: &Path, options: &TelemetryOptions) -> Result<Opened, Trou
                 .max_connections(READERS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .connect_lazy_with(connect.read_only(true));
-            Ok(Opened {
-                writer,
-                readers,
-                memory,
-                counters,
-            })
+            Ok(Opened { writer, readers, memory, counters })
         }
         Err(trouble) => {
             // Closed before it may be renamed; what closing says adds nothing.
@@ -159,19 +139,12 @@ async fn load(
     let trouble = |source| Trouble::of(path, source);
     check_version(conn, path).await?;
     claim(conn, path).await?;
-    MIGRATOR
-        .run(&mut *conn)
-        .await
-        .map_err(|error| migration_trouble(path, error))?;
-    let clean = tables::number(conn, tables::CLOSED_CLEANLY)
-        .await
-        .map_err(trouble)?;
+    MIGRATOR.run(&mut *conn).await.map_err(|error| migration_trouble(path, error))?;
+    let clean = tables::number(conn, tables::CLOSED_CLEANLY).await.map_err(trouble)?;
     if clean == 0 {
         check_pages(conn).await.map_err(trouble)?;
     }
-    tables::set_number(conn, tables::CLOSED_CLEANLY, 0)
-        .await
-        .map_err(trouble)?;
+    tables::set_number(conn, tables::CLOSED_CLEANLY, 0).await.map_err(trouble)?;
     let loaded = restore(conn, options).await;
     loaded.map_err(trouble)
 }
@@ -192,10 +165,8 @@ async fn check_version(conn: &mut SqliteConnection, path: &Path) -> Result<(), T
 /// Marks an empty database as ours, and refuses one that is somebody else's.
 async fn claim(conn: &mut SqliteConnection, path: &Path) -> Result<(), Trouble> {
     let trouble = |source| Trouble::of(path, source);
-    let id: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(trouble)?;
+    let id: i64 =
+        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *conn).await.map_err(trouble)?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
         .fetch_one(&mut *conn)
         .await
@@ -210,9 +181,7 @@ async fn claim(conn: &mut SqliteConnection, path: &Path) -> Result<(), Trouble> 
                 .map_err(trouble)?;
             Ok(())
         }
-        _ => Err(Trouble::Damaged(format!(
-            "application id {id:#x} is not that of telemetry"
-        ))),
+        _ => Err(Trouble::Damaged(format!("application id {id:#x} is not that of telemetry"))),
     }
 }
 
@@ -228,9 +197,7 @@ fn migration_trouble(path: &Path, error: MigrateError) -> Trouble {
 
 /// After a crash, has SQLite look at every page.
 async fn check_pages(conn: &mut SqliteConnection) -> sqlx::Result<()> {
-    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(conn)
-        .await?;
+    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(conn).await?;
     if found == "ok" {
         return Ok(());
     }
@@ -246,9 +213,8 @@ async fn restore(
     let series = tables::load_series(conn).await?;
     let next_part = tables::number(conn, tables::NEXT_PART).await?;
     let from = series.iter().map(|series| series.journal_from).max();
-    let newest: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM journal")
-        .fetch_one(&mut *conn)
-        .await?;
+    let newest: Option<i64> =
+        sqlx::query_scalar("SELECT max(seq) FROM journal").fetch_one(&mut *conn).await?;
     let next_seq = from.unwrap_or(1).max(newest.unwrap_or(0) + 1);
     let mut memory = Memory::new(series, next_part, next_seq, options.series_max);
     let mut seq = i64::MIN;

@@ -131,11 +131,7 @@ impl Memory {
         let by_key = rows.iter().map(|row| (row.key.clone(), row.id)).collect();
         let series = rows.into_iter().map(|row| {
             let id = row.id;
-            let series = Series {
-                row,
-                stored: true,
-                open: None,
-            };
+            let series = Series { row, stored: true, open: None };
             (id, series)
         });
         Self {
@@ -182,18 +178,8 @@ impl Memory {
         let latest = Point { at, value };
         let id = self.series.keys().next_back().map_or(1, |id| id + 1);
         self.by_key.insert(key.clone(), id);
-        let row = SeriesRow {
-            id,
-            key,
-            scale,
-            journal_from: self.next_seq,
-            latest,
-        };
-        let series = Series {
-            row,
-            stored: false,
-            open: None,
-        };
+        let row = SeriesRow { id, key, scale, journal_from: self.next_seq, latest };
+        let series = Series { row, stored: false, open: None };
         self.series.insert(id, series);
         Ok((id, latest))
     }
@@ -211,21 +197,13 @@ impl Memory {
         let left = series.open.take_if(|open| open.window != window);
         let open = series.open.get_or_insert_with(|| {
             self.next_part += 1;
-            Open {
-                window,
-                part: self.next_part,
-                points: Vec::new(),
-                journaled: 0,
-                first_seq: None,
-            }
+            Open { window, part: self.next_part, points: Vec::new(), journaled: 0, first_seq: None }
         });
         if open.points.len() == open.points.capacity() {
             open.points.reserve_exact(CHUNK_GROWTH);
         }
         open.points.push(point);
-        let full = series
-            .open
-            .take_if(|open| open.points.len() >= CHUNK_SAMPLES);
+        let full = series.open.take_if(|open| open.points.len() >= CHUNK_SAMPLES);
         for open in left.into_iter().chain(full) {
             self.close_chunk(id, open, counters);
         }
@@ -295,15 +273,9 @@ impl Memory {
             if !series.stored {
                 batch.new_series.push(series.row.clone());
             }
-            let fresh = series
-                .open
-                .as_ref()
-                .map(|open| &open.points[open.journaled..]);
+            let fresh = series.open.as_ref().map(|open| &open.points[open.journaled..]);
             if let Some(points) = fresh.filter(|points| !points.is_empty()) {
-                batch.journal.push(Group {
-                    series: *id,
-                    points: points.to_vec(),
-                });
+                batch.journal.push(Group { series: *id, points: points.to_vec() });
             }
         }
         batch
@@ -350,14 +322,9 @@ impl Memory {
     pub(super) fn find(&self, name: &str, labels: &BTreeMap<String, String>) -> Vec<Found> {
         let wanted = |key: &SeriesKey| {
             key.name == name
-                && labels
-                    .iter()
-                    .all(|(label, value)| key.labels.get(label) == Some(value))
+                && labels.iter().all(|(label, value)| key.labels.get(label) == Some(value))
         };
-        let found = self
-            .series
-            .values()
-            .filter(|series| wanted(&series.row.key));
+        let found = self.series.values().filter(|series| wanted(&series.row.key));
         found
             .map(|series| Found {
                 id: series.row.id,
@@ -372,10 +339,7 @@ impl Memory {
     /// Adds to each series its chunks that are not in the file yet.
     pub(super) fn fill(&self, found: &mut [Found]) {
         for found in &mut *found {
-            let open = self
-                .series
-                .get(&found.id)
-                .and_then(|series| series.open.as_ref());
+            let open = self.series.get(&found.id).and_then(|series| series.open.as_ref());
             found.live.extend(open.map(|open| Live {
                 window: open.window,
                 part: open.part,
@@ -395,10 +359,7 @@ impl Memory {
 
     /// The newest moment of which there is a sample.
     pub(super) fn newest_ms(&self) -> Option<i64> {
-        self.series
-            .values()
-            .map(|series| series.row.latest.at)
-            .max()
+        self.series.values().map(|series| series.row.latest.at).max()
     }
 
     /// At most `max` series that have had no sample since `cutoff_ms` and are wholly in the file.

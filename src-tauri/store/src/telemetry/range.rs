@@ -36,17 +36,11 @@ pub(super) async fn range(
 ) -> Result<Vec<SeriesRange>, ReadError> {
     let (from_ms, to_ms) = (query.from.as_millisecond(), query.to.as_millisecond());
     if from_ms > to_ms {
-        return Err(ReadError::Backwards {
-            from: query.from,
-            to: query.to,
-        });
+        return Err(ReadError::Backwards { from: query.from, to: query.to });
     }
     let mut found = shared.with(|memory| memory.find(&query.name, &query.labels));
     if found.len() > SERIES_MAX {
-        return Err(ReadError::TooManySeries {
-            found: found.len(),
-            max: SERIES_MAX,
-        });
+        return Err(ReadError::TooManySeries { found: found.len(), max: SERIES_MAX });
     }
     shared.with(|memory| memory.fill(&mut found));
     let (chunks, rollups) = tables::extents(pool).await.map_err(ReadError::storage)?;
@@ -58,12 +52,7 @@ pub(super) async fn range(
     };
     let mut answer = Vec::new();
     for found in found {
-        let mut reading = Reading {
-            buckets: Buckets::new(grid),
-            shared,
-            tier,
-            found: &found,
-        };
+        let mut reading = Reading { buckets: Buckets::new(grid), shared, tier, found: &found };
         reading.add_live();
         if let Some(windows) = windows_of(found.id, grid, extent) {
             reading.add_stored(pool, windows).await?;
@@ -180,53 +169,15 @@ mod tests {
         let days = Some((window(100), window(200)));
         let weeks = Some((window(0), window(200)));
         for (name, from_hour, to_hour, points, chunks, rollups, expected) in [
-            (
-                "an hour in detail",
-                150,
-                151,
-                600,
-                days,
-                weeks,
-                Tier::Samples,
-            ),
-            (
-                "a day in minutes",
-                150,
-                174,
-                500,
-                days,
-                weeks,
-                Tier::Minutes,
-            ),
+            ("an hour in detail", 150, 151, 600, days, weeks, Tier::Samples),
+            ("a day in minutes", 150, 174, 500, days, weeks, Tier::Minutes),
             ("an hour long ago", 20, 21, 600, days, weeks, Tier::Minutes),
             ("nothing stored yet", 20, 21, 600, None, None, Tier::Samples),
             ("only rollups left", 20, 21, 600, None, weeks, Tier::Minutes),
-            (
-                "newer than all that is stored",
-                300,
-                301,
-                600,
-                None,
-                weeks,
-                Tier::Samples,
-            ),
-            (
-                "older than everything, all samples kept",
-                20,
-                21,
-                600,
-                days,
-                days,
-                Tier::Samples,
-            ),
+            ("newer than all that is stored", 300, 301, 600, None, weeks, Tier::Samples),
+            ("older than everything, all samples kept", 20, 21, 600, days, days, Tier::Samples),
         ] {
-            let tier = choose(
-                from_hour * HOUR_MS,
-                to_hour * HOUR_MS,
-                points,
-                chunks,
-                rollups,
-            );
+            let tier = choose(from_hour * HOUR_MS, to_hour * HOUR_MS, points, chunks, rollups);
             assert_eq!(tier, expected, "{name}");
         }
     }

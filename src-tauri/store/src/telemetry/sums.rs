@@ -51,13 +51,7 @@ pub(super) struct Sums {
 
 impl Sums {
     pub(super) fn of(point: Point) -> Self {
-        Self {
-            min: point.value,
-            max: point.value,
-            sum: point.value as f64,
-            count: 1,
-            last: point,
-        }
+        Self { min: point.value, max: point.value, sum: point.value as f64, count: 1, last: point }
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -106,12 +100,7 @@ impl Grid {
     pub(super) fn of_samples(from_ms: i64, to_ms: i64, points: usize) -> Self {
         let span = to_ms.saturating_sub(from_ms).max(1);
         let step_ms = ceil_div(span, points as i64);
-        Self {
-            start_ms: from_ms,
-            step_ms,
-            end_ms: to_ms,
-            count: ceil_div(span, step_ms) as usize,
-        }
+        Self { start_ms: from_ms, step_ms, end_ms: to_ms, count: ceil_div(span, step_ms) as usize }
     }
 
     /// The range is widened to full minutes, and buckets are whole minutes.
@@ -132,9 +121,7 @@ impl Grid {
             return None;
         }
         let index = (at_ms - self.start_ms) / self.step_ms;
-        usize::try_from(index)
-            .ok()
-            .map(|index| index.min(self.count - 1))
+        usize::try_from(index).ok().map(|index| index.min(self.count - 1))
     }
 }
 
@@ -151,10 +138,7 @@ pub(super) struct Buckets {
 
 impl Buckets {
     pub(super) fn new(grid: Grid) -> Self {
-        Self {
-            slots: vec![None; grid.count],
-            grid,
-        }
+        Self { slots: vec![None; grid.count], grid }
     }
 
     /// Adds samples in any order; those outside of the range are left out.
@@ -228,16 +212,10 @@ mod tests {
 
     #[test]
     fn a_grid_has_at_most_the_points_asked_for() {
-        for (from, to, points) in [
-            (0, 0, 1),
-            (0, 60_000, 60),
-            (5, 1_000_003, 7),
-            (-90_000, 30, 2000),
-        ] {
-            for grid in [
-                Grid::of_samples(from, to, points),
-                Grid::of_minutes(from, to, points),
-            ] {
+        for (from, to, points) in
+            [(0, 0, 1), (0, 60_000, 60), (5, 1_000_003, 7), (-90_000, 30, 2000)]
+        {
+            for grid in [Grid::of_samples(from, to, points), Grid::of_minutes(from, to, points)] {
                 assert!(grid.count >= 1 && grid.count <= points, "{grid:?}");
                 assert_eq!(
                     grid.index(from),

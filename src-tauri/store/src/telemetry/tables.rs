@@ -78,16 +78,10 @@ fn series_row(row: &SqliteRow) -> sqlx::Result<SeriesRow> {
         serde_json::from_str(&labels).map_err(|error| sqlx::Error::Decode(error.into()))?;
     Ok(SeriesRow {
         id: row.try_get("id")?,
-        key: model::signal::SeriesKey {
-            name: row.try_get("name")?,
-            labels,
-        },
+        key: model::signal::SeriesKey { name: row.try_get("name")?, labels },
         scale: Scale(row.try_get("resolution")?),
         journal_from: row.try_get("journal_from")?,
-        latest: Point {
-            at: row.try_get("last_at")?,
-            value: row.try_get("last_value")?,
-        },
+        latest: Point { at: row.try_get("last_at")?, value: row.try_get("last_value")? },
     })
 }
 
@@ -128,10 +122,7 @@ pub(super) async fn update_series(
 }
 
 pub(super) async fn delete_series(conn: &mut SqliteConnection, id: i64) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM series WHERE id = ?1")
-        .bind(id)
-        .execute(conn)
-        .await?;
+    sqlx::query("DELETE FROM series WHERE id = ?1").bind(id).execute(conn).await?;
     Ok(())
 }
 
@@ -200,11 +191,7 @@ pub(super) async fn chunks_of(
     .fetch_all(pool)
     .await?;
     let row = |row: &SqliteRow| {
-        Ok(ChunkRow {
-            window: row.try_get(0)?,
-            part: row.try_get(1)?,
-            samples: row.try_get(2)?,
-        })
+        Ok(ChunkRow { window: row.try_get(0)?, part: row.try_get(1)?, samples: row.try_get(2)? })
     };
     rows.iter().map(row).collect()
 }
@@ -239,10 +226,7 @@ fn rollup_row(row: &SqliteRow) -> sqlx::Result<RollupRow> {
             max: row.try_get("max_value")?,
             sum: row.try_get("sum_value")?,
             count: row.try_get("sample_count")?,
-            last: Point {
-                at: row.try_get("last_at")?,
-                value: row.try_get("last_value")?,
-            },
+            last: Point { at: row.try_get("last_at")?, value: row.try_get("last_value")? },
         },
         minutes: row.try_get("minutes")?,
     })
@@ -296,9 +280,7 @@ pub(super) async fn used_bytes(conn: &mut SqliteConnection) -> sqlx::Result<i64>
 
 /// Gives at most 1,024 unused pages back to the file system.
 pub(super) async fn give_back_pages(conn: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::query("PRAGMA incremental_vacuum(1024)")
-        .fetch_all(conn)
-        .await?;
+    sqlx::query("PRAGMA incremental_vacuum(1024)").fetch_all(conn).await?;
     Ok(())
 }
 
@@ -329,10 +311,7 @@ pub(super) async fn insert_journal(
 }
 
 pub(super) async fn delete_journal(conn: &mut SqliteConnection, before: i64) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM journal WHERE seq < ?1")
-        .bind(before)
-        .execute(conn)
-        .await?;
+    sqlx::query("DELETE FROM journal WHERE seq < ?1").bind(before).execute(conn).await?;
     Ok(())
 }
 

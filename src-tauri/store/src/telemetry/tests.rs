@@ -65,9 +65,7 @@ impl Bench {
     async fn open(&self) -> Telemetry {
         let dir = DataDir::open(self.folder.path()).expect("the directory opens");
         let clock = Arc::clone(&self.clock);
-        Telemetry::open_with(&dir, clock, self.options)
-            .await
-            .expect("telemetry opens")
+        Telemetry::open_with(&dir, clock, self.options).await.expect("telemetry opens")
     }
 
     /// The files as a kill -9 at this moment would leave them.
@@ -79,11 +77,8 @@ impl Bench {
         };
         for suffix in ["", "-wal"] {
             let name = format!("{FILE}{suffix}");
-            fs::copy(
-                self.folder.path().join(&name),
-                copy.folder.path().join(&name),
-            )
-            .expect("the file is there");
+            fs::copy(self.folder.path().join(&name), copy.folder.path().join(&name))
+                .expect("the file is there");
         }
         copy
     }
@@ -95,10 +90,7 @@ impl Bench {
 }
 
 fn tick(ms: i64, value: f64) -> Tick {
-    Tick {
-        at: at(ms),
-        samples: vec![(SeriesKey::plain(CPU), value)],
-    }
+    Tick { at: at(ms), samples: vec![(SeriesKey::plain(CPU), value)] }
 }
 
 fn record(telemetry: &Telemetry, samples: &[(i64, f64)]) {
@@ -155,14 +147,8 @@ async fn what_is_recorded_comes_back_within_its_resolution_wherever_it_is() {
         assert_eq!(buckets.len(), samples.len(), "{place}");
         for (bucket, (ms, value)) in buckets.iter().zip(&samples) {
             assert_eq!(bucket.at, at(*ms), "{place}");
-            assert!(
-                (bucket.mean - value).abs() <= 0.0501,
-                "{place}: {bucket:?} for {value}"
-            );
-            assert_eq!(
-                (bucket.min, bucket.max, bucket.count),
-                (bucket.last, bucket.last, 1)
-            );
+            assert!((bucket.mean - value).abs() <= 0.0501, "{place}: {bucket:?} for {value}");
+            assert_eq!((bucket.min, bucket.max, bucket.count), (bucket.last, bucket.last, 1));
         }
     };
     let telemetry = bench.open().await;
@@ -175,10 +161,7 @@ async fn what_is_recorded_comes_back_within_its_resolution_wherever_it_is() {
     bench.clock.advance(SignedDuration::from_hours(1));
     telemetry.flush().await.expect("flushed");
     check(&telemetry, "chunks only").await;
-    let latest = telemetry
-        .latest(CPU, &BTreeMap::new())
-        .await
-        .expect("readable");
+    let latest = telemetry.latest(CPU, &BTreeMap::new()).await.expect("readable");
     assert_eq!(latest.len(), 1);
     assert_eq!(latest[0].1, at(1_499_000));
     telemetry.close().await;
@@ -191,11 +174,8 @@ fn reference(samples: &[(i64, i64)], found: &[Bucket], step_ms: i64, to_ms: i64)
         let start = bucket.at.as_millisecond() - START_MS;
         let is_last = start + step_ms >= to_ms;
         let inside = |ms: i64| ms >= start && (ms < start + step_ms || (is_last && ms <= to_ms));
-        let values: Vec<(i64, i64)> = samples
-            .iter()
-            .copied()
-            .filter(|(ms, _)| inside(*ms))
-            .collect();
+        let values: Vec<(i64, i64)> =
+            samples.iter().copied().filter(|(ms, _)| inside(*ms)).collect();
         let tenths = |value: Option<i64>| value.expect("no empty buckets") as f64 / 10.0;
         let sum: i64 = values.iter().map(|(_, value)| value).sum();
         expected.push(Bucket {
@@ -204,12 +184,7 @@ fn reference(samples: &[(i64, i64)], found: &[Bucket], step_ms: i64, to_ms: i64)
             max: tenths(values.iter().map(|(_, value)| *value).max()),
             mean: sum as f64 / values.len() as f64 / 10.0,
             // Moments are distinct, so that the latest is one.
-            last: tenths(
-                values
-                    .iter()
-                    .max_by_key(|(ms, _)| *ms)
-                    .map(|(_, value)| *value),
-            ),
+            last: tenths(values.iter().max_by_key(|(ms, _)| *ms).map(|(_, value)| *value)),
             count: values.len() as u64,
         });
     }
@@ -229,23 +204,13 @@ async fn compare(samples: &[(i64, i64)], flush_every: usize, points: u32, span_m
     let crashed = bench.crashed();
     let again = crashed.open().await;
     for telemetry in [&telemetry, &again] {
-        let mut found = telemetry
-            .range(query(0, span_ms, points))
-            .await
-            .expect("readable");
+        let mut found = telemetry.range(query(0, span_ms, points)).await.expect("readable");
         let series = found.pop().expect("one series");
         assert!(series.buckets.len() <= points as usize);
         let step_ms = i64::try_from(series.step_ms).expect("fits");
         // Minutes widen the range to the end of the last one.
-        let to_ms = if step_ms % 60_000 == 0 {
-            span_ms + 59_999
-        } else {
-            span_ms
-        };
-        assert_eq!(
-            series.buckets,
-            reference(samples, &series.buckets, step_ms, to_ms)
-        );
+        let to_ms = if step_ms % 60_000 == 0 { span_ms + 59_999 } else { span_ms };
+        assert_eq!(series.buckets, reference(samples, &series.buckets, step_ms, to_ms));
         let total: u64 = series.buckets.iter().map(|bucket| bucket.count).sum();
         assert_eq!(total, samples.len() as u64);
     }
@@ -280,10 +245,7 @@ proptest! {
 async fn a_gap_stays_a_gap() {
     let bench = Bench::new();
     let telemetry = bench.open().await;
-    record(
-        &telemetry,
-        &[(0, 1.0), (1000, 2.0), (900_000, 3.0), (1_000_000, 4.0)],
-    );
+    record(&telemetry, &[(0, 1.0), (1000, 2.0), (900_000, 3.0), (1_000_000, 4.0)]);
     telemetry.flush().await.expect("flushed");
     let found = buckets(&telemetry, query(0, 1_000_000, 100)).await;
     let starts: Vec<Timestamp> = found.iter().map(|bucket| bucket.at).collect();
@@ -297,25 +259,15 @@ async fn late_samples_are_taken_even_after_their_chunk_was_closed() {
     let bench = Bench::new();
     let telemetry = bench.open().await;
     // The window of series 1 ends at a full ten minutes plus one.
-    record(
-        &telemetry,
-        &[(10_000, 1.0), (30_000, 3.0), (20_000, 2.0), (700_000, 7.0)],
-    );
+    record(&telemetry, &[(10_000, 1.0), (30_000, 3.0), (20_000, 2.0), (700_000, 7.0)]);
     telemetry.flush().await.expect("flushed");
     record(&telemetry, &[(25_000, 9.0)]);
     telemetry.flush().await.expect("flushed");
     let found = buckets(&telemetry, query(0, 60_000, 60)).await;
     let values: Vec<f64> = found.iter().map(|bucket| bucket.last).collect();
     assert_eq!(values, [1.0, 2.0, 9.0, 3.0]);
-    let latest = telemetry
-        .latest(CPU, &BTreeMap::new())
-        .await
-        .expect("readable");
-    assert_eq!(
-        (latest[0].1, latest[0].2),
-        (at(25_000), 9.0),
-        "the clock was set back"
-    );
+    let latest = telemetry.latest(CPU, &BTreeMap::new()).await.expect("readable");
+    assert_eq!((latest[0].1, latest[0].2), (at(25_000), 9.0), "the clock was set back");
     telemetry.close().await;
 }
 
@@ -349,10 +301,7 @@ async fn labels_select_series() {
     let telemetry = bench.open().await;
     let samples =
         ["ada", "bob"].map(|agent| (SeriesKey::with("agent_cpu_percent", "agent", agent), 1.0));
-    let taken = telemetry.record(Tick {
-        at: at(0),
-        samples: samples.into(),
-    });
+    let taken = telemetry.record(Tick { at: at(0), samples: samples.into() });
     assert_eq!(taken, Recorded::Taken);
     telemetry.flush().await.expect("flushed");
     let cases = [
@@ -369,10 +318,7 @@ async fn labels_select_series() {
         let found = telemetry.range(question).await.expect("readable");
         assert_eq!(found.len(), expected, "{labels:?}");
         assert!(found.iter().all(|series| series.unit == "%"));
-        let latest = telemetry
-            .latest("agent_cpu_percent", &labels)
-            .await
-            .expect("readable");
+        let latest = telemetry.latest("agent_cpu_percent", &labels).await.expect("readable");
         assert_eq!(latest.len(), expected, "{labels:?}");
     }
     telemetry.close().await;
@@ -382,10 +328,7 @@ async fn labels_select_series() {
 async fn a_backwards_range_is_refused() {
     let bench = Bench::new();
     let telemetry = bench.open().await;
-    let error = telemetry
-        .range(query(1000, 0, 10))
-        .await
-        .expect_err("backwards");
+    let error = telemetry.range(query(1000, 0, 10)).await.expect_err("backwards");
     assert!(matches!(error, ReadError::Backwards { .. }));
     telemetry.close().await;
 }
@@ -460,10 +403,7 @@ async fn the_file_is_private_and_marked_as_ours() {
         ("PRAGMA page_size", "8192"),
         ("PRAGMA journal_mode", "wal"),
     ] {
-        let row = sqlx::query(pragma)
-            .fetch_one(&mut conn)
-            .await
-            .expect("answers");
+        let row = sqlx::query(pragma).fetch_one(&mut conn).await.expect("answers");
         let found: String = sqlx::Row::try_get_unchecked(&row, 0).expect("a value");
         assert_eq!(found, expected, "{pragma}");
     }

@@ -92,37 +92,24 @@ impl Writer {
     }
 
     fn take(&self, tick: Tick) {
-        self.shared
-            .with(|memory| memory.append(tick, &self.shared.counters));
+        self.shared.with(|memory| memory.append(tick, &self.shared.counters));
     }
 
     async fn flush(&mut self) -> Result<(), FlushError> {
         let now_ms = self.clock.now().as_millisecond();
-        let batch = self
-            .shared
-            .with(|memory| memory.prepare(now_ms, &self.shared.counters));
+        let batch = self.shared.with(|memory| memory.prepare(now_ms, &self.shared.counters));
         let chunks = batch.chunks.clone();
         let journal = batch.journal.clone();
         let encoded = tokio::task::spawn_blocking(move || {
-            let sealed: Vec<Sealed> = chunks
-                .iter()
-                .filter_map(|chunk| Sealed::seal(chunk))
-                .collect();
+            let sealed: Vec<Sealed> =
+                chunks.iter().filter_map(|chunk| Sealed::seal(chunk)).collect();
             (sealed, journal_rows(&journal))
         });
         let (sealed, rows) = encoded.await.map_err(|_| FlushError::Closed)?;
-        let written = write(
-            &mut self.conn,
-            &batch,
-            &sealed,
-            &rows,
-            &self.shared.counters,
-        )
-        .await;
+        let written = write(&mut self.conn, &batch, &sealed, &rows, &self.shared.counters).await;
         match written {
             Ok(()) => {
-                self.shared
-                    .with(|memory| memory.committed(&batch, rows.len() as i64));
+                self.shared.with(|memory| memory.committed(&batch, rows.len() as i64));
                 Ok(())
             }
             Err(source) => {

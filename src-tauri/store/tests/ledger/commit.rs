@@ -90,9 +90,7 @@ async fn a_conflict_takes_back_its_own_change_and_no_other_of_its_group() {
             let mut change = creation(&mission);
             if n % 3 == 0 {
                 // The first event of this change is fine, the second is not.
-                change
-                    .events
-                    .push(moved(target, MissionState::Running, MissionState::Done));
+                change.events.push(moved(target, MissionState::Running, MissionState::Done));
             }
             (n, mission.id, ledger.commit(change).await)
         });
@@ -119,14 +117,8 @@ async fn facts_that_do_not_fit_are_refused_in_words() {
     let place = Place::new().await;
     let (bee, other) = (agent("Bee"), agent("bEE"));
     let draft = mission("one");
-    place
-        .ledger
-        .commit(Change::events(vec![added(&bee), created(&draft)]))
-        .await
-        .unwrap();
-    let lease = |n| Fact::AttemptLeased {
-        attempt: attempt(draft.id, bee.id, n),
-    };
+    place.ledger.commit(Change::events(vec![added(&bee), created(&draft)])).await.unwrap();
+    let lease = |n| Fact::AttemptLeased { attempt: attempt(draft.id, bee.id, n) };
     let nobody = mission("never created").id;
     let check = async |fact: Fact, words: &str| {
         let change = Change::events(vec![event(about(draft.id), fact)]);
@@ -134,36 +126,20 @@ async fn facts_that_do_not_fit_are_refused_in_words() {
         assert!(matches!(error, CommitError::Conflict { .. }), "{error}");
         assert!(error.to_string().contains(words), "{error}");
     };
-    check(
-        Fact::AgentAdded { agent: other },
-        "contradicts what is stored",
-    )
-    .await;
+    check(Fact::AgentAdded { agent: other }, "contradicts what is stored").await;
     check(lease(2), "attempt 2 does not follow attempt 0").await;
     check(
-        Fact::AttemptLeased {
-            attempt: attempt(nobody, bee.id, 1),
-        },
+        Fact::AttemptLeased { attempt: attempt(nobody, bee.id, 1) },
         "contradicts what is stored",
     )
     .await;
     check(
-        Fact::AttemptStopping {
-            attempt_id: attempt(draft.id, bee.id, 1).id,
-        },
+        Fact::AttemptStopping { attempt_id: attempt(draft.id, bee.id, 1).id },
         "there is no such attempt",
     )
     .await;
-    check(
-        Fact::MissionRemoved { mission_id: nobody },
-        "no such mission",
-    )
-    .await;
-    place
-        .ledger
-        .commit(Change::events(vec![event(about(draft.id), lease(1))]))
-        .await
-        .unwrap();
+    check(Fact::MissionRemoved { mission_id: nobody }, "no such mission").await;
+    place.ledger.commit(Change::events(vec![event(about(draft.id), lease(1))])).await.unwrap();
     // The second lease has the right number, but the first one is still live.
     check(lease(2), "contradicts what is stored").await;
     assert_eq!(place.ledger.counts().await.unwrap().events, 3);
@@ -178,10 +154,7 @@ async fn a_known_key_gives_the_first_answer_again_and_refuses_another_request() 
         fingerprint: [fingerprint; 32],
         body,
     };
-    let change = |answer| Change {
-        answer: Some(answer),
-        ..creation(&mission("once"))
-    };
+    let change = |answer| Change { answer: Some(answer), ..creation(&mission("once")) };
     let first = change(answer(1, json!({"id": 1})));
     let committed = place.ledger.commit(first).await.unwrap();
     assert_eq!((committed.events.len(), committed.replayed), (1, None));
@@ -201,10 +174,7 @@ async fn a_known_key_gives_the_first_answer_again_and_refuses_another_request() 
     assert_eq!(place.ledger.answer("k-1").await.unwrap(), None);
     let late = change(answer(2, json!({"id": 4})));
     assert_eq!(place.ledger.commit(late).await.unwrap().replayed, None);
-    assert_eq!(
-        place.ledger.answer("k-1").await.unwrap().unwrap().body,
-        json!({"id": 4})
-    );
+    assert_eq!(place.ledger.answer("k-1").await.unwrap().unwrap().body, json!({"id": 4}));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -220,10 +190,7 @@ async fn the_same_request_sent_by_many_at_once_is_written_once() {
                 fingerprint: [7; 32],
                 body: json!({"id": mission.id}),
             };
-            let change = Change {
-                answer: Some(answer.clone()),
-                ..creation(&mission)
-            };
+            let change = Change { answer: Some(answer.clone()), ..creation(&mission) };
             let done = ledger.commit(change).await.unwrap();
             (n % 5, done.replayed.map_or(answer.body, |known| known.body))
         });
@@ -232,10 +199,7 @@ async fn the_same_request_sent_by_many_at_once_is_written_once() {
     for (key, body) in clients.join_all().await {
         bodies.entry(key).or_default().insert(body.to_string());
     }
-    assert!(
-        bodies.values().all(|answers| answers.len() == 1),
-        "{bodies:?}"
-    );
+    assert!(bodies.values().all(|answers| answers.len() == 1), "{bodies:?}");
     assert_eq!(place.ledger.counts().await.unwrap().events, 5);
 }
 
@@ -244,15 +208,9 @@ async fn an_effect_waits_in_the_outbox_until_it_is_delivered_once() {
     let place = Place::new().await;
     let attempt_id = attempt(mission("x").id, agent("a").id, 1).id;
     let entries: Vec<_> = (0..3)
-        .map(|_| OutboxEntry {
-            id: effect_id(),
-            effect: Effect::Stop { attempt_id },
-        })
+        .map(|_| OutboxEntry { id: effect_id(), effect: Effect::Stop { attempt_id } })
         .collect();
-    let change = Change {
-        effects: entries.clone(),
-        ..Change::default()
-    };
+    let change = Change { effects: entries.clone(), ..Change::default() };
     place.ledger.commit(change).await.unwrap();
     assert_eq!(place.ledger.outbox(10).await.unwrap(), entries);
     assert_eq!(place.ledger.outbox(2).await.unwrap(), entries[..2]);
@@ -265,10 +223,7 @@ async fn an_effect_waits_in_the_outbox_until_it_is_delivered_once() {
     let left = [entries[0].clone(), entries[2].clone()];
     assert_eq!(place.ledger.outbox(10).await.unwrap(), left);
     let twice = place.ledger.commit(delivered(entries[1].id)).await;
-    assert!(matches!(
-        twice.unwrap_err(),
-        CommitError::Conflict { what: "outbox", .. }
-    ));
+    assert!(matches!(twice.unwrap_err(), CommitError::Conflict { what: "outbox", .. }));
     assert_eq!(place.ledger.counts().await.unwrap().events, 1);
 }
 
@@ -279,19 +234,13 @@ async fn a_follower_moves_forward_only_and_never_beyond_the_log() {
         let change = creation(&mission(&format!("m{n}")));
         place.ledger.commit(change).await.unwrap();
     }
-    let step = |seq| Change {
-        cursor: Some(("journal".to_owned(), seq)),
-        ..Change::default()
-    };
+    let step = |seq| Change { cursor: Some(("journal".to_owned(), seq)), ..Change::default() };
     assert_eq!(place.ledger.cursor("journal").await.unwrap(), 0);
     place.ledger.commit(step(2)).await.unwrap();
     assert_eq!(place.ledger.cursor("journal").await.unwrap(), 2);
     for seq in [1, 2, 4] {
         let error = place.ledger.commit(step(seq)).await.unwrap_err();
-        assert!(
-            matches!(error, CommitError::Conflict { what: "cursor", .. }),
-            "{seq}: {error}"
-        );
+        assert!(matches!(error, CommitError::Conflict { what: "cursor", .. }), "{seq}: {error}");
     }
     place.ledger.commit(step(3)).await.unwrap();
 }
@@ -315,11 +264,7 @@ async fn pages_list_every_mission_exactly_once_newest_first() {
         loop {
             let page = place
                 .ledger
-                .missions(MissionFilter {
-                    cursor,
-                    limit: 10,
-                    ..filter.clone()
-                })
+                .missions(MissionFilter { cursor, limit: 10, ..filter.clone() })
                 .await
                 .unwrap();
             assert!(page.items.len() <= 10);
@@ -339,20 +284,14 @@ async fn pages_list_every_mission_exactly_once_newest_first() {
             .map(|(id, ..)| *id)
             .collect::<Vec<_>>()
     };
-    let text = |text: &str| MissionFilter {
-        text: Some(text.to_owned()),
-        ..MissionFilter::default()
-    };
+    let text =
+        |text: &str| MissionFilter { text: Some(text.to_owned()), ..MissionFilter::default() };
     let of = |states: &[MissionState]| MissionFilter {
         states: states.to_vec(),
         ..MissionFilter::default()
     };
     let queued = [MissionState::Queued];
-    let both = [
-        MissionState::Queued,
-        MissionState::Draft,
-        MissionState::Queued,
-    ];
+    let both = [MissionState::Queued, MissionState::Draft, MissionState::Queued];
     check(MissionFilter::default(), all.clone()).await;
     check(of(&queued), states(&queued)).await;
     check(of(&both), all.clone()).await;
@@ -368,10 +307,7 @@ async fn pages_list_every_mission_exactly_once_newest_first() {
     assert!(matches!(bad.await, Err(ReadError::BadCursor { .. })));
     let found = place.ledger.find_missions(ids[3].2.as_str(), 5).await;
     assert_eq!(found.unwrap()[0].id, ids[3].0);
-    assert_eq!(
-        place.ledger.find_missions("M-", 500).await.unwrap().len(),
-        57
-    );
+    assert_eq!(place.ledger.find_missions("M-", 500).await.unwrap().len(), 57);
     assert!(place.ledger.short_id_taken(&ids[3].2).await.unwrap());
 }
 
@@ -390,11 +326,7 @@ async fn events_are_found_by_what_they_are_about_and_by_kind() {
         let mut seen = Vec::new();
         let mut cursor = None;
         loop {
-            let filter = EventFilter {
-                cursor,
-                limit: 4,
-                ..filter.clone()
-            };
+            let filter = EventFilter { cursor, limit: 4, ..filter.clone() };
             let page = place.ledger.events(filter).await.unwrap();
             seen.extend(page.items.iter().map(|event| event.seq));
             cursor = page.next;
@@ -406,20 +338,12 @@ async fn events_are_found_by_what_they_are_about_and_by_kind() {
     };
     let kinds = |kinds: &[&str]| kinds.iter().map(|kind| (*kind).to_owned()).collect();
     check(EventFilter::default(), (1..=17).rev().collect()).await;
-    let of_two = EventFilter {
-        mission_id: Some(two.id),
-        ..EventFilter::default()
-    };
+    let of_two = EventFilter { mission_id: Some(two.id), ..EventFilter::default() };
     check(of_two, vec![3]).await;
-    let of_bee = EventFilter {
-        agent_id: Some(bee.id),
-        ..EventFilter::default()
-    };
+    let of_bee = EventFilter { agent_id: Some(bee.id), ..EventFilter::default() };
     check(of_bee, vec![1]).await;
-    let creations = EventFilter {
-        kinds: kinds(&["mission_created", "agent_added"]),
-        ..EventFilter::default()
-    };
+    let creations =
+        EventFilter { kinds: kinds(&["mission_created", "agent_added"]), ..EventFilter::default() };
     check(creations, vec![3, 2, 1]).await;
     let moves_of_one = EventFilter {
         mission_id: Some(one.id),
@@ -434,10 +358,8 @@ async fn a_page_of_huge_events_is_bounded_in_bytes() {
     let place = Place::new().await;
     for n in 0..12 {
         let mission = mission(&format!("m{n}"));
-        let fact = Fact::MissionCreated {
-            mission: mission.clone(),
-            brief: "x".repeat(1024 * 1024),
-        };
+        let fact =
+            Fact::MissionCreated { mission: mission.clone(), brief: "x".repeat(1024 * 1024) };
         let change = Change::events(vec![event(about(mission.id), fact)]);
         place.ledger.commit(change).await.unwrap();
     }
@@ -445,10 +367,7 @@ async fn a_page_of_huge_events_is_bounded_in_bytes() {
     assert_eq!(first.len(), 7);
     let rest = place.ledger.events_after(7, 500).await.unwrap();
     assert_eq!(rest.len(), 5);
-    let page = place.ledger.events(EventFilter {
-        limit: 500,
-        ..EventFilter::default()
-    });
+    let page = place.ledger.events(EventFilter { limit: 500, ..EventFilter::default() });
     let page = page.await.unwrap();
     assert_eq!((page.items.len(), page.next.as_deref()), (7, Some("6")));
 }
@@ -473,9 +392,7 @@ async fn devlogs_are_listed_by_time_and_removed_ones_are_not() {
             // Pairs share a time, so that the id has to break the tie.
             at: start + jiff::SignedDuration::from_secs(n / 2),
         };
-        let fact = Fact::DevlogWritten {
-            devlog: devlog.clone(),
-        };
+        let fact = Fact::DevlogWritten { devlog: devlog.clone() };
         let change = Change::events(vec![event(about(mission.id), fact)]);
         place.ledger.commit(change).await.unwrap();
         logs.push(devlog);
@@ -486,11 +403,8 @@ async fn devlogs_are_listed_by_time_and_removed_ones_are_not() {
     place.ledger.commit(change).await.unwrap();
     logs.sort_unstable_by_key(|log| std::cmp::Reverse((log.at, log.id)));
     let mut seen = Vec::new();
-    let mut filter = DevlogFilter {
-        mission_id: Some(mission.id),
-        limit: 4,
-        ..DevlogFilter::default()
-    };
+    let mut filter =
+        DevlogFilter { mission_id: Some(mission.id), limit: 4, ..DevlogFilter::default() };
     loop {
         let page = place.ledger.devlogs(filter.clone()).await.unwrap();
         seen.extend(page.items);
@@ -518,12 +432,7 @@ async fn removed_missions_and_agents_leave_the_lists_and_stay_known() {
     let events = vec![
         added(&bee),
         created(&gone),
-        event(
-            about(gone.id),
-            Fact::MissionRemoved {
-                mission_id: gone.id,
-            },
-        ),
+        event(about(gone.id), Fact::MissionRemoved { mission_id: gone.id }),
         event(Subject::default(), Fact::AgentRemoved { agent_id: bee.id }),
         // The name is free again.
         added(&agent("BEE")),
@@ -532,19 +441,8 @@ async fn removed_missions_and_agents_leave_the_lists_and_stay_known() {
     assert_eq!(place.ledger.agents().await.unwrap().len(), 1);
     assert_eq!(place.ledger.agent(bee.id).await.unwrap(), None);
     assert_eq!(place.ledger.agent_ever(bee.id).await.unwrap(), Some(bee));
-    let filter = MissionFilter {
-        limit: 10,
-        ..MissionFilter::default()
-    };
-    assert!(
-        place
-            .ledger
-            .missions(filter)
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    let filter = MissionFilter { limit: 10, ..MissionFilter::default() };
+    assert!(place.ledger.missions(filter).await.unwrap().items.is_empty());
     assert!(place.ledger.unfinished_missions().await.unwrap().is_empty());
     assert_eq!(place.ledger.mission(gone.id).await.unwrap(), None);
     assert!(place.ledger.mission_ever(gone.id).await.unwrap().is_some());
@@ -575,10 +473,7 @@ async fn what_waits_when_the_ledger_closes_is_still_written() {
         .count();
     let late = place.ledger.commit(creation(&mission("late"))).await;
     assert!(matches!(late, Err(CommitError::Closed)));
-    assert!(matches!(
-        place.ledger.agents().await,
-        Err(ReadError::Closed { .. })
-    ));
+    assert!(matches!(place.ledger.agents().await, Err(ReadError::Closed { .. })));
     let place = reopen(place.close().await).await.unwrap();
     let counts = place.ledger.counts().await.unwrap();
     assert_eq!(counts.events, written as u64);

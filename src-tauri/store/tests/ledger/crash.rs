@@ -31,9 +31,7 @@ fn change_of(n: usize) -> (MissionId, Change) {
     change.events.push(to_queue);
     change.effects.push(OutboxEntry {
         id: effect_id(),
-        effect: Effect::Stop {
-            attempt_id: AttemptId::draw(now(), &mut SystemDraw),
-        },
+        effect: Effect::Stop { attempt_id: AttemptId::draw(now(), &mut SystemDraw) },
     });
     (mission.id, change)
 }
@@ -100,11 +98,7 @@ fn kill_one(data: &Path, mutant: &str, dice: &mut Dice) -> Vec<(u64, MissionId)>
     child.kill().unwrap();
     child.wait().unwrap();
     // A last line that was cut by the kill acknowledged nothing.
-    acks.extend(
-        lines
-            .map_while(Result::ok)
-            .filter_map(|line| read_ack(&line)),
-    );
+    acks.extend(lines.map_while(Result::ok).filter_map(|line| read_ack(&line)));
     acks
 }
 
@@ -142,10 +136,7 @@ async fn examine(data: &Path, acks: &[(u64, MissionId)]) -> Vec<String> {
 }
 
 fn trials() -> u64 {
-    std::env::var("HIVEKEEPER_CRASH_TRIALS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(20)
+    std::env::var("HIVEKEEPER_CRASH_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
 #[tokio::test]

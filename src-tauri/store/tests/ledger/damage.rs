@@ -39,11 +39,7 @@ async fn refused(folder: TempDir) -> OpenError {
 }
 
 async fn raw(path: &Path) -> SqliteConnection {
-    sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(path)
-        .connect()
-        .await
-        .unwrap()
+    sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.unwrap()
 }
 
 async fn alter(path: &Path, sql: &'static str) {
@@ -132,11 +128,7 @@ async fn an_altered_and_a_deleted_event_are_named_by_verify_and_refused_at_the_n
             Finding::Altered { seq: 3 },
             "event 3 was altered",
         ),
-        (
-            "DELETE FROM events WHERE seq = 5",
-            Finding::Missing { seq: 5 },
-            "event 5 is missing",
-        ),
+        ("DELETE FROM events WHERE seq = 5", Finding::Missing { seq: 5 }, "event 5 is missing"),
         (
             "DELETE FROM events WHERE seq = 12",
             Finding::Head {
@@ -165,12 +157,7 @@ async fn a_row_that_is_not_what_the_events_say_is_named() {
     let cases = [
         ("UPDATE missions SET title = 'else'", "missions", 1, 1),
         ("DELETE FROM agents", "agents", 1, 0),
-        (
-            "UPDATE missions SET brief = brief || ' more'",
-            "missions",
-            1,
-            1,
-        ),
+        ("UPDATE missions SET brief = brief || ' more'", "missions", 1, 1),
     ];
     for (sql, table, missing, extra) in cases {
         let place = Place::new().await;
@@ -179,11 +166,7 @@ async fn a_row_that_is_not_what_the_events_say_is_named() {
         alter(&place.path("ledger.db"), sql).await;
         let found = place.ledger.verify().await.unwrap().findings;
         let table = table.to_owned();
-        let rows = Finding::Rows {
-            table,
-            missing,
-            extra,
-        };
+        let rows = Finding::Rows { table, missing, extra };
         assert_eq!(found, [rows], "{sql}");
     }
 }
@@ -231,18 +214,11 @@ async fn a_cut_or_flipped_write_ahead_log_is_noticed_every_time() {
         match store::Ledger::open(&dir, clock).await {
             Err(error) => {
                 assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-                assert!(
-                    error.to_string().contains("newest events are lost"),
-                    "{error}"
-                );
+                assert!(error.to_string().contains("newest events are lost"), "{error}");
             }
             // A bit that no checksum covers, such as in the spare part of the header.
             Ok(ledger) => {
-                assert_eq!(
-                    ledger.counts().await.unwrap().events,
-                    20,
-                    "trial {trial} at {at}"
-                );
+                assert_eq!(ledger.counts().await.unwrap().events, 20, "trial {trial} at {at}");
             }
         }
     }
@@ -274,10 +250,7 @@ async fn a_head_file_that_cannot_be_read_or_tells_of_another_history_is_refused(
     let (ours, theirs) = (filled(3).await, filled(3).await);
     fs::copy(file(&theirs, "ledger.head"), file(&ours, "ledger.head")).unwrap();
     let error = refused(ours).await;
-    assert!(
-        error.to_string().contains("not the one that was written"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("not the one that was written"), "{error}");
 }
 
 #[tokio::test]

@@ -68,16 +68,11 @@ impl World {
     fn move_mission(&mut self, a: u8, b: u8) -> Option<NewEvent> {
         let id = pick(&self.missions, a)?;
         let mission = self.missions.get_mut(&id)?;
-        let rules: Vec<_> = MISSION_TABLE
-            .iter()
-            .filter(|rule| rule.from == mission.state)
-            .collect();
+        let rules: Vec<_> =
+            MISSION_TABLE.iter().filter(|rule| rule.from == mission.state).collect();
         let rule = rules.get(usize::from(b) % rules.len().max(1))?;
         let mut event = moved(id, rule.from, rule.to);
-        if let Fact::MissionMoved {
-            note, grade, tries, ..
-        } = &mut event.fact
-        {
+        if let Fact::MissionMoved { note, grade, tries, .. } = &mut event.fact {
             *note = (b.is_multiple_of(2)).then(|| format!("because {b}"));
             *grade = Grade::ALL[usize::from(b) % 5];
             *tries = u32::from(b % 4);
@@ -98,9 +93,7 @@ impl World {
         }
         let mission = self.missions.get_mut(&mission_id)?;
         let attempt = attempt(mission_id, agent_id, mission.attempts + 1);
-        let fact = Fact::AttemptLeased {
-            attempt: attempt.clone(),
-        };
+        let fact = Fact::AttemptLeased { attempt: attempt.clone() };
         let event = event(about(mission_id), fact);
         mission.attempts += 1;
         mission.updated_at = event.at;
@@ -183,19 +176,13 @@ impl World {
                 let mission_id = pick(&self.missions, a)?;
                 let mission = self.missions.remove(&mission_id)?;
                 self.removed.insert(mission_id, mission);
-                Some(event(
-                    about(mission_id),
-                    Fact::MissionRemoved { mission_id },
-                ))
+                Some(event(about(mission_id), Fact::MissionRemoved { mission_id }))
             }
             _ => {
                 let mission_id = pick(&self.missions, a)?;
                 let agent_id = pick(&self.agents, b);
                 let mission = self.missions.get_mut(&mission_id)?;
-                let fact = Fact::MissionAssigned {
-                    mission_id,
-                    agent_id,
-                };
+                let fact = Fact::MissionAssigned { mission_id, agent_id };
                 let event = event(about(mission_id), fact);
                 mission.agent = agent_id;
                 mission.updated_at = event.at;
@@ -224,10 +211,7 @@ impl World {
             assert_eq!(ledger.gate_results(*id).await.unwrap(), results);
         }
         let live = ledger.unfinished_attempts().await.unwrap();
-        assert!(
-            live.iter()
-                .eq(self.attempts.values().filter(|a| !a.state.is_final()))
-        );
+        assert!(live.iter().eq(self.attempts.values().filter(|a| !a.state.is_final())));
         for (id, devlog) in &self.devlogs {
             assert_eq!(ledger.devlog(*id).await.unwrap().as_ref(), Some(devlog));
         }
@@ -253,24 +237,15 @@ fn progress(attempt: &mut Attempt, n: u8) -> Fact {
             };
             attempt.state = AttemptState::Starting;
             attempt.workplace = Some(workplace.clone());
-            Fact::AttemptPrepared {
-                attempt_id,
-                workplace,
-            }
+            Fact::AttemptPrepared { attempt_id, workplace }
         }
         1 | 2 => {
             let process = process(u32::from(n));
             attempt.state = AttemptState::Running;
             attempt.process = Some(process.clone());
             match n {
-                1 => Fact::AttemptStarted {
-                    attempt_id,
-                    process,
-                },
-                _ => Fact::AttemptAdopted {
-                    attempt_id,
-                    process,
-                },
+                1 => Fact::AttemptStarted { attempt_id, process },
+                _ => Fact::AttemptAdopted { attempt_id, process },
             }
         }
         3 => {
@@ -310,11 +285,7 @@ fn work(b: u8) -> Work {
     Work {
         head_commit: "abc".to_owned(),
         commits: Vec::new(),
-        diff: DiffStat {
-            files: u64::from(b),
-            insertions: 2,
-            deletions: 3,
-        },
+        diff: DiffStat { files: u64::from(b), insertions: 2, deletions: 3 },
         rescued_files: 0,
     }
 }
@@ -323,12 +294,8 @@ fn gate_result(b: u8) -> GateResult {
     GateResult {
         index: u32::from(b / 9 % 3),
         gate: model::gate::GateSpec::parse("command: make test").unwrap(),
-        verdict: [
-            Verdict::Passed,
-            Verdict::Failed,
-            Verdict::TimedOut,
-            Verdict::Broken,
-        ][usize::from(b) % 4],
+        verdict: [Verdict::Passed, Verdict::Failed, Verdict::TimedOut, Verdict::Broken]
+            [usize::from(b) % 4],
         exit_code: Some(-1),
         reason: "it said so".to_owned(),
         output: "…\u{0}\u{fffd}".to_owned(),
@@ -342,10 +309,7 @@ fn gate_result(b: u8) -> GateResult {
 async fn check(steps: Vec<(u8, u8, u8)>, per_change: usize) {
     let place = Place::new().await;
     let mut world = World::default();
-    let events: Vec<_> = steps
-        .into_iter()
-        .filter_map(|step| world.step(step))
-        .collect();
+    let events: Vec<_> = steps.into_iter().filter_map(|step| world.step(step)).collect();
     for part in events.chunks(per_change) {
         let change = Change::events(part.to_vec());
         place.ledger.commit(change).await.unwrap();

@@ -37,11 +37,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let dir = DataDir::open(&folder.path().join("data")).unwrap();
         let ledger = Ledger::open(&dir, clock).await.unwrap();
-        Self {
-            ledger,
-            dir: Some(dir),
-            folder,
-        }
+        Self { ledger, dir: Some(dir), folder }
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
@@ -67,11 +63,7 @@ pub(crate) fn unused() -> TempDir {
 pub(crate) async fn reopen(folder: TempDir) -> Result<Place, store::OpenError> {
     let dir = DataDir::open(&folder.path().join("data")).unwrap();
     let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await?;
-    Ok(Place {
-        ledger,
-        dir: Some(dir),
-        folder,
-    })
+    Ok(Place { ledger, dir: Some(dir), folder })
 }
 
 pub(crate) fn effect_id() -> EffectId {
@@ -140,14 +132,8 @@ pub(crate) fn attempt(mission: MissionId, agent: AgentId, n: u32) -> Attempt {
 
 pub(crate) fn process(pid: u32) -> ProcessIdentity {
     ProcessIdentity {
-        shim: ProcessRef {
-            pid,
-            start_ticks: 1,
-        },
-        program: ProcessRef {
-            pid: pid + 1,
-            start_ticks: 2,
-        },
+        shim: ProcessRef { pid, start_ticks: 1 },
+        program: ProcessRef { pid: pid + 1, start_ticks: 2 },
         boot_id: "boot".to_owned(),
         marker: format!("run-{pid}"),
         started_at: now(),
@@ -166,37 +152,23 @@ pub(crate) fn event(subject: Subject, fact: Fact) -> NewEvent {
 }
 
 pub(crate) fn about(mission: MissionId) -> Subject {
-    Subject {
-        mission_id: Some(mission),
-        ..Subject::default()
-    }
+    Subject { mission_id: Some(mission), ..Subject::default() }
 }
 
 pub(crate) fn created(mission: &Mission) -> NewEvent {
-    let fact = Fact::MissionCreated {
-        mission: mission.clone(),
-        brief: format!("do {}", mission.title),
-    };
+    let fact =
+        Fact::MissionCreated { mission: mission.clone(), brief: format!("do {}", mission.title) };
     event(about(mission.id), fact)
 }
 
 pub(crate) fn moved(id: MissionId, from: MissionState, to: MissionState) -> NewEvent {
-    let fact = Fact::MissionMoved {
-        mission_id: id,
-        from,
-        to,
-        note: None,
-        grade: Grade::None,
-        tries: 0,
-    };
+    let fact =
+        Fact::MissionMoved { mission_id: id, from, to, note: None, grade: Grade::None, tries: 0 };
     event(about(id), fact)
 }
 
 pub(crate) fn added(agent: &Agent) -> NewEvent {
-    let subject = Subject {
-        agent_id: Some(agent.id),
-        ..Subject::default()
-    };
+    let subject = Subject { agent_id: Some(agent.id), ..Subject::default() };
     let agent = agent.clone();
     event(subject, Fact::AgentAdded { agent })
 }

@@ -136,9 +136,7 @@ pub(crate) async fn get(
     .bind(column::id(id.as_uuid()))
     .fetch_optional(conn)
     .await?;
-    found
-        .map(|found| Ok((read(found.row)?, found.removed)))
-        .transpose()
+    found.map(|found| Ok((read(found.row)?, found.removed))).transpose()
 }
 
 /// How many agents are not removed.

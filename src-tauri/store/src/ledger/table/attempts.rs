@@ -79,14 +79,8 @@ pub(crate) async fn insert(conn: &mut SqliteConnection, attempt: &Attempt) -> Re
     .bind(attempt.state.as_str())
     .bind(attempt.stopping)
     .bind(&attempt.note)
-    .bind(column::json_opt(
-        "attempts.workplace",
-        attempt.workplace.as_ref(),
-    )?)
-    .bind(column::json_opt(
-        "attempts.process",
-        attempt.process.as_ref(),
-    )?)
+    .bind(column::json_opt("attempts.workplace", attempt.workplace.as_ref())?)
+    .bind(column::json_opt("attempts.process", attempt.process.as_ref())?)
     .bind(column::json_opt("attempts.exit", attempt.exit.as_ref())?)
     .bind(column::json_opt("attempts.work", attempt.work.as_ref())?)
     .bind(column::time(attempt.leased_at))
@@ -136,13 +130,10 @@ pub(crate) async fn start(
 
 /// It was asked to stop.
 pub(crate) async fn stop(conn: &mut SqliteConnection, id: AttemptId) -> Result<bool, RowError> {
-    let done = sqlx::query(concat!(
-        "UPDATE attempts SET stopping = 1 WHERE id = ? AND ",
-        live!()
-    ))
-    .bind(column::id(id.as_uuid()))
-    .execute(conn)
-    .await?;
+    let done = sqlx::query(concat!("UPDATE attempts SET stopping = 1 WHERE id = ? AND ", live!()))
+        .bind(column::id(id.as_uuid()))
+        .execute(conn)
+        .await?;
     Ok(one(&done))
 }
 
@@ -165,13 +156,11 @@ pub(crate) async fn exit(
 
 /// Its gates run.
 pub(crate) async fn verify(conn: &mut SqliteConnection, id: AttemptId) -> Result<bool, RowError> {
-    let done = sqlx::query(concat!(
-        "UPDATE attempts SET state = 'verifying' WHERE id = ? AND ",
-        live!()
-    ))
-    .bind(column::id(id.as_uuid()))
-    .execute(conn)
-    .await?;
+    let done =
+        sqlx::query(concat!("UPDATE attempts SET state = 'verifying' WHERE id = ? AND ", live!()))
+            .bind(column::id(id.as_uuid()))
+            .execute(conn)
+            .await?;
     Ok(one(&done))
 }
 
@@ -215,14 +204,11 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: AttemptId,
 ) -> Result<Option<Attempt>, RowError> {
-    let row: Option<AttemptRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM attempts WHERE id = ?"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .fetch_optional(conn)
-    .await?;
+    let row: Option<AttemptRow> =
+        sqlx::query_as(concat!("SELECT ", columns!(), " FROM attempts WHERE id = ?"))
+            .bind(column::id(id.as_uuid()))
+            .fetch_optional(conn)
+            .await?;
     row.map(read).transpose()
 }
 

@@ -152,12 +152,7 @@ pub(crate) async fn list(
     if let Some(to) = filter.to {
         query.push(" AND at < ").push_bind(column::time(to));
     }
-    if let Some(text) = filter
-        .text
-        .as_deref()
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-    {
+    if let Some(text) = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         // The title and the short id stand in the entry as well.
         query.push(" AND markdown LIKE ").push_bind(like(text));
         query.push(" ESCAPE '\\'");

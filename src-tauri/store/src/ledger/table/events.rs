@@ -122,12 +122,7 @@ impl EventRow {
     }
 
     fn subject(&self) -> Result<Subject, RowError> {
-        let Self {
-            mission_id,
-            attempt_id,
-            agent_id,
-            ..
-        } = self;
+        let Self { mission_id, attempt_id, agent_id, .. } = self;
         Ok(Subject {
             mission_id: column::read_id_opt(
                 "events.mission_id",
@@ -187,10 +182,7 @@ pub(crate) async fn tail(conn: &mut SqliteConnection) -> Result<Tail, RowError> 
     let Some((seq, hash)) = last else {
         return Ok(Tail::EMPTY);
     };
-    Ok(Tail {
-        seq: column::read_count("events.seq", seq)?,
-        hash: read_hash(&hash)?,
-    })
+    Ok(Tail { seq: column::read_count("events.seq", seq)?, hash: read_hash(&hash)? })
 }
 
 /// The hash of one event; the genesis for 0; nothing when there is no such event.
@@ -276,11 +268,8 @@ pub(crate) async fn list(
     if places.is_empty() {
         return Ok((Vec::new(), false));
     }
-    let mut query = QueryBuilder::<Sqlite>::new(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM events WHERE seq IN ("
-    ));
+    let mut query =
+        QueryBuilder::<Sqlite>::new(concat!("SELECT ", columns!(), " FROM events WHERE seq IN ("));
     push_list(&mut query, places.iter().map(|(seq, _)| *seq));
     query.push(") ORDER BY seq DESC");
     let rows = query.build_query_as().fetch_all(conn).await?;
@@ -362,7 +351,5 @@ pub(crate) async fn missions_with_gaps(
     .bind(limit as i64)
     .fetch_all(conn)
     .await?;
-    ids.iter()
-        .map(|id| column::read_id("events.mission_id", id, MissionId::from_uuid))
-        .collect()
+    ids.iter().map(|id| column::read_id("events.mission_id", id, MissionId::from_uuid)).collect()
 }

@@ -125,15 +125,7 @@ pub(crate) async fn shift(
     fact: &Fact,
     at: Timestamp,
 ) -> Result<bool, RowError> {
-    let Fact::MissionMoved {
-        mission_id,
-        from,
-        to,
-        note,
-        grade,
-        tries,
-    } = fact
-    else {
+    let Fact::MissionMoved { mission_id, from, to, note, grade, tries } = fact else {
         return Ok(false);
     };
     let done = sqlx::query(
@@ -223,9 +215,7 @@ pub(crate) async fn get(
     .bind(column::id(id.as_uuid()))
     .fetch_optional(conn)
     .await?;
-    found
-        .map(|found| Ok((read(found.row)?, found.brief, found.removed)))
-        .transpose()
+    found.map(|found| Ok((read(found.row)?, found.brief, found.removed))).transpose()
 }
 
 /// Where a mission stands, for the text of a conflict.
@@ -233,12 +223,10 @@ pub(crate) async fn state(
     conn: &mut SqliteConnection,
     id: MissionId,
 ) -> Result<Option<String>, RowError> {
-    Ok(
-        sqlx::query_scalar("SELECT state FROM missions WHERE id = ?")
-            .bind(column::id(id.as_uuid()))
-            .fetch_optional(conn)
-            .await?,
-    )
+    Ok(sqlx::query_scalar("SELECT state FROM missions WHERE id = ?")
+        .bind(column::id(id.as_uuid()))
+        .fetch_optional(conn)
+        .await?)
 }
 
 /// Missions that match, newest first, at most `limit`. Each state walks its own index, so that the
@@ -287,24 +275,13 @@ async fn list_of(
         query.push(" AND id < ");
         query.push_bind(column::id(before.as_uuid()));
     }
-    if let Some(text) = filter
-        .text
-        .as_deref()
-        .map(str::trim)
-        .filter(|t| !t.is_empty())
-    {
+    if let Some(text) = filter.text.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
         let pattern = like(&text.to_lowercase());
-        query
-            .push(" AND (title_key LIKE ")
-            .push_bind(pattern.clone());
-        query
-            .push(" ESCAPE '\\' OR short_id LIKE ")
-            .push_bind(pattern);
+        query.push(" AND (title_key LIKE ").push_bind(pattern.clone());
+        query.push(" ESCAPE '\\' OR short_id LIKE ").push_bind(pattern);
         query.push(" ESCAPE '\\')");
     }
-    query
-        .push(" ORDER BY id DESC LIMIT ")
-        .push_bind(limit as i64);
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit as i64);
     collect(query.build_query_as().fetch_all(conn).await?, read)
 }
 
@@ -322,10 +299,7 @@ pub(crate) async fn by_id(
         ));
         push_list(&mut query, some.iter().map(|id| column::id(id.as_uuid())));
         query.push(")");
-        found.extend(collect(
-            query.build_query_as().fetch_all(&mut *conn).await?,
-            read,
-        )?);
+        found.extend(collect(query.build_query_as().fetch_all(&mut *conn).await?, read)?);
     }
     Ok(found)
 }

@@ -15,11 +15,7 @@ async fn a_crash_loses_nothing_that_was_flushed() {
             let crashed = bench.crashed();
             let again = crashed.open().await;
             let expected = (at as u64 + 1) * 5;
-            assert_eq!(
-                count(&again, 0, 1_300_000).await,
-                expected,
-                "crash after flush {at}"
-            );
+            assert_eq!(count(&again, 0, 1_300_000).await, expected, "crash after flush {at}");
             again.flush().await.expect("flushed");
             let twice = crashed.crashed();
             let third = twice.open().await;
@@ -36,11 +32,7 @@ async fn a_crash_loses_nothing_that_was_flushed() {
     record(&telemetry, &[(1_300_000, 1.0)]);
     let crashed = bench.crashed();
     let again = crashed.open().await;
-    assert_eq!(
-        count(&again, 0, 2_000_000).await,
-        1300,
-        "only the unflushed sample is lost"
-    );
+    assert_eq!(count(&again, 0, 2_000_000).await, 1300, "only the unflushed sample is lost");
     again.close().await;
     telemetry.close().await;
 }
@@ -87,10 +79,7 @@ async fn a_damaged_file_is_set_aside_and_a_fresh_one_made() {
         bytes
     };
     let cases = [
-        (
-            "not a database",
-            b"these are not the bytes of a database, whatever it says".to_vec(),
-        ),
+        ("not a database", b"these are not the bytes of a database, whatever it says".to_vec()),
         ("cut off", bytes[..bytes.len() / 2].to_vec()),
         ("no header", with_noise(0, 100)),
         ("schema page", with_noise(100, 8192)),
@@ -120,10 +109,7 @@ async fn a_file_of_another_program_or_a_newer_release_is_set_aside() {
         let bench = Bench::new();
         bench.open().await.close().await;
         let mut conn = bench.sqlite().await;
-        sqlx::query(statement)
-            .execute(&mut conn)
-            .await
-            .expect("done");
+        sqlx::query(statement).execute(&mut conn).await.expect("done");
         conn.close().await.expect("closes");
         bench.open().await.close().await;
         let aside = format!("{FILE}.damaged-{START_MS:013}");
@@ -135,11 +121,8 @@ async fn a_file_of_another_program_or_a_newer_release_is_set_aside() {
 async fn only_the_newest_damaged_files_are_kept() {
     let bench = Bench::new();
     for _ in 0..4 {
-        fs::write(
-            bench.file(),
-            b"no database, but long enough to be mistaken for one",
-        )
-        .expect("written");
+        fs::write(bench.file(), b"no database, but long enough to be mistaken for one")
+            .expect("written");
         bench.open().await.close().await;
         bench.clock.advance(SignedDuration::from_secs(1));
     }

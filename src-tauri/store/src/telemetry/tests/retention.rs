@@ -18,10 +18,7 @@ async fn rows(bench: &Bench, table: &'static str) -> i64 {
         "rollups" => "SELECT count(*) FROM rollups",
         _ => "SELECT count(*) FROM series",
     };
-    let rows = sqlx::query_scalar(statement)
-        .fetch_one(&mut conn)
-        .await
-        .expect("counted");
+    let rows = sqlx::query_scalar(statement).fetch_one(&mut conn).await.expect("counted");
     conn.close().await.expect("closes");
     rows
 }
@@ -33,9 +30,7 @@ async fn retention_deletes_only_the_old() {
     let old: Vec<(i64, f64)> = (0..600).map(|at| (at * 10_000, 1.0)).collect();
     record(&telemetry, &old);
     let now_ms = 50 * HOUR_MS;
-    let young: Vec<(i64, f64)> = (0..600)
-        .map(|at| (now_ms - HOUR_MS + at * 6000, 2.0))
-        .collect();
+    let young: Vec<(i64, f64)> = (0..600).map(|at| (now_ms - HOUR_MS + at * 6000, 2.0)).collect();
     record(&telemetry, &young);
     bench.clock.advance(SignedDuration::from_hours(51));
     telemetry.close().await;
@@ -43,36 +38,19 @@ async fn retention_deletes_only_the_old() {
     assert_eq!(chunks, rollups);
 
     let telemetry = bench.open().await;
-    until(&telemetry, "old chunks deleted", async |_| {
-        rows(&bench, "chunks").await < chunks
-    })
-    .await;
-    assert_eq!(
-        rows(&bench, "rollups").await,
-        rollups,
-        "rollups are kept longer"
-    );
-    assert_eq!(
-        count(&telemetry, now_ms - HOUR_MS, now_ms).await,
-        600,
-        "the young are whole"
-    );
+    until(&telemetry, "old chunks deleted", async |_| rows(&bench, "chunks").await < chunks).await;
+    assert_eq!(rows(&bench, "rollups").await, rollups, "rollups are kept longer");
+    assert_eq!(count(&telemetry, now_ms - HOUR_MS, now_ms).await, 600, "the young are whole");
     // An hour of long ago, in detail: answered from rollups.
     let found = buckets(&telemetry, query(0, HOUR_MS, 2000)).await;
     assert_eq!(found.len(), 61, "60 minutes and the one that holds the end");
-    assert!(
-        found
-            .iter()
-            .all(|bucket| bucket.count == 6 && bucket.mean == 1.0)
-    );
+    assert!(found.iter().all(|bucket| bucket.count == 6 && bucket.mean == 1.0));
     telemetry.close().await;
 
     bench.options.minute_age = Duration::from_secs(3600 * 24);
     let telemetry = bench.open().await;
-    until(&telemetry, "old rollups deleted", async |_| {
-        rows(&bench, "rollups").await < rollups
-    })
-    .await;
+    until(&telemetry, "old rollups deleted", async |_| rows(&bench, "rollups").await < rollups)
+        .await;
     assert_eq!(count(&telemetry, 0, 10 * HOUR_MS).await, 0);
     assert_eq!(count(&telemetry, now_ms - HOUR_MS, now_ms).await, 600);
     telemetry.close().await;
@@ -83,23 +61,15 @@ async fn a_series_of_which_nothing_is_left_is_forgotten() {
     let bench = Bench::new();
     let telemetry = bench.open().await;
     record(&telemetry, &[(0, 1.0)]);
-    let gone = Tick {
-        at: at(0),
-        samples: vec![(SeriesKey::plain("engine_cpu_percent"), 1.0)],
-    };
+    let gone = Tick { at: at(0), samples: vec![(SeriesKey::plain("engine_cpu_percent"), 1.0)] };
     assert_eq!(telemetry.record(gone), Recorded::Taken);
     record(&telemetry, &[(100 * 24 * HOUR_MS, 1.0)]);
     bench.clock.advance(SignedDuration::from_hours(24 * 100));
     telemetry.close().await;
     assert_eq!(rows(&bench, "series").await, 2);
     let telemetry = bench.open().await;
-    until(&telemetry, "series forgotten", async |_| {
-        rows(&bench, "series").await == 1
-    })
-    .await;
-    let left = telemetry
-        .latest("engine_cpu_percent", &BTreeMap::new())
-        .await;
+    until(&telemetry, "series forgotten", async |_| rows(&bench, "series").await == 1).await;
+    let left = telemetry.latest("engine_cpu_percent", &BTreeMap::new()).await;
     assert_eq!(left.expect("readable"), []);
     telemetry.close().await;
 }
@@ -120,16 +90,10 @@ async fn the_disk_budget_takes_the_oldest() {
 
     bench.options.disk_budget_bytes = before * 3 / 4;
     let telemetry = bench.open().await;
-    until(&telemetry, "shrunk", async |_| {
-        rows(&bench, "chunks").await < chunks
-    })
-    .await;
+    until(&telemetry, "shrunk", async |_| rows(&bench, "chunks").await < chunks).await;
     telemetry.close().await;
     let after = fs::metadata(bench.file()).expect("there").len();
-    assert!(
-        after <= before * 3 / 4,
-        "{after} of {before} bytes are left"
-    );
+    assert!(after <= before * 3 / 4, "{after} of {before} bytes are left");
 }
 
 #[tokio::test]
