@@ -38,10 +38,11 @@ build: ## Build the optimised programs into target/release.
 ui: ## Build the UI into ui/dist.
 	@scripts/ui.sh build
 
-bench: ## Measure: ledger throughput and latency (criterion).
-	@scripts/need.sh serve
+bench: ## Measure: the ledger (criterion), starts, and memory of the real programs.
+	@scripts/need.sh test
 	@scripts/ui.sh build
-	@cargo bench --workspace --exclude hivekeeper-desktop --bench '*' -- $(ARGS)
+	@cargo build --release --bins --workspace
+	@scripts/with-display.sh cargo bench --workspace --exclude hivekeeper-desktop --bench '*' -- $(ARGS)
 
 deny: ## Check the dependencies' licences, sources and known vulnerabilities.
 	@scripts/deny.sh

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use engine::Engine;
 use engine::live::LiveFrom;
 use futures::{Stream, StreamExt as _, future, stream};
-use gateway::{Client, Host, InProcess};
+use gateway::{Client, Host, InProcess, logging};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use serde::Serialize;
@@ -65,6 +65,8 @@ pub(crate) enum Backend {
         engine: Engine,
         /// What makes it reachable.
         host: Host,
+        /// Keeps the log file open.
+        _log: Option<logging::Guard>,
     },
     /// One that already runs for the workspace.
     Other(Client),
@@ -107,7 +109,7 @@ impl Backend {
 
     /// Ends what this program started.
     pub(crate) async fn close(&self) {
-        if let Self::Own { engine, host } = self {
+        if let Self::Own { engine, host, .. } = self {
             host.close().await;
             engine.shutdown().await;
         }

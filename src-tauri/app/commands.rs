@@ -96,6 +96,7 @@ pub(crate) async fn request(
     headers: HashMap<String, String>,
     body: Option<String>,
 ) -> Result<Reply, Problem> {
+    crate::begun::first_request();
     let call = Call { method, path, headers, body };
     Ok(backend.call(call).await?)
 }

@@ -6,6 +6,7 @@
 
 mod args;
 mod backend;
+mod begun;
 mod commands;
 mod start;
 mod window;
@@ -23,6 +24,7 @@ use crate::start::Start;
 
 /// Runs the window until it is closed.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    begun::now();
     let args = match args::parse(args) {
         Ok(args) => args,
         Err(asked @ NoStart::Asked(_)) => {

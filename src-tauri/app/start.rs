@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use engine::{Config, Engine};
-use gateway::logging::{self, Warnings};
-use gateway::{Client, Host};
+use gateway::{Client, Host, logging};
 use http::{Method, StatusCode};
 use tauri_plugin_dialog::{DialogExt as _, MessageDialogKind};
 
@@ -26,14 +25,19 @@ pub(crate) enum Start {
 
 /// Takes the workspace, or attaches to the engine that holds it.
 pub(crate) async fn open(args: &Args, focus: Arc<Focus>) -> Start {
+    logging::begin();
     match Engine::open(Config::new(args.data_dir.clone(), env!("CARGO_PKG_VERSION"))).await {
         Ok(engine) => {
-            if let Err(err) = logging::start(engine.data_dir(), Warnings::Shown) {
-                tell(&text(&err), ExitCode::FAILURE);
-            }
+            let log = match logging::write_to(engine.data_dir()) {
+                Ok(log) => Some(log),
+                Err(err) => {
+                    tracing::warn!(error = &err as &dyn std::error::Error, "there is no log file");
+                    None
+                }
+            };
             let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             match Host::open(&engine, any, focus).await {
-                Ok(host) => Start::Ready(Arc::new(Backend::Own { engine, host })),
+                Ok(host) => Start::Ready(Arc::new(Backend::Own { engine, host, _log: log })),
                 Err(err) => {
                     engine.shutdown().await;
                     Start::Failed(format!("failed to {err}"))

@@ -6,7 +6,6 @@
 mod args;
 mod commands;
 mod failure;
-mod logging;
 mod out;
 mod remote;
 mod selector;

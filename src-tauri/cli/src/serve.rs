@@ -1,25 +1,16 @@
 //! `hivekeeper serve`: an engine with its interface on a loopback address.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::{Config, Engine};
-use gateway::{Access, Endpoint, NoWindow};
-use tokio::net::TcpListener;
+use gateway::{Endpoint, Host, NoWindow, logging};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::args::Serve;
 use crate::failure::Failure;
-use crate::logging;
 use crate::out::Out;
 
-/// How long open requests may take after the end was asked for.
-const REQUESTS_END: Duration = Duration::from_secs(3);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs an engine until it is told to stop.
@@ -43,65 +34,27 @@ async fn answer(
     stop: &mut Stop,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let _log = logging::write_to(&engine.data_dir().join("logs"))?;
-    let listener = gateway::bind(args.listen).await.map_err(|error| Failure::of(&error))?;
-    let address =
-        listener.local_addr().map_err(|error| Failure::new("find out the port").because(&error))?;
-    let (access, endpoint) = keys(engine, address)?;
-    let data_dir = engine.data_dir().to_owned();
-    endpoint.write(&data_dir).map_err(|error| Failure::of(&error))?;
-    engine.set_endpoint(endpoint.url.clone());
-    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-    spawn_gateway(engine, &access, listener, &tasks, &cancel);
-    let said = announce(&access, &endpoint, out);
+    let _log = logging::write_to(engine.data_dir()).map_err(|error| Failure::of(&error))?;
+    let host = Host::open(engine, args.listen, Arc::new(NoWindow))
+        .await
+        .map_err(|error| Failure::of(&error))?;
+    let said = announce(&host, out);
     if said.is_ok() {
-        tracing::info!(url = endpoint.url, "listening");
+        tracing::info!(url = host.url(), "listening");
         stop.asked().await;
         tracing::info!("told to stop");
     }
-    endpoint.remove(&data_dir);
-    cancel.cancel();
-    tasks.close();
-    if tokio::time::timeout(REQUESTS_END, tasks.wait()).await.is_err() {
-        tracing::warn!("not every request ended in time");
-    }
+    host.close().await;
     said
 }
 
-fn keys(engine: &Engine, address: SocketAddr) -> Result<(Arc<Access>, Endpoint), Failure> {
-    let (access, token) = Access::generate().map_err(|error| Failure::of(&error))?;
-    access.listening_on(address);
-    let endpoint = Endpoint {
-        url: format!("http://{address}"),
-        token,
-        pid: std::process::id(),
-        started_at: engine.clock().now(),
-        version: VERSION.to_owned(),
-    };
-    Ok((Arc::new(access), endpoint))
-}
-
-fn spawn_gateway(
-    engine: &Engine,
-    access: &Arc<Access>,
-    listener: TcpListener,
-    tasks: &TaskTracker,
-    cancel: &CancellationToken,
-) {
-    let router = gateway::router(engine.clone(), Arc::clone(access), Arc::new(NoWindow));
-    let (connections, cancel) = (tasks.clone(), cancel.clone());
-    tasks.spawn(async move {
-        gateway::serve(listener, router, &connections, cancel).await;
-    });
-}
-
-fn announce(access: &Access, endpoint: &Endpoint, out: &mut Out) -> Result<(), Failure> {
-    let link =
-        access.login_link(Instant::now()).map_err(|error| Failure::of(&error))?.unwrap_or_default();
+fn announce(host: &Host, out: &mut Out) -> Result<(), Failure> {
+    let link = host.login_link().map_err(|error| Failure::of(&error))?.unwrap_or_default();
     if out.is_json() {
-        out.value(&serde_json::json!({"url": endpoint.url, "login": link, "pid": endpoint.pid}))?;
+        let pid = std::process::id();
+        out.value(&serde_json::json!({"url": host.url(), "login": link, "pid": pid}))?;
     } else {
-        out.line(&format!("listening on {}", endpoint.url))?;
+        out.line(&format!("listening on {}", host.url()))?;
         out.line(&format!("open {link} to sign in (once, within 10 minutes)"))?;
     }
     out.flush()
