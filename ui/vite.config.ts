@@ -17,7 +17,7 @@ export default defineConfig(({ mode }) => ({
   server: { proxy: { '/api': engine } },
   resolve: mode === 'test' ? { conditions: ['browser'] } : {},
   test: {
-    environment: 'happy-dom',
+    environment: 'jsdom',
     include: ['src/**/*.test.ts'],
   },
 }));

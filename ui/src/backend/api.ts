@@ -2,7 +2,7 @@
 import createClient, { type Client } from 'openapi-fetch';
 import type { Backend, Method } from './backend';
 import type { components, paths } from './schema';
-import type { MissionDetail, MissionInput, NewAgent, NewMission, OutputStream } from './types';
+import type { MissionInput, NewAgent, NewMission, OutputStream } from './types';
 
 /** A request that was refused: what happened, what to do, what would have been accepted. */
 export class Refusal extends Error {
@@ -137,7 +137,7 @@ export class Api {
   }
 
   overview = () => good(this.#client.GET('/api/v1/overview'));
-  doctor = async () => (await good(this.#client.GET('/api/v1/doctor'))).items;
+  doctor = () => good(this.#client.GET('/api/v1/doctor'))).items;
   startDemo = () => good(this.#client.POST('/api/v1/demo'));
   removeDemo = async () => void (await good(this.#client.DELETE('/api/v1/demo')));
 
@@ -164,17 +164,14 @@ export class Api {
   missions = (query: paths['/api/v1/missions']['get']['parameters']['query'] = {}) =>
     good(this.#client.GET('/api/v1/missions', { params: { query } }));
   addMission = async (body: NewMission) =>
-    (await good(this.#client.POST('/api/v1/missions', { body }))) as MissionDetail;
-  mission = async (id: string) =>
-    (await good(this.#client.GET('/api/v1/missions/{id}', { params: { path: { id } } }))) as MissionDetail;
-  ask = async (id: string, ask: Ask, note: string | null = null) =>
-    (await good(
+    (await good(this.#client.POST('/api/v1/missions', { body }));
+  mission = (id: string) => good(this.#client.GET('/api/v1/missions/{id}', { params: { path: { id } } }));
+  ask = (id: string, ask: Ask, note: string | null = null) => good(
       this.#client.POST(`/api/v1/missions/{id}/${ask}`, { params: { path: { id } }, body: { note } }),
-    )) as MissionDetail;
-  assign = async (id: string, agent: string | null) =>
-    (await good(
+    );
+  assign = (id: string, agent: string | null) => good(
       this.#client.POST('/api/v1/missions/{id}/assign', { params: { path: { id } }, body: { agent } }),
-    )) as MissionDetail;
+    );
 
   transcript = (id: string, query: TranscriptQuery, signal?: AbortSignal) =>
     good(this.#client.GET('/api/v1/attempts/{id}/transcript', { params: { path: { id }, query }, signal }));

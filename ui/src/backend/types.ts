@@ -36,8 +36,6 @@ export type RepositoryView = Schemas['RepositoryView'];
 export type SeriesRange = Schemas['SeriesRange'];
 export type TranscriptChunk = Schemas['TranscriptChunk'];
 export type Verdict = Schemas['Verdict'];
-/** The list of attempts takes the place of their number. */
-export type MissionDetail = Omit<MissionView, 'attempts'> &
-  Omit<Schemas['MissionDetail'], keyof MissionView> & { attempts: AttemptView[] };
+export type MissionDetail = Schemas['MissionDetail'];
 /** One page of a list. */
 export type Listing<T> = Omit<Schemas['Listing_AgentView'], 'items'> & { items: T[] };

@@ -4,11 +4,18 @@ import { Marked } from 'marked';
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 
+/** Whether a link may be followed, after asking. */
+export const followable = (href: string): boolean => /^(?:https|mailto):/i.test(href);
+
 const marked = new Marked({
   gfm: true,
   renderer: {
     html: ({ text }) => escapeHtml(text),
     image: ({ text, href }) => escapeHtml(`[image: ${text || href}]`),
+    link({ href, tokens }) {
+      const inside = this.parser.parseInline(tokens);
+      return followable(href) ? `<a href="${escapeHtml(href)}">${inside}</a>` : inside;
+    },
   },
 });
 
@@ -39,9 +46,6 @@ const TAGS = [
   'th',
   'td',
 ];
-
-/** Whether a link may be followed, after asking. */
-export const followable = (href: string): boolean => /^(?:https|mailto):/i.test(href);
 
 export function render(markdown: string): string {
   const html = marked.parse(markdown, { async: false });

@@ -33,7 +33,7 @@ export function options(look: Look): uPlot.Options {
     width: look.width,
     height: look.height,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 28, 0, 0],
     cursor: {
       sync: { key: look.sync },
       drag: { x: false, y: false },

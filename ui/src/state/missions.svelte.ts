@@ -12,8 +12,8 @@ const SETTLE_MS = 1_500;
 
 /** A detail without what only details have. */
 export function summary(detail: MissionDetail): MissionView {
-  const { brief: _brief, evidence: _evidence, attempts, ...view } = detail;
-  return { ...view, attempts: attempts.length };
+  const { brief: _brief, evidence: _evidence, attempts: _attempts, ...view } = detail;
+  return view;
 }
 
 export class Missions {

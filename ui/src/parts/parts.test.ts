@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import type { AgentView, Event, MissionState, MissionView, SeriesRange } from '../state/types';
+import { triage } from '../views/deck/triage';
+import { found, rank } from '../views/shell/commands';
+import { align } from './chart/align';
+import { words } from './event/words';
+import { asksOf, COLUMNS, dropAsk, MISSION_STATES } from './mission/words';
+
+const names = { agent: () => 'scout', mission: () => ({ short_id: 'M-7K2P', title: 'Fix it' }) };
+const said = (fact: unknown) =>
+  words({ seq: 1, subject: { mission_id: 'm', agent_id: 'a' }, fact } as unknown as Event, names);
+
+test.each([
+  [{ kind: 'mission_moved', to: 'done', grade: 'observed', note: null }, 'is done, evidence: observed'],
+  [
+    { kind: 'mission_moved', to: 'failed', grade: 'none', note: '1 gate failed' },
+    'is failed — 1 gate failed',
+  ],
+  [{ kind: 'attempt_leased', attempt: { n: 2 } }, 'was taken by scout (attempt 2)'],
+  [{ kind: 'attempt_exited', record: { exit: { kind: 'code', code: 3 } } }, 'scout ended with exit code 3'],
+  [
+    { kind: 'attempt_exited', record: { exit: { kind: 'stopped', killed: true } } },
+    'scout was killed after its grace ran out',
+  ],
+  [
+    {
+      kind: 'gate_finished',
+      result: { verdict: 'timed_out', duration_ms: 600_000, gate: { kind: 'command', command: 'make' } },
+    },
+    'gate make timed out in 10 min',
+  ],
+  [
+    { kind: 'work_recorded', work: { commits: [{}], diff: { insertions: 3, deletions: 1 } } },
+    '1 commit secured: +3 −1',
+  ],
+])('an event is told in words: %#', (fact, text) => expect(said(fact).text).toBe(text));
+
+test('an event leads to its mission', () => {
+  expect(said({ kind: 'attempt_verifying' })).toMatchObject({
+    about: 'M-7K2P Fix it',
+    link: '#/missions/M-7K2P',
+  });
+});
+
+test('every state of a mission has one column', () => {
+  for (const state of Object.keys(MISSION_STATES) as MissionState[]) {
+    expect(COLUMNS.filter((column) => column.states.includes(state))).toHaveLength(1);
+  }
+});
+
+test.each([
+  ['Queue', 'draft', 'queue'],
+  ['Queue', 'paused', 'resume'],
+  ['Queue', 'failed', 'retry'],
+  ['Done', 'in_review', 'accept'],
+  ['Done', 'running', 'accept'],
+  ['Failed', 'in_review', 'reject'],
+  ['Failed', 'running', 'cancel'],
+  ['Working', 'queued', null],
+  ['Draft', 'queued', null],
+] as const)('dropping on %s a mission that is %s asks for %s', (name, from, ask) => {
+  const column = COLUMNS.find((one) => one.name === name);
+  expect(column && dropAsk(column, from)).toBe(ask);
+});
+
+test('the orchestrator’s own inputs are never offered', () => {
+  expect(asksOf(['lease', 'cancel', 'pass', 'accept'])).toEqual(['accept', 'cancel']);
+});
+
+describe('triage', () => {
+  const mission = (state: MissionState) =>
+    ({ id: state, short_id: state, title: state, state, updated_at: '' }) as unknown as MissionView;
+  const agent = (state: string) =>
+    ({ id: state, name: state, status: { state, reason: '', since: '' } }) as unknown as AgentView;
+
+  test('everything has one place, in the one order', () => {
+    const states = Object.keys(MISSION_STATES) as MissionState[];
+    const groups = triage(states.map(mission), [agent('idle'), agent('offline'), agent('working')]);
+    expect(groups.map(({ name, items }) => [name, items.map(({ title }) => title)])).toEqual([
+      ['Needs you', ['needs_input', 'offline']],
+      ['Working', ['running', 'verifying', 'assigned']],
+      ['Review', ['in_review']],
+      ['Idle', ['queued', 'paused', 'draft', 'idle']],
+      ['Done', ['failed', 'done', 'cancelled']],
+    ]);
+  });
+});
+
+describe('series on one axis', () => {
+  const series = (step_ms: number, seconds: number[]): SeriesRange => ({
+    key: { name: 'x', labels: {} },
+    unit: '',
+    step_ms,
+    buckets: seconds.map((s) => ({
+      at: new Date(s * 1000).toISOString(),
+      min: s,
+      max: s,
+      mean: s,
+      last: s,
+      count: 1,
+    })),
+  });
+
+  test('a stretch without samples is a gap', () => {
+    expect(align([series(1000, [1, 2, 9, 10])])[0]?.slice(0, 2)).toEqual([
+      [1, 2, 3, 9, 10],
+      [1, 2, null, 9, 10],
+    ]);
+  });
+
+  test('all have the same moments, and no value where they have none', () => {
+    expect(align([series(1000, [1, 2]), series(1000, [2, 3]), null]).map((data) => data[1])).toEqual([
+      [1, 2, null],
+      [null, 2, 3],
+      [null, null, null],
+    ]);
+  });
+
+  test('nothing measured is nothing drawn', () => expect(align([null])[0]?.[0]).toEqual([]));
+});
+
+describe('the palette', () => {
+  const command = (title: string, about = '') => ({ id: title, title, about, run: () => undefined });
+
+  test('finds by every word, the beginning of the title first', () => {
+    const all = [command('Go to the missions'), command('New mission', 'write'), command('Missing')];
+    expect(found(all, 'mission', 9).map(({ title }) => title)).toEqual(['Go to the missions', 'New mission']);
+    expect(found(all, 'new wr', 9).map(({ title }) => title)).toEqual(['New mission']);
+    expect(found(all, 'mis', 1).map(({ title }) => title)).toEqual(['Missing']);
+  });
+
+  test('finds nothing where a word is missing', () =>
+    expect(rank(command('New mission'), 'new agent')).toBeNull());
+});
