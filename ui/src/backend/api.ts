@@ -137,7 +137,7 @@ export class Api {
   }
 
   overview = () => good(this.#client.GET('/api/v1/overview'));
-  doctor = () => good(this.#client.GET('/api/v1/doctor'))).items;
+  doctor = async () => (await good(this.#client.GET('/api/v1/doctor'))).items;
   startDemo = () => good(this.#client.POST('/api/v1/demo'));
   removeDemo = async () => void (await good(this.#client.DELETE('/api/v1/demo')));
 
@@ -163,15 +163,12 @@ export class Api {
 
   missions = (query: paths['/api/v1/missions']['get']['parameters']['query'] = {}) =>
     good(this.#client.GET('/api/v1/missions', { params: { query } }));
-  addMission = async (body: NewMission) =>
-    (await good(this.#client.POST('/api/v1/missions', { body }));
+  addMission = (body: NewMission) => good(this.#client.POST('/api/v1/missions', { body }));
   mission = (id: string) => good(this.#client.GET('/api/v1/missions/{id}', { params: { path: { id } } }));
-  ask = (id: string, ask: Ask, note: string | null = null) => good(
-      this.#client.POST(`/api/v1/missions/{id}/${ask}`, { params: { path: { id } }, body: { note } }),
-    );
-  assign = (id: string, agent: string | null) => good(
-      this.#client.POST('/api/v1/missions/{id}/assign', { params: { path: { id } }, body: { agent } }),
-    );
+  ask = (id: string, ask: Ask, note: string | null = null) =>
+    good(this.#client.POST(`/api/v1/missions/{id}/${ask}`, { params: { path: { id } }, body: { note } }));
+  assign = (id: string, agent: string | null) =>
+    good(this.#client.POST('/api/v1/missions/{id}/assign', { params: { path: { id } }, body: { agent } }));
 
   transcript = (id: string, query: TranscriptQuery, signal?: AbortSignal) =>
     good(this.#client.GET('/api/v1/attempts/{id}/transcript', { params: { path: { id }, query }, signal }));
