@@ -118,6 +118,49 @@ async fn after_a_kill_the_window_shows_the_adopted_attempt_with_its_output_compl
     window.close().await;
 }
 
+#[tokio::test]
+async fn the_window_attaches_to_an_engine_that_runs_already() {
+    let place = Place::new();
+    let mut engine = serve(&place);
+    let window = Window::open(&place).await;
+    create_agent(&window, "ann", "true").await;
+    let listed = std::process::Command::new(program("hivekeeper"))
+        .args(["agent", "list", "--json", "--data-dir"])
+        .arg(place.data())
+        .output()
+        .unwrap();
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["items"][0]["name"], "ann", "it is the running engine's");
+    // What happens there reaches this window live.
+    let added = std::process::Command::new(program("hivekeeper"))
+        .args(["agent", "add", "bob", "--command", "true", "--data-dir"])
+        .arg(place.data())
+        .status()
+        .unwrap();
+    assert!(added.success());
+    window.click("nav-agents").await;
+    window.until_text("agent-table", "bob").await;
+    window.close().await;
+    assert!(engine.try_wait().unwrap().is_none(), "the engine goes on without the window");
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+}
+
+/// Starts `hivekeeper serve` and waits until it listens.
+fn serve(place: &Place) -> std::process::Child {
+    use std::io::BufRead as _;
+    let mut engine = std::process::Command::new(program("hivekeeper"))
+        .args(["serve", "--data-dir"])
+        .arg(place.data())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    std::io::BufReader::new(engine.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.starts_with("listening on http://127.0.0.1:"), "{said}");
+    engine
+}
+
 /// Ends the program of the window as a crash would, and waits until it is gone.
 async fn kill_engine(place: &Place) {
     let endpoint = std::fs::read_to_string(place.data().join("endpoint.json")).unwrap();

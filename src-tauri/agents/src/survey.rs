@@ -33,3 +33,26 @@ pub(crate) fn orphans(identity: &ProcessIdentity) -> shim::tree::Orphans<'_> {
     let known = this_boot(identity).then_some(identity.program);
     shim::tree::Orphans::new(&identity.marker, known)
 }
+
+/// Whether there is any process of this number, whoever it is.
+#[must_use]
+pub fn exists(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
+        return false;
+    };
+    // Only "no such process" says that it is gone; a foreign one may not be asked.
+    rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+}
+
+#[cfg(test)]
+mod exists_tests {
+    use super::exists;
+
+    #[test]
+    fn this_process_exists_and_an_impossible_one_does_not() {
+        assert!(exists(std::process::id()));
+        assert!(!exists(0));
+        assert!(!exists(u32::MAX));
+        assert!(!exists(0x3fff_ffff), "beyond the largest number Linux gives");
+    }
+}

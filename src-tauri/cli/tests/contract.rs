@@ -143,12 +143,35 @@ fn exit_codes_tell_refused_from_usage_and_from_no_engine() {
     assert!(error.contains("the time is over"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(20));
     let nowhere = house.place.path().join("nothing");
-    for command in [&["status"][..], &["agent", "list"], &["doctor"]] {
+    for command in [&["status"][..], &["agent", "list"], &["devlog", "list"]] {
         let (code, out, error) = run_in(&nowhere, command);
         assert_eq!(code, 3, "{command:?}: {error}");
         assert!(out.is_empty(), "{out}");
         assert!(error.contains("hivekeeper serve"), "{error}");
     }
+}
+
+#[test]
+fn doctor_names_what_is_missing_with_and_without_an_engine() {
+    let mut house = House::open();
+    let names = |found: &Value| {
+        let items = found["items"].as_array().unwrap().iter();
+        items.map(|check| check["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    house.json(&["agent", "add", "ann", "--command", "no-such-program"]);
+    let (code, out, _) = house.run(&["doctor", "--json"]);
+    assert_eq!(code, 1, "a program is missing");
+    assert!(names(&json(&out)).contains(&"program no-such-program".to_owned()), "{out}");
+    house.kill();
+    assert_eq!(names(&house.json(&["doctor"])), ["shim", "git", "ledger"]);
+    std::fs::write(house.data.join("ledger.db"), "not a ledger, but long enough to look").unwrap();
+    let (code, out, _) = house.run(&["doctor"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("ledger.db"), "{out}");
+    let nowhere = house.place.path().join("nothing");
+    let (code, out, _) = run_in(&nowhere, &["doctor"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(!nowhere.exists(), "looking makes nothing");
 }
 
 #[test]

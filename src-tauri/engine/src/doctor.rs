@@ -1,6 +1,7 @@
 //! Looks at what the engine needs, and says what to do about what is missing.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use model::refusal::Refusal;
 
@@ -31,19 +32,7 @@ impl Engine {
     }
 
     async fn ledger_check(&self) -> Result<Check, Refusal> {
-        let found = self.verify().await?;
-        let whole = found.is_sound();
-        Ok(Check {
-            name: "ledger".to_owned(),
-            grade: if whole { CheckGrade::Ok } else { CheckGrade::Failed },
-            found: match found.findings.first() {
-                None => format!("{} events, every link of the chain checked", found.events),
-                Some(finding) => format!("{} findings; the first: {finding}", found.findings.len()),
-            },
-            fix: (!whole).then(|| {
-                "stop the engine and restore the latest backup; keep the damaged files".to_owned()
-            }),
-        })
+        Ok(ledger_check(&self.verify().await?))
     }
 
     fn disk_check(&self) -> Check {
@@ -91,6 +80,68 @@ impl Engine {
             }
         };
         Ok(programs.into_iter().map(check).collect())
+    }
+}
+
+/// Looks at everything a start would need, where no engine runs. Changes nothing.
+pub async fn doctor_without_engine(data_dir: &Path) -> Vec<Check> {
+    let mut checks = vec![shim_check(), git_check().await];
+    checks.push(workspace_check(data_dir).await);
+    checks
+}
+
+fn shim_check() -> Check {
+    let name = "shim".to_owned();
+    match agents::Launcher::locate() {
+        Ok(_) => Check {
+            name,
+            grade: CheckGrade::Ok,
+            found: "agents can be started".to_owned(),
+            fix: None,
+        },
+        Err(err) => Check {
+            name,
+            grade: CheckGrade::Failed,
+            found: format!("failed to {err}"),
+            fix: Some("install hivekeeper-shim beside this program".to_owned()),
+        },
+    }
+}
+
+async fn workspace_check(data_dir: &Path) -> Check {
+    if !data_dir.exists() {
+        return Check {
+            name: "workspace".to_owned(),
+            grade: CheckGrade::Ok,
+            found: format!("{} will be made at the first start", data_dir.display()),
+            fix: None,
+        };
+    }
+    match crate::verify(data_dir).await {
+        Ok(found) => ledger_check(&found),
+        Err(err) => Check {
+            name: "workspace".to_owned(),
+            grade: CheckGrade::Failed,
+            found: format!("failed to {err}"),
+            fix: Some(
+                "do what the text says, or name another workspace with --data-dir".to_owned(),
+            ),
+        },
+    }
+}
+
+fn ledger_check(found: &Verification) -> Check {
+    let whole = found.is_sound();
+    Check {
+        name: "ledger".to_owned(),
+        grade: if whole { CheckGrade::Ok } else { CheckGrade::Failed },
+        found: match found.findings.first() {
+            None => format!("{} events, every link of the chain checked", found.events),
+            Some(finding) => format!("{} findings; the first: {finding}", found.findings.len()),
+        },
+        fix: (!whole).then(|| {
+            "stop the engine and restore the latest backup; keep the damaged files".to_owned()
+        }),
     }
 }
 

@@ -34,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use agents::desktop;
+pub use agents::survey::exists as process_exists;
+pub use doctor::doctor_without_engine;
 pub use journal::{Format, Rendered};
 pub use missions::MissionQuery;
 pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};

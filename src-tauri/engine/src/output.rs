@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agents::transcript;
+use model::attempt::Attempt;
 use model::id::AttemptId;
 use model::process::file;
 use model::refusal::{Code, Refusal};
@@ -53,7 +54,7 @@ impl Engine {
             Err(_) => transcript::tail_offset(&path, query.offset.unsigned_abs()),
         };
         let mut looks = 0_u32;
-        while size_of(&path) <= offset && !attempt.state.is_final() && Instant::now() < until {
+        while size_of(&path) <= offset && !has_ended(&attempt) && Instant::now() < until {
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
                 () = self.0.cancel.cancelled() => break,
@@ -63,10 +64,11 @@ impl Engine {
                 attempt = resolve::attempt(&self.0.ledger, id).await?;
             }
         }
-        if !attempt.state.is_final() {
+        if !has_ended(&attempt) {
             attempt = resolve::attempt(&self.0.ledger, id).await?;
         }
-        let chunk = read(path, offset, max_bytes).await?;
+        let ended = has_ended(&attempt);
+        let chunk = read(path, offset, max_bytes, ended).await?;
         Ok(TranscriptChunk {
             attempt_id: id,
             stream: query.stream,
@@ -74,7 +76,7 @@ impl Engine {
             next_offset: chunk.next_offset,
             size: chunk.size,
             text: chunk.text,
-            ended: attempt.exit.is_some() || attempt.state.is_final(),
+            ended,
         })
     }
 
@@ -92,15 +94,29 @@ impl Engine {
     }
 }
 
+/// Whether nothing more comes: its program has ended, even if its gates still run.
+fn has_ended(attempt: &Attempt) -> bool {
+    attempt.exit.is_some() || attempt.state.is_final()
+}
+
 fn size_of(path: &std::path::Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
-async fn read(path: PathBuf, offset: u64, max: usize) -> Result<transcript::Chunk, Refusal> {
+async fn read(
+    path: PathBuf,
+    offset: u64,
+    max: usize,
+    ended: bool,
+) -> Result<transcript::Chunk, Refusal> {
     if !path.exists() {
         return Ok(transcript::Chunk { offset: 0, next_offset: 0, size: 0, text: String::new() });
     }
-    let read = tokio::task::spawn_blocking(move || transcript::read(&path, offset, max)).await;
+    let read = tokio::task::spawn_blocking(move || {
+        let read = if ended { transcript::read_ended } else { transcript::read };
+        read(&path, offset, max)
+    })
+    .await;
     let problem = |err: String| {
         Refusal::new(Code::Internal, format!("failed to read the output: {err}"))
             .hint("the file is kept; see the data directory")

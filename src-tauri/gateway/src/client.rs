@@ -101,6 +101,10 @@ impl Client {
     pub fn for_data_dir(data_dir: &Path) -> Result<Self, ClientError> {
         let endpoint =
             Endpoint::read(data_dir)?.ok_or_else(|| ClientError::NoEngine(data_dir.to_owned()))?;
+        // An engine that was killed left its file; its port may be somebody else's by now.
+        if !engine::process_exists(endpoint.pid) {
+            return Err(ClientError::NoEngine(data_dir.to_owned()));
+        }
         let wrong = || ClientError::Address(endpoint.url.clone());
         let uri: Uri = endpoint.url.parse().map_err(|_| wrong())?;
         let authority = uri.authority().ok_or_else(wrong)?.to_string();
