@@ -19,6 +19,8 @@ export interface Look {
   colour: string;
   format: (value: number | null) => string;
   sync: string;
+  /** The ends of the time axis, in seconds since 1970: what was asked for, whatever was measured in it. */
+  span: () => [number, number];
   onhover: (index: number | null) => void;
 }
 
@@ -40,7 +42,10 @@ export function options(look: Look): uPlot.Options {
       points: { size: 6, fill: stroke },
       y: false,
     },
-    scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.15 : 1] } },
+    scales: {
+      x: { range: () => look.span() },
+      y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.15 : 1] },
+    },
     axes: [
       {
         ...axis,

@@ -16,6 +16,8 @@ const POINTS = 240;
 export class Resources {
   seconds = $state<number>(SPANS[0].seconds);
   series = $state.raw<ReadonlyMap<AgentSignal, SeriesRange | null>>(new Map());
+  /** The ends of what was asked for, in seconds since 1970. */
+  span = $state.raw<[number, number]>([0, 1]);
   ready = $state(false);
   problem = $state<string | null>(null);
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -59,6 +61,7 @@ export class Resources {
       const answers = await Promise.all(AGENT_SIGNALS.map((name) => this.api.range({ name, ...query })));
       if (this.#closed || turn !== this.#turn) return;
       this.series = new Map(AGENT_SIGNALS.map((name, i) => [name, answers[i]?.[0] ?? null]));
+      this.span = [to / 1_000 - this.seconds, to / 1_000];
       this.ready = true;
       this.problem = null;
     } catch (error) {
