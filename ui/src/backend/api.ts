@@ -16,6 +16,13 @@ export class Refusal extends Error {
     super(message);
     this.name = 'Refusal';
   }
+
+  /** Whatever was thrown as something to show; `kept` says what became of what was asked. */
+  static of(error: unknown, kept: string): Refusal {
+    if (error instanceof Refusal) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    return new Refusal(0, 'internal', message, kept, []);
+  }
 }
 
 /** Reads a problem document (RFC 9457); whatever else came is named by its status. */
