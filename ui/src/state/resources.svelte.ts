@@ -12,6 +12,14 @@ export const AGENT_SIGNALS = ['agent_cpu_percent', 'agent_memory_bytes', 'agent_
 export type AgentSignal = (typeof AGENT_SIGNALS)[number];
 
 const POINTS = 240;
+/** The shortest stretch of time a chart shows, in milliseconds. */
+const STRETCH_MS_MIN = 30_000;
+
+/** A stretch of time that is over, or still goes on. */
+export interface During {
+  from: string;
+  to: string | null;
+}
 
 export class Resources {
   seconds = $state<number>(SPANS[0].seconds);
@@ -27,6 +35,7 @@ export class Resources {
   constructor(
     private readonly api: Api,
     private readonly agentId: string,
+    private readonly during: During | null = null,
   ) {}
 
   start(): void {
@@ -48,13 +57,17 @@ export class Resources {
     this.#turn += 1;
     const turn = this.#turn;
     try {
-      const step = (this.seconds * 1_000) / POINTS;
+      const end = this.during?.to ? Date.parse(this.during.to) : Date.now();
+      const begin = this.during ? Date.parse(this.during.from) : end - this.seconds * 1_000;
+      const length = Math.max(end - begin, this.during ? STRETCH_MS_MIN : 0);
+      if (this.during) this.seconds = length / 1_000;
+      const step = length / POINTS;
       // On whole steps, so that the buckets of all signals, and of the next reading, have the same bounds.
-      const to = Math.ceil(Date.now() / step) * step;
+      const to = Math.ceil((begin + length) / step) * step;
       const at = (ms: number) => new Date(ms).toISOString();
       const query = {
         label: [`agent:${this.agentId}`],
-        from: at(to - this.seconds * 1_000),
+        from: at(to - length),
         to: at(to),
         points: POINTS,
       };
@@ -67,7 +80,8 @@ export class Resources {
     } catch (error) {
       this.problem = error instanceof Error ? error.message : String(error);
     }
-    if (this.#closed || turn !== this.#turn) return;
+    // What is over does not change any more.
+    if (this.#closed || turn !== this.#turn || (this.ready && this.during?.to)) return;
     this.#timer = setTimeout(() => void this.#loop(), this.seconds <= 300 ? 2_000 : 10_000);
   }
 }
