@@ -262,6 +262,10 @@ impl<'a> Desk<'a> {
 
     fn started(&mut self, id: AttemptId, process: ProcessIdentity) -> Result<(), Refusal> {
         let attempt = self.live(id)?;
+        if attempt.state == AttemptState::Running && attempt.process.as_ref() == Some(&process) {
+            // Told again because the first answer got lost.
+            return Ok(());
+        }
         attempt_next(attempt.state, AttemptInput::Start)?;
         let mission = self.mission(attempt.mission_id)?;
         let subject = self.state.subject_of_attempt(id);
@@ -287,7 +291,7 @@ impl<'a> Desk<'a> {
             self.fact(subject, Fact::ResultLate { attempt_id: id, note });
             return Ok(());
         };
-        if attempt.stopping {
+        if attempt.stopping || attempt.exit.as_ref() == Some(&record) {
             return Ok(());
         }
         let mission = self.mission(attempt.mission_id)?;

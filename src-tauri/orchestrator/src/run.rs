@@ -1,6 +1,6 @@
 //! The loop around the pure core: one input at a time, recorded before anything is done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,6 +142,7 @@ impl Orchestrator {
             state,
             floor,
             pending: HashMap::new(),
+            unsure: false,
         };
         desk.take_up(pending);
         tasks.spawn(desk.run(queue, cancel));
@@ -195,6 +196,8 @@ struct Loop {
     floor: Floor,
     /// Effects that are recorded and not yet carried out, by attempt.
     pending: HashMap<AttemptId, Vec<OutboxEntry>>,
+    /// Whether the ledger may hold what the state does not: a write that failed may have been kept.
+    unsure: bool,
 }
 
 impl Loop {
@@ -244,6 +247,7 @@ impl Loop {
     }
 
     async fn carry(&mut self, command: Command) -> Result<Outcome, Refusal> {
+        self.be_sure().await.map_err(unreadable)?;
         if let Some(replayed) = self.known(command.answer.as_ref()).await? {
             return Ok(Outcome { events: Vec::new(), replayed: Some(replayed) });
         }
@@ -253,6 +257,30 @@ impl Loop {
         let outcome = self.record(decision, actor, correlation_id, answer).await;
         self.state.forget_finished();
         outcome
+    }
+
+    /// Reads the ledger again after a write whose outcome is not certain, and takes up the effects
+    /// of what turns out to have been kept.
+    async fn be_sure(&mut self) -> Result<(), ReadError> {
+        if !self.unsure {
+            return Ok(());
+        }
+        let state = read_state(&self.ledger, self.state.running_max).await?;
+        let open = self.ledger.outbox(OUTBOX_MAX).await?;
+        self.unsure = false;
+        for id in self.state.attempts.keys().filter(|id| !state.attempts.contains_key(id)) {
+            self.floor.forget(*id);
+        }
+        self.state = state;
+        let known: HashSet<EffectId> =
+            self.pending.drain().flat_map(|(_, entries)| entries).map(|entry| entry.id).collect();
+        for entry in open {
+            if !known.contains(&entry.id) {
+                self.floor.carry_out(entry.effect.clone());
+            }
+            self.pending.entry(entry.effect.attempt_id()).or_default().push(entry);
+        }
+        Ok(())
     }
 
     /// The answer to a request that came before under the same key.
@@ -329,7 +357,11 @@ impl Loop {
             answer,
             cursor: None,
         };
-        let committed = self.ledger.commit(change).await.map_err(not_recorded)?;
+        let committed = self.ledger.commit(change).await.map_err(|err| {
+            self.unsure |=
+                matches!(err, CommitError::Storage { .. } | CommitError::Conflict { .. });
+            not_recorded(err)
+        })?;
         if committed.replayed.is_none() {
             for entries in self.pending.values_mut() {
                 entries.retain(|entry| !delivered.contains(&entry.id));
@@ -375,6 +407,10 @@ impl Loop {
 
     /// Leases missions to free agents until no pair is left.
     async fn schedule(&mut self) {
+        if let Err(err) = self.be_sure().await {
+            warn!(error = &err as &dyn std::error::Error, "the ledger could not be read again");
+            return;
+        }
         for _ in 0..self.state.agents.len() {
             let decided =
                 decide(&self.state, Input::Schedule, self.clock.now(), self.draw.as_mut());

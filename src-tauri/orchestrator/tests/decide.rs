@@ -203,6 +203,22 @@ fn what_an_attempt_came_to_follows_from_its_exit_its_gates_and_the_policy() {
 }
 
 #[test]
+fn what_is_told_twice_is_recorded_once() {
+    let mut world = World::new();
+    world.agent("a");
+    world.mission(|_| {});
+    let (_, id) = world.lease().unwrap();
+    world.tell(Input::Prepared { id, workplace: workplace() }).unwrap();
+    for input in [
+        Input::Started { id, process: process() },
+        Input::Exited { id, record: record(Exit::Code { code: 0 }) },
+    ] {
+        assert_ne!(world.tell(input.clone()).unwrap(), Decision::default());
+        assert_eq!(world.tell(input).unwrap(), Decision::default());
+    }
+}
+
+#[test]
 fn gates_that_were_not_all_run_are_not_enough() {
     let mut world = World::new();
     world.agent("ann");

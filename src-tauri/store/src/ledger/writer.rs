@@ -194,10 +194,11 @@ impl Writer {
                     error = %failure.source,
                     "write to the ledger failed; it is opened again and checked"
                 );
+                self.disk = None;
+                // Answered afterwards: who then reads the ledger again sees what was kept.
+                self.recover().await;
                 let failed = replies.iter().map(|_| failure.reply()).collect();
                 answer(replies, failed);
-                self.disk = None;
-                self.recover().await;
             }
         }
     }

@@ -1,0 +1,155 @@
+//! What the loop does when the ledger holds more than it knows of, as after a write that failed and
+//! was kept all the same.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agents::Launcher;
+use model::Timestamp;
+use model::agent::{Agent, Runtime};
+use model::attempt::{Attempt, AttemptState};
+use model::clock::SystemClock;
+use model::effect::{Effect, OutboxEntry};
+use model::event::{Actor, Fact, NewEvent, Subject};
+use model::gate::Grade;
+use model::id::{AgentId, AttemptId, EffectId, EventId, MissionId, ShortId, SystemDraw};
+use model::mission::{Mission, MissionState, Policy, Priority};
+use model::refusal::Code;
+use orchestrator::{Command, Input, Orchestrator, Setup};
+use store::DataDir;
+use store::ledger::{Change, Ledger};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn agent(name: &str) -> Agent {
+    Agent {
+        id: AgentId::draw(NOW, &mut SystemDraw),
+        name: name.to_owned(),
+        role: String::new(),
+        skills: Vec::new(),
+        runtime: Runtime::Command {
+            program: "true".to_owned(),
+            args: Vec::new(),
+            env: Default::default(),
+        },
+        directory: None,
+        grace_s: 1,
+        paused: false,
+        demo: false,
+        created_at: NOW,
+    }
+}
+
+fn mission() -> Mission {
+    let id = MissionId::draw(NOW, &mut SystemDraw);
+    Mission {
+        id,
+        short_id: ShortId::derive(id, 4),
+        title: "t".to_owned(),
+        state: MissionState::Draft,
+        note: None,
+        priority: Priority::Normal,
+        policy: Policy::Standard,
+        agent: None,
+        repository: None,
+        gates: Vec::new(),
+        retries_max: 0,
+        attempts: 0,
+        tries: 0,
+        grade: Grade::None,
+        demo: false,
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+fn moved(mission: MissionId, from: MissionState, to: MissionState, tries: u32) -> Fact {
+    Fact::MissionMoved { mission_id: mission, from, to, note: None, grade: Grade::None, tries }
+}
+
+fn leased(mission: MissionId, agent: AgentId) -> Attempt {
+    Attempt {
+        id: AttemptId::draw(NOW, &mut SystemDraw),
+        mission_id: mission,
+        agent_id: agent,
+        n: 1,
+        state: AttemptState::Leased,
+        stopping: false,
+        note: None,
+        workplace: None,
+        process: None,
+        exit: None,
+        work: None,
+        leased_at: NOW,
+        ended_at: None,
+    }
+}
+
+/// Records an agent at work in the ledger alone: its mission is leased, its program not started.
+async fn behind_its_back(ledger: &Ledger, agent: &Agent) -> MissionId {
+    let mission = mission();
+    let id = mission.id;
+    let attempt = leased(id, agent.id);
+    let effect = Effect::Start { mission_id: id, attempt_id: attempt.id };
+    let about = Subject { mission_id: Some(id), ..Subject::default() };
+    let facts = [
+        (Subject::default(), Fact::AgentAdded { agent: agent.clone() }),
+        (about, Fact::MissionCreated { mission, brief: "b".to_owned() }),
+        (about, moved(id, MissionState::Draft, MissionState::Queued, 0)),
+        (about, moved(id, MissionState::Queued, MissionState::Assigned, 1)),
+        (about, Fact::AttemptLeased { attempt }),
+    ];
+    let events = facts.map(|(subject, fact)| NewEvent {
+        id: EventId::draw(NOW, &mut SystemDraw),
+        at: NOW,
+        actor: Actor::Engine,
+        correlation_id: None,
+        subject,
+        fact,
+    });
+    let effects = vec![OutboxEntry { id: EffectId::draw(NOW, &mut SystemDraw), effect }];
+    ledger.commit(Change { events: events.into(), effects, ..Change::default() }).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn what_was_kept_without_the_loop_knowing_is_read_again_and_carried_out() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(&place.path().join("data")).unwrap();
+    let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
+    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+    let setup = Setup {
+        ledger: ledger.clone(),
+        clock: Arc::new(SystemClock),
+        draw: Box::new(SystemDraw),
+        launcher: Launcher::with_shim(place.path().join("no-shim")),
+        runs: dir.runs(),
+        worktrees: dir.worktrees(),
+        url: watch::Sender::new(None).subscribe(),
+        running_max: 10,
+    };
+    let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
+    let ann = agent("ann");
+    let id = behind_its_back(&ledger, &ann).await;
+
+    let same_name = Command::own(Input::AddAgent(agent("ann")));
+    assert_eq!(orchestrator.tell(same_name).await.unwrap_err().code, Code::Conflict);
+    let hold = Input::HoldAgent { id: ann.id, paused: true };
+    assert_eq!(orchestrator.tell(Command::own(hold)).await.unwrap().events.len(), 1);
+
+    let ended = async {
+        while ledger.mission(id).await.unwrap().unwrap().0.state != MissionState::Failed {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    assert!(ledger.outbox(10).await.unwrap().is_empty());
+    cancel.cancel();
+    tasks.close();
+    tasks.wait().await;
+    ledger.close().await;
+}
