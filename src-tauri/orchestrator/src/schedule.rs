@@ -1,5 +1,7 @@
 //! Who works on what next: deterministic for a given snapshot.
 
+use std::collections::BTreeSet;
+
 use model::agent::Agent;
 use model::attempt::Attempt;
 use model::id::{AgentId, MissionId};
@@ -17,18 +19,22 @@ pub fn next(state: &State) -> Option<(MissionId, AgentId)> {
     if state.attempts.len() >= state.running_max as usize {
         return None;
     }
-    let mut waiting: Vec<&Mission> = state
-        .missions
-        .values()
-        .filter(|mission| is_waiting(mission) && state.attempt_of_mission(mission.id).is_none())
-        .collect();
-    waiting.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.id.cmp(&b.id)));
     let mut free: Vec<&Agent> = state
         .agents
         .values()
         .filter(|agent| !agent.paused && state.attempt_of_agent(agent.id).is_none())
         .collect();
+    if free.is_empty() {
+        return None;
+    }
     free.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
+    let busy: BTreeSet<MissionId> = state.attempts.values().map(|a| a.mission_id).collect();
+    let mut waiting: Vec<&Mission> = state
+        .missions
+        .values()
+        .filter(|mission| is_waiting(mission) && !busy.contains(&mission.id))
+        .collect();
+    waiting.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.id.cmp(&b.id)));
     waiting.into_iter().find_map(|mission| {
         let agent = match mission.agent {
             Some(chosen) => free.iter().find(|agent| agent.id == chosen),
