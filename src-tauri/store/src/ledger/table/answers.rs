@@ -1,6 +1,6 @@
 //! The table `answers`: what was answered under an idempotency key, for a day.
 //!
-//! Tested in `tests/ledger/commit.rs`.
+//! Tested here and in `tests/ledger/commit.rs`.
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -60,9 +60,9 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// Removes some of the answers that are too old.
-pub(crate) async fn prune(conn: &mut SqliteConnection, now: Timestamp) -> Result<(), RowError> {
-    sqlx::query(
+/// Removes some of the answers that are too old; says whether there may be more of them.
+pub(crate) async fn prune(conn: &mut SqliteConnection, now: Timestamp) -> Result<bool, RowError> {
+    let removed = sqlx::query(
         "DELETE FROM answers WHERE key IN \
          (SELECT key FROM answers WHERE kept_at_ms <= ? ORDER BY kept_at_ms LIMIT ?)",
     )
@@ -70,5 +70,32 @@ pub(crate) async fn prune(conn: &mut SqliteConnection, now: Timestamp) -> Result
     .bind(PRUNED_AT_ONCE)
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(removed.rows_affected() >= PRUNED_AT_ONCE as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::clock::{Clock as _, SystemClock};
+    use sqlx::Connection as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn removing_old_answers_goes_on_until_none_is_left_and_keeps_the_others() {
+        let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        crate::ledger::open::MIGRATOR.run(&mut conn).await.unwrap();
+        let now = SystemClock.now();
+        let old = now - jiff::SignedDuration::from_hours(ANSWER_KEPT_H);
+        for n in 0..PRUNED_AT_ONCE + 2 {
+            let at = if n == 0 { now } else { old };
+            let (key, body) = (format!("k-{n}"), serde_json::Value::Null);
+            let answer = StoredAnswer { key, fingerprint: [0; 32], body };
+            put(&mut conn, &answer, at).await.unwrap();
+        }
+        assert!(prune(&mut conn, now).await.unwrap(), "one is left");
+        assert!(!prune(&mut conn, now).await.unwrap());
+        let left: Vec<String> =
+            sqlx::query_scalar("SELECT key FROM answers").fetch_all(&mut conn).await.unwrap();
+        assert_eq!(left, ["k-0"]);
+    }
 }
