@@ -1,5 +1,6 @@
 //! One run, from `spec.json` to `exit.json`.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,6 +29,16 @@ const LOCK: &str = "lock";
 const LEFT_OVER_TIME: Duration = Duration::from_secs(2);
 /// How often the last record is tried, a second apart: a full disk may get room again.
 const RECORD_TRIES: u32 = 60;
+/// The variables that tell git where a repository is, whatever directory it runs in.
+const GIT_PLACES: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+];
 
 /// What keeps a shim from doing its work at all. What keeps the program from running is not an
 /// error but the record of its run.
@@ -342,7 +353,11 @@ fn spawn(run: &Path, spec: &LaunchSpec) -> Result<u32, NotStarted> {
         .or_else(|| std::env::var_os("PATH"))
         .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let found = program::find(&spec.program, directory, &path)?;
-    let child = Command::new(&found)
+    let mut command = Command::new(&found);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_the_engines(name)) {
+        command.env_remove(name);
+    }
+    let child = command
         .arg0(&spec.program)
         .args(&spec.args)
         .env("PWD", directory)
@@ -356,6 +371,14 @@ fn spawn(run: &Path, spec: &LaunchSpec) -> Result<u32, NotStarted> {
         .map_err(|error| program::refusal(&found, error))?;
     // It is waited for together with all orphans, not through this handle.
     Ok(child.id())
+}
+
+/// Whether a variable is about the engine itself and not for the programs it starts: its own
+/// settings, what it was told when it runs under another engine, and the repository it was started
+/// from, whose place git would take for that of the program.
+fn is_the_engines(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"HIVEKEEPER_") || GIT_PLACES.iter().any(|place| place.as_bytes() == name)
 }
 
 fn how(status: WaitStatus) -> Exit {

@@ -68,6 +68,28 @@ fn a_run_that_is_over_is_not_run_again() {
 }
 
 #[test]
+fn the_engines_own_variables_are_not_for_the_program() {
+    let run = tempfile::tempdir().unwrap();
+    spec(run.path(), "env");
+    let status = shim(run.path())
+        .env("HIVEKEEPER_TOKEN_FILE", "/secret")
+        .env("HIVEKEEPER_DATA_DIR", "/data")
+        .env("GIT_DIR", "/elsewhere/.git")
+        .env("GIT_AUTHOR_NAME", "Ann")
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let output = std::fs::read_to_string(run.path().join(file::STDOUT)).unwrap();
+    let own = format!("HIVEKEEPER_RUN={}", run.path().display());
+    let names = |line: &&str| {
+        ["HIVEKEEPER_", "GIT_DIR=", "GIT_AUTHOR_NAME="].iter().any(|name| line.starts_with(name))
+    };
+    let mut seen: Vec<&str> = output.lines().filter(names).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, ["GIT_AUTHOR_NAME=Ann", &own]);
+}
+
+#[test]
 fn processor_time_of_the_whole_tree_is_counted() {
     let (run, _) = run_to_end("sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'");
     let record = exit(run.path());
