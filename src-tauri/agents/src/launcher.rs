@@ -95,6 +95,9 @@ pub enum LaunchError {
     Interrupted(#[source] tokio::task::JoinError),
 }
 
+/// Tells how a shim ended.
+type ShimEnd = oneshot::Receiver<Option<ExitStatus>>;
+
 /// What is known about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -119,6 +122,7 @@ pub enum Found {
 #[derive(Debug, Clone)]
 pub struct Launcher {
     shim: PathBuf,
+    answer_time: Duration,
     /// Tasks that notice the end of the shims this engine started.
     reapers: TaskTracker,
     closing: CancellationToken,
@@ -152,7 +156,12 @@ impl Launcher {
     /// Uses this shim.
     #[must_use]
     pub fn with_shim(shim: PathBuf) -> Self {
-        Self { shim, reapers: TaskTracker::new(), closing: CancellationToken::new() }
+        Self {
+            shim,
+            answer_time: ANSWER_TIME,
+            reapers: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
     }
 
     /// Lets go of the shims, which go on by themselves, and waits for the tasks that watched them.
@@ -180,10 +189,10 @@ impl Launcher {
             return Ok(identity);
         }
         prepare(run, spec, stdin)?;
-        let mut ended = self.spawn_shim(run)?;
+        let (shim, mut ended) = self.spawn_shim(run)?;
         let begun = Instant::now();
         let mut pause = Duration::from_millis(2);
-        while begun.elapsed() < ANSWER_TIME {
+        while begun.elapsed() < self.answer_time {
             if let Some(identity) = started(run)? {
                 return Ok(identity);
             }
@@ -204,11 +213,16 @@ impl Launcher {
                 }
             }
         }
+        // It may still get to it, and what nobody waits for must not run: told to stop, it starts
+        // nothing, or ends what it has started.
+        if let Some(shim) = shim {
+            let _ = proc::signal(shim, Signal::TERM);
+        }
         Err(LaunchError::NoAnswer { waited_ms: begun.elapsed().as_millis() })
     }
 
     /// Starts the shim and a task that notices its end.
-    fn spawn_shim(&self, run: &Path) -> Result<oneshot::Receiver<Option<ExitStatus>>, LaunchError> {
+    fn spawn_shim(&self, run: &Path) -> Result<(Option<ProcessRef>, ShimEnd), LaunchError> {
         let log_path = run.join(SHIM_LOG);
         let log = std::fs::OpenOptions::new()
             .append(true)
@@ -223,6 +237,8 @@ impl Launcher {
             .stderr(log)
             .spawn()
             .map_err(|source| LaunchError::Spawn { shim: self.shim.clone(), source })?;
+        // Not yet waited for, so still in the process table even if it has ended already.
+        let shim = child.id().and_then(proc::stat).map(|stat| stat.process());
         let (tell, ended) = oneshot::channel();
         let closing = self.closing.clone();
         self.reapers.spawn(async move {
@@ -233,7 +249,7 @@ impl Launcher {
             // Nobody listens once the start is over.
             let _ = tell.send(status);
         });
-        Ok(ended)
+        Ok((shim, ended))
     }
 
     /// Waits until the run is over and returns its record; a run whose shim is gone without leaving
@@ -468,4 +484,36 @@ fn read_process(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
 
 fn read<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<Option<T>, LaunchError> {
     record::read_json(&path).map_err(|source| LaunchError::Record { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shim_that_does_not_answer_in_time_is_stopped() {
+        let place = tempfile::tempdir().unwrap();
+        let shim = place.path().join("shim");
+        std::fs::write(&shim, "#!/bin/sh\nsleep 20\necho started > \"$1/started\"\n").unwrap();
+        std::fs::set_permissions(&shim, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let answer_time = Duration::from_millis(50);
+        let launcher = Launcher { answer_time, ..Launcher::with_shim(shim) };
+        let spec = LaunchSpec {
+            program: "true".to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            directory: "/".to_owned(),
+            stdin: false,
+            grace_ms: 1_000,
+            marker: "m".to_owned(),
+        };
+        let run = place.path().join("run");
+        let error = launcher.start(&run, &spec, None).await.unwrap_err();
+        assert!(matches!(error, LaunchError::NoAnswer { .. }), "{error}");
+        launcher.reapers.close();
+        launcher.reapers.wait().await;
+        assert!(!run.join("started").exists());
+    }
 }
