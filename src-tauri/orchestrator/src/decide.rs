@@ -53,7 +53,7 @@ pub fn decide(
         Input::Secured { id, work } => desk.secured(id, work)?,
         Input::GateFinished { id, result } => desk.gate_finished(id, result)?,
         Input::Verified { id, gates, problem } => desk.verified(id, &gates, problem)?,
-        Input::Stopped { id, record } => desk.stopped(id, record)?,
+        Input::Stopped { id, record, problem } => desk.stopped(id, record, problem)?,
     }
     Ok(desk.decision)
 }
@@ -358,21 +358,29 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    fn stopped(&mut self, id: AttemptId, record: ExitRecord) -> Result<(), Refusal> {
+    fn stopped(
+        &mut self,
+        id: AttemptId,
+        record: ExitRecord,
+        problem: Option<String>,
+    ) -> Result<(), Refusal> {
         let attempt = self.live(id)?;
         if !attempt.stopping {
             return Err(Refusal::new(Code::Conflict, "the attempt was not asked to stop"));
         }
         let state = attempt_next(attempt.state, AttemptInput::Stop)?;
-        let note = Some(match &record.exit {
+        let mut note = match &record.exit {
             Exit::Stopped { .. } => format!("the agent's program {}", record.exit),
             other => format!("stopped; the agent's program {other}"),
-        });
+        };
+        if let Some(problem) = problem {
+            note = format!("{note}; {problem}");
+        }
         let subject = self.state.subject_of_attempt(id);
         if attempt.exit.is_none() && attempt.state == AttemptState::Running {
             self.fact(subject, Fact::AttemptExited { attempt_id: id, record });
         }
-        self.fact(subject, Fact::AttemptEnded { attempt_id: id, state, note });
+        self.fact(subject, Fact::AttemptEnded { attempt_id: id, state, note: Some(note) });
         Ok(())
     }
 

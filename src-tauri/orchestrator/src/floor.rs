@@ -440,12 +440,14 @@ impl FloorSetup {
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
+        let mut problem = None;
         if let Some(workplace) = &case.attempt.workplace
-            && let Err(problem) = self.secure(&case, workplace).await
+            && let Err(hindrance) = self.secure(&case, workplace).await
         {
-            warn!(attempt = %id, %problem, "the work of a stopped attempt is not committed");
+            warn!(attempt = %id, %hindrance, "the work of a stopped attempt is not committed");
+            problem = Some(hindrance.to_string());
         }
-        self.tell(Input::Stopped { id, record }).await;
+        self.tell(Input::Stopped { id, record, problem }).await;
     }
 
     /// Ends the program of a run and of its gates.

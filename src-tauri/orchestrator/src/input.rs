@@ -108,6 +108,8 @@ pub enum Input {
         id: AttemptId,
         /// How its program ended.
         record: ExitRecord,
+        /// What could not be secured, if anything.
+        problem: Option<String>,
     },
 }
 

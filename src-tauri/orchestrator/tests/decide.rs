@@ -277,7 +277,13 @@ fn cancelling_a_running_mission_stops_its_attempt_once_and_keeps_the_agent_until
     let late = world.tell(Input::Exited { id: attempt, record: record(Exit::Code { code: 0 }) });
     assert_eq!(late.unwrap(), Decision::default(), "its exit is the stop's to tell");
     let stopped = record(Exit::Stopped { killed: true });
-    world.tell(Input::Stopped { id: attempt, record: stopped }).unwrap();
+    let problem = Some("its work is kept in /x but not committed".to_owned());
+    let decision = world.tell(Input::Stopped { id: attempt, record: stopped, problem }).unwrap();
+    let said = decision.facts.iter().find_map(|(_, fact)| match fact {
+        Fact::AttemptEnded { note, .. } => note.clone(),
+        _ => None,
+    });
+    assert!(said.unwrap().ends_with("; its work is kept in /x but not committed"));
     world.state.forget_finished();
     assert_eq!(world.lease().map(|leased| leased.0), Some(other));
 }
@@ -392,7 +398,7 @@ fn input(world: &mut World, step: &Step) -> Option<Input> {
         }
         Step::Stopped(which) => {
             let record = record(Exit::Stopped { killed: false });
-            Input::Stopped { id: pick(&attempts, *which)?, record }
+            Input::Stopped { id: pick(&attempts, *which)?, record, problem: None }
         }
     })
 }
