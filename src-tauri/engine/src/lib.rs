@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agents::Launcher;
 use jiff::Timestamp;
 use model::clock::SharedClock;
 use model::event::Actor;
@@ -75,6 +76,7 @@ struct Parts {
     ledger: Ledger,
     telemetry: Telemetry,
     orchestrator: Orchestrator,
+    launcher: Launcher,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     _monitor: Monitor,
     hub: Arc<Hub>,
@@ -131,6 +133,9 @@ impl Engine {
         parts.tasks.close();
         if tokio::time::timeout(SHUTDOWN_MAX / 2, parts.tasks.wait()).await.is_err() {
             tracing::warn!("not every part ended in time; what is acknowledged is safe");
+        }
+        if tokio::time::timeout(SHUTDOWN_MAX / 5, parts.launcher.close()).await.is_err() {
+            tracing::warn!("ending what a vanished supervisor left goes on at the next start");
         }
         tell::record_stop(parts).await;
         parts.telemetry.close().await;

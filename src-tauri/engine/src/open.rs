@@ -101,6 +101,8 @@ impl Engine {
         let telemetry = Telemetry::open(&dir, Arc::clone(&clock)).await?;
         let seen = record_start(&ledger, &clock, config.version).await?;
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        // Where a later part fails, those that run already end.
+        let unfinished = cancel.clone().drop_guard();
         let events = ledger.subscribe();
         let monitor = Monitor::start(
             MonitorContext {
@@ -128,7 +130,7 @@ impl Engine {
                 ledger: ledger.clone(),
                 clock: Arc::clone(&clock),
                 draw: Box::new(SystemDraw),
-                launcher,
+                launcher: launcher.clone(),
                 runs: dir.runs(),
                 worktrees: dir.worktrees(),
                 url: url.subscribe(),
@@ -151,11 +153,13 @@ impl Engine {
             ledger,
             telemetry,
             orchestrator,
+            launcher,
             url,
             tasks,
             cancel,
         }));
         engine.0.tasks.spawn(engine.clone().pulse(events, seen));
+        unfinished.disarm();
         Ok(engine)
     }
 }
