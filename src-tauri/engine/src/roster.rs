@@ -36,6 +36,8 @@ struct Known {
     programs: HashMap<(String, Option<String>), (Instant, Option<String>)>,
     free_since: HashMap<AgentId, Timestamp>,
     lines: HashMap<AttemptId, (u64, Option<String>)>,
+    /// The last views, with the ledger's head and the measurement they were derived from.
+    views: Option<((u64, u64), Vec<AgentView>)>,
 }
 
 impl Roster {
@@ -102,29 +104,49 @@ fn read_last_line(path: &Path, size: u64) -> std::io::Result<Option<String>> {
 impl Engine {
     /// Every agent with its status, by name.
     pub(crate) async fn roster_views(&self) -> Result<Vec<AgentView>, Refusal> {
+        // Everything a view is derived from is either in the ledger or in the last measurement.
+        let facts = (self.0.ledger.status().head_seq, self.0.snapshots.borrow().tick);
+        if let Some((known, views)) = &self.0.roster.known().views
+            && *known == facts
+        {
+            return Ok(views.clone());
+        }
         let mut agents = self.0.ledger.agents().await.map_err(unreadable)?;
         agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
-        self.views_of(agents).await
+        let unfinished = self.0.ledger.unfinished_attempts().await.map_err(unreadable)?;
+        let views = self.views_of(agents, &unfinished).await?;
+        self.0.roster.known().views = Some((facts, views.clone()));
+        Ok(views)
     }
 
     /// One agent with its status.
     pub(crate) async fn roster_view(&self, agent: Agent) -> Result<AgentView, Refusal> {
-        let mut views = self.views_of(vec![agent]).await?;
+        let latest = self.0.ledger.attempts_of_agent(agent.id, 1).await.map_err(unreadable)?;
+        let unfinished: Vec<Attempt> =
+            latest.into_iter().filter(|attempt| !attempt.state.is_final()).collect();
+        let mut views = self.views_of(vec![agent], &unfinished).await?;
         views
             .pop()
             .ok_or_else(|| Refusal::new(model::refusal::Code::NotFound, "there is no such agent"))
     }
 
-    async fn views_of(&self, agents: Vec<Agent>) -> Result<Vec<AgentView>, Refusal> {
-        let unfinished = self.0.ledger.unfinished_attempts().await.map_err(unreadable)?;
+    async fn views_of(
+        &self,
+        agents: Vec<Agent>,
+        unfinished: &[Attempt],
+    ) -> Result<Vec<AgentView>, Refusal> {
         let ids: Vec<MissionId> = unfinished.iter().map(|attempt| attempt.mission_id).collect();
         let missions = self.0.ledger.missions_by_id(&ids).await.map_err(unreadable)?;
+        let attempts: HashMap<AgentId, &Attempt> =
+            unfinished.iter().map(|attempt| (attempt.agent_id, attempt)).collect();
+        let missions: HashMap<MissionId, &Mission> =
+            missions.iter().map(|mission| (mission.id, mission)).collect();
         let snapshot = self.0.snapshots.borrow().clone();
         let mut views = Vec::with_capacity(agents.len());
         for agent in agents {
             let free_since = self.free_since(&agent).await?;
-            let attempt = unfinished.iter().find(|attempt| attempt.agent_id == agent.id);
-            let mission = attempt.and_then(|a| missions.iter().find(|m| m.id == a.mission_id));
+            let attempt = attempts.get(&agent.id).copied();
+            let mission = attempt.and_then(|a| missions.get(&a.mission_id)).copied();
             views.push(self.view(agent, attempt, mission, &snapshot, free_since));
         }
         Ok(views)

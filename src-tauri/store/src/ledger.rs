@@ -42,6 +42,7 @@ use tokio_util::task::TaskTracker;
 
 pub use change::{ANSWER_KEPT_H, CHANGE_EVENTS_MAX, Change, Committed, StoredAnswer};
 pub use error::{CommitError, OpenError, ReadError};
+pub(crate) use open::CACHE_SIZE;
 pub use page::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page};
 pub use table::devlogs::DevlogFilter;
 pub use table::events::EventFilter;

@@ -105,6 +105,7 @@ async fn attempt(path: &Path, options: &TelemetryOptions) -> Result<Opened, Trou
     let connect = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
+        .pragma("cache_size", crate::ledger::CACHE_SIZE)
         .disable_statement_logging();
     let writing = connect
         .clone()
