@@ -23,8 +23,6 @@ const CODES_MAX: usize = 16;
 const LOGINS_MAX: usize = 64;
 /// The time wrong codes are counted over.
 const WRONG_CODES_WINDOW: Duration = Duration::from_secs(60);
-/// The name of the cookie a page reads and sends back as a header.
-pub(crate) const CSRF_COOKIE: &str = "hivekeeper_csrf";
 /// What every token starts with, so that leaked ones can be found.
 const TOKEN_PREFIX: &str = "hk_";
 
@@ -112,15 +110,20 @@ pub(crate) struct BrowserLogin {
 }
 
 impl BrowserLogin {
-    /// The cookies that sign it in. The first one's name carries the port, because cookies do not
-    /// tell ports apart and several engines may run on one machine.
+    /// The cookies that sign it in. Their names carry the port, because cookies do not tell ports
+    /// apart and several engines may run on one machine.
     pub(crate) fn cookies(&self) -> [String; 2] {
         let rest = format!("Path=/; SameSite=Strict; Max-Age={LOGIN_S}");
         [
             format!("{}={}; HttpOnly; {rest}", session_cookie(self.port), self.session),
-            format!("{CSRF_COOKIE}={}; {rest}", self.csrf),
+            format!("{}={}; {rest}", csrf_cookie(self.port), self.csrf),
         ]
     }
+}
+
+/// The name of the cookie a page reads and sends back as a header.
+pub(crate) fn csrf_cookie(port: u16) -> String {
+    format!("hivekeeper_csrf_{port}")
 }
 
 /// The name of the cookie a page cannot read.
@@ -349,14 +352,14 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_a_page_cannot_read_names_its_engine_and_the_other_one_can_be_read() {
+    fn both_cookies_name_their_engine_and_a_page_reads_only_one_of_them() {
         let access = here();
         let now = Instant::now();
         let login = access.log_in(&code(&access, now), now).unwrap();
         let [session, csrf] = login.cookies();
         assert!(session.starts_with("hivekeeper_login_7171="));
         assert!(session.contains("; HttpOnly; Path=/; SameSite=Strict"));
-        assert!(csrf.starts_with("hivekeeper_csrf="));
+        assert!(csrf.starts_with("hivekeeper_csrf_7171="));
         assert!(!csrf.contains("HttpOnly"));
     }
 }

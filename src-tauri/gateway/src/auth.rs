@@ -141,7 +141,7 @@ fn who(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<Role, Problem
         Ok(Role::Admin)
     } else {
         Err(Problem::forbidden("the request does not prove that this engine's page sent it")
-            .hint("send the value of the cookie hivekeeper_csrf as X-Hivekeeper-CSRF"))
+            .hint("send the value of the cookie hivekeeper_csrf_PORT as X-Hivekeeper-CSRF"))
     }
 }
 

@@ -244,6 +244,10 @@ async fn a_browser_signs_in_once_with_the_link_and_then_needs_its_pages_proof() 
         .map(|cookie| cookie.split(';').next().unwrap())
         .collect();
     assert_eq!(cookies.len(), 2, "{answer}");
+    let port = house.address.port();
+    for (cookie, name) in cookies.iter().zip(["hivekeeper_login", "hivekeeper_csrf"]) {
+        assert!(cookie.starts_with(&format!("{name}_{port}=")), "{cookie}");
+    }
     let csrf = cookies[1].split_once('=').unwrap().1;
     assert!(house.send(&login).await.starts_with("HTTP/1.1 401"));
     let ask = |method: &str, path: &str, extra: &str| {

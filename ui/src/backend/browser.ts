@@ -2,7 +2,7 @@
 import { type Answer, type Backend, type From, type LiveHandlers, type Method, Unreachable } from './backend';
 import type { Frame } from './types';
 
-const CSRF_COOKIE = 'hivekeeper_csrf';
+const CSRF_COOKIE = `hivekeeper_csrf_${location.port || '80'}`;
 
 /** Reads one cookie out of `document.cookie`. */
 export function cookie(all: string, name: string): string | null {

@@ -313,8 +313,8 @@ export interface paths {
         /**
          * Signs a browser in.
          * @description Takes the code from the login link's fragment, once and within ten minutes. The answer sets two
-         *     cookies: one the page cannot read, and `hivekeeper_csrf`, whose value the page sends back
-         *     as `X-Hivekeeper-CSRF` with every request that changes something.
+         *     cookies: one the page cannot read, and `hivekeeper_csrf_PORT` with the port of this engine, whose
+         *     value the page sends back as `X-Hivekeeper-CSRF` with every request that changes something.
          */
         post: operations["log_in"];
         delete?: never;

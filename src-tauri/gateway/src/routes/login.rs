@@ -16,8 +16,8 @@ use crate::problem::Problem;
 /// Signs a browser in.
 ///
 /// Takes the code from the login link's fragment, once and within ten minutes. The answer sets two
-/// cookies: one the page cannot read, and `hivekeeper_csrf`, whose value the page sends back
-/// as `X-Hivekeeper-CSRF` with every request that changes something.
+/// cookies: one the page cannot read, and `hivekeeper_csrf_PORT` with the port of this engine, whose
+/// value the page sends back as `X-Hivekeeper-CSRF` with every request that changes something.
 #[utoipa::path(
     post, path = "/api/v1/login", tag = "house", security(()),
     request_body = LoginCode,
