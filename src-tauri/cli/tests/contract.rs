@@ -30,10 +30,7 @@ fn serve_says_where_it_listens_and_how_to_sign_in_and_ends_in_order() {
     let endpoint = json(&fs::read_to_string(house.data.join("endpoint.json")).unwrap());
     assert_eq!(endpoint["url"], url);
     assert_eq!(endpoint["pid"], house.pid());
-    let began = Instant::now();
-    let status = house.end();
-    assert_eq!(status, Some(0));
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(house.end(), Some(0));
     assert!(!house.data.join("endpoint.json").exists());
 }
 
@@ -315,17 +312,15 @@ fn the_description_and_the_completions_need_no_engine() {
 }
 
 #[test]
-fn status_answers_within_a_tenth_of_a_second() {
+fn status_shows_the_swarm_at_a_glance() {
     let house = House::open();
-    let best = (0..10)
-        .map(|_| {
-            let began = Instant::now();
-            house.ok(&["status", "--json"]);
-            began.elapsed()
-        })
-        .min()
-        .unwrap();
-    assert!(best < Duration::from_millis(100), "{best:?}");
+    house.finished_mission("sh -c 'echo x > out.txt'");
+    let status = house.json(&["status"]);
+    assert_eq!(status["data_dir"], house.data.display().to_string());
+    assert_eq!(status["agents"], serde_json::json!({"idle": 1}));
+    assert_eq!(status["missions"], serde_json::json!({"done": 1}));
+    assert_eq!(status["needs_you"], 0);
+    assert!(house.ok(&["status"]).contains("1 idle"), "{}", house.ok(&["status"]));
 }
 
 #[test]
