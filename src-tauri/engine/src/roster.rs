@@ -1,6 +1,6 @@
 //! The agents with their derived status: facts from the ledger, the process table and the output.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,6 +50,22 @@ impl Roster {
         let mut known = self.known();
         known.free_since.insert(agent, at);
         known.lines.remove(&attempt);
+    }
+
+    /// Notes since when an agent is free as the ledger had it, and gives what holds: an agent that
+    /// became free while that was read is free since then.
+    fn free_as_read(&self, agent: AgentId, since: Timestamp) -> Timestamp {
+        *self.known().free_since.entry(agent).or_insert(since)
+    }
+
+    /// Forgets the last lines of all other attempts: a view that was under way when an attempt
+    /// ended has noted its line once more.
+    fn keep_lines_of(&self, unfinished: &[Attempt]) {
+        let mut known = self.known();
+        if known.lines.len() > unfinished.len() {
+            let alive: HashSet<AttemptId> = unfinished.iter().map(|attempt| attempt.id).collect();
+            known.lines.retain(|id, _| alive.contains(id));
+        }
     }
 
     /// Forgets an agent that was removed.
@@ -114,6 +130,7 @@ impl Engine {
         let mut agents = self.0.ledger.agents().await.map_err(unreadable)?;
         agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
         let unfinished = self.0.ledger.unfinished_attempts().await.map_err(unreadable)?;
+        self.0.roster.keep_lines_of(&unfinished);
         let views = self.views_of(agents, &unfinished).await?;
         self.0.roster.known().views = Some((facts, views.clone()));
         Ok(views)
@@ -190,8 +207,7 @@ impl Engine {
         }
         let last = self.0.ledger.attempts_of_agent(agent.id, 1).await.map_err(unreadable)?;
         let since = last.first().and_then(|attempt| attempt.ended_at).unwrap_or(agent.created_at);
-        self.0.roster.known().free_since.insert(agent.id, since);
-        Ok(since)
+        Ok(self.0.roster.free_as_read(agent.id, since))
     }
 }
 
@@ -220,4 +236,27 @@ fn shown(usage: &AgentUsage, at: Timestamp) -> AgentUsageView {
 fn command_line(runtime: &Runtime) -> String {
     let Runtime::Command { program, args, .. } = runtime;
     shell_words::join(std::iter::once(program).chain(args))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::id::SystemDraw;
+
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_an_attempt_ended_does_not_outlive_its_end() {
+        let roster = Roster::default();
+        let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        let agent = AgentId::draw(then, &mut SystemDraw);
+        let attempt = AttemptId::draw(then, &mut SystemDraw);
+        roster.freed(agent, attempt, now);
+        assert_eq!(roster.free_as_read(agent, then), now);
+        let run = tempfile::tempdir().unwrap();
+        std::fs::write(run.path().join(file::STDOUT), "one\ntwo\n").unwrap();
+        assert_eq!(roster.last_line(attempt, run.path()).as_deref(), Some("two"));
+        assert_eq!(roster.known().lines.len(), 1);
+        roster.keep_lines_of(&[]);
+        assert!(roster.known().lines.is_empty());
+    }
 }
