@@ -449,8 +449,9 @@ fn not_recorded(err: CommitError) -> Refusal {
         CommitError::KeyReused => key_reused(),
         CommitError::Busy => Refusal::new(Code::Busy, "the ledger is busy; nothing was changed")
             .hint("try again in a few seconds"),
+        // The state is read again before the next try, which then gets an answer that is true.
         CommitError::Conflict { .. } => Refusal::new(
-            Code::Conflict,
+            Code::Busy,
             "it was changed in the meantime; nothing was changed by this request",
         )
         .hint("look again and repeat"),
