@@ -36,6 +36,12 @@ pub enum GitError {
     /// The repository has no commit to start from.
     #[error("open the repository: '{}' has no commit yet; make a first one", .0.display())]
     NoCommits(PathBuf),
+    /// A branch of that name holds somebody else's work.
+    #[error(
+        "make the branch '{0}': there is one of that name with work on it, which is left as it is; \
+         rename that branch and retry the mission"
+    )]
+    BranchTaken(String),
     /// The name is not one git takes for a branch.
     #[error("use '{0}' as the name of a branch")]
     BadBranch(String),
@@ -187,13 +193,15 @@ impl Git {
         self.check_branch(root, branch).await?;
         let there = self.find_worktree(branch, dir).await?;
         let base_commit = if self.branch_exists(root, branch).await? {
+            let base = ["merge-base", branch, repository.head_commit.as_str()];
+            let base = self.tell(root, "find the branch's base", &base, &[]).await?.line();
             if there == There::Nothing {
+                self.check_unused(root, branch, &base).await?;
                 // The directory is ours alone, so a stale registration of it may be taken over.
                 let add = ["worktree", "add", "--force", "--force"];
                 self.add(root, &add, dir, Path::new(branch)).await?;
             }
-            let base = ["merge-base", branch, repository.head_commit.as_str()];
-            self.tell(root, "find the branch's base", &base, &[]).await?.line()
+            base
         } else {
             let add = ["worktree", "add", "-b", branch];
             self.add(root, &add, dir, Path::new(&repository.head_commit)).await?;
@@ -220,6 +228,13 @@ impl Git {
                 .map_err(|source| GitError::Io { what, source })?;
         }
         self.tell(root, what, add, &[dir, start]).await.map(drop)
+    }
+
+    /// Refuses a branch that holds work although its worktree was never made: it is another's.
+    async fn check_unused(&self, root: &Path, branch: &str, base: &str) -> Result<(), GitError> {
+        let tip = ["rev-parse", "--verify", "--end-of-options", branch];
+        let tip = self.tell(root, "look at the branch", &tip, &[]).await?.line();
+        if tip == base { Ok(()) } else { Err(GitError::BranchTaken(branch.to_owned())) }
     }
 
     async fn check_branch(&self, root: &Path, branch: &str) -> Result<(), GitError> {

@@ -154,6 +154,19 @@ async fn a_directory_that_is_something_else_is_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_branch_that_holds_other_work_is_left_to_whose_it_is() {
+    let repo = Repo::new();
+    repo.git(&["checkout", "-q", "-b", "hive/m1/1"]);
+    repo.write("theirs.txt", "x");
+    repo.git(&["add", "."]);
+    repo.git(&["commit", "-q", "-m", "theirs"]);
+    repo.git(&["checkout", "-q", "main"]);
+    let error = Git::new().create(&repo.path(), "hive/m1/1", &repo.tree()).await.unwrap_err();
+    assert!(matches!(error, GitError::BranchTaken(_)), "{error}");
+    assert!(!repo.tree().exists());
+}
+
+#[tokio::test]
 async fn a_name_git_would_take_for_something_else_is_no_branch() {
     let repo = Repo::new();
     for name in ["", "-f", "--help", "a..b", "a b", "@{-1}", "HEAD", "x.lock", "a~1"] {

@@ -138,9 +138,8 @@ impl Engine {
 
     /// One agent with its status.
     pub(crate) async fn roster_view(&self, agent: Agent) -> Result<AgentView, Refusal> {
-        let latest = self.0.ledger.attempts_of_agent(agent.id, 1).await.map_err(unreadable)?;
-        let unfinished: Vec<Attempt> =
-            latest.into_iter().filter(|attempt| !attempt.state.is_final()).collect();
+        let ledger = &self.0.ledger;
+        let unfinished = ledger.unfinished_attempts_of(agent.id).await.map_err(unreadable)?;
         let mut views = self.views_of(vec![agent], &unfinished).await?;
         views
             .pop()

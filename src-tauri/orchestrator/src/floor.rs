@@ -2,7 +2,7 @@
 //!
 //! What happened is told to the loop, and acted on only once the loop has recorded it. Every effect
 //! may be carried out again after a crash: starting adopts what runs, stopping what is stopped gives
-//! its record, and gates run afresh.
+//! its record, and a gate that was started is waited for.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -339,6 +339,14 @@ impl Ledger {
         read!(self, "list unfinished attempts", |conn| { attempts::unfinished(conn) })
     }
 
+    /// The attempts of an agent that are not over; there is at most one.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn unfinished_attempts_of(&self, id: AgentId) -> Result<Vec<Attempt>, ReadError> {
+        read!(self, "look for an attempt", |conn| attempts::unfinished_of_agent(conn, id))
+    }
+
     /// The newest attempts of an agent, newest first.
     ///
     /// # Errors

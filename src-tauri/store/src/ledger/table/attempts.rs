@@ -246,6 +246,23 @@ pub(crate) async fn of_agent(
     collect(rows, read)
 }
 
+/// The attempts of an agent that are not over; there is at most one.
+pub(crate) async fn unfinished_of_agent(
+    conn: &mut SqliteConnection,
+    id: AgentId,
+) -> Result<Vec<Attempt>, RowError> {
+    let rows = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM attempts WHERE agent_id = ? AND ",
+        live!()
+    ))
+    .bind(column::id(id.as_uuid()))
+    .fetch_all(conn)
+    .await?;
+    collect(rows, read)
+}
+
 /// Every attempt that is not over, oldest first.
 pub(crate) async fn unfinished(conn: &mut SqliteConnection) -> Result<Vec<Attempt>, RowError> {
     let rows = sqlx::query_as(concat!(
