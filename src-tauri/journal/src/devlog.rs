@@ -72,7 +72,7 @@ pub(crate) fn summary(facts: &AttemptFacts, now: Timestamp) -> String {
         }
         None => text.push('.'),
     }
-    text.replacen("was failed", "failed", 1)
+    text.replacen("was failed", "failed", 1).replacen("was passed", "passed", 1)
 }
 
 /// The facts of an attempt that have one value each.

@@ -215,7 +215,8 @@ pub(crate) const fn attempt_words(state: AttemptState) -> &'static str {
         AttemptState::Leased | AttemptState::Starting => "being started",
         AttemptState::Running => "running",
         AttemptState::Exited | AttemptState::Verifying => "being verified",
-        AttemptState::Accepted => "accepted",
+        // Not "accepted": that is the captain's word about the mission.
+        AttemptState::Accepted => "passed",
         AttemptState::Rejected => "failed",
         AttemptState::Lost => "lost",
         AttemptState::Stopped => "stopped",

@@ -37,7 +37,7 @@ struct Totals {
     attempts_ms: i64,
     /// Processor time, in milliseconds.
     cpu_ms: Option<u64>,
-    /// The largest sample of a tree's memory, in bytes.
+    /// The largest sample of a tree's memory, or where there is none its largest process, in bytes.
     memory_max_bytes: Option<f64>,
     gates_passed: usize,
     gates_run: usize,
@@ -180,7 +180,11 @@ impl Story for MissionStory {
 fn totals(attempts: &[AttemptFacts], now: Timestamp) -> Totals {
     let gates = || attempts.iter().flat_map(|facts| &facts.gates);
     let cpu = attempts.iter().filter_map(|facts| facts.resources.cpu_ms);
-    let memory = attempts.iter().filter_map(|facts| facts.resources.memory_max_bytes);
+    let memory = attempts.iter().filter_map(|facts| {
+        let resources = &facts.resources;
+        // What ended between two measurements is known by its largest process alone.
+        resources.memory_max_bytes.or(resources.process_memory_peak_bytes.map(|peak| peak as f64))
+    });
     let time: SignedDuration = attempts.iter().map(|facts| facts.whole_time(now)).sum();
     Totals {
         attempts_ms: i64::try_from(time.as_millis()).unwrap_or(i64::MAX),

@@ -98,7 +98,7 @@ async fn a_mission_reads_as_a_story_with_its_evidence() {
 
     ## Attempt 2
 
-    Attempt 2 by hive-2 was accepted after 25 s.
+    Attempt 2 by hive-2 passed after 25 s.
 
     | | |
     |---|---|
