@@ -63,6 +63,17 @@ enum FollowError {
     Commit(#[source] CommitError),
 }
 
+impl FollowError {
+    /// Whether what is stored makes no sense, so that reading it again gives the same.
+    const fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Events(store::ReadError::Unreadable { .. })
+                | Self::Gather(GatherError::Ledger(store::ReadError::Unreadable { .. }))
+        )
+    }
+}
+
 struct Follower {
     ledger: Ledger,
     telemetry: Telemetry,
@@ -146,7 +157,14 @@ impl Follower {
         };
         for event in &batch {
             if let Fact::AttemptEnded { attempt_id, .. } = &event.fact {
-                self.tell(*attempt_id, event).await?;
+                match self.tell(*attempt_id, event).await {
+                    // Trying again would hold up every later devlog for ever.
+                    Err(failure) if failure.is_damage() => {
+                        error!(error = %failure, attempt = %attempt_id, "an attempt cannot be read; it gets no devlog");
+                        self.commit(None, event.seq).await?;
+                    }
+                    told => told?,
+                }
                 self.stored = event.seq;
             }
             self.at = event.seq;
