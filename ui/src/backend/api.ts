@@ -1,6 +1,7 @@
 /** One method per request of the engine's API; paths, queries and bodies are checked against its description. */
 import createClient, { type Client } from 'openapi-fetch';
 import type { Backend, Method } from './backend';
+import { showHidden } from './hidden';
 import type { components, paths } from './schema';
 import type { MissionInput, NewAgent, NewMission, OutputStream } from './types';
 
@@ -61,6 +62,9 @@ function key(): string {
 /** Statuses that may not have a body. */
 const BODILESS = [204, 205, 304];
 
+/** Answers that keep their bytes: output is counted in them, and a report is saved as it is. */
+const KEPT_AS_IS = /\/transcript$|\/export$|\/reports\//;
+
 /** Lets openapi-fetch speak through a backend. */
 export function fetchThrough(backend: Backend): (request: Request) => Promise<Response> {
   return async (request) => {
@@ -75,7 +79,8 @@ export function fetchThrough(backend: Backend): (request: Request) => Promise<Re
       headers,
       request.signal,
     );
-    return new Response(BODILESS.includes(answer.status) ? null : answer.body, {
+    const text = KEPT_AS_IS.test(pathname) ? answer.body : showHidden(answer.body);
+    return new Response(BODILESS.includes(answer.status) ? null : text, {
       status: answer.status,
       headers: answer.headers,
     });

@@ -8,6 +8,12 @@ const CONFIRM_EVERY = 32;
 
 export const inWindow = (): boolean => isTauri();
 
+/** Fails when the signal says so: the shell ends the request by itself, but nobody waits for it any more. */
+const aborted = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, fail) => {
+    signal.addEventListener('abort', () => fail(signal.reason), { once: true });
+  });
+
 class WindowBackend implements Backend {
   readonly kind = 'window';
 
@@ -16,9 +22,14 @@ class WindowBackend implements Backend {
     path: string,
     body?: string,
     headers: Record<string, string> = {},
+    signal?: AbortSignal,
   ): Promise<Answer> {
     try {
-      return await invoke<Answer>('request', { method, path, headers, body: body ?? null });
+      signal?.throwIfAborted();
+      return await Promise.race([
+        invoke<Answer>('request', { method, path, headers, body: body ?? null }),
+        ...(signal ? [aborted(signal)] : []),
+      ]);
     } catch (cause) {
       throw new Unreachable(cause);
     }

@@ -2,6 +2,7 @@
  * Terminal output as lines of plain text runs: SGR colours are kept, every other control sequence is dropped,
  * characters that would hide or reorder text are made visible.
  */
+import { showHidden } from '../backend/hidden';
 
 export interface Pen {
   /** 0-7 of the terminal's colours; nothing is the ordinary one. */
@@ -33,9 +34,6 @@ export const LINE_CHARS_MAX = 2_000;
 const encoder = new TextEncoder();
 const ESC = '\\u001b';
 const BEL = '\\u0007';
-// Bidirectional controls, zero-width characters, soft hyphen, tags: what can make text look other than it is.
-const HIDDEN =
-  /[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
 // CSI with its parameters and final byte; OSC; DCS, SOS, PM and APC; every other escape.
 const SEQUENCE = new RegExp(
   `${ESC}(?:\\[([0-9;:<=>?]*)([ -/]*[@-~])|\\][^${BEL}${ESC}]*(?:${BEL}|${ESC}\\\\|$)|[PX^_][^${ESC}]*(?:${ESC}\\\\|$)|[ -/]*[0-~]|$)`,
@@ -43,12 +41,9 @@ const SEQUENCE = new RegExp(
 );
 const CONTROL = /[^\P{Cc}\t]/gu;
 
-const escaped = (char: string): string =>
-  `\u2039U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}\u203a`;
-
 /** Shows characters that hide or reorder text by their number, and drops control characters. */
 export function visible(text: string): string {
-  return text.replace(HIDDEN, escaped).replace(CONTROL, '');
+  return showHidden(text).replace(CONTROL, '');
 }
 
 /** The nearest of the eight colours for one of the 256. */

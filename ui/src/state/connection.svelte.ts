@@ -1,5 +1,6 @@
 /** The live stream: opened, resumed where it broke off, and opened again with growing patience. */
 import type { Backend, From } from '../backend/backend';
+import { showHiddenIn } from '../backend/hidden';
 import type { Frame } from '../backend/types';
 
 export type Link = 'connecting' | 'live' | 'reconnecting' | 'signed_out';
@@ -94,7 +95,7 @@ export class Connection {
     this.#from = { epoch: frame.epoch, since: frame.seq };
     if (frame.payload.kind === 'reset' || gap) void this.reread();
     if (frame.payload.kind === 'reset') return;
-    this.#waiting.push(frame);
+    this.#waiting.push(showHiddenIn(frame));
     if (this.#scheduled) return;
     this.#scheduled = true;
     this.clockwork.frame(() => {

@@ -65,6 +65,21 @@ test('a long output is kept within bounds and says how much came before', async 
   expect(transcript.earlierBytes).toBe(transcript.size - LINES_MAX * 10);
 });
 
+test('after it is closed nothing more is asked for', async () => {
+  const backend = new ReplayBackend();
+  let answer: (answer: Answer) => void = () => undefined;
+  backend.onCall('GET', PATH, () => new Promise((done) => (answer = done)));
+  const transcript = new Transcript(new Api(backend), 'a', 'stdout');
+  const reading = transcript.run();
+  await expect.poll(() => backend.asked.length).toBe(1);
+  transcript.close();
+  const body = { offset: 0, next_offset: 2, size: 2, text: 'a\n', ended: false };
+  answer({ status: 200, headers: {}, body: JSON.stringify(body) });
+  await reading;
+  expect(backend.asked).toHaveLength(1);
+  expect(transcript.lines).toEqual([]);
+});
+
 test('earlier output is put before, line by line, without a hole', async () => {
   const lines = Array.from({ length: 30_000 }, (_, i) => `line ${i}`);
   const transcript = served([`${lines.join('\n')}\n`]);
