@@ -5,7 +5,7 @@ import { createAgent, createMission, expectState, loginLink, signIn } from './su
 test('a login link lets a browser in once, and nobody gets in without one', async ({ page, browser }) => {
   const link = loginLink();
   await page.goto(new URL(link).origin);
-  await expect(page.getByTestId('signed-out')).toContainText('hivekeeper serve');
+  await expect(page.getByTestId('signed-out')).toContainText('hivekeeper login');
   await signIn(page, link);
   expect(page.url()).not.toContain('login=');
   await page.reload();
