@@ -4,7 +4,7 @@ import { triage } from '../views/deck/triage';
 import { found, rank } from '../views/shell/commands';
 import { align } from './chart/align';
 import { words } from './event/words';
-import { asksOf, COLUMNS, dropAsk, MISSION_STATES } from './mission/words';
+import { asksOf, COLUMNS, dropAsk, MISSION_STATES, whose } from './mission/words';
 
 const names = { agent: () => 'scout', mission: () => ({ short_id: 'M-7K2P', title: 'Fix it' }) };
 const said = (fact: unknown) =>
@@ -67,6 +67,18 @@ test('the orchestrator’s own inputs are never offered', () => {
   expect(asksOf(['lease', 'cancel', 'pass', 'accept'])).toEqual(['accept', 'cancel']);
 });
 
+test.each([
+  ['queued', {}, 'any agent'],
+  ['queued', { attempt_count: 1 }, 'any agent'],
+  ['in_review', { attempt_count: 1 }, '—'],
+  ['done', { attempt_count: 1 }, '—'],
+  ['done', { attempt_count: 1, agent: 'a', agent_name: 'scout' }, 'scout'],
+  ['queued', { agent: 'a', waiting: { kind: 'agent_removed' } }, 'agent removed'],
+  ['draft', { agent: 'a' }, 'agent removed'],
+])('whose a mission is: %s %j', (state, more, expected) =>
+  expect(whose({ state, attempt_count: 0, ...more } as unknown as MissionView)).toBe(expected),
+);
+
 describe('triage', () => {
   const mission = (state: MissionState) =>
     ({ id: state, short_id: state, title: state, state, updated_at: '' }) as unknown as MissionView;
@@ -75,14 +87,21 @@ describe('triage', () => {
 
   test('everything has one place, in the one order', () => {
     const states = Object.keys(MISSION_STATES) as MissionState[];
-    const groups = triage(states.map(mission), [agent('idle'), agent('offline'), agent('working')]);
+    const agents = ['idle', 'offline', 'lost_signal', 'working'].map(agent);
+    const groups = triage(states.map(mission), agents);
     expect(groups.map(({ name, items }) => [name, items.map(({ title }) => title)])).toEqual([
-      ['Needs you', ['needs_input', 'offline']],
+      ['Needs you', ['needs_input', 'lost_signal']],
       ['Working', ['running', 'verifying', 'assigned']],
       ['Review', ['in_review']],
-      ['Idle', ['queued', 'paused', 'draft', 'idle']],
+      ['Idle', ['queued', 'paused', 'draft', 'offline', 'idle']],
       ['Done', ['failed', 'done', 'cancelled']],
     ]);
+  });
+
+  test('reviews need you too: they count once, and are shown in their own place', () => {
+    const [asks] = triage([mission('in_review'), mission('needs_input')], [agent('offline')]);
+    expect(asks).toMatchObject({ total: 2, about: '1 to review, below' });
+    expect(asks?.items).toHaveLength(1);
   });
 });
 

@@ -1,17 +1,15 @@
 /** The swarm as it is now: the overview and every agent, replaced once per animation frame. */
 import type { Api } from '../backend/api';
-import type { AgentState, AgentView, Event, Frame, Overview } from '../backend/types';
+import type { AgentState, AgentView, Event, Frame, MissionState, Overview } from '../backend/types';
 
 /** Events kept for the activity list. */
 export const EVENTS_KEPT = 200;
 
-/** States out of which only the captain helps an agent. */
-export const STUCK: readonly AgentState[] = [
-  'waiting_for_captain',
-  'offline',
-  'lost_signal',
-  'crash_looping',
-];
+/** States out of which only the captain helps an agent; one whose program is missing may simply not be needed. */
+export const STUCK: readonly AgentState[] = ['waiting_for_captain', 'lost_signal', 'crash_looping'];
+
+/** States in which a mission waits for the captain. */
+export const ASKING: readonly MissionState[] = ['needs_input', 'in_review'];
 
 /** Puts changed agents into a list without touching the others; the order stays, new ones come last. */
 export function merged(
@@ -30,6 +28,12 @@ export function merged(
   return next;
 }
 
+/** How many are in one of these states. */
+export const counted = (
+  by: Readonly<Record<string, number>> | undefined,
+  states: readonly string[],
+): number => states.reduce((sum, state) => sum + (by?.[state] ?? 0), 0);
+
 export class Swarm {
   overview = $state.raw<Overview | null>(null);
   agents = $state.raw<readonly AgentView[]>([]);
@@ -37,9 +41,9 @@ export class Swarm {
   events = $state.raw<readonly Event[]>([]);
   /** Whether the first reading has succeeded. */
   ready = $state(false);
-  /** What waits for the captain: answers, reviews, and agents that nobody else can put right. */
+  /** What needs the captain: missions to answer or to review, and agents that nobody else can put right. */
   waiting = $derived(
-    (this.overview?.needs_you ?? 0) +
+    counted(this.overview?.missions, ASKING) +
       this.agents.filter((agent) => STUCK.includes(agent.status.state)).length,
   );
   byId = $derived(new Map(this.agents.map((agent) => [agent.id, agent])));

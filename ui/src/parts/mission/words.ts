@@ -1,11 +1,13 @@
 /** What the states, actions, grades and policies of a mission look like and are called. */
 import type { Glyph, Tone } from '../../kit/tone';
+import { NONE } from '../../kit/units';
 import type {
   Ask,
   GateSpec,
   Grade,
   MissionInput,
   MissionState,
+  MissionView,
   Policy,
   Priority,
   Verdict,
@@ -30,6 +32,20 @@ export const MISSION_STATES: Record<MissionState, Words> = {
   done: { word: 'done', tone: 'ok', glyph: 'check' },
   cancelled: { word: 'cancelled', tone: 'idle', glyph: 'slash' },
 };
+
+/** States in which an agent may still be chosen. */
+export const WAITS: readonly MissionState[] = ['draft', 'queued', 'paused', 'failed', 'cancelled'];
+
+/** Whether the agent it was meant for is no more. */
+export const agentRemoved = ({ waiting, agent, agent_name }: MissionView): boolean =>
+  waiting?.kind === 'agent_removed' || Boolean(agent && !agent_name);
+
+/** Who works on it or is meant to; nothing to say once others have tried it and nobody is chosen. */
+export function whose(mission: MissionView): string {
+  if (agentRemoved(mission)) return 'agent removed';
+  if (mission.agent_name) return mission.agent_name;
+  return mission.attempt_count > 0 && mission.state !== 'queued' ? NONE : 'any agent';
+}
 
 export interface Column {
   name: string;

@@ -25,6 +25,8 @@ export interface Group {
   items: Item[];
   /** How many there are in all. */
   total: number;
+  /** What of the total is not among its items. */
+  about: string;
   none: string;
 }
 
@@ -73,16 +75,25 @@ export function triage(missions: readonly MissionView[], agents: readonly AgentV
     none,
     items: all.slice(0, shown),
     total: all.length,
+    about: '',
   });
+  const reviews = pick('in_review');
   const troubled = agents.filter(inTrouble).sort(byTriage).map(ofAgent);
   const free = agents
-    .filter((agent) => agent.status.state === 'idle' || agent.status.state === 'paused')
+    .filter((agent) => ['idle', 'paused', 'offline'].includes(agent.status.state))
     .sort(byTriage)
     .map(ofAgent);
+  const nothing = reviews.length > 0 ? 'Nothing but the reviews below.' : 'Nothing waits for you.';
+  const asks = group('Needs you', nothing, [...pick('needs_input'), ...troubled]);
   return [
-    group('Needs you', 'Nothing waits for you.', [...pick('needs_input'), ...troubled]),
+    {
+      ...asks,
+      // The one number of what needs the captain; reviews are part of it and have their own place below.
+      total: asks.total + reviews.length,
+      about: reviews.length > 0 ? `${reviews.length} to review, below` : '',
+    },
     group('Working', 'No mission is being worked on.', pick('running', 'verifying', 'assigned')),
-    group('Review', 'No work waits for your review.', pick('in_review')),
+    group('Review', 'No work waits for your review.', reviews),
     group('Idle', 'No agent is free and nothing is queued.', [...pick('queued', 'paused', 'draft'), ...free]),
     group('Done', 'Finished missions will be here.', pick('done', 'failed', 'cancelled'), DONE_SHOWN),
   ];
