@@ -236,6 +236,7 @@ impl Telemetry {
         let writer = TaskTracker::new();
         let task = Writer {
             conn: opened.writer,
+            connect: opened.writing,
             readers: opened.readers.clone(),
             shared: Arc::clone(&shared),
             clock,

@@ -115,7 +115,7 @@ pub enum ReadError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// SQLite failed.
-    #[error("{operation}")]
+    #[error("{operation}{}", DiskTrouble::after(source))]
     Storage {
         /// What was attempted.
         operation: &'static str,
@@ -172,7 +172,8 @@ pub enum CommitError {
     Closed,
     /// The disk failed; whether the change was kept is not certain.
     #[error(
-        "{operation}; whether the change was kept is not certain: send it again under the same idempotency key"
+        "{operation}{}; whether the change was kept is not certain: send it again under the same idempotency key",
+        DiskTrouble::after(&**source)
     )]
     Storage {
         /// What was attempted.
@@ -180,6 +181,55 @@ pub enum CommitError {
         /// What SQLite or the operating system said.
         source: Arc<dyn Error + Send + Sync>,
     },
+}
+
+impl CommitError {
+    /// Whether the disk that holds the ledger is full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Storage { source, .. } = self else {
+            return false;
+        };
+        DiskTrouble::of(&**source) == Some(DiskTrouble::Full)
+    }
+}
+
+/// A failure that is the disk's, not the ledger's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DiskTrouble {
+    Full,
+    Failing,
+}
+
+impl DiskTrouble {
+    /// Looks for it in an error and what caused that.
+    fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+                match sqlite_code(error) {
+                    Some(CODE_FULL) => return Some(Self::Full),
+                    Some(CODE_IO) => return Some(Self::Failing),
+                    _ => {}
+                }
+            }
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if let Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) = kind {
+                return Some(Self::Full);
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    /// What follows the operation in a text.
+    fn after(error: &(dyn Error + 'static)) -> &'static str {
+        match Self::of(error) {
+            Some(Self::Full) => ": the disk is full",
+            Some(Self::Failing) => ": the disk cannot be read or written",
+            None => "",
+        }
+    }
 }
 
 /// What goes wrong between a table and a row; callers turn it into one of the errors above.
@@ -263,5 +313,9 @@ pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
 pub(crate) const CODE_CORRUPT: i32 = 11;
 /// `SQLITE_INTERRUPT`: the deadline of a reader.
 pub(crate) const CODE_INTERRUPT: i32 = 9;
+/// `SQLITE_IOERR`: the operating system could not read or write.
+const CODE_IO: i32 = 10;
+/// `SQLITE_FULL`: there is no room for another page.
+const CODE_FULL: i32 = 13;
 /// `SQLITE_NOTADB`: the file is no database.
 pub(crate) const CODE_NOT_A_DATABASE: i32 = 26;

@@ -232,3 +232,47 @@ async fn a_ledger_that_is_gone_refuses_writes_instead_of_making_a_new_one() {
     assert_eq!(ledger.commit(started()).await.unwrap().events[0].seq, 2);
     ledger.close().await;
 }
+
+/// Our schema on a disk that has no room for one page more.
+static NO_ROOM: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut steps: Vec<Migration> = MIGRATOR.iter().cloned().collect();
+    steps.push(Migration::new(
+        9_000,
+        "no room".into(),
+        MigrationType::Simple,
+        "PRAGMA max_page_count = 1; CREATE TABLE later (x INTEGER) STRICT".into_sql_str(),
+        false,
+    ));
+    Migrator::with_migrations(steps)
+});
+
+#[tokio::test]
+async fn a_full_disk_is_named_as_such_and_not_taken_for_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
+    let settings = Settings { migrator: &NO_ROOM, ..Settings::default() };
+    let error = verify::verify(&Files::within(dir.path()), &settings).await.unwrap_err();
+    assert!(matches!(error, ReadError::Storage { .. }), "{error}");
+    assert_eq!(error.to_string(), "verify the ledger: the disk is full");
+
+    let ReadError::Storage { source, .. } = error else { unreachable!() };
+    let error = CommitError::Storage { operation: "write", source: Arc::new(source) };
+    assert!(error.is_disk_full());
+    assert!(error.to_string().starts_with("write: the disk is full; whether"), "{error}");
+    assert!(!CommitError::Busy.is_disk_full());
+    ledger.close().await;
+}
+
+#[test]
+fn what_caused_an_error_is_searched_for_a_full_disk() {
+    let of = |kind: std::io::ErrorKind| CommitError::Storage {
+        operation: "write",
+        source: Arc::new(OpenError::File {
+            operation: "create",
+            path: "ledger.head".into(),
+            source: kind.into(),
+        }),
+    };
+    assert!(of(std::io::ErrorKind::StorageFull).is_disk_full());
+    assert!(!of(std::io::ErrorKind::PermissionDenied).is_disk_full());
+}

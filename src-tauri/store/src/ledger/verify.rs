@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use model::id::MissionId;
 use serde::Serialize;
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
@@ -189,11 +190,13 @@ async fn open_scratch(files: &Files, settings: &Settings) -> Result<SqliteConnec
         .synchronous(SqliteSynchronous::Off)
         .connect()
         .await?;
-    settings
-        .migrator
-        .run_direct(None, &mut conn, false)
-        .await
-        .map_err(|error| RowError::unreadable("schema", error))?;
+    settings.migrator.run_direct(None, &mut conn, false).await.map_err(|error| match error {
+        // The scratch file could not be written; that says nothing about the ledger.
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+            RowError::Sql(source)
+        }
+        other => RowError::unreadable("schema", other),
+    })?;
     // Without a table `events` of its own, the name means the ledger's.
     sqlx::raw_sql("DROP TABLE events").execute(&mut conn).await?;
     sqlx::query("ATTACH DATABASE ? AS live")

@@ -70,6 +70,8 @@ pub(crate) struct Writer {
     start: Start,
     /// Nothing while the ledger could not be opened again after a failed write.
     disk: Option<Disk>,
+    /// Why it could not be opened again, the last time that was tried.
+    shut: Option<Arc<OpenError>>,
     /// The last event that was published.
     tail: Tail,
     pruned: Option<Instant>,
@@ -110,6 +112,7 @@ impl Writer {
         Self {
             start,
             disk: Some(Disk { conn, head }),
+            shut: None,
             tail,
             pruned: None,
             mutant: Mutant::chosen(),
@@ -162,7 +165,7 @@ impl Writer {
             self.recover().await;
         }
         let written = match self.disk.as_mut() {
-            None => Err(closed_disk()),
+            None => Err(closed_disk(self.shut.clone())),
             Some(disk) => {
                 let mut group = Group {
                     conn: &mut disk.conn,
@@ -216,6 +219,7 @@ impl Writer {
                 },
                 Err(error) => {
                     tracing::error!(error = %Chain(&error), "ledger cannot be opened again");
+                    self.shut = Some(Arc::new(error));
                 }
             }
         }
@@ -295,11 +299,12 @@ impl Writer {
     }
 }
 
-fn closed_disk() -> Failure {
-    Failure {
-        operation: "open the ledger again after a failed write",
-        source: Arc::new(std::io::Error::other("the ledger cannot be opened")),
-    }
+fn closed_disk(why: Option<Arc<OpenError>>) -> Failure {
+    let source: Arc<dyn Error + Send + Sync> = match why {
+        Some(why) => why,
+        None => Arc::new(std::io::Error::other("the ledger cannot be opened")),
+    };
+    Failure { operation: "open the ledger again after a failed write", source }
 }
 
 fn answer(senders: Vec<Option<oneshot::Sender<Reply>>>, replies: Vec<Reply>) {

@@ -43,6 +43,8 @@ static MIGRATOR: Migrator = sqlx::migrate!("./migrations/telemetry");
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) writer: SqliteConnection,
+    /// How the writer was opened.
+    pub(super) writing: SqliteConnectOptions,
     pub(super) readers: SqlitePool,
     pub(super) memory: Memory,
     pub(super) counters: Counters,
@@ -122,7 +124,7 @@ async fn attempt(path: &Path, options: &TelemetryOptions) -> Result<Opened, Trou
                 .max_connections(READERS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .connect_lazy_with(connect.read_only(true));
-            Ok(Opened { writer, readers, memory, counters })
+            Ok(Opened { writer, writing, readers, memory, counters })
         }
         Err(trouble) => {
             // Closed before it may be renamed; what closing says adds nothing.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use model::clock::SharedClock;
 use model::signal::Tick;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -46,6 +46,8 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) conn: SqliteConnection,
+    /// How `conn` was opened, to open it again.
+    pub(super) connect: SqliteConnectOptions,
     pub(super) readers: SqlitePool,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: SharedClock,
@@ -95,6 +97,23 @@ impl Writer {
         self.shared.with(|memory| memory.append(tick, &self.shared.counters));
     }
 
+    /// Opens the file again where a transaction that failed left the connection inside of it.
+    ///
+    /// SQLite ends a transaction by itself when the disk is full. The rollback that follows then
+    /// fails, and the connection counts a transaction that is no more: it would begin no other.
+    async fn mend(&mut self) -> sqlx::Result<()> {
+        // The rollback of a transaction that was dropped is done when the ping is answered.
+        if self.conn.ping().await.is_ok() && !self.conn.is_in_transaction() {
+            return Ok(());
+        }
+        let fresh = self.connect.connect().await?;
+        let broken = std::mem::replace(&mut self.conn, fresh);
+        if let Err(error) = broken.close().await {
+            tracing::warn!(%error, "telemetry connection that failed was not closed in order");
+        }
+        Ok(())
+    }
+
     async fn flush(&mut self) -> Result<(), FlushError> {
         let now_ms = self.clock.now().as_millisecond();
         let batch = self.shared.with(|memory| memory.prepare(now_ms, &self.shared.counters));
@@ -106,7 +125,10 @@ impl Writer {
             (sealed, journal_rows(&journal))
         });
         let (sealed, rows) = encoded.await.map_err(|_| FlushError::Closed)?;
-        let written = write(&mut self.conn, &batch, &sealed, &rows, &self.shared.counters).await;
+        let written = match self.mend().await {
+            Ok(()) => write(&mut self.conn, &batch, &sealed, &rows, &self.shared.counters).await,
+            Err(error) => Err(error),
+        };
         match written {
             Ok(()) => {
                 self.shared.with(|memory| memory.committed(&batch, rows.len() as i64));
@@ -123,7 +145,10 @@ impl Writer {
 
     async fn retain(&mut self) {
         let now_ms = self.clock.now().as_millisecond();
-        let done = retention::retain(&mut self.conn, &self.shared, now_ms, &self.options).await;
+        let done = match self.mend().await {
+            Ok(()) => retention::retain(&mut self.conn, &self.shared, now_ms, &self.options).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = done {
             tracing::warn!(%error, "telemetry retention failed, will be tried again");
         }

@@ -198,3 +198,37 @@ async fn a_flush_that_fails_keeps_the_samples_for_the_next() {
     again.close().await;
     telemetry.close().await;
 }
+
+/// Runs one statement beside the writer.
+async fn beside(bench: &Bench, sql: &'static str) {
+    let mut conn = bench.sqlite().await;
+    sqlx::raw_sql(sql).execute(&mut conn).await.expect("executed");
+    conn.close().await.expect("closes");
+}
+
+#[tokio::test]
+async fn flushing_goes_on_by_itself_after_sqlite_ended_a_transaction() {
+    let bench = Bench::new();
+    let telemetry = bench.open().await;
+    // Fails like a full disk: SQLite rolls the whole transaction back before anybody asks it to.
+    beside(
+        &bench,
+        "CREATE TRIGGER full BEFORE INSERT ON journal \
+         BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END",
+    )
+    .await;
+    record(&telemetry, &[(0, 1.0)]);
+    for ms in [5_000, 10_000] {
+        let error = telemetry.flush().await.expect_err("the disk is full");
+        let FlushError::Storage { source } = error else { panic!("{error}") };
+        assert!(source.to_string().contains("the disk is full"), "{source}");
+        record(&telemetry, &[(ms, 1.0)]);
+    }
+    beside(&bench, "DROP TRIGGER full").await;
+    telemetry.flush().await.expect("flushed");
+    let crashed = bench.crashed();
+    let again = crashed.open().await;
+    assert_eq!(count(&again, 0, 20_000).await, 3, "every sample was kept");
+    again.close().await;
+    telemetry.close().await;
+}
