@@ -455,10 +455,36 @@ fn not_recorded(err: CommitError) -> Refusal {
             "it was changed in the meantime; nothing was changed by this request",
         )
         .hint("look again and repeat"),
+        full if full.is_disk_full() => {
+            error!(error = &full as &dyn std::error::Error, "the disk is full");
+            Refusal::new(
+                Code::Internal,
+                "the disk that holds the data directory is full; whether the change was kept is not certain",
+            )
+            .hint("free space, look whether it is there, and repeat it if not")
+        }
         other => {
             error!(error = &other as &dyn std::error::Error, "a change was not recorded");
             Refusal::new(Code::Internal, format!("the change was not recorded: {other}"))
                 .hint("repeat the request with the same idempotency key; see the log in the data directory")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_met_a_full_disk_says_so_and_what_to_do() {
+        let failed = |kind: std::io::ErrorKind| {
+            let source = Arc::new(std::io::Error::from(kind));
+            not_recorded(CommitError::Storage { operation: "write to the ledger", source })
+        };
+        let full = failed(std::io::ErrorKind::StorageFull);
+        assert!(full.message.contains("data directory is full"), "{full:?}");
+        assert!(full.hint.is_some_and(|hint| hint.starts_with("free space")));
+        let other = failed(std::io::ErrorKind::PermissionDenied);
+        assert!(!other.message.contains("full"), "{other:?}");
     }
 }
