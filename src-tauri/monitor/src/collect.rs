@@ -151,8 +151,7 @@ impl Collector {
         let cpu_percent = self.cpu_known.then(|| f64::from(self.system.global_cpu_usage()));
         self.cpu_known = true;
         self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-        self.disks
-            .refresh_specifics(true, DiskRefreshKind::nothing().with_storage().with_io_usage());
+        self.disks.refresh_specifics(true, disk_figures());
         self.networks.refresh(true);
         let (disk_read_bytes, disk_written_bytes) = disk_totals(&self.disks);
         let (network_received_bytes, network_sent_bytes) = network_totals(&self.networks);
@@ -183,7 +182,23 @@ fn row(process: &Process) -> Option<Row> {
     })
 }
 
+/// What is asked of every disk; on Unix the space is asked of the data directory itself.
+fn disk_figures() -> DiskRefreshKind {
+    let figures = DiskRefreshKind::nothing().with_io_usage();
+    if cfg!(unix) { figures } else { figures.with_storage() }
+}
+
+/// Space that this user may fill in the file system that holds the data directory.
+///
+/// The table of disks lists only some file systems, so that the directory itself is asked.
+#[cfg(unix)]
+fn disk_free(_: &Disks, data_dir: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(data_dir).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// Space on the disk mounted closest above the data directory.
+#[cfg(not(unix))]
 fn disk_free(disks: &Disks, data_dir: &Path) -> Option<u64> {
     disks
         .iter()

@@ -229,3 +229,28 @@ fn without_running_agents_only_the_engine_itself_is_looked_up() {
     assert!(later.machine.memory_total_bytes > later.machine.memory_used_bytes);
     assert!(later.machine.memory_used_bytes > 0);
 }
+
+/// What `df` says is free for this user, in bytes.
+fn free_by_df(dir: &Path) -> u64 {
+    let said = Command::new("df").args(["-P", "-k", "--"]).arg(dir).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    said.lines().last().unwrap().split_whitespace().nth(3).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn free_space_is_that_of_the_file_system_which_holds_the_directory() {
+    let place = tempfile::tempdir().unwrap();
+    // One of memory beside one of a disk: a directory's own answer, wherever it is mounted.
+    for dir in [place.path(), Path::new("/dev/shm")].into_iter().filter(|dir| dir.exists()) {
+        let mut collector = Collector::open(dir, dir).unwrap();
+        // Others write meanwhile: what is found lies near one of the two looks around it.
+        until("a quiet moment", || {
+            let before = free_by_df(dir);
+            let found = collector.collect(&[], Instant::now()).machine.disk_free_bytes.unwrap();
+            let after = free_by_df(dir);
+            let slack = 1 << 20;
+            let (least, most) = (before.min(after), before.max(after));
+            (least.saturating_sub(slack)..=most + slack).contains(&found).then_some(())
+        });
+    }
+}
