@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use model::refusal::Refusal;
+use store::ledger::ReadError;
 
 use crate::resolve::unreadable;
 use crate::view::{Check, CheckGrade};
@@ -11,16 +12,17 @@ use crate::{Engine, Verification};
 
 /// Free space below which the disk is called short, in bytes: 1 GiB.
 const DISK_SHORT_BYTES: u64 = 1024 * 1024 * 1024;
+/// Free space below which the disk is called full, in bytes: 64 MiB.
+const DISK_FULL_BYTES: u64 = 64 * 1024 * 1024;
 
 impl Engine {
-    /// Looks at everything the engine needs.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub async fn doctor(&self) -> Result<Vec<Check>, Refusal> {
-        let mut checks = vec![self.ledger_check().await?, self.disk_check(), git_check().await];
-        checks.extend(self.program_checks().await?);
-        Ok(checks)
+    /// Looks at everything the engine needs. What cannot be looked at is a check that failed, and
+    /// hides none of the others.
+    pub async fn doctor(&self) -> Vec<Check> {
+        let free = self.0.snapshots.borrow().machine.disk_free_bytes;
+        let mut checks = vec![self.ledger_check().await, disk_check(free), git_check().await];
+        checks.extend(self.program_checks().await);
+        checks
     }
 
     /// Checks every link of the ledger, and every row against the events.
@@ -31,56 +33,76 @@ impl Engine {
         self.0.ledger.verify().await.map_err(unreadable)
     }
 
-    async fn ledger_check(&self) -> Result<Check, Refusal> {
-        Ok(ledger_check(&self.verify().await?))
-    }
-
-    fn disk_check(&self) -> Check {
-        let free = self.0.snapshots.borrow().machine.disk_free_bytes;
-        let name = "disk".to_owned();
-        match free {
-            Some(bytes) if bytes < DISK_SHORT_BYTES => Check {
-                name,
-                grade: CheckGrade::Degraded,
-                found: format!("{} MiB free for the data directory", bytes >> 20),
-                fix: Some("free space on the disk that holds the data directory".to_owned()),
-            },
-            Some(bytes) => Check {
-                name,
-                grade: CheckGrade::Ok,
-                found: format!("{} GiB free for the data directory", bytes >> 30),
-                fix: None,
-            },
-            None => Check {
-                name,
-                grade: CheckGrade::Degraded,
-                found: "the free space is not known".to_owned(),
-                fix: Some("look again in a few seconds".to_owned()),
-            },
+    async fn ledger_check(&self) -> Check {
+        match self.0.ledger.verify().await {
+            Ok(found) => ledger_check(&found),
+            Err(err) => unread("ledger", &err),
         }
     }
 
     /// One check for each program an agent needs.
-    async fn program_checks(&self) -> Result<Vec<Check>, Refusal> {
-        let agents = self.0.ledger.agents().await.map_err(unreadable)?;
+    async fn program_checks(&self) -> Vec<Check> {
+        let agents = match self.0.ledger.agents().await {
+            Ok(agents) => agents,
+            Err(err) => return vec![unread("programs", &err)],
+        };
         let programs: BTreeSet<(String, Option<String>)> = agents
             .into_iter()
             .map(|agent| (agent.runtime.program().to_owned(), agent.directory))
             .collect();
         let check = |(program, directory): (String, Option<String>)| {
-            let missing =
-                agents::detect::missing(&program, directory.as_deref().map(std::path::Path::new));
+            let missing = agents::detect::missing(&program, directory.as_deref().map(Path::new));
             Check {
                 name: format!("program {program}"),
                 grade: if missing.is_none() { CheckGrade::Ok } else { CheckGrade::Failed },
-                fix: missing
-                    .as_ref()
-                    .map(|_| format!("install {program}, or change the agents that use it")),
+                fix: missing.as_ref().map(|_| program_fix(&program)),
                 found: missing.unwrap_or_else(|| "can be started".to_owned()),
             }
         };
-        Ok(programs.into_iter().map(check).collect())
+        programs.into_iter().map(check).collect()
     }
+}
+
+/// A check for which the ledger could not be read.
+fn unread(name: &str, err: &ReadError) -> Check {
+    tracing::error!(error = err as &dyn std::error::Error, "a check could not be done");
+    Check {
+        name: name.to_owned(),
+        grade: CheckGrade::Failed,
+        found: format!("failed to {err}"),
+        fix: Some(
+            "see the check of the disk, and the log in the data directory; nothing was changed"
+                .to_owned(),
+        ),
+    }
+}
+
+fn program_fix(program: &str) -> String {
+    let todo = if program.contains(std::path::is_separator) {
+        format!("make {program} an executable program")
+    } else {
+        format!("install {program}")
+    };
+    format!("{todo}, or create the agent anew with another command")
+}
+
+fn disk_check(free: Option<u64>) -> Check {
+    let (grade, found, fix) = match free {
+        Some(bytes) if bytes < DISK_SHORT_BYTES => (
+            if bytes < DISK_FULL_BYTES { CheckGrade::Failed } else { CheckGrade::Degraded },
+            format!("{} MiB free for the data directory", bytes >> 20),
+            Some("free space on the disk that holds the data directory"),
+        ),
+        Some(bytes) => {
+            (CheckGrade::Ok, format!("{} GiB free for the data directory", bytes >> 30), None)
+        }
+        None => (
+            CheckGrade::Degraded,
+            "the free space is not known".to_owned(),
+            Some("look again in a few seconds"),
+        ),
+    };
+    Check { name: "disk".to_owned(), grade, found, fix: fix.map(str::to_owned) }
 }
 
 /// Looks at everything a start would need, where no engine runs. Changes nothing.
@@ -155,5 +177,38 @@ async fn git_check() -> Check {
             found: format!("failed to {err}"),
             fix: Some("install git; missions on repositories need it".to_owned()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_short_below_a_gibibyte_and_full_below_64_mebibytes() {
+        const MIB: u64 = 1 << 20;
+        let check = |free: u64, grade: CheckGrade, found: &str| {
+            let check = disk_check(Some(free));
+            assert_eq!((check.grade, check.found.as_str()), (grade, found));
+            assert_eq!(check.fix.is_none(), grade == CheckGrade::Ok);
+        };
+        check(0, CheckGrade::Failed, "0 MiB free for the data directory");
+        check(64 * MIB - 1, CheckGrade::Failed, "63 MiB free for the data directory");
+        check(64 * MIB, CheckGrade::Degraded, "64 MiB free for the data directory");
+        check(1024 * MIB - 1, CheckGrade::Degraded, "1023 MiB free for the data directory");
+        check(1024 * MIB, CheckGrade::Ok, "1 GiB free for the data directory");
+        assert_eq!(disk_check(None).grade, CheckGrade::Degraded);
+    }
+
+    #[test]
+    fn a_path_is_made_a_program_and_a_name_is_installed() {
+        assert_eq!(
+            program_fix("/tmp"),
+            "make /tmp an executable program, or create the agent anew with another command"
+        );
+        assert_eq!(
+            program_fix("ruff"),
+            "install ruff, or create the agent anew with another command"
+        );
     }
 }

@@ -242,9 +242,23 @@ async fn the_demo_swarm_does_real_work_and_is_removed_by_one_request() {
 async fn the_doctor_names_what_is_missing_and_what_to_do() {
     let hive = Hive::open().await;
     hive.add(agent("ann", "no-such-program")).await;
-    let checks = hive.engine.doctor().await.unwrap();
+    let checks = hive.engine.doctor().await;
     let missing = checks.iter().find(|check| check.name == "program no-such-program").unwrap();
     assert!(missing.fix.as_ref().unwrap().contains("install no-such-program"));
     let ledger = checks.iter().find(|check| check.name == "ledger").unwrap();
     assert_eq!(ledger.fix, None, "{}", ledger.found);
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_read_hides_no_other_check() {
+    let hive = Hive::open().await;
+    hive.add(agent("ann", "true")).await;
+    // Takes the place of the scratch database, which then cannot be made.
+    let scratch = hive.engine.data_dir().join("ledger.verify.db");
+    std::fs::create_dir(scratch).unwrap();
+    let checks = hive.engine.doctor().await;
+    let names: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();
+    assert_eq!(names, ["ledger", "disk", "git", "program true"]);
+    assert_eq!(checks[0].grade, engine::view::CheckGrade::Failed);
+    assert!(checks[0].found.contains("failed to verify the ledger"), "{:?}", checks[0]);
 }
