@@ -12,6 +12,7 @@ pub mod gate;
 mod git;
 pub mod launcher;
 mod scratch;
+mod secure;
 pub mod survey;
 pub mod transcript;
 pub mod worktree;

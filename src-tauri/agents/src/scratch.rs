@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::worktree::{FALLBACK_COMMITTER, Git, GitError};
+use crate::secure::FALLBACK_COMMITTER;
+use crate::worktree::{Git, GitError};
 
 impl Git {
     /// The version of git, as it says it.

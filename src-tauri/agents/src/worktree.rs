@@ -6,17 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::attempt::{Commit, DiffStat, Work, Workplace};
+use model::attempt::Workplace;
 
 use crate::git::{self, Answer};
 
-/// The most commits listed of an attempt.
-const COMMITS_MAX: &str = "100";
 /// How long git may take for one command; a checkout of a large repository is the slowest.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// Who commits where the repository names nobody.
-pub(crate) const FALLBACK_COMMITTER: &[&str] =
-    &["-c", "user.name=Hivekeeper", "-c", "user.email=hivekeeper@localhost"];
 
 /// What keeps git from doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +43,23 @@ pub enum GitError {
     /// Something else is where the worktree should be.
     #[error("create the worktree: '{}' exists and is something else; it was left as it is", .0.display())]
     Taken(PathBuf),
+    /// A worktree no longer finds its repository.
+    #[error(
+        "find the repository of '{0}': '{1}' is missing; copy what you need from '{0}', then retry",
+        place.display(), missing.display()
+    )]
+    Unlinked {
+        /// The worktree.
+        place: PathBuf,
+        /// What it would need.
+        missing: PathBuf,
+    },
+    /// A worktree was made a repository of its own, or part of another one.
+    #[error(
+        "find the repository of '{dir}': '{dir}/.git' is no longer the one the worktree was made with; \
+         copy what you need from '{dir}', then retry", dir = .0.display()
+    )]
+    Replaced(PathBuf),
     /// There is uncommitted work in the worktree.
     #[error("remove the worktree '{}': {files} files in it are not committed; it was left as it is", path.display())]
     Dirty {
@@ -247,7 +259,7 @@ impl Git {
         }
     }
 
-    async fn branch_exists(&self, root: &Path, branch: &str) -> Result<bool, GitError> {
+    pub(crate) async fn branch_exists(&self, root: &Path, branch: &str) -> Result<bool, GitError> {
         let name = format!("refs/heads/{branch}");
         let ask = ["show-ref", "--verify", "--quiet", name.as_str()];
         Ok(self.ask(root, "look for the branch", &ask, &[]).await?.code == Some(0))
@@ -289,99 +301,6 @@ impl Git {
         }
     }
 
-    /// Commits what an agent left uncommitted, ignored files excepted, and sums up its work.
-    ///
-    /// To be called when no process of the attempt is left.
-    ///
-    /// # Errors
-    /// When git refuses; nothing in the worktree is removed or overwritten then.
-    pub async fn secure(
-        &self,
-        dir: &Path,
-        base_commit: &str,
-        message: &str,
-    ) -> Result<Work, GitError> {
-        let what = "commit what was left";
-        if !dir.is_dir() {
-            return Err(GitError::Missing(dir.to_owned()));
-        }
-        self.set_aside_stale_lock(dir).await?;
-        self.tell(dir, what, &["add", "--all"], &[Path::new(".")]).await?;
-        let staged = ["diff", "--cached", "--name-only", "-z", "--no-renames"];
-        let rescued_files = self.tell(dir, what, &staged, &[]).await?.entries();
-        if rescued_files > 0 {
-            let mut commit = Vec::new();
-            let email = self.ask(dir, what, &["config", "user.email"], &[]).await?;
-            if email.code != Some(0) {
-                commit.extend_from_slice(FALLBACK_COMMITTER);
-            }
-            commit.extend_from_slice(&["commit", "--no-verify", "--quiet", "--message", message]);
-            self.tell(dir, what, &commit, &[]).await?;
-        }
-        self.sum_up(dir, base_commit, rescued_files).await
-    }
-
-    async fn sum_up(
-        &self,
-        dir: &Path,
-        base_commit: &str,
-        rescued_files: u64,
-    ) -> Result<Work, GitError> {
-        let what = "sum up the work";
-        let head = ["rev-parse", "--verify", "HEAD^{commit}"];
-        let head_commit = self.tell(dir, what, &head, &[]).await?.line();
-        let range = format!("{base_commit}..{head_commit}");
-        let log = [
-            "log",
-            "--reverse",
-            "--format=%H%x09%s",
-            "--max-count",
-            COMMITS_MAX,
-            "--end-of-options",
-            range.as_str(),
-        ];
-        let log = self.tell(dir, what, &log, &[]).await?;
-        let stat = [
-            "diff",
-            "--shortstat",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--end-of-options",
-            base_commit,
-            head_commit.as_str(),
-        ];
-        let stat = self.tell(dir, what, &stat, &[]).await?;
-        Ok(Work {
-            commits: String::from_utf8_lossy(&log.out)
-                .lines()
-                .filter_map(|line| line.split_once('\t'))
-                .map(|(hash, subject)| Commit {
-                    hash: hash.to_owned(),
-                    subject: subject.to_owned(),
-                })
-                .collect(),
-            diff: read_stat(&stat.line()),
-            head_commit,
-            rescued_files,
-        })
-    }
-
-    /// A git that was killed leaves its lock, and every later one refuses to work.
-    async fn set_aside_stale_lock(&self, dir: &Path) -> Result<(), GitError> {
-        let what = "set a stale lock aside";
-        let ask = ["rev-parse", "--absolute-git-dir"];
-        let git_dir = PathBuf::from(self.tell(dir, what, &ask, &[]).await?.line());
-        let lock = git_dir.join("index.lock");
-        match std::fs::rename(&lock, git_dir.join("index.lock.stale")) {
-            Ok(()) => {
-                tracing::warn!(worktree = %dir.display(), "a lock left by a killed git was set aside");
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(GitError::Io { what, source }),
-        }
-    }
-
     /// Removes a worktree, never its branch. Does nothing where there is none.
     ///
     /// # Errors
@@ -411,7 +330,7 @@ impl Git {
     }
 
     /// Runs git in `directory`; `paths` stand behind `--`.
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         directory: &Path,
         what: &'static str,
@@ -428,44 +347,11 @@ enum There {
     Worktree,
 }
 
-fn refused(what: &'static str, answer: Answer) -> GitError {
+pub(crate) fn refused(what: &'static str, answer: Answer) -> GitError {
     let said = if answer.said.is_empty() {
         format!("nothing, and ended with {:?}", answer.code)
     } else {
         answer.said
     };
     GitError::Refused { what, said }
-}
-
-/// Reads ` 3 files changed, 10 insertions(+), 2 deletions(-)`.
-fn read_stat(line: &str) -> DiffStat {
-    let mut stat = DiffStat::default();
-    for part in line.split(',') {
-        let (number, word) = part.trim().split_once(' ').unwrap_or_default();
-        let number = number.parse().unwrap_or(0);
-        match word.get(..4) {
-            Some("file") => stat.files = number,
-            Some("inse") => stat.insertions = number,
-            Some("dele") => stat.deletions = number,
-            _ => {}
-        }
-    }
-    stat
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_difference_is_read_from_gits_summary() {
-        let check = |line: &str, files, insertions, deletions| {
-            let expect = DiffStat { files, insertions, deletions };
-            assert_eq!(read_stat(line), expect, "{line}");
-        };
-        check(" 3 files changed, 10 insertions(+), 2 deletions(-)", 3, 10, 2);
-        check(" 1 file changed, 1 deletion(-)", 1, 0, 1);
-        check("", 0, 0, 0);
-        check("ä, 7, x y z", 0, 0, 0);
-    }
 }

@@ -5,6 +5,10 @@
 mod gates;
 /// Starting, output, exit codes, bad input.
 mod launching;
+/// What an attempt leaves, wherever its agent went.
+mod leaving;
+/// Repositories to make worktrees of.
+mod repo;
 /// Ending trees, and engines and shims that die.
 mod stopping;
 /// What the tests have in common.

@@ -2,71 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use agents::worktree::{Git, GitError};
-use tempfile::TempDir;
 
-struct Repo {
-    root: TempDir,
-}
-
-impl Repo {
-    /// A repository with one commit, and no settings but its own.
-    fn new() -> Self {
-        let repo = Self::empty();
-        repo.write("a.txt", "one\ntwo\n");
-        repo.write(".gitignore", "ignored/\n");
-        repo.git(&["add", "."]);
-        repo.git(&["commit", "-q", "-m", "first"]);
-        repo
-    }
-
-    fn empty() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir(root.path().join("repo")).unwrap();
-        let repo = Self { root };
-        repo.git(&["init", "-q", "-b", "main"]);
-        repo
-    }
-
-    fn path(&self) -> PathBuf {
-        self.root.path().join("repo").canonicalize().unwrap()
-    }
-
-    fn tree(&self) -> PathBuf {
-        self.root.path().join("data/worktrees/attempt")
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        write(&self.path(), name, text);
-    }
-
-    fn git(&self, args: &[&str]) -> String {
-        git(&self.path(), args)
-    }
-
-    async fn worktree(&self) -> model::attempt::Workplace {
-        Git::new().create(&self.path(), "hive/m1/1", &self.tree()).await.unwrap()
-    }
-}
-
-fn write(directory: &Path, name: &str, text: &str) {
-    let path = directory.join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-}
-
-fn git(directory: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=Test", "-c", "user.email=test@localhost"])
-        .args(args)
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{args:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use crate::repo::{Repo, git, write};
 
 #[tokio::test]
 async fn a_repository_is_described_with_what_is_not_committed() {
@@ -188,7 +127,7 @@ async fn what_an_agent_left_is_committed_and_its_work_summed_up() {
     write(&tree, "ignored/d.txt", "x\n");
     let git_dir = PathBuf::from(git(&tree, &["rev-parse", "--absolute-git-dir"]));
     std::fs::write(git_dir.join("index.lock"), "left by a killed git").unwrap();
-    let work = Git::new().secure(&tree, &base, "left by a1").await.unwrap();
+    let work = Git::new().secure(&tree, "hive/m1/1", &base, "left by a1").await.unwrap();
     assert_eq!(work.rescued_files, 2);
     let subjects: Vec<&str> = work.commits.iter().map(|c| c.subject.as_str()).collect();
     assert_eq!(subjects, ["add b", "left by a1"]);
@@ -196,7 +135,7 @@ async fn what_an_agent_left_is_committed_and_its_work_summed_up() {
     assert_eq!(work.head_commit, repo.git(&["rev-parse", "hive/m1/1"]));
     let diff = (work.diff.files, work.diff.insertions, work.diff.deletions);
     assert_eq!(diff, (3, 4, 1));
-    let again = Git::new().secure(&tree, &base, "again").await.unwrap();
+    let again = Git::new().secure(&tree, "hive/m1/1", &base, "again").await.unwrap();
     assert_eq!((again.rescued_files, again.commits), (0, work.commits));
 }
 
@@ -204,7 +143,7 @@ async fn what_an_agent_left_is_committed_and_its_work_summed_up() {
 async fn an_attempt_that_did_nothing_is_summed_up_as_nothing() {
     let repo = Repo::new();
     let base = repo.worktree().await.base_commit.unwrap();
-    let work = Git::new().secure(&repo.tree(), &base, "x").await.unwrap();
+    let work = Git::new().secure(&repo.tree(), "hive/m1/1", &base, "x").await.unwrap();
     assert_eq!((work.rescued_files, work.commits.len(), work.diff.files), (0, 0, 0));
     assert_eq!(work.head_commit, base);
 }
@@ -225,7 +164,7 @@ async fn nothing_of_the_repositorys_own_is_run() {
     repo.git(&["config", "core.fsmonitor", &monitor]);
     let base = repo.worktree().await.base_commit.unwrap();
     write(&repo.tree(), "b.txt", "x");
-    let work = Git::new().secure(&repo.tree(), &base, "x").await.unwrap();
+    let work = Git::new().secure(&repo.tree(), "hive/m1/1", &base, "x").await.unwrap();
     assert_eq!(work.rescued_files, 1);
     assert!(!trace.exists(), "{}", std::fs::read_to_string(&trace).unwrap());
 }
@@ -239,7 +178,7 @@ async fn a_worktree_with_uncommitted_work_is_not_removed_and_a_clean_one_keeps_i
     let error = Git::new().remove(&repo.path(), &tree).await.unwrap_err();
     assert!(matches!(error, GitError::Dirty { files: 1, .. }), "{error}");
     assert!(tree.join("b.txt").exists());
-    let work = Git::new().secure(&tree, &base, "x").await.unwrap();
+    let work = Git::new().secure(&tree, "hive/m1/1", &base, "x").await.unwrap();
     Git::new().remove(&repo.path(), &tree).await.unwrap();
     assert!(!tree.exists());
     assert_eq!(repo.git(&["rev-parse", "hive/m1/1"]), work.head_commit);

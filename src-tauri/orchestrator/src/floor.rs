@@ -64,6 +64,11 @@ enum Hindrance {
     NoDirectory(PathBuf),
     #[error("its work is kept in {} but not committed: failed to {source}", place.display())]
     Secure { place: PathBuf, source: GitError },
+    #[error(
+        "the agent removed its worktree {}; what was committed before is on the branch {branch}",
+        place.display()
+    )]
+    Removed { place: PathBuf, branch: String },
 }
 
 /// What the floor needs.
@@ -410,14 +415,14 @@ impl FloorSetup {
 
     /// Commits what the attempt left uncommitted in its worktree, and says what there is.
     async fn secure(&self, case: &Case, workplace: &Workplace) -> Result<Option<Work>, Hindrance> {
-        let Some(base) = &workplace.base_commit else {
+        let (Some(base), Some(branch)) = (&workplace.base_commit, &workplace.branch) else {
             return Ok(None);
         };
         let (id, n) = (&case.mission.short_id, case.attempt.n);
         let message = format!("hive: what {id} attempt {n} left uncommitted");
         let place = PathBuf::from(&workplace.directory);
-        let secured = Git::new().secure(&place, base, &message).await;
-        let work = secured.map_err(|source| Hindrance::Secure { place, source })?;
+        let secured = Git::new().secure(&place, branch, base, &message).await;
+        let work = secured.map_err(|source| not_secured(place, branch, source))?;
         self.tell(Input::Secured { id: case.attempt.id, work: work.clone() }).await;
         Ok(Some(work))
     }
@@ -490,8 +495,35 @@ impl FloorSetup {
     }
 }
 
+/// Says where the work is that could not be committed: only what is there is kept there.
+fn not_secured(place: PathBuf, branch: &str, source: GitError) -> Hindrance {
+    if place.is_dir() {
+        Hindrance::Secure { place, source }
+    } else {
+        Hindrance::Removed { place, branch: branch.to_owned() }
+    }
+}
+
 /// The directories in a directory; none when it is not there.
 fn directories(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_said_to_be_kept_only_where_its_directory_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = |place: &Path| {
+            let source = GitError::Missing(place.to_owned());
+            not_secured(place.to_owned(), "hive/M-1/1", source).to_string()
+        };
+        let (kept, gone) = (said(dir.path()), said(&dir.path().join("gone")));
+        assert!(kept.contains("its work is kept in"), "{kept}");
+        assert!(gone.contains("the agent removed its worktree"), "{gone}");
+        assert!(gone.ends_with("what was committed before is on the branch hive/M-1/1"), "{gone}");
+    }
 }
