@@ -5,7 +5,7 @@ use model::id::{AgentId, SystemDraw};
 use model::refusal::{Code, Refusal};
 use orchestrator::Input;
 
-use crate::missions::{absolute, invalid, names};
+use crate::missions::{absolute, invalid, legible, names};
 use crate::resolve::{self, unreadable};
 use crate::view::{AgentView, AttemptView, CommandCheck, DetectedRuntime, Listing, NewAgent};
 use crate::{Caller, Engine};
@@ -43,9 +43,25 @@ impl Engine {
     /// When the input is out of bounds or the name is taken.
     pub async fn add_agent(&self, caller: &Caller, new: NewAgent) -> Result<AgentView, Refusal> {
         let agent = self.checked_agent(new)?;
-        let id = agent.id.as_uuid();
-        let id = self.tell_creation(caller, Input::AddAgent(agent), id).await?;
+        let (id, name) = (agent.id.as_uuid(), agent.name.clone());
+        let id = match self.tell_creation(caller, Input::AddAgent(agent), id).await {
+            Err(refusal) if refusal.code == Code::Conflict => {
+                return Err(self.name_of_the_other(refusal, &name).await);
+            }
+            made => made?,
+        };
         self.agent(&AgentId::from_uuid(id).to_string()).await
+    }
+
+    /// Says which agent has the name, where that is what is in the way.
+    async fn name_of_the_other(&self, refusal: Refusal, name: &str) -> Refusal {
+        match resolve::agent(&self.0.ledger, name).await {
+            Ok(other) => Refusal {
+                message: format!("the name '{name}' is taken by the agent '{}'", other.name),
+                ..refusal
+            },
+            Err(_) => refusal,
+        }
     }
 
     /// Removes an agent; what it did stays in the ledger.
@@ -181,6 +197,9 @@ impl Engine {
         command: Option<String>,
         preset: Option<String>,
     ) -> Result<String, Refusal> {
+        if preset.is_none() && command.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            return Err(invalid("the command line is empty").hint("such as: sh -c \"echo hello\""));
+        }
         let given = |text: &String| !text.trim().is_empty();
         match (command.filter(given), preset.filter(given)) {
             (Some(command), None) => Ok(command),
@@ -210,9 +229,10 @@ fn checked_name(name: &str) -> Result<String, Refusal> {
     if name.is_empty() {
         return Err(invalid("the name is empty").hint("give the agent a name you will recognise"));
     }
-    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        return Err(invalid("the name is too long or holds control characters")
-            .hint(format!("at most {NAME_CHARS_MAX} characters in one line")));
+    legible("name", name)?;
+    if name.chars().count() > NAME_CHARS_MAX {
+        return Err(invalid(format!("the name is longer than {NAME_CHARS_MAX} characters"))
+            .hint("say what it is for with its role"));
     }
     if name.parse::<AgentId>().is_ok() {
         return Err(invalid("the name looks like an id").hint("choose a name people can say"));

@@ -84,17 +84,37 @@ const fn timeout_default() -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GateLineError {
     /// There is no `kind:` at the front.
-    #[error("'{0}' does not start with a kind: write 'command: cargo test' or 'file: out.txt'")]
+    #[error("the gate '{0}' does not begin with its kind")]
     NoKind(String),
     /// The kind is not one of ours.
-    #[error("'{0}' is not a kind of gate: use 'command' or 'file'")]
+    #[error("'{0}' is not a kind of gate")]
     UnknownKind(String),
     /// Nothing follows the kind.
     #[error("the '{0}' gate names nothing to check")]
     Empty(String),
     /// The file is outside of the attempt's directory.
-    #[error("'{0}' must be a path inside the attempt's directory")]
+    #[error("the file '{0}' is not inside the attempt's directory")]
     Outside(String),
+    /// The file is a directory by its path.
+    #[error("'{0}' is a directory, not a file")]
+    Directory(String),
+}
+
+impl GateLineError {
+    /// What to write instead.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NoKind(_) => "write 'command: cargo test' or 'file: out.txt'",
+            Self::UnknownKind(_) => "use 'command' or 'file'",
+            Self::Empty(kind) if kind == "command" => "such as 'command: cargo test'",
+            Self::Empty(_) => "such as 'file: out.txt'",
+            Self::Outside(_) => {
+                "write its path from the directory the agent works in, such as 'file: out.txt'"
+            }
+            Self::Directory(_) => "name a file in it, such as 'file: out/report.md'",
+        }
+    }
 }
 
 impl GateSpec {
@@ -129,6 +149,9 @@ impl GateSpec {
                 Err(GateLineError::Empty("file".to_owned()))
             }
             Self::File { path } if leads_outside(path) => Err(GateLineError::Outside(path.clone())),
+            Self::File { path } if is_directory(path) => {
+                Err(GateLineError::Directory(path.clone()))
+            }
             _ => Ok(self),
         }
     }
@@ -148,6 +171,11 @@ fn leads_outside(path: &str) -> bool {
     Path::new(path)
         .components()
         .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// Whether a path can only be a directory, whatever is there.
+fn is_directory(path: &str) -> bool {
+    path.ends_with('/') || path == "." || path.ends_with("/.")
 }
 
 /// What a gate found.
@@ -224,6 +252,10 @@ mod tests {
         check("file: out/a.txt", Ok("file: out/a.txt"));
         check("file: ../secret", Err(()));
         check("file: /etc/passwd", Err(()));
+        check("file: .", Err(()));
+        check("file: out/", Err(()));
+        check("file: ./out/.", Err(()));
+        check("file: ./.out", Ok("file: ./.out"));
         check("command:   ", Err(()));
         check("cargo test", Err(()));
         check("url: x", Err(()));
