@@ -21,6 +21,9 @@ pub(crate) struct Cli {
     /// Print JSON for programs instead of text for people.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// The key of a change; the same change with the same key is made once, however often it is asked.
+    #[arg(long, global = true, value_name = "KEY", value_parser = key)]
+    pub(crate) idempotency_key: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -70,7 +73,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Where to listen; port 0 means any that is free.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
     pub(crate) listen: SocketAddr,
 }
 
@@ -83,21 +86,25 @@ pub(crate) enum Agent {
     /// Show an agent.
     Show {
         /// Its name or id.
+        #[arg(value_parser = given)]
         agent: String,
     },
     /// Hold an agent back: it gets no new mission.
     Pause {
         /// Its name or id.
+        #[arg(value_parser = given)]
         agent: String,
     },
     /// Let an agent go on.
     Resume {
         /// Its name or id.
+        #[arg(value_parser = given)]
         agent: String,
     },
     /// Remove an agent; what it did stays.
     Remove {
         /// Its name or id.
+        #[arg(value_parser = given)]
         agent: String,
     },
 }
@@ -163,7 +170,7 @@ pub(crate) enum Mission {
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// The mission: its short id, a unique prefix of it, or its id.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = given)]
     pub(crate) mission: String,
 }
 
@@ -292,6 +299,7 @@ pub(crate) enum Devlog {
     /// Print a devlog.
     Show {
         /// Its id.
+        #[arg(value_parser = given)]
         devlog: String,
     },
     /// Write a devlog to a file.
@@ -317,6 +325,7 @@ pub(crate) struct ListDevlogs {
 #[derive(Debug, Args)]
 pub(crate) struct ExportDevlog {
     /// Its id.
+    #[arg(value_parser = given)]
     pub(crate) devlog: String,
     /// The form.
     #[arg(long, value_enum, default_value = "md")]
@@ -396,6 +405,26 @@ pub(crate) enum Demo {
     Start,
     /// Stop the demo swarm and remove everything it made.
     Remove,
+}
+
+/// An id or a name; something has to be there.
+fn given(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("an id or name is needed") } else { Ok(text.to_owned()) }
+}
+
+fn key(text: &str) -> Result<String, &'static str> {
+    let fits = (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { Ok(text.to_owned()) } else { Err("write 1 to 200 letters, digits or signs") }
+}
+
+/// An address to listen on, of which `localhost` is the one name that is understood.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let named = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    named
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| "write an address and a port, such as 127.0.0.1:0")
 }
 
 fn variable(text: &str) -> Result<(String, String), &'static str> {

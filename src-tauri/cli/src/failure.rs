@@ -5,6 +5,8 @@ use std::io;
 
 use gateway::{ClientError, Problem};
 
+use crate::out::quotable;
+
 /// Refused or failed.
 const FAILED: u8 = 1;
 /// No engine runs.
@@ -19,6 +21,10 @@ pub(crate) enum Failure {
         what: String,
         /// What to do about it.
         hint: Option<String>,
+        /// What would have been accepted instead.
+        allowed: Vec<String>,
+        /// What programs act on.
+        kind: &'static str,
         /// The exit code.
         code: u8,
     },
@@ -29,7 +35,26 @@ pub(crate) enum Failure {
 impl Failure {
     /// A failed operation.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self::Failed { what: what.into(), hint: None, code: FAILED }
+        Self::Failed {
+            what: what.into(),
+            hint: None,
+            allowed: Vec::new(),
+            kind: "failed",
+            code: FAILED,
+        }
+    }
+
+    /// Words that make no command.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(what).kind("usage")
+    }
+
+    /// Names what programs act on.
+    pub(crate) fn kind(mut self, word: &'static str) -> Self {
+        if let Self::Failed { kind, .. } = &mut self {
+            *kind = word;
+        }
+        self
     }
 
     /// An operation that the error itself names.
@@ -57,23 +82,21 @@ impl Failure {
 
     fn map(self, change: impl FnOnce(String) -> String) -> Self {
         match self {
-            Self::Failed { what, hint, code } => Self::Failed { what: change(what), hint, code },
+            Self::Failed { what, hint, allowed, kind, code } => {
+                Self::Failed { what: change(what), hint, allowed, kind, code }
+            }
             Self::PipeClosed => Self::PipeClosed,
         }
     }
 
     /// An operation the engine refused.
     pub(crate) fn refused(operation: &str, problem: Problem) -> Self {
-        let failure = Self::new(operation).since(&problem.detail);
-        let mut hints = Vec::new();
-        hints.extend(problem.hint.map(String::from));
-        if !problem.allowed.is_empty() {
-            hints.push(format!("possible now: {}", problem.allowed.join(", ")));
+        let mut failure = Self::new(operation).since(&problem.detail).kind(problem.code.as_str());
+        if let Self::Failed { hint, allowed, .. } = &mut failure {
+            *hint = problem.hint.map(String::from);
+            *allowed = problem.allowed;
         }
-        match hints.is_empty() {
-            true => failure,
-            false => failure.hint(hints.join("; ")),
-        }
+        failure
     }
 
     /// An operation for which the engine could not be asked.
@@ -85,10 +108,22 @@ impl Failure {
                     "start one with 'hivekeeper serve', or name another workspace with --data-dir"
                         .to_owned(),
                 ),
+                allowed: Vec::new(),
+                kind: "no_engine",
                 code: NO_ENGINE,
             };
         }
         Self::new(operation).because(error)
+    }
+
+    /// As programs read it.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Failed { what, hint, allowed, kind, .. } => serde_json::json!({"error": {
+                "code": kind, "message": what, "hint": hint, "allowed": allowed,
+            }}),
+            Self::PipeClosed => serde_json::Value::Null,
+        }
     }
 
     /// The exit code of the process.
@@ -126,11 +161,15 @@ impl From<io::Error> for Failure {
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { what, hint, .. } => {
-                write!(f, "hivekeeper: failed to {what}")?;
-                match hint {
-                    Some(hint) => write!(f, "\n  hint: {hint}"),
-                    None => Ok(()),
+            Self::Failed { what, hint, allowed, .. } => {
+                write!(f, "hivekeeper: failed to {}", quotable(what))?;
+                let mut hints: Vec<String> = hint.iter().cloned().collect();
+                if !allowed.is_empty() {
+                    hints.push(format!("possible now: {}", allowed.join(", ")));
+                }
+                match hints.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, "\n  hint: {}", quotable(&hints.join("; "))),
                 }
             }
             Self::PipeClosed => f.write_str("hivekeeper: the reader of the output has gone"),
@@ -159,6 +198,9 @@ mod tests {
             "hivekeeper: failed to accept M-7K2P: a mission that is running cannot take 'accept'\n  \
              hint: possible now: cancel"
         );
+        let json = failure.to_json();
+        assert_eq!(json["error"]["code"], "transition_refused");
+        assert_eq!(json["error"]["allowed"][0], "cancel");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use clap::Parser as _;
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::out::Out;
+use crate::remote::Place;
 
 /// Threads that answer requests; an engine mostly waits for its agents.
 const SERVE_THREADS: usize = 2;
@@ -28,8 +29,12 @@ const BLOCKING_THREADS: usize = 8;
 const STACK_BYTES: usize = 1024 * 1024;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut out = Out::stdout(cli.json);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
+    let json = cli.json;
+    let mut out = Out::stdout(json);
     let result = run(cli, &mut out).and_then(|code| {
         out.flush()?;
         Ok(code)
@@ -39,10 +44,22 @@ fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(Failure::PipeClosed) => ExitCode::SUCCESS,
         Err(failure) => {
-            out::complain(&failure);
+            out::complain(&failure, json);
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Says what cannot be understood, or prints the help that was asked for.
+fn misused(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|word| word == "--json");
+    if json && error.use_stderr() {
+        out::complain(&Failure::usage(error.to_string().trim()), true);
+    } else {
+        // If even that cannot be printed, there is nobody to tell.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
@@ -53,7 +70,8 @@ fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
     let data_dir = std::path::absolute(&data_dir)
         .map_err(|error| Failure::new(format!("use {}", data_dir.display())).because(&error))?;
     let runtime = runtime(matches!(cli.command, Some(Command::Serve(_))))?;
-    runtime.block_on(commands::run(cli.command, data_dir, out))
+    let place = Place { data_dir, key: cli.idempotency_key };
+    runtime.block_on(commands::run(cli.command, place, out))
 }
 
 fn default_data_dir() -> Result<PathBuf, Failure> {

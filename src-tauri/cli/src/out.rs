@@ -11,6 +11,9 @@ use crate::failure::Failure;
 /// The widest column of a table, in characters; what is longer is cut.
 const COLUMN_CHARS_MAX: usize = 60;
 
+/// The longest value a complaint quotes, in characters.
+const QUOTE_CHARS_MAX: usize = 200;
+
 /// Where a command prints to.
 pub(crate) struct Out {
     to: Box<dyn Write>,
@@ -112,8 +115,11 @@ impl Out {
 }
 
 /// Prints why a command failed; if even that cannot be printed, there is nobody to tell.
-pub(crate) fn complain(failure: &Failure) {
-    let _ = writeln!(io::stderr(), "{failure}");
+pub(crate) fn complain(failure: &Failure, json: bool) {
+    let _ = match json {
+        true => writeln!(io::stderr(), "{}", failure.to_json()),
+        false => writeln!(io::stderr(), "{failure}"),
+    };
 }
 
 /// Prints a remark for people beside the output.
@@ -142,6 +148,29 @@ fn cut(text: &str) -> String {
     short
 }
 
+/// Text of a complaint: what could disturb or deceive is named, and what is quoted at length is cut.
+pub(crate) fn quotable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (at, piece) in text.split('\'').enumerate() {
+        if at > 0 {
+            shown.push('\'');
+        }
+        for (taken, ch) in piece.chars().enumerate() {
+            // What stands between two quotes is somebody else's words.
+            if at % 2 == 1 && taken == QUOTE_CHARS_MAX {
+                shown.push('…');
+                break;
+            }
+            if is_harmful(ch) || ch == '\t' {
+                shown.push_str(&format!("‹U+{:04X}›", u32::from(ch)));
+            } else {
+                shown.push(ch);
+            }
+        }
+    }
+    shown
+}
+
 /// Shows what could disturb a terminal or deceive a reader instead of doing it.
 fn harmless(text: &str) -> String {
     text.chars().map(|ch| if is_harmful(ch) { '\u{fffd}' } else { ch }).collect()
@@ -150,7 +179,7 @@ fn harmless(text: &str) -> String {
 /// Control characters, and those that turn the direction of writing or take no space.
 fn is_harmful(ch: char) -> bool {
     (ch.is_control() && ch != '\t')
-        || matches!(ch, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(ch, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Lets text, line ends and colours through to a terminal and drops every other command to it,
@@ -283,6 +312,17 @@ mod tests {
     #[test]
     fn nothing_of_ours_commands_a_terminal_or_turns_its_writing() {
         assert_eq!(harmless("a\x1b]0;x\x07b\u{202e}c"), "a\u{fffd}]0;x\u{fffd}b\u{fffd}c");
+    }
+
+    #[test]
+    fn a_complaint_names_what_could_deceive_and_cuts_what_it_quotes() {
+        let check = |text: &str, expected: &str| assert_eq!(quotable(text), expected, "{text:?}");
+        check("there is no agent 'ann'", "there is no agent 'ann'");
+        check("'a\x1b[2J\u{202e}b\nc'", "'a‹U+001B›[2J‹U+202E›b‹U+000A›c'");
+        check("👩\u{200d}🚀", "👩\u{200d}🚀");
+        let (long, cut) = ("ä".repeat(300), "ä".repeat(200));
+        check(&format!("x '{long}' y '{long}'"), &format!("x '{cut}…' y '{cut}…'"));
+        check(&long, &long);
     }
 
     #[test]

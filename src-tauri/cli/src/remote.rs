@@ -1,10 +1,10 @@
 //! Asking a running engine.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use gateway::{Answer, Client, ClientError, Problem};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::clock::{Clock as _, SystemClock};
 use model::id::{CorrelationId, SystemDraw};
 use serde::Serialize;
@@ -12,20 +12,35 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 
-/// How long to wait before a request is sent again that may not have arrived.
+/// How often to look for the engine when it went away over a request.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// How long to look for it.
+const AGAIN_FOR: Duration = Duration::from_secs(2);
+
+/// Which workspace, and under which key to change it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The data directory.
+    pub(crate) data_dir: PathBuf,
+    /// The idempotency key that was given; one is drawn otherwise.
+    pub(crate) key: Option<String>,
+}
 
 /// A running engine.
 pub(crate) struct Remote {
     client: Client,
+    data_dir: PathBuf,
+    key: String,
 }
 
 impl Remote {
     /// Finds the engine of a workspace; `operation` is what it is wanted for.
-    pub(crate) fn find(data_dir: &Path, operation: &str) -> Result<Self, Failure> {
-        Client::for_data_dir(data_dir)
-            .map(|client| Self { client })
-            .map_err(|error| Failure::unasked(operation, &error))
+    pub(crate) fn find(place: &Place, operation: &str) -> Result<Self, Failure> {
+        let client = Client::for_data_dir(&place.data_dir)
+            .map_err(|error| Failure::unasked(operation, &error))?;
+        let draw = || CorrelationId::draw(SystemClock.now(), &mut SystemDraw).to_string();
+        let key = place.key.clone().unwrap_or_else(draw);
+        Ok(Self { client, data_dir: place.data_dir.clone(), key })
     }
 
     /// The client itself.
@@ -74,22 +89,65 @@ impl Remote {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Failure> {
-        let mut headers = HeaderMap::new();
-        let key = CorrelationId::draw(SystemClock.now(), &mut SystemDraw).to_string();
-        if let Ok(key) = HeaderValue::from_str(&key) {
-            headers.insert("idempotency-key", key);
-        }
-        let send = || self.client.request_with(method.clone(), path, &headers, body.clone());
-        let answer = match send().await {
+        let key = HeaderValue::from_str(&self.key)
+            .map_err(|error| Failure::new(operation).because(&error))?;
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
+        let request = Request { method, path, headers, body };
+        match request.send(&self.client).await {
+            Ok(answer) => accepted(operation, answer),
             // It may have been carried out: the key makes a second time harmless.
-            Err(ClientError::Talk(_)) => {
-                tokio::time::sleep(AGAIN_AFTER).await;
-                send().await
+            Err(error @ ClientError::Broken(_)) => match self.once_more(&request).await {
+                // What was to go is gone, whichever of the two requests did it.
+                Some(answer)
+                    if request.method == Method::DELETE
+                        && answer.status == StatusCode::NOT_FOUND =>
+                {
+                    Ok(answer)
+                }
+                Some(answer) => accepted(operation, answer),
+                None => Err(self.unknown(operation, &error)),
+            },
+            Err(error) if error.is_outcome_unknown() => Err(self.unknown(operation, &error)),
+            Err(error) => Err(Failure::unasked(operation, &error)),
+        }
+    }
+
+    /// Sends a request again as soon as an engine is there, which may be a new one.
+    async fn once_more(&self, request: &Request<'_>) -> Option<Answer> {
+        let until = Instant::now() + AGAIN_FOR;
+        while Instant::now() < until {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            let Ok(client) = Client::for_data_dir(&self.data_dir) else {
+                continue;
+            };
+            match request.send(&client).await {
+                Err(error) if error.is_no_engine() => {}
+                answer => return answer.ok(),
             }
-            answer => answer,
-        };
-        let answer = answer.map_err(|error| Failure::unasked(operation, &error))?;
-        accepted(operation, answer)
+        }
+        None
+    }
+
+    fn unknown(&self, operation: &str, error: &ClientError) -> Failure {
+        Failure::unasked(operation, error).kind("outcome_unknown").hint(format!(
+            "look whether it is there before you repeat it; repeating with --idempotency-key {} \
+             is safe",
+            self.key
+        ))
+    }
+}
+
+/// A change, as it is sent once or twice.
+struct Request<'a> {
+    method: Method,
+    path: &'a str,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+}
+
+impl Request<'_> {
+    async fn send(&self, client: &Client) -> Result<Answer, ClientError> {
+        client.request_with(self.method.clone(), self.path, &self.headers, self.body.clone()).await
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use engine::{Config, Engine};
 use gateway::{Endpoint, Host, NoWindow, logging};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Serve;
 use crate::failure::Failure;
-use crate::out::Out;
+use crate::out::{Out, remark};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -17,10 +18,12 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) async fn serve(args: Serve, data_dir: PathBuf, out: &mut Out) -> Result<(), Failure> {
     logging::begin();
     let mut stop = Stop::listen()?;
+    // Before anything is made, so that a wrong address leaves no trace.
+    let listener = gateway::bind(args.listen).await.map_err(|error| Failure::of(&error))?;
     let engine = Engine::open(Config::new(data_dir.clone(), VERSION))
         .await
         .map_err(|error| not_opened(&data_dir, &error))?;
-    let result = answer(&args, &engine, &mut stop, out).await;
+    let result = answer(listener, &engine, &mut stop, out).await;
     tokio::select! {
         () = engine.shutdown() => {}
         () = stop.asked() => tracing::warn!("told to stop again: ending at once"),
@@ -29,23 +32,36 @@ pub(crate) async fn serve(args: Serve, data_dir: PathBuf, out: &mut Out) -> Resu
 }
 
 async fn answer(
-    args: &Serve,
+    listener: TcpListener,
     engine: &Engine,
     stop: &mut Stop,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let _log = logging::write_to(engine.data_dir()).map_err(|error| Failure::of(&error))?;
-    let host = Host::open(engine, args.listen, Arc::new(NoWindow))
-        .await
-        .map_err(|error| Failure::of(&error))?;
+    let host =
+        Host::open_on(engine, listener, Arc::new(NoWindow)).map_err(|error| Failure::of(&error))?;
     let said = announce(&host, out);
     if said.is_ok() {
         tracing::info!(url = host.url(), "listening");
         stop.asked().await;
         tracing::info!("told to stop");
+        say_what_goes_on(engine).await;
     }
     host.close().await;
     said
+}
+
+/// Agents outlive the engine; whoever stops it should know.
+async fn say_what_goes_on(engine: &Engine) {
+    let at_work = engine
+        .agents()
+        .await
+        .map_or(0, |agents| agents.items.iter().filter(|agent| agent.current.is_some()).count());
+    match at_work {
+        0 => {}
+        1 => remark("1 agent goes on; start again to take it over"),
+        more => remark(&format!("{more} agents go on; start again to take them over")),
+    }
 }
 
 fn announce(host: &Host, out: &mut Out) -> Result<(), Failure> {

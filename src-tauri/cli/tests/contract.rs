@@ -180,6 +180,107 @@ fn an_engine_that_was_killed_counts_as_none() {
     assert_eq!(house.json(&["verify"])["sound"], true);
 }
 
+/// An engine that reads a request and hangs up, and then gives these answers.
+fn engine_that_hangs_up(
+    answers: &'static [&'static str],
+) -> (tempfile::TempDir, std::thread::JoinHandle<Vec<String>>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let endpoint = serde_json::json!({
+        "url": format!("http://{}", listener.local_addr().unwrap()),
+        "token": "hk_x",
+        "pid": std::process::id(),
+        "started_at": "2026-01-01T00:00:00Z",
+        "version": "0",
+    });
+    fs::write(place.path().join("endpoint.json"), endpoint.to_string()).unwrap();
+    let answers = [""].iter().chain(answers);
+    let engine = std::thread::spawn(move || {
+        let mut keys = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"{}") {
+                let mut some = [0; 1_024];
+                let count = stream.read(&mut some).unwrap();
+                request.extend_from_slice(&some[..count]);
+            }
+            let request = String::from_utf8(request).unwrap();
+            let key = request.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
+            keys.push(key.unwrap().to_owned());
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        keys
+    });
+    (place, engine)
+}
+
+#[test]
+fn a_change_whose_answer_was_lost_is_asked_once_more_under_the_same_key() {
+    let (place, engine) = engine_that_hangs_up(&[
+        "HTTP/1.1 200 OK\r\ncontent-length: 38\r\n\r\n{\"url\":\"http://x/\",\"expires_in_s\":600}",
+    ]);
+    let (code, out, error) = run_in(place.path(), &["login"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("http://x/"), "{out}");
+    let keys = engine.join().unwrap();
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[test]
+fn a_change_that_may_have_been_made_is_not_called_a_missing_engine() {
+    let (place, engine) = engine_that_hangs_up(&[""]);
+    let (code, _, error) = run_in(place.path(), &["login", "--idempotency-key", "mine"]);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("whether it was carried out is not known"), "{error}");
+    assert!(error.contains("--idempotency-key mine is safe"), "{error}");
+    assert_eq!(engine.join().unwrap(), ["mine", "mine"]);
+}
+
+#[test]
+fn a_complaint_is_harmless_and_for_programs_it_is_json() {
+    let house = House::open();
+    let name = format!("\u{1b}[2J\u{202e}{}", "x".repeat(5_000));
+    let (code, _, error) = house.run(&["agent", "show", &name]);
+    assert_eq!(code, 1);
+    assert!(error.contains("‹U+001B›[2J‹U+202E›xx") && error.len() < 1_000, "{error}");
+    let add = ["agent", "add", "a\u{202e}b", "--command", "cat", "--json"];
+    let (code, out, error) = house.run(&add);
+    assert!(code == 1 && out.is_empty(), "{out}");
+    let error = &json(&error)["error"];
+    assert_eq!(keys(error), ["allowed", "code", "hint", "message"]);
+    assert_eq!(error["code"], "invalid_input");
+    assert!(error["message"].as_str().unwrap().contains("the invisible character U+202E"));
+    let (code, _, error) = house.run(&["agent", "show", "", "--json"]);
+    assert_eq!(code, 2);
+    assert_eq!(json(&error)["error"]["code"], "usage");
+    let (code, _, error) = house.run(&["mission", "show", " "]);
+    assert!(code == 2 && error.contains("an id or name is needed"), "{error}");
+    let (_, _, error) = house.run(&["agent", "add", "ann", "--command", " "]);
+    assert!(error.contains("the command line is empty"), "{error}");
+}
+
+#[test]
+fn who_stops_an_engine_with_agents_at_work_is_told_that_they_go_on() {
+    let mut house = House::open();
+    let go = house.place.path().join("go");
+    let command = format!("sh -c 'until [ -e {} ]; do sleep 0.05; done'", go.display());
+    house.ok(&["agent", "add", "ann", "--command", &command]);
+    house.ok(&["mission", "add", "--title", "T", "--brief", "b"]);
+    let until = Instant::now() + Duration::from_secs(60);
+    while house.json(&["agent", "show", "ann"])["state"] != "working" {
+        assert!(Instant::now() < until, "it never began");
+    }
+    let held = house.ok(&["agent", "pause", "ann"]);
+    assert_eq!(held, "ann: working, paused after this mission\n");
+    assert!(house.ok(&["agent", "list"]).contains("working, paused after this mission"));
+    assert_eq!(house.end(), Some(0));
+    fs::write(&go, "").unwrap();
+    let told = "hivekeeper: 1 agent goes on; start again to take it over\n";
+    assert!(house.complained().contains(told), "{}", house.complained());
+}
+
 #[test]
 fn waiting_for_a_state_that_cannot_come_ends_at_once() {
     let house = House::open();
@@ -241,10 +342,13 @@ fn an_address_that_cannot_be_listened_on_is_named_with_the_reason() {
         let (code, _, error) = run_in(place.path(), &["serve", "--listen", address]);
         assert_eq!(code, 1, "{error}");
         assert!(error.contains(words) && error.contains(address), "{error}");
-        assert!(!place.path().join("endpoint.json").exists());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "something was made");
     };
     check(&taken, "another program");
     check("0.0.0.0:0", "other machines");
+    let named = taken.replace("127.0.0.1", "localhost");
+    let (code, _, error) = run_in(place.path(), &["serve", "--listen", &named]);
+    assert!(code == 1 && error.contains("another program"), "{error}");
     assert_eq!(run_in(place.path(), &["serve", "--listen", "x"]).0, 2);
 }
 
@@ -354,7 +458,7 @@ fn agents_are_held_back_let_go_and_removed() {
     assert_eq!(listed["items"][0]["skills"][0], "rust");
     let (code, _, error) = house.run(&["agent", "add", "Ann", "--command", "cat"]);
     assert_eq!(code, 1);
-    assert!(error.contains("Ann"), "{error}");
+    assert!(error.contains("'Ann' is taken by the agent 'ann'"), "{error}");
     house.ok(&["agent", "remove", "ann"]);
     assert!(house.ok(&["agent", "list"]).contains("no agents yet"));
 }

@@ -46,6 +46,11 @@ pub enum ClientError {
     /// The connection broke.
     #[error("talk to the engine: {0}")]
     Talk(#[from] hyper::Error),
+    /// The connection broke when the request, which changes something, was on its way already.
+    #[error(
+        "the connection broke after the request was sent; whether it was carried out is not known"
+    )]
+    Broken(#[source] hyper::Error),
     /// The answer did not come in time.
     #[error("get an answer within {} s", .0.as_secs())]
     TooSlow(Duration),
@@ -65,6 +70,12 @@ impl ClientError {
     #[must_use]
     pub const fn is_no_engine(&self) -> bool {
         matches!(self, Self::NoEngine(_))
+    }
+
+    /// Whether a change may have been made all the same.
+    #[must_use]
+    pub const fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::TooSlow(_))
     }
 }
 
@@ -226,12 +237,19 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Body>) -> Result<Answer, ClientError> {
+        let harmless = request.method().is_safe();
+        let broken = |error: hyper::Error| match error {
+            // The engine had hung up before anything was sent.
+            error if error.is_canceled() => ClientError::NoEngine(self.data_dir.clone()),
+            error if harmless => ClientError::Talk(error),
+            error => ClientError::Broken(error),
+        };
         let mut line = self.connect().await?;
-        let answer = line.sender.send_request(request).await?;
+        let answer = line.sender.send_request(request).await.map_err(broken)?;
         let (parts, mut body) = answer.into_parts();
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
-            if let Ok(data) = frame?.into_data() {
+            if let Ok(data) = frame.map_err(broken)?.into_data() {
                 if bytes.len() + data.len() > ANSWER_BYTES_MAX {
                     return Err(ClientError::TooLarge(ANSWER_BYTES_MAX));
                 }
@@ -323,12 +341,8 @@ mod tests {
         assert!(error.is_no_engine());
     }
 
-    #[tokio::test]
-    async fn an_endpoint_nobody_listens_on_means_no_engine() {
+    fn client_of(address: std::net::SocketAddr) -> (tempfile::TempDir, Client) {
         let dir = tempfile::tempdir().unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
         let endpoint = Endpoint {
             url: format!("http://{address}"),
             token: "hk_".into(),
@@ -338,8 +352,46 @@ mod tests {
         };
         endpoint.write(dir.path()).unwrap();
         let client = Client::for_data_dir(dir.path()).unwrap();
-        let error = client.request(Method::GET, "/healthz", None).await.unwrap_err();
-        assert!(error.is_no_engine(), "{error}");
+        (dir, client)
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_nobody_listens_on_means_no_engine() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let (_dir, client) = client_of(address);
+        let error = client.request(Method::POST, "/api/v1/demo", None).await.unwrap_err();
+        assert!(error.is_no_engine() && !error.is_outcome_unknown(), "{error}");
+    }
+
+    /// An engine that reads a request, begins an answer, and is gone.
+    async fn break_off(method: Method, answer: &'static [u8]) -> ClientError {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (_dir, client) = client_of(listener.local_addr().unwrap());
+        let engine = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.windows(4).any(|four| four == b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            stream.write_all(answer).await.unwrap();
+        });
+        let error = client.request(method, "/api/v1/demo", None).await.unwrap_err();
+        engine.await.unwrap();
+        error
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_answer_is_lost_may_have_been_made() {
+        for answer in [&b""[..], b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"] {
+            let error = break_off(Method::POST, answer).await;
+            assert!(matches!(error, ClientError::Broken(_)), "{error}");
+            assert!(error.is_outcome_unknown() && !error.is_no_engine());
+            let error = break_off(Method::GET, answer).await;
+            assert!(matches!(error, ClientError::Talk(_)), "reading changes nothing: {error}");
+        }
     }
 
     fn read(chunks: &[&[u8]]) -> Vec<String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use engine::Engine;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -56,7 +57,18 @@ impl Host {
         address: SocketAddr,
         window: Arc<dyn WindowControl>,
     ) -> Result<Self, HostError> {
-        let listener = bind(address).await?;
+        Self::open_on(engine, bind(address).await?, window)
+    }
+
+    /// Answers on a loopback address that is listened on already.
+    ///
+    /// # Errors
+    /// When nothing can be written.
+    pub fn open_on(
+        engine: &Engine,
+        listener: TcpListener,
+        window: Arc<dyn WindowControl>,
+    ) -> Result<Self, HostError> {
         let address = listener.local_addr().map_err(HostError::Address)?;
         let (access, token) = Access::generate()?;
         access.listening_on(address);

@@ -1,6 +1,6 @@
 //! Where the engine's own log goes: warnings to standard error, everything to files of the workspace.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -73,6 +73,7 @@ pub fn begin() {
     let screen = fmt::layer()
         .compact()
         .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .with_filter(LevelFilter::WARN);
     // Only a second call could fail, and there is none.

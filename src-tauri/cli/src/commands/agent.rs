@@ -4,27 +4,38 @@ use std::path::Path;
 
 use engine::view::{AgentView, Listing, NewAgent};
 use http::Method;
+use model::status::AgentState;
 
 use crate::args::{AddAgent, Agent};
 use crate::failure::Failure;
 use crate::out::{Out, bytes, percent, time, word};
-use crate::remote::Remote;
+use crate::remote::{Place, Remote};
 use crate::selector::encode;
 
 /// Carries it out.
-pub(crate) async fn run(command: Agent, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(command: Agent, place: &Place, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Agent::List => list(data_dir, out).await,
-        Agent::Add(args) => add(args, data_dir, out).await,
-        Agent::Show { agent } => show(&agent, data_dir, out).await,
-        Agent::Pause { agent } => hold(&agent, "pause", data_dir, out).await,
-        Agent::Resume { agent } => hold(&agent, "resume", data_dir, out).await,
-        Agent::Remove { agent } => remove(&agent, data_dir, out).await,
+        Agent::List => list(place, out).await,
+        Agent::Add(args) => add(args, place, out).await,
+        Agent::Show { agent } => show(&agent, place, out).await,
+        Agent::Pause { agent } => hold(&agent, "pause", place, out).await,
+        Agent::Resume { agent } => hold(&agent, "resume", place, out).await,
+        Agent::Remove { agent } => remove(&agent, place, out).await,
     }
 }
 
 fn path(agent: &str) -> String {
     format!("/api/v1/agents/{}", encode(agent))
+}
+
+/// The state in words for people.
+fn state(view: &AgentView) -> String {
+    let state = word(&view.status.state);
+    match view.agent.paused && view.status.state != AgentState::Paused {
+        true if view.current.is_some() => format!("{state}, paused after this mission"),
+        true => format!("{state}, paused"),
+        false => state,
+    }
 }
 
 /// What scripts read of an agent.
@@ -36,9 +47,9 @@ fn brief(agent: &AgentView) -> serde_json::Value {
     })
 }
 
-async fn list(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn list(place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "list the agents";
-    let remote = Remote::find(data_dir, OPERATION)?;
+    let remote = Remote::find(place, OPERATION)?;
     let agents: Listing<AgentView> = remote.get(OPERATION, "/api/v1/agents").await?;
     if out.is_json() {
         let items: Vec<_> = agents.items.iter().map(with_state).collect();
@@ -55,7 +66,7 @@ async fn list(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
             let usage = view.usage.as_ref();
             vec![
                 view.agent.name.clone(),
-                word(&view.status.state),
+                state(view),
                 current
                     .map_or_else(String::new, |work| format!("{} {}", work.short_id, work.title)),
                 usage.map_or_else(String::new, |usage| percent(usage.cpu_percent)),
@@ -77,7 +88,7 @@ fn with_state(agent: &AgentView) -> serde_json::Value {
     value
 }
 
-async fn add(args: AddAgent, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn add(args: AddAgent, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("create the agent '{}'", args.name);
     let new = NewAgent {
         name: args.name,
@@ -90,7 +101,7 @@ async fn add(args: AddAgent, data_dir: &Path, out: &mut Out) -> Result<(), Failu
         directory: args.dir.map(|dir| absolute(&dir, &operation)).transpose()?,
         grace_s: args.grace,
     };
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let agent: AgentView = remote.post(&operation, "/api/v1/agents", &new).await?;
     if out.is_json() {
         return out.value(&brief(&agent));
@@ -108,9 +119,9 @@ pub(crate) fn absolute(path: &Path, operation: &str) -> Result<String, Failure> 
         .map_err(|path| Failure::new(operation).since(format!("{} is not UTF-8", path.display())))
 }
 
-async fn show(name: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn show(name: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("show the agent '{name}'");
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let view: AgentView = remote.get(&operation, &path(name)).await?;
     if out.is_json() {
         return out.value(&with_state(&view));
@@ -118,7 +129,7 @@ async fn show(name: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure>
     let mut pairs = vec![
         ("name", view.agent.name.clone()),
         ("id", view.agent.id.to_string()),
-        ("state", format!("{}: {}", word(&view.status.state), view.status.reason)),
+        ("state", format!("{}: {}", state(&view), view.status.reason)),
         ("since", time(view.status.since)),
         ("command", view.command.clone()),
         ("role", view.agent.role.clone()),
@@ -141,21 +152,21 @@ async fn show(name: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure>
     out.pairs(&pairs)
 }
 
-async fn hold(name: &str, what: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn hold(name: &str, what: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("{what} the agent '{name}'");
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let nothing = serde_json::json!({});
     let to = format!("{}/{what}", path(name));
     let agent: AgentView = remote.post(&operation, &to, &nothing).await?;
     if out.is_json() {
         return out.value(&brief(&agent));
     }
-    out.line(&format!("{}: {}", agent.agent.name, word(&agent.status.state)))
+    out.line(&format!("{}: {}", agent.agent.name, state(&agent)))
 }
 
-async fn remove(name: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn remove(name: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("remove the agent '{name}'");
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     remote.change(&operation, Method::DELETE, &path(name), None).await?;
     if out.is_json() {
         return out.value(&serde_json::json!({"removed": true, "name": name}));

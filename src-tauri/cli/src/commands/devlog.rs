@@ -1,7 +1,5 @@
 //! `hivekeeper devlog`.
 
-use std::path::Path;
-
 use engine::view::Listing;
 use model::devlog as words;
 
@@ -9,21 +7,21 @@ use crate::args::{Devlog, DevlogFormat, ExportDevlog, ListDevlogs};
 use crate::commands::deliver;
 use crate::failure::Failure;
 use crate::out::{Out, remark, time};
-use crate::remote::Remote;
+use crate::remote::{Place, Remote};
 use crate::selector::encode;
 
 /// Carries it out.
-pub(crate) async fn run(command: Devlog, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(command: Devlog, place: &Place, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Devlog::List(args) => list(&args, data_dir, out).await,
-        Devlog::Show { devlog } => show(&devlog, data_dir, out).await,
-        Devlog::Export(args) => export(&args, data_dir, out).await,
+        Devlog::List(args) => list(&args, place, out).await,
+        Devlog::Show { devlog } => show(&devlog, place, out).await,
+        Devlog::Export(args) => export(&args, place, out).await,
     }
 }
 
-async fn list(args: &ListDevlogs, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn list(args: &ListDevlogs, place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "list the devlogs";
-    let remote = Remote::find(data_dir, OPERATION)?;
+    let remote = Remote::find(place, OPERATION)?;
     let mut query = format!("/api/v1/devlogs?limit={}", args.limit);
     let rest = [("mission", &args.mission), ("text", &args.text), ("cursor", &args.cursor)];
     for (name, value) in rest {
@@ -57,9 +55,9 @@ async fn list(args: &ListDevlogs, data_dir: &Path, out: &mut Out) -> Result<(), 
     Ok(())
 }
 
-async fn show(id: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn show(id: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("show the devlog {id}");
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let path = format!("/api/v1/devlogs/{}", encode(id));
     let devlog: words::Devlog = remote.get(&operation, &path).await?;
     if out.is_json() {
@@ -71,9 +69,9 @@ async fn show(id: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn export(args: &ExportDevlog, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn export(args: &ExportDevlog, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("export the devlog {}", args.devlog);
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let format = match args.format {
         DevlogFormat::Md => "md",
         DevlogFormat::Html => "html",

@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 use crate::args::Demo;
 use crate::failure::Failure;
 use crate::out::{Out, bytes, percent, time, word};
-use crate::remote::Remote;
+use crate::remote::{Place, Remote};
 
 /// Opens the window, or brings the one that is open to the front.
-pub(crate) async fn open_window(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn open_window(place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "open the window";
-    if let Ok(client) = Client::for_data_dir(data_dir)
+    if let Ok(client) = Client::for_data_dir(&place.data_dir)
         && let Ok(answer) = client.request(Method::POST, "/api/v1/window/focus", None).await
         && answer.status == StatusCode::NO_CONTENT
     {
         return Ok(());
     }
     let own = std::env::current_exe().map_err(|error| Failure::new(OPERATION).because(&error))?;
-    engine::desktop::open(&own, data_dir).map_err(|error| {
+    engine::desktop::open(&own, &place.data_dir).map_err(|error| {
         Failure::new(OPERATION).because(&error).hint(
             "install the desktop package beside this program, or run 'hivekeeper serve' and open \
              the link it prints in a browser",
@@ -39,9 +39,9 @@ struct LoginLink {
 }
 
 /// Prints a link that signs a browser in.
-pub(crate) async fn login(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn login(place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "make a login link";
-    let remote = Remote::find(data_dir, OPERATION)?;
+    let remote = Remote::find(place, OPERATION)?;
     let nothing = serde_json::json!({});
     let link: LoginLink = remote.post(OPERATION, "/api/v1/login/links", &nothing).await?;
     if out.is_json() {
@@ -55,9 +55,9 @@ pub(crate) async fn login(data_dir: &Path, out: &mut Out) -> Result<(), Failure>
 }
 
 /// Shows the swarm at a glance.
-pub(crate) async fn status(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn status(place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "show the swarm";
-    let remote = Remote::find(data_dir, OPERATION)?;
+    let remote = Remote::find(place, OPERATION)?;
     let overview: Overview = remote.get(OPERATION, "/api/v1/overview").await?;
     if out.is_json() {
         return out.value(&overview);
@@ -112,11 +112,11 @@ fn counts<K: Serialize>(counts: &std::collections::BTreeMap<K, u64>) -> String {
 }
 
 /// Checks what the engine needs.
-pub(crate) async fn doctor(data_dir: &Path, out: &mut Out) -> Result<ExitCode, Failure> {
+pub(crate) async fn doctor(place: &Place, out: &mut Out) -> Result<ExitCode, Failure> {
     const OPERATION: &str = "check the engine";
-    let checks = match asked_for_checks(data_dir, OPERATION).await {
+    let checks = match asked_for_checks(place, OPERATION).await {
         Err(failure) if failure.exit_code() == 3 => {
-            let items = engine::doctor_without_engine(data_dir).await;
+            let items = engine::doctor_without_engine(&place.data_dir).await;
             Listing { items, next: None }
         }
         checks => checks?,
@@ -136,17 +136,19 @@ pub(crate) async fn doctor(data_dir: &Path, out: &mut Out) -> Result<ExitCode, F
 }
 
 async fn asked_for_checks(
-    data_dir: &Path,
+    place: &Place,
     operation: &'static str,
 ) -> Result<Listing<Check>, Failure> {
-    Remote::find(data_dir, operation)?.get(operation, "/api/v1/doctor").await
+    Remote::find(place, operation)?.get(operation, "/api/v1/doctor").await
 }
 
 /// Checks the ledger, through the engine that holds it or without one.
-pub(crate) async fn verify(data_dir: &Path, out: &mut Out) -> Result<ExitCode, Failure> {
+pub(crate) async fn verify(place: &Place, out: &mut Out) -> Result<ExitCode, Failure> {
     const OPERATION: &str = "check the ledger";
-    let found = match asked_for_verification(data_dir, OPERATION).await {
-        Err(failure) if failure.exit_code() == 3 => verified_here(data_dir, OPERATION).await?,
+    let found = match asked_for_verification(place, OPERATION).await {
+        Err(failure) if failure.exit_code() == 3 => {
+            verified_here(&place.data_dir, OPERATION).await?
+        }
         found => found?,
     };
     if out.is_json() {
@@ -164,10 +166,10 @@ pub(crate) async fn verify(data_dir: &Path, out: &mut Out) -> Result<ExitCode, F
 }
 
 async fn asked_for_verification(
-    data_dir: &Path,
+    place: &Place,
     operation: &str,
 ) -> Result<VerificationView, Failure> {
-    let remote = Remote::find(data_dir, operation)?;
+    let remote = Remote::find(place, operation)?;
     remote.get(operation, "/api/v1/verification").await
 }
 
@@ -183,11 +185,11 @@ async fn verified_here(data_dir: &Path, operation: &str) -> Result<VerificationV
 }
 
 /// Starts or removes the demo swarm.
-pub(crate) async fn demo(command: &Demo, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn demo(command: &Demo, place: &Place, out: &mut Out) -> Result<(), Failure> {
     match command {
         Demo::Start => {
             const OPERATION: &str = "start the demo swarm";
-            let remote = Remote::find(data_dir, OPERATION)?;
+            let remote = Remote::find(place, OPERATION)?;
             let nothing = serde_json::json!({});
             let demo: DemoView = remote.post(OPERATION, "/api/v1/demo", &nothing).await?;
             if out.is_json() {
@@ -203,7 +205,7 @@ pub(crate) async fn demo(command: &Demo, data_dir: &Path, out: &mut Out) -> Resu
         }
         Demo::Remove => {
             const OPERATION: &str = "remove the demo swarm";
-            let remote = Remote::find(data_dir, OPERATION)?;
+            let remote = Remote::find(place, OPERATION)?;
             remote.change(OPERATION, Method::DELETE, "/api/v1/demo", None).await?;
             if out.is_json() {
                 return out.value(&serde_json::json!({"removed": true}));

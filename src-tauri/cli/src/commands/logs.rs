@@ -1,6 +1,5 @@
 //! `hivekeeper logs`: what an attempt printed.
 
-use std::path::Path;
 use std::time::Duration;
 
 use engine::view::{AttemptView, MissionDetail, TranscriptChunk};
@@ -9,7 +8,7 @@ use crate::args::Logs;
 use crate::commands::mission;
 use crate::failure::Failure;
 use crate::out::{Out, Sanitizer};
-use crate::remote::Remote;
+use crate::remote::{Place, Remote};
 
 /// Bytes read at once.
 const CHUNK_BYTES: u32 = 256 * 1024;
@@ -19,10 +18,10 @@ const WAIT_MS: u32 = 10_000;
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// Carries it out.
-pub(crate) async fn run(args: &Logs, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(args: &Logs, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let id = &args.which.mission;
     let operation = format!("read the output of {id}");
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let attempt = find(args, &remote, &operation).await?.attempt.id;
     let stream = if args.stderr { "stderr" } else { "stdout" };
     let wait_ms = if args.follow { WAIT_MS } else { 0 };

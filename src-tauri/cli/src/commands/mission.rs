@@ -1,7 +1,6 @@
 //! `hivekeeper mission`.
 
 use std::io::Read as _;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::args::{AddMission, Ask, Assign, ListMissions, Mission, Policy, Priori
 use crate::commands::agent::absolute;
 use crate::failure::Failure;
 use crate::out::{Out, remark, time, word};
-use crate::remote::Remote;
+use crate::remote::{Place, Remote};
 use crate::selector::encode;
 
 /// How long to wait before listening again after the stream broke.
@@ -25,22 +24,22 @@ const LISTEN_AGAIN: Duration = Duration::from_millis(500);
 /// Carries it out.
 pub(crate) async fn run(
     command: Mission,
-    data_dir: &Path,
+    place: &Place,
     out: &mut Out,
 ) -> Result<ExitCode, Failure> {
     match command {
-        Mission::List(args) => list(&args, data_dir, out).await?,
-        Mission::Show(which) => show(&which.mission, data_dir, out).await?,
-        Mission::Add(args) => add(*args, data_dir, out).await?,
-        Mission::Assign(args) => assign(&args, data_dir, out).await?,
-        Mission::Queue(ask) => change(&ask, "queue", data_dir, out).await?,
-        Mission::Accept(ask) => change(&ask, "accept", data_dir, out).await?,
-        Mission::Reject(ask) => change(&ask, "reject", data_dir, out).await?,
-        Mission::Pause(ask) => change(&ask, "pause", data_dir, out).await?,
-        Mission::Resume(ask) => change(&ask, "resume", data_dir, out).await?,
-        Mission::Cancel(ask) => change(&ask, "cancel", data_dir, out).await?,
-        Mission::Retry(ask) => change(&ask, "retry", data_dir, out).await?,
-        Mission::Wait(args) => return wait(&args, data_dir, out).await,
+        Mission::List(args) => list(&args, place, out).await?,
+        Mission::Show(which) => show(&which.mission, place, out).await?,
+        Mission::Add(args) => add(*args, place, out).await?,
+        Mission::Assign(args) => assign(&args, place, out).await?,
+        Mission::Queue(ask) => change(&ask, "queue", place, out).await?,
+        Mission::Accept(ask) => change(&ask, "accept", place, out).await?,
+        Mission::Reject(ask) => change(&ask, "reject", place, out).await?,
+        Mission::Pause(ask) => change(&ask, "pause", place, out).await?,
+        Mission::Resume(ask) => change(&ask, "resume", place, out).await?,
+        Mission::Cancel(ask) => change(&ask, "cancel", place, out).await?,
+        Mission::Retry(ask) => change(&ask, "retry", place, out).await?,
+        Mission::Wait(args) => return wait(&args, place, out).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,9 +69,9 @@ fn said(view: &MissionView) -> String {
     )
 }
 
-async fn list(args: &ListMissions, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn list(args: &ListMissions, place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "list the missions";
-    let remote = Remote::find(data_dir, OPERATION)?;
+    let remote = Remote::find(place, OPERATION)?;
     let mut query = format!("/api/v1/missions?limit={}", args.limit);
     for state in &args.state {
         query.push_str(&format!("&state={state}"));
@@ -112,9 +111,9 @@ async fn list(args: &ListMissions, data_dir: &Path, out: &mut Out) -> Result<(),
     Ok(())
 }
 
-async fn show(id: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn show(id: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("show the mission {id}");
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let detail: MissionDetail = remote.get(&operation, &path(id)).await?;
     if out.is_json() {
         return out.value(&detail);
@@ -191,7 +190,7 @@ fn show_attempt(view: &AttemptView, out: &mut Out) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn add(args: AddMission, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn add(args: AddMission, place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "create the mission";
     let new = NewMission {
         title: args.title,
@@ -213,7 +212,7 @@ async fn add(args: AddMission, data_dir: &Path, out: &mut Out) -> Result<(), Fai
         retries: args.retries,
         draft: args.draft,
     };
-    let remote = Remote::find(data_dir, OPERATION)?;
+    let remote = Remote::find(place, OPERATION)?;
     let detail: MissionDetail = remote.post(OPERATION, "/api/v1/missions", &new).await?;
     if out.is_json() {
         return out.value(&brief(&detail.view));
@@ -226,7 +225,9 @@ fn read_brief(text: &str) -> Result<String, Failure> {
     let (from, mut source): (String, Box<dyn std::io::Read>) = match text.strip_prefix('@') {
         Some(file) => {
             let opened = std::fs::File::open(file).map_err(|error| {
-                Failure::new(format!("read the brief from {file}")).because(&error)
+                Failure::new(format!("read the brief from {file}"))
+                    .because(&error)
+                    .hint("@ is followed by the path of a file; without @ it is the brief itself")
             })?;
             (file.to_owned(), Box::new(opened))
         }
@@ -245,29 +246,33 @@ fn read_brief(text: &str) -> Result<String, Failure> {
             .since("it is larger than 1 MiB")
             .hint("put the long part into a file of the repository and name it in the brief"));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::new(&operation).since("it is not UTF-8 text"))
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(&operation)
+            .since("it is not UTF-8 text")
+            .hint("save it as UTF-8, such as with 'iconv -t UTF-8'")
+    })
 }
 
-async fn assign(args: &Assign, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn assign(args: &Assign, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let id = &args.which.mission;
     let body = engine::view::Assign { agent: args.agent.clone() };
-    send(id, "assign", &body, data_dir, out).await
+    send(id, "assign", &body, place, out).await
 }
 
-async fn change(ask: &Ask, what: &str, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn change(ask: &Ask, what: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let body = engine::view::Ask { note: ask.note.clone() };
-    send(&ask.which.mission, what, &body, data_dir, out).await
+    send(&ask.which.mission, what, &body, place, out).await
 }
 
 async fn send(
     id: &str,
     what: &str,
     body: &(impl serde::Serialize + Sync),
-    data_dir: &Path,
+    place: &Place,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let operation = format!("{what} {id}");
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let to = format!("{}/{what}", path(id));
     let detail: MissionDetail = remote.post(&operation, &to, body).await?;
     if out.is_json() {
@@ -282,10 +287,10 @@ enum Waited {
     Final(MissionView),
 }
 
-async fn wait(args: &Wait, data_dir: &Path, out: &mut Out) -> Result<ExitCode, Failure> {
+async fn wait(args: &Wait, place: &Place, out: &mut Out) -> Result<ExitCode, Failure> {
     let id = &args.which.mission;
     let operation = format!("wait for {id}");
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let reached = until(&remote, id, &args.states, &operation);
     let waited = match args.timeout {
         None => reached.await?,

@@ -8,7 +8,6 @@ mod mission;
 mod report;
 mod signal;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -16,31 +15,32 @@ use clap::CommandFactory as _;
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::out::Out;
+use crate::remote::Place;
 use crate::serve;
 
 /// Carries out a command; without one, opens the window.
 pub(crate) async fn run(
     command: Option<Command>,
-    data_dir: PathBuf,
+    place: Place,
     out: &mut Out,
 ) -> Result<ExitCode, Failure> {
     let Some(command) = command else {
-        house::open_window(&data_dir, out).await?;
+        house::open_window(&place, out).await?;
         return Ok(ExitCode::SUCCESS);
     };
     match command {
-        Command::Serve(args) => serve::serve(args, data_dir, out).await?,
-        Command::Login => house::login(&data_dir, out).await?,
-        Command::Status => house::status(&data_dir, out).await?,
-        Command::Doctor => return house::doctor(&data_dir, out).await,
-        Command::Agent(command) => agent::run(command, &data_dir, out).await?,
-        Command::Mission(command) => return mission::run(command, &data_dir, out).await,
-        Command::Logs(args) => logs::run(&args, &data_dir, out).await?,
-        Command::Devlog(command) => devlog::run(command, &data_dir, out).await?,
-        Command::Report(command) => report::run(command, &data_dir, out).await?,
-        Command::Signal(command) => signal::run(command, &data_dir, out).await?,
-        Command::Demo(command) => house::demo(&command, &data_dir, out).await?,
-        Command::Verify => return house::verify(&data_dir, out).await,
+        Command::Serve(args) => serve::serve(args, place.data_dir, out).await?,
+        Command::Login => house::login(&place, out).await?,
+        Command::Status => house::status(&place, out).await?,
+        Command::Doctor => return house::doctor(&place, out).await,
+        Command::Agent(command) => agent::run(command, &place, out).await?,
+        Command::Mission(command) => return mission::run(command, &place, out).await,
+        Command::Logs(args) => logs::run(&args, &place, out).await?,
+        Command::Devlog(command) => devlog::run(command, &place, out).await?,
+        Command::Report(command) => report::run(command, &place, out).await?,
+        Command::Signal(command) => signal::run(command, &place, out).await?,
+        Command::Demo(command) => house::demo(&command, &place, out).await?,
+        Command::Verify => return house::verify(&place, out).await,
         Command::Openapi => house::openapi(out)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

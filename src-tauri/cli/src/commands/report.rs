@@ -1,7 +1,5 @@
 //! `hivekeeper report`.
 
-use std::path::Path;
-
 use jiff::tz::TimeZone;
 use model::clock::{Clock as _, SystemClock};
 
@@ -9,22 +7,22 @@ use crate::args::{Report, ReportFormat, ReportTo};
 use crate::commands::deliver;
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::remote::Remote;
+use crate::remote::{Place, Remote};
 use crate::selector::encode;
 
 /// Carries it out.
-pub(crate) async fn run(command: Report, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(command: Report, place: &Place, out: &mut Out) -> Result<(), Failure> {
     match command {
         Report::Mission { which, to } => {
             let of = format!("mission/{}", encode(&which.mission));
-            write(&of, &to, data_dir, out).await
+            write(&of, &to, place, out).await
         }
         Report::Day { day, to } => {
             let day = match day {
                 Some(day) => day,
                 None => today(&to)?,
             };
-            write(&format!("day/{day}"), &to, data_dir, out).await
+            write(&format!("day/{day}"), &to, place, out).await
         }
     }
 }
@@ -38,9 +36,9 @@ fn today(to: &ReportTo) -> Result<jiff::civil::Date, Failure> {
     Ok(SystemClock.now().to_zoned(zone).date())
 }
 
-async fn write(of: &str, to: &ReportTo, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn write(of: &str, to: &ReportTo, place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "write the report";
-    let remote = Remote::find(data_dir, OPERATION)?;
+    let remote = Remote::find(place, OPERATION)?;
     let format = match to.format {
         ReportFormat::Md => "md",
         ReportFormat::Html => "html",

@@ -1,7 +1,5 @@
 //! `hivekeeper signal`.
 
-use std::path::Path;
-
 use engine::view::Listing;
 use model::signal::SeriesRange;
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{QuerySignal, Signal};
 use crate::failure::Failure;
 use crate::out::{Out, time};
-use crate::remote::Remote;
+use crate::remote::{Place, Remote};
 use crate::selector::encode;
 
 /// A signal of the catalogue, as the API shows it.
@@ -24,16 +22,16 @@ struct Known {
 }
 
 /// Carries it out.
-pub(crate) async fn run(command: Signal, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(command: Signal, place: &Place, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Signal::List => list(data_dir, out).await,
-        Signal::Query(args) => query(&args, data_dir, out).await,
+        Signal::List => list(place, out).await,
+        Signal::Query(args) => query(&args, place, out).await,
     }
 }
 
-async fn list(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn list(place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "list the signals";
-    let remote = Remote::find(data_dir, OPERATION)?;
+    let remote = Remote::find(place, OPERATION)?;
     let signals: Listing<Known> = remote.get(OPERATION, "/api/v1/signals").await?;
     if out.is_json() {
         return out.value(&signals);
@@ -46,9 +44,9 @@ async fn list(data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
     out.table(&["NAME", "UNIT", "LABELS", "WHAT IT SAYS"], &rows)
 }
 
-async fn query(args: &QuerySignal, data_dir: &Path, out: &mut Out) -> Result<(), Failure> {
+async fn query(args: &QuerySignal, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("read the signal {}", args.signal.name);
-    let remote = Remote::find(data_dir, &operation)?;
+    let remote = Remote::find(place, &operation)?;
     let mut path = format!(
         "/api/v1/signals/range?name={}&last={}&points={}",
         encode(&args.signal.name),

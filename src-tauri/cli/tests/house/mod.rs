@@ -77,8 +77,11 @@ impl House {
     pub(crate) fn open() -> Self {
         let place = tempfile::tempdir().unwrap();
         let data = place.path().join("data");
-        let mut engine =
-            program(Path::new(PROGRAM), &data, &["serve"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut engine = program(Path::new(PROGRAM), &data, &["serve"])
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(place.path().join("stderr")).unwrap())
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(engine.stdout.take().unwrap());
         let said = (0..2)
             .map(|_| {
@@ -88,6 +91,11 @@ impl House {
             })
             .collect();
         Self { place, data, said, engine, _stdout: stdout }
+    }
+
+    /// What the engine printed on standard error.
+    pub(crate) fn complained(&self) -> String {
+        std::fs::read_to_string(self.place.path().join("stderr")).unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {
