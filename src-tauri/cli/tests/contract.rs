@@ -279,6 +279,13 @@ fn who_stops_an_engine_with_agents_at_work_is_told_that_they_go_on() {
     fs::write(&go, "").unwrap();
     let told = "hivekeeper: 1 agent goes on; start again to take it over\n";
     assert!(house.complained().contains(told), "{}", house.complained());
+    // It goes on indeed, and ends when it is let go, without an engine.
+    let runs = fs::read_dir(house.data.join("runs")).unwrap().flatten();
+    let runs: Vec<_> = runs.map(|run| run.path().join("exit.json")).collect();
+    while !runs.iter().all(|exit| exit.exists()) {
+        assert!(Instant::now() < until, "it never ended");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
