@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use engine::Engine;
 use engine::live::LiveFrom;
-use futures::{Stream, StreamExt as _, future, stream};
+use futures::{Stream, StreamExt as _, future};
 use gateway::{Client, Host, InProcess, logging};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
@@ -102,7 +102,7 @@ impl Backend {
                 let texts = whole.filter_map(|frame| {
                     future::ready(frame.ok().and_then(|frame| serde_json::to_string(&frame).ok()))
                 });
-                Ok(texts.chain(stream::empty()).boxed())
+                Ok(texts.boxed())
             }
         }
     }
