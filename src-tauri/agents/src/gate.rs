@@ -169,7 +169,10 @@ fn judge(exit: &Exit) -> Finding {
             Finding { verdict, exit_code: Some(*code), reason }
         }
         Exit::Signal { .. } => Finding::new(Verdict::Failed, format!("it {exit}")),
-        Exit::Stopped { .. } | Exit::NotStarted { .. } | Exit::Lost { .. } => {
+        Exit::Stopped { .. }
+        | Exit::NotStarted { .. }
+        | Exit::Rebooted
+        | Exit::Lost { .. } => {
             Finding::new(Verdict::Broken, format!("it {exit}"))
         }
     }

@@ -63,10 +63,9 @@ pub(crate) struct Resources {
 
 impl Resources {
     fn of(attempt: &Attempt, cpu: &[Bucket], memory: &[Bucket]) -> Self {
-        let record = attempt
-            .exit
-            .as_ref()
-            .filter(|record| !matches!(record.exit, Exit::NotStarted { .. } | Exit::Lost { .. }));
+        let record = attempt.exit.as_ref().filter(|record| {
+            !matches!(record.exit, Exit::NotStarted { .. } | Exit::Rebooted | Exit::Lost { .. })
+        });
         Self {
             cpu_ms: record.map(|record| record.cpu_ms),
             process_memory_peak_bytes: record

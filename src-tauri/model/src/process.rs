@@ -100,6 +100,8 @@ pub enum Exit {
         /// Why, in words a person reads.
         reason: String,
     },
+    /// The machine was restarted while it ran.
+    Rebooted,
     /// It vanished without leaving a record.
     Lost {
         /// What is known about it.
@@ -132,6 +134,7 @@ impl std::fmt::Display for Exit {
             Self::Stopped { killed: false } => f.write_str("was stopped"),
             Self::Stopped { killed: true } => f.write_str("was killed after its grace ran out"),
             Self::NotStarted { reason } => write!(f, "did not start: {reason}"),
+            Self::Rebooted => f.write_str("was ended by a restart of the machine"),
             Self::Lost { reason } => write!(f, "was lost: {reason}"),
         }
     }
