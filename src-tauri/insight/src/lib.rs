@@ -6,7 +6,9 @@
 //! Invariant: insight never acts and never writes. It is given numbers and answers with numbers.
 
 mod estimate;
+pub mod history;
 mod sample;
+pub mod similar;
 
 pub use crate::estimate::Estimate;
 pub use crate::sample::{NotASample, Sample};
