@@ -6,6 +6,7 @@
 //! the only crate, the shim aside, that starts programs.
 
 pub mod brief;
+pub mod checkpoint;
 pub mod desktop;
 pub mod detect;
 pub mod gate;
@@ -13,6 +14,7 @@ mod git;
 pub mod launcher;
 mod scratch;
 mod secure;
+mod shadow;
 pub mod survey;
 pub mod transcript;
 pub mod worktree;

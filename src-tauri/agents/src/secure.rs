@@ -304,7 +304,7 @@ fn visited(log: &str, commit: &str) -> bool {
 }
 
 /// The directory in which the repository keeps what it knows of a worktree.
-fn linked(dir: &Path) -> Result<PathBuf, GitError> {
+pub(crate) fn linked(dir: &Path) -> Result<PathBuf, GitError> {
     let what = "look at the worktree";
     if !dir.is_dir() {
         return Err(GitError::Missing(dir.to_owned()));
@@ -334,7 +334,7 @@ fn linked(dir: &Path) -> Result<PathBuf, GitError> {
 }
 
 /// A git that was killed leaves its lock, and every later one refuses to work.
-fn set_aside_stale_lock(dir: &Path, git_dir: &Path) -> Result<(), GitError> {
+pub(crate) fn set_aside_stale_lock(dir: &Path, git_dir: &Path) -> Result<(), GitError> {
     let what = "set a stale lock aside";
     match std::fs::rename(git_dir.join("index.lock"), git_dir.join("index.lock.stale")) {
         Ok(()) => {

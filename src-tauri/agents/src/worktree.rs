@@ -92,6 +92,30 @@ pub enum GitError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Something of a checkpoint is missing or not what it was.
+    #[error(
+        "use the checkpoint {commit}: it is damaged: {why}; nothing was changed, use an older one"
+    )]
+    DamagedCheckpoint {
+        /// Its commit.
+        commit: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The files did not become those of the checkpoint.
+    #[error(
+        "restore the checkpoint: the files in '{}' did not become the checkpoint's, as if somebody \
+         worked there; what was there before is kept as {reference}", place.display()
+    )]
+    NotRestored {
+        /// The worktree.
+        place: PathBuf,
+        /// What keeps the files as they were.
+        reference: String,
+    },
+    /// A name that cannot be part of a reference.
+    #[error("use '{0}' as a name: letters, digits, '-', '_' and '.' are allowed, 100 at most")]
+    BadName(String),
 }
 
 /// A repository, as far as an attempt needs to know it.
@@ -110,7 +134,7 @@ pub struct Repository {
 /// Runs git.
 #[derive(Debug, Clone)]
 pub struct Git {
-    timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Default for Git {

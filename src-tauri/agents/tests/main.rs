@@ -1,6 +1,8 @@
 //! Runs real processes and real git through the public interface of `agents`.
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test that needs it")]
 
+/// Checkpoints, restored byte by byte.
+mod checkpoints;
 /// Gates: pass, fail, time-out, cancel, bounded output.
 mod gates;
 /// Starting, output, exit codes, bad input.
