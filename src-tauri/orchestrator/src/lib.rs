@@ -11,6 +11,7 @@ pub mod judge;
 pub mod run;
 pub mod schedule;
 pub mod state;
+pub mod template;
 
 pub use input::Input;
 pub use run::{Command, Orchestrator, Outcome, Setup, StartError};
