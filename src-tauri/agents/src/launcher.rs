@@ -124,7 +124,7 @@ pub struct Launcher {
     shim: PathBuf,
     answer_time: Duration,
     /// Tasks that notice the end of the shims this engine started.
-    reapers: TaskTracker,
+    pub(crate) reapers: TaskTracker,
     closing: CancellationToken,
 }
 
@@ -253,7 +253,8 @@ impl Launcher {
     }
 
     /// Waits until the run is over and returns its record; a run whose shim is gone without leaving
-    /// one is [`Exit::Lost`], and what is still running of it is listed under the survivors.
+    /// one is [`Exit::Rebooted`] or [`Exit::Lost`], and what is still running of it is listed under
+    /// the survivors.
     ///
     /// # Errors
     /// When `cancel` fires first, or the record cannot be read.
@@ -318,7 +319,9 @@ impl Launcher {
             if let Some(record) = read_exit(&run)? {
                 return Ok(record);
             }
-            let exit = if end.signalled == 0 {
+            let exit = if survey::rebooted(&identity) {
+                Exit::Rebooted
+            } else if end.signalled == 0 {
                 Exit::Lost {
                     reason: "its supervisor and all its processes were gone without a record"
                         .to_owned(),
@@ -363,6 +366,9 @@ fn look(run: &Path) -> Result<Found, LaunchError> {
     // Between the first look and now it may have written its record and ended.
     if let Some(record) = read_exit(run)? {
         return Ok(Found::Ended(record));
+    }
+    if survey::rebooted(&identity) {
+        return Ok(Found::Ended(lost(&identity)));
     }
     let left = survey::left(&identity);
     Ok(Found::Gone { identity, left })
@@ -421,9 +427,10 @@ fn watchable(held: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
 
 fn lost(identity: &ProcessIdentity) -> ExitRecord {
     let left = survey::left(identity);
-    let reason = if !survey::this_boot(identity) {
-        "the machine was restarted while it ran".to_owned()
-    } else if left.is_empty() {
+    if survey::rebooted(identity) {
+        return bare_record(Exit::Rebooted, left);
+    }
+    let reason = if left.is_empty() {
         "its supervisor and all its processes are gone without a record".to_owned()
     } else {
         format!(
@@ -435,7 +442,7 @@ fn lost(identity: &ProcessIdentity) -> ExitRecord {
 }
 
 /// A record about processes nobody measured.
-fn bare_record(exit: Exit, survivors: Vec<ProcessRef>) -> ExitRecord {
+pub(crate) fn bare_record(exit: Exit, survivors: Vec<ProcessRef>) -> ExitRecord {
     ExitRecord { exit, ended_at: SystemClock.now(), cpu_ms: 0, memory_peak_bytes: 0, survivors }
 }
 
@@ -474,11 +481,11 @@ fn grace_of(run: &Path) -> Duration {
     }
 }
 
-fn read_exit(run: &Path) -> Result<Option<ExitRecord>, LaunchError> {
+pub(crate) fn read_exit(run: &Path) -> Result<Option<ExitRecord>, LaunchError> {
     read(run.join(file::EXIT))
 }
 
-fn read_process(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
+pub(crate) fn read_process(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
     read(run.join(file::PROCESS))
 }
 

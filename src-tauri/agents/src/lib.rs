@@ -6,11 +6,13 @@
 //! the only crate, the shim aside, that starts programs.
 
 pub mod brief;
+mod census;
 pub mod checkpoint;
 pub mod desktop;
 pub mod detect;
 pub mod gate;
 mod git;
+pub mod halt;
 pub mod launcher;
 mod scratch;
 mod secure;

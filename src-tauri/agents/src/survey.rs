@@ -15,9 +15,18 @@ pub fn alive(identity: &ProcessIdentity) -> bool {
 
 /// Whether the run belongs to the present boot of this machine.
 pub(crate) fn this_boot(identity: &ProcessIdentity) -> bool {
+    boot() == Some(identity.boot_id.as_str())
+}
+
+/// Whether the machine was restarted since: nothing of the run can be running. Where the system does
+/// not say which boot this is, nobody knows.
+pub(crate) fn rebooted(identity: &ProcessIdentity) -> bool {
+    boot().is_some_and(|boot| boot != identity.boot_id)
+}
+
+fn boot() -> Option<&'static str> {
     static BOOT: OnceLock<Option<String>> = OnceLock::new();
-    let boot = BOOT.get_or_init(|| proc::boot_id().ok());
-    boot.as_deref() == Some(identity.boot_id.as_str())
+    BOOT.get_or_init(|| proc::boot_id().ok()).as_deref()
 }
 
 /// What is left of a run whose shim is gone: its program, what carries its marker, and their

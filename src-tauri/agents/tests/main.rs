@@ -5,6 +5,8 @@
 mod checkpoints;
 /// Gates: pass, fail, time-out, cancel, bounded output.
 mod gates;
+/// Holding trees, and ending all of them at once.
+mod halting;
 /// Starting, output, exit codes, bad input.
 mod launching;
 /// What an attempt leaves, wherever its agent went.

@@ -20,6 +20,8 @@ pub struct Stat {
     pub start_ticks: u64,
     /// Whether it has ended and only waits to be noticed by its parent.
     pub ended: bool,
+    /// Whether it is held: it does nothing until it is told to go on, or killed.
+    pub held: bool,
 }
 
 impl Stat {
@@ -46,6 +48,7 @@ pub fn parse_stat(text: &[u8]) -> Option<Stat> {
         start_ticks: fields.get(19)?.parse().ok()?,
         // A first thread that has ended is shown as a zombie while the others still work.
         ended: matches!(*fields.first()?, "Z" | "X" | "x") && threads <= 1,
+        held: matches!(*fields.first()?, "T" | "t"),
     })
 }
 
@@ -81,8 +84,38 @@ pub fn pids() -> Vec<u32> {
 /// Every living process below `root`, not `root` itself.
 #[must_use]
 pub fn descendants(root: u32) -> Vec<ProcessRef> {
-    let table: Vec<Stat> = pids().into_iter().filter_map(stat).collect();
-    below(root, &table)
+    below(root, &table())
+}
+
+/// Every process there is, in no order.
+#[must_use]
+pub fn table() -> Vec<Stat> {
+    pids().into_iter().filter_map(stat).collect()
+}
+
+/// The value of [`MARKER_VARIABLE`] in a process's environment; nothing where it has none, or is
+/// another user's.
+#[must_use]
+pub fn marker(pid: u32) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environment.split(|byte| *byte == 0).find_map(|entry| {
+        let value = entry.strip_prefix(MARKER_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    })
+}
+
+/// What a process was started with, its own name first; empty where it cannot be read.
+#[must_use]
+pub fn arguments(pid: u32) -> Vec<Vec<u8>> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
+}
+
+/// What a process is called, as far as the kernel keeps it.
+#[must_use]
+pub fn name(pid: u32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&name).trim_end().to_owned())
 }
 
 fn below(root: u32, table: &[Stat]) -> Vec<ProcessRef> {
@@ -200,7 +233,8 @@ mod tests {
     fn a_name_full_of_brackets_does_not_confuse_the_reader() {
         let line = b"42 (a) b (c\n) R 7 42 42 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 3 0 9876 1 1";
         let stat = parse_stat(line).unwrap();
-        assert_eq!((stat.pid, stat.parent, stat.start_ticks, stat.ended), (42, 7, 9876, false));
+        assert_eq!((stat.pid, stat.parent, stat.start_ticks), (42, 7, 9876));
+        assert_eq!((stat.ended, stat.held), (false, false));
     }
 
     #[test]
@@ -221,7 +255,10 @@ mod tests {
 
     #[test]
     fn descendants_are_found_through_every_generation_and_without_their_root() {
-        let line = |pid, parent| Stat { pid, parent, start_ticks: u64::from(pid), ended: false };
+        let line = |pid, parent| {
+            let start_ticks = u64::from(pid);
+            Stat { pid, parent, start_ticks, ended: false, held: false }
+        };
         let table = [line(2, 1), line(3, 2), line(4, 3), line(5, 1), line(6, 6)];
         let mut found: Vec<u32> = below(2, &table).iter().map(|found| found.pid).collect();
         found.sort_unstable();

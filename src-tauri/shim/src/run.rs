@@ -10,23 +10,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::clock::{Clock, SystemClock};
 use model::process::{
     Exit, ExitRecord, LaunchSpec, MARKER_VARIABLE, ProcessIdentity, ProcessRef, file,
 };
 use rustix::process::{WaitOptions, WaitStatus};
-use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::program::{self, NotStarted};
 use crate::tree::{Ended, Tree};
 use crate::{proc, record, tree};
 
 /// Held for as long as a shim works on the run, so that a run is started once.
-const LOCK: &str = "lock";
+pub const LOCK: &str = "lock";
 /// How long what a program leaves behind may take to end after TERM.
 const LEFT_OVER_TIME: Duration = Duration::from_secs(2);
+/// How long a run that is halted is left to the engine, which ends all of them in one go and looks
+/// through the process table once for all: hundreds of shims that did would keep it from its work.
+const HALT_TIME: Duration = Duration::from_secs(3);
 /// How often the last record is tried, a second apart: a full disk may get room again.
 const RECORD_TRIES: u32 = 60;
 /// The variables that tell git where a repository is, whatever directory it runs in.
@@ -147,6 +150,7 @@ fn write_last(path: &Path, exit: &ExitRecord) -> Result<(), ShimError> {
 /// The signals that matter, turned into something that can be waited for.
 struct Wake {
     stop: Arc<AtomicBool>,
+    halt: Arc<AtomicBool>,
     reader: UnixStream,
 }
 
@@ -158,15 +162,23 @@ impl Wake {
             signal_hook::flag::register(signal, Arc::clone(&stop))?;
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }
+        let halt = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGUSR1, Arc::clone(&halt))?;
+        signal_hook::low_level::pipe::register(SIGUSR1, writer.try_clone()?)?;
         signal_hook::low_level::pipe::register(SIGCHLD, writer)?;
         // A handler rather than "ignore": the program starts with the system's default. SIGPIPE is
         // ignored by Rust's runtime and given back to the program in the same way.
         signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
-        Ok(Self { stop, reader })
+        Ok(Self { stop, halt, reader })
     }
 
     fn stop_asked(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        self.stop.load(Ordering::SeqCst) || self.halted()
+    }
+
+    /// Whether the engine ends the tree itself, as it does with all of them.
+    fn halted(&self) -> bool {
+        self.halt.load(Ordering::SeqCst)
     }
 
     /// Waits for a signal, at most `time`.
@@ -265,12 +277,26 @@ impl Shim {
             self.reap();
         }
         match self.status {
-            Some(status) => ended(how(status), self.end(LEFT_OVER_TIME)),
-            None => {
-                let end = self.end(Duration::from_millis(spec.grace_ms));
-                ended(Exit::Stopped { killed: end.killed }, end)
+            Some(status) if !self.wake.halted() => ended(how(status), self.end(LEFT_OVER_TIME)),
+            // Where it is halted, the engine ended the program, whatever code it managed to give.
+            _ => {
+                let end = self.stop(Duration::from_millis(spec.grace_ms));
+                let killed = end.killed || self.status.is_some_and(was_killed);
+                ended(Exit::Stopped { killed }, end)
             }
         }
+    }
+
+    /// Ends the tree because it was asked to; where it is halted, after the engine had its time.
+    fn stop(&mut self, grace: Duration) -> Ended {
+        if !self.wake.halted() {
+            return self.end(grace);
+        }
+        let deadline = Instant::now() + HALT_TIME;
+        while matches!(self.reap(), Children::Some) && Instant::now() < deadline {
+            self.wake.wait(Some(deadline.saturating_duration_since(Instant::now())));
+        }
+        self.end(Duration::ZERO)
     }
 
     fn start(&mut self, run: &Path, spec: &LaunchSpec) -> Result<(), NotStarted> {
@@ -387,6 +413,10 @@ fn how(status: WaitStatus) -> Exit {
         (None, Some(signal)) => Exit::Signal { signal },
         (None, None) => Exit::Lost { reason: format!("the system reported status {status:?}") },
     }
+}
+
+fn was_killed(status: WaitStatus) -> bool {
+    status.terminating_signal() == Some(rustix::process::Signal::KILL.as_raw())
 }
 
 fn not_started(why: &NotStarted, end: Ended) -> ExitRecord {

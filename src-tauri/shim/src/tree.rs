@@ -71,6 +71,10 @@ fn signal_until_stable(
                 new = true;
                 // What is gone is as it should be; what refuses is found among the survivors.
                 let _ = proc::signal(*process, signal);
+                if signal == Signal::TERM {
+                    // A process that is held would only heed it once it is let go.
+                    let _ = proc::signal(*process, Signal::CONT);
+                }
             }
         }
         if !new {

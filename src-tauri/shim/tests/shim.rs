@@ -184,3 +184,22 @@ fn a_shim_whose_run_was_removed_ends_and_complains() {
     assert!(said.contains("failed to write"), "{said}");
     assert!(begun.elapsed().as_secs() < 10);
 }
+
+#[test]
+fn a_shim_that_is_halted_ends_its_tree_by_itself_when_the_engine_does_not() {
+    let run = tempfile::tempdir().unwrap();
+    let script = "trap '' TERM; echo ready; while :; do sleep 600 & wait; done";
+    spec(run.path(), script);
+    let mut shim = shim(run.path()).spawn().unwrap();
+    let identity = process(run.path());
+    until("the output", || {
+        let printed = std::fs::read_to_string(run.path().join(file::STDOUT)).ok()?;
+        printed.contains("ready").then_some(())
+    });
+    assert_eq!(proc::signal(identity.shim, Signal::USR1), proc::Delivery::Sent);
+    let begun = Instant::now();
+    assert!(shim.wait().unwrap().success());
+    assert!(begun.elapsed() >= Duration::from_secs(2), "the engine has its time first");
+    assert_eq!(exit(run.path()).exit, Exit::Stopped { killed: true });
+    assert_eq!(proc::marked(&identity.marker), []);
+}
