@@ -13,7 +13,7 @@ use model::clock::{Clock, SystemClock};
 use model::event::{Actor, Fact, NewEvent, Subject};
 use model::gate::Grade;
 use model::id::{EventId, MissionId, SHORT_ID_LEN_MAX, ShortId, SystemDraw};
-use model::mission::{Mission, MissionState, Policy, Priority};
+use model::mission::{Mission, MissionState};
 use store::{Change, DataDir, Ledger};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -38,23 +38,8 @@ fn creation() -> (MissionId, Change) {
     let at = SystemClock.now();
     let id = MissionId::draw(at, &mut SystemDraw);
     let mission = Mission {
-        id,
         short_id: ShortId::derive(id, SHORT_ID_LEN_MAX),
-        title: "measure the ledger".to_owned(),
-        state: MissionState::Draft,
-        note: None,
-        priority: Priority::Normal,
-        policy: Policy::Standard,
-        agent: None,
-        repository: None,
-        gates: Vec::new(),
-        retries_max: 0,
-        attempts: 0,
-        tries: 0,
-        grade: Grade::None,
-        demo: false,
-        created_at: at,
-        updated_at: at,
+        ..Mission::draft(id, "measure the ledger", at)
     };
     let brief = "append events as fast as the disk takes them".to_owned();
     let fact = Fact::MissionCreated { mission, brief };
@@ -74,6 +59,8 @@ fn step(id: MissionId, n: usize) -> Change {
         note: Some("because the bench says so".to_owned()),
         grade: Grade::None,
         tries: 0,
+        recoveries: 0,
+        not_before: None,
     };
     Change::events(vec![event(id, fact)])
 }

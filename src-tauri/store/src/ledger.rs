@@ -8,6 +8,8 @@ mod change;
 mod column;
 mod error;
 mod head;
+mod misfit;
+mod mission_reads;
 mod mutant;
 mod open;
 mod page;
@@ -17,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod workspace_reads;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -26,14 +29,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::agent::Agent;
-use model::attempt::Attempt;
 use model::clock::SharedClock;
 use model::devlog::Devlog;
 use model::effect::OutboxEntry;
 use model::event::Event;
-use model::gate::GateResult;
-use model::id::{AgentId, AttemptId, DevlogId, MissionId, ShortId};
-use model::mission::{Mission, MissionState};
+use model::id::{AgentId, DevlogId};
+use model::mission::MissionState;
 use serde::Serialize;
 use sqlx::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -44,16 +45,21 @@ pub use change::{ANSWER_KEPT_H, CHANGE_EVENTS_MAX, Change, Committed, StoredAnsw
 pub use error::{CommitError, OpenError, ReadError};
 pub(crate) use open::CACHE_SIZE;
 pub use page::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page};
+pub use table::attempt_history::{AgentCounts, PAST_MAX, PastAttempt};
 pub use table::devlogs::DevlogFilter;
 pub use table::events::EventFilter;
-pub use table::missions::MissionFilter;
+pub use table::mission_lists::{
+    MissionFilter, MissionStanding, MissionText, TEXT_BYTES_MAX, TEXTS_MAX,
+};
+pub use table::named::Halted;
+pub use table::trash::TrashFilter;
 pub use verify::{FINDINGS_MAX, Finding, Verification};
 
 use crate::datadir::DataDir;
 use open::{Files, Settings};
 use page::{clamp, cut, read_cursor};
-use reader::Readers;
-use table::{agents, answers, attempts, cursors, devlogs, events, gate_results, missions, outbox};
+use reader::{Readers, read};
+use table::{agents, answers, cursors, devlogs, events, mission_lists, outbox};
 use writer::{Gauges, QUEUE_CHANGES_MAX, Request, Start, Writer};
 
 /// How long `commit` waits for a place in a full queue.
@@ -110,15 +116,6 @@ struct Inner {
     tasks: TaskTracker,
     /// One verification at a time: they share a scratch file.
     verifying: tokio::sync::Mutex<()>,
-}
-
-macro_rules! read {
-    ($self:ident, $operation:literal, |$conn:ident| $query:expr) => {{
-        let mut reading = $self.0.readers.begin($operation).await?;
-        let $conn = &mut *reading;
-        let result = $query.await;
-        reading.end(result)
-    }};
 }
 
 impl Ledger {
@@ -243,130 +240,6 @@ impl Ledger {
         Ok(found.map(|(agent, _)| agent))
     }
 
-    /// Missions that match, newest first.
-    ///
-    /// # Errors
-    /// When they cannot be read in time, or the cursor is not one of this list.
-    pub async fn missions(&self, filter: MissionFilter) -> Result<Page<Mission>, ReadError> {
-        let before = read_cursor(filter.cursor.as_deref(), |text| text.parse().ok())?;
-        let limit = clamp(filter.limit);
-        let rows = read!(self, "list missions", |conn| async {
-            // One snapshot: a mission that moves between two states is listed once.
-            let mut snapshot = conn.begin().await?;
-            missions::list(&mut snapshot, &filter, before, limit + 1).await
-        })?;
-        Ok(cut(rows, limit, |mission| mission.id.to_string()))
-    }
-
-    /// One mission with its brief; nothing when it was removed.
-    ///
-    /// # Errors
-    /// When it cannot be read in time.
-    pub async fn mission(&self, id: MissionId) -> Result<Option<(Mission, String)>, ReadError> {
-        let found = read!(self, "read a mission", |conn| missions::get(conn, id))?;
-        Ok(found.filter(|(_, _, removed)| !removed).map(|(mission, brief, _)| (mission, brief)))
-    }
-
-    /// One mission with its brief, even when it was removed since; for telling what happened.
-    ///
-    /// # Errors
-    /// When it cannot be read in time.
-    pub async fn mission_ever(
-        &self,
-        id: MissionId,
-    ) -> Result<Option<(Mission, String)>, ReadError> {
-        let found = read!(self, "read a mission", |conn| missions::get(conn, id))?;
-        Ok(found.map(|(mission, brief, _)| (mission, brief)))
-    }
-
-    /// Missions whose short id begins like this, as [`ShortId::normalise`] writes it.
-    ///
-    /// # Errors
-    /// When they cannot be read in time.
-    pub async fn find_missions(
-        &self,
-        short_prefix: &str,
-        limit: u32,
-    ) -> Result<Vec<Mission>, ReadError> {
-        read!(self, "find a mission", |conn| missions::find(conn, short_prefix, clamp(limit)))
-    }
-
-    /// The missions with these ids, removed ones included, without their briefs.
-    ///
-    /// # Errors
-    /// When they cannot be read in time.
-    pub async fn missions_by_id(&self, ids: &[MissionId]) -> Result<Vec<Mission>, ReadError> {
-        read!(self, "look missions up", |conn| missions::by_id(conn, ids))
-    }
-
-    /// Whether a short id was ever given.
-    ///
-    /// # Errors
-    /// When it cannot be read in time.
-    pub async fn short_id_taken(&self, short: &ShortId) -> Result<bool, ReadError> {
-        read!(self, "look for a short id", |conn| missions::short_id_taken(conn, short))
-    }
-
-    /// Every mission that is not in a final state, oldest first.
-    ///
-    /// # Errors
-    /// When they cannot be read in time.
-    pub async fn unfinished_missions(&self) -> Result<Vec<Mission>, ReadError> {
-        read!(self, "list unfinished missions", |conn| { missions::unfinished(conn) })
-    }
-
-    /// Every attempt of a mission, oldest first.
-    ///
-    /// # Errors
-    /// When they cannot be read in time.
-    pub async fn attempts_of(&self, id: MissionId) -> Result<Vec<Attempt>, ReadError> {
-        read!(self, "list attempts", |conn| attempts::of_mission(conn, id))
-    }
-
-    /// One attempt.
-    ///
-    /// # Errors
-    /// When it cannot be read in time.
-    pub async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, ReadError> {
-        read!(self, "read an attempt", |conn| attempts::get(conn, id))
-    }
-
-    /// Every attempt that is not over, oldest first.
-    ///
-    /// # Errors
-    /// When they cannot be read in time.
-    pub async fn unfinished_attempts(&self) -> Result<Vec<Attempt>, ReadError> {
-        read!(self, "list unfinished attempts", |conn| { attempts::unfinished(conn) })
-    }
-
-    /// The attempts of an agent that are not over; there is at most one.
-    ///
-    /// # Errors
-    /// When they cannot be read in time.
-    pub async fn unfinished_attempts_of(&self, id: AgentId) -> Result<Vec<Attempt>, ReadError> {
-        read!(self, "look for an attempt", |conn| attempts::unfinished_of_agent(conn, id))
-    }
-
-    /// The newest attempts of an agent, newest first.
-    ///
-    /// # Errors
-    /// When they cannot be read in time.
-    pub async fn attempts_of_agent(
-        &self,
-        id: AgentId,
-        limit: u32,
-    ) -> Result<Vec<Attempt>, ReadError> {
-        read!(self, "list attempts", |conn| attempts::of_agent(conn, id, clamp(limit)))
-    }
-
-    /// What the gates of an attempt found, in their order.
-    ///
-    /// # Errors
-    /// When they cannot be read in time.
-    pub async fn gate_results(&self, id: AttemptId) -> Result<Vec<GateResult>, ReadError> {
-        read!(self, "list gate results", |conn| gate_results::of_attempt(conn, id))
-    }
-
     /// Effects that are still to be carried out, oldest first.
     ///
     /// # Errors
@@ -403,7 +276,7 @@ impl Ledger {
         read!(self, "count", |conn| async {
             let mut snapshot = conn.begin().await?;
             Ok(Counts {
-                missions: missions::counts(&mut snapshot).await?,
+                missions: mission_lists::counts(&mut snapshot).await?,
                 agents: agents::count(&mut snapshot).await?,
                 events: events::tail(&mut snapshot).await?.seq,
             })

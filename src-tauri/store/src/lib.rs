@@ -9,8 +9,9 @@ pub mod telemetry;
 
 pub use datadir::{DataDir, DataDirError};
 pub use ledger::{
-    Change, CommitError, Committed, Counts, DevlogFilter, EventFilter, Finding, Ledger,
-    LedgerStatus, MissionFilter, OpenError, Page, ReadError, StoredAnswer, Verification,
+    AgentCounts, Change, CommitError, Committed, Counts, DevlogFilter, EventFilter, Finding,
+    Halted, Ledger, LedgerStatus, MissionFilter, MissionStanding, MissionText, OpenError, Page,
+    PastAttempt, ReadError, StoredAnswer, TrashFilter, Verification,
 };
 pub use telemetry::{
     OpenError as TelemetryOpenError, RangeQuery, ReadError as TelemetryReadError, Recorded,

@@ -41,6 +41,14 @@ pub(crate) fn read_time(column: &'static str, text: &str) -> Result<Timestamp, R
     text.parse().map_err(|error: jiff::Error| RowError::unreadable(column, error))
 }
 
+/// Reads a time that may be absent.
+pub(crate) fn read_time_opt(
+    column: &'static str,
+    text: Option<&str>,
+) -> Result<Option<Timestamp>, RowError> {
+    text.map(|text| read_time(column, text)).transpose()
+}
+
 /// A nested value as JSON.
 pub(crate) fn json<T: Serialize>(column: &'static str, value: &T) -> Result<String, RowError> {
     serde_json::to_string(value).map_err(|error| RowError::unreadable(column, error))

@@ -1,11 +1,14 @@
 //! How each fact changes the rows. Running it over the whole log gives the rows again.
 
 use model::event::{Event, Fact};
-use model::id::{AttemptId, MissionId};
 use sqlx::SqliteConnection;
 
 use super::error::RowError;
-use super::table::{agents, attempts, devlogs, gate_results, missions};
+use super::misfit::misfit;
+use super::table::named::{self, Halted};
+use super::table::{
+    agents, attempts, checkpoints, devlogs, gate_results, missions, reviews, topics, trash,
+};
 
 /// Applies one event to the rows.
 ///
@@ -21,20 +24,83 @@ pub(crate) async fn project(conn: &mut SqliteConnection, event: &Event) -> Resul
 
 /// Says whether the row the fact speaks of was there and stood where it should.
 async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowError> {
-    let (seq, at) = (event.seq, event.at);
     match &event.fact {
         Fact::EngineStarted { .. } | Fact::EngineStopped | Fact::ResultLate { .. } => Ok(true),
         Fact::AgentAdded { agent } => agents::insert(conn, agent).await.map(|()| true),
         Fact::AgentChanged { agent } => agents::update(conn, agent).await,
-        Fact::AgentRemoved { agent_id } => agents::remove(conn, *agent_id, seq).await,
+        Fact::AgentRemoved { agent_id } => agents::remove(conn, *agent_id, event.seq).await,
+        Fact::DevlogWritten { devlog } => devlogs::insert(conn, devlog).await.map(|()| true),
+        Fact::DevlogRemoved { devlog_id } => devlogs::remove(conn, *devlog_id, event.seq).await,
+        Fact::MissionCreated { .. }
+        | Fact::MissionMoved { .. }
+        | Fact::MissionChanged { .. }
+        | Fact::MissionProgressed { .. }
+        | Fact::HandoffWritten { .. }
+        | Fact::WorkMerged { .. }
+        | Fact::MissionAssigned { .. }
+        | Fact::MissionRemoved { .. }
+        | Fact::MissionRestored { .. } => of_mission(conn, event).await,
+        Fact::AttemptLeased { .. }
+        | Fact::AttemptPrepared { .. }
+        | Fact::AttemptStarted { .. }
+        | Fact::AttemptAdopted { .. }
+        | Fact::AttemptStopping { .. }
+        | Fact::AttemptExited { .. }
+        | Fact::AttemptVerifying { .. }
+        | Fact::WorkRecorded { .. }
+        | Fact::GateFinished { .. }
+        | Fact::AttemptReviewing { .. }
+        | Fact::ReviewAssigned { .. }
+        | Fact::AttemptFrozen { .. }
+        | Fact::CheckpointMade { .. }
+        | Fact::CheckpointRestored { .. }
+        | Fact::AttemptEnded { .. } => of_attempt(conn, event).await,
+        Fact::SwarmHalted { .. }
+        | Fact::SwarmResumed
+        | Fact::SettingsChanged { .. }
+        | Fact::PolicySaved { .. }
+        | Fact::PolicyRemoved { .. }
+        | Fact::TemplateSaved { .. }
+        | Fact::TemplateRemoved { .. }
+        | Fact::Trashed { .. }
+        | Fact::TrashEmptied { .. }
+        | Fact::TopicOpened { .. }
+        | Fact::VoteCast { .. }
+        | Fact::TopicClosed { .. } => of_workspace(conn, event).await,
+    }
+}
+
+async fn of_mission(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowError> {
+    let (seq, at) = (event.seq, event.at);
+    match &event.fact {
         Fact::MissionCreated { mission, brief } => {
             missions::insert(conn, mission, brief).await.map(|()| true)
         }
         moved @ Fact::MissionMoved { .. } => missions::shift(conn, moved, at).await,
+        Fact::MissionChanged { mission, brief } => {
+            missions::change(conn, mission, brief.as_deref(), at).await
+        }
+        Fact::MissionProgressed { mission_id, progress, criteria } => {
+            missions::progress(conn, *mission_id, progress, criteria, at).await
+        }
+        Fact::HandoffWritten { mission_id, handoff } => {
+            missions::hand_off(conn, *mission_id, handoff.as_ref(), at).await
+        }
+        Fact::WorkMerged { mission_id, merge } => {
+            missions::merge(conn, *mission_id, merge, at).await
+        }
         Fact::MissionAssigned { mission_id, agent_id } => {
             missions::assign(conn, *mission_id, *agent_id, at).await
         }
         Fact::MissionRemoved { mission_id } => missions::remove(conn, *mission_id, seq).await,
+        Fact::MissionRestored { mission_id } => missions::restore(conn, *mission_id).await,
+        _ => Ok(false),
+    }
+}
+
+async fn of_attempt(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowError> {
+    let at = event.at;
+    match &event.fact {
         Fact::AttemptLeased { attempt } => {
             attempts::insert(conn, attempt).await?;
             missions::count_attempt(conn, attempt.mission_id, attempt.n, at).await
@@ -53,58 +119,50 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         Fact::AttemptVerifying { attempt_id } => attempts::verify(conn, *attempt_id).await,
         Fact::WorkRecorded { attempt_id, work } => attempts::record(conn, *attempt_id, work).await,
         Fact::GateFinished { attempt_id, result } => {
-            gate_results::put(conn, *attempt_id, result).await.map(|()| true)
+            gate_results::put(conn, *attempt_id, result).await?;
+            reviews::answered(conn, *attempt_id, result.index).await.map(|()| true)
+        }
+        Fact::AttemptReviewing { attempt_id } => attempts::review(conn, *attempt_id).await,
+        Fact::ReviewAssigned { attempt_id, index, agent_id } => {
+            reviews::ask(conn, *attempt_id, *index, *agent_id, event.seq).await
+        }
+        Fact::AttemptFrozen { attempt_id, frozen } => {
+            attempts::freeze(conn, *attempt_id, *frozen).await
+        }
+        Fact::CheckpointMade { checkpoint } => {
+            checkpoints::insert(conn, checkpoint).await.map(|()| true)
+        }
+        Fact::CheckpointRestored { checkpoint_id, .. } => {
+            Ok(checkpoints::get(conn, *checkpoint_id).await?.is_some())
         }
         Fact::AttemptEnded { attempt_id, state, note } => {
+            reviews::drop_all(conn, *attempt_id).await?;
             attempts::end(conn, *attempt_id, *state, note.as_deref(), at).await
         }
-        Fact::DevlogWritten { devlog } => devlogs::insert(conn, devlog).await.map(|()| true),
-        Fact::DevlogRemoved { devlog_id } => devlogs::remove(conn, *devlog_id, seq).await,
+        _ => Ok(false),
     }
 }
 
-/// Tells why a fact does not fit.
-async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<RowError, RowError> {
-    let reason = match fact {
-        Fact::AgentChanged { .. } | Fact::AgentRemoved { .. } => "there is no such agent".into(),
-        Fact::MissionMoved { mission_id, from, .. } => {
-            match missions::state(conn, *mission_id).await? {
-                Some(state) => format!("the mission is {state}, not {from}"),
-                None => "there is no such mission".into(),
-            }
+async fn of_workspace(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowError> {
+    match &event.fact {
+        Fact::SwarmHalted { note, at } => {
+            named::halt(conn, &Halted { since: *at, note: note.clone() }).await
         }
-        Fact::AttemptLeased { attempt } => {
-            lease_misfit(conn, attempt.mission_id, attempt.n).await?
+        Fact::SwarmResumed => named::resume(conn).await,
+        Fact::SettingsChanged { settings } => named::set(conn, settings).await.map(|()| true),
+        Fact::PolicySaved { policy } => {
+            named::POLICIES.put(conn, &policy.name, policy).await.map(|()| true)
         }
-        Fact::AttemptPrepared { attempt_id, .. }
-        | Fact::AttemptStarted { attempt_id, .. }
-        | Fact::AttemptAdopted { attempt_id, .. }
-        | Fact::AttemptStopping { attempt_id }
-        | Fact::AttemptExited { attempt_id, .. }
-        | Fact::AttemptVerifying { attempt_id }
-        | Fact::WorkRecorded { attempt_id, .. }
-        | Fact::AttemptEnded { attempt_id, .. } => attempt_misfit(conn, *attempt_id).await?,
-        Fact::DevlogRemoved { .. } => "there is no such devlog".into(),
-        _ => "there is no such mission".into(),
-    };
-    Ok(RowError::conflict(fact.kind(), reason))
-}
-
-async fn lease_misfit(
-    conn: &mut SqliteConnection,
-    id: MissionId,
-    n: u32,
-) -> Result<String, RowError> {
-    let attempts = missions::get(conn, id).await?.map(|found| found.0.attempts);
-    Ok(match attempts {
-        Some(last) => format!("attempt {n} does not follow attempt {last}"),
-        None => "there is no such mission".to_owned(),
-    })
-}
-
-async fn attempt_misfit(conn: &mut SqliteConnection, id: AttemptId) -> Result<String, RowError> {
-    Ok(match attempts::get(conn, id).await? {
-        Some(attempt) => format!("the attempt is already {}", attempt.state.as_str()),
-        None => "there is no such attempt".to_owned(),
-    })
+        Fact::PolicyRemoved { name } => named::POLICIES.remove(conn, name).await,
+        Fact::TemplateSaved { template } => {
+            named::TEMPLATES.put(conn, &template.name, template).await.map(|()| true)
+        }
+        Fact::TemplateRemoved { name } => named::TEMPLATES.remove(conn, name).await,
+        Fact::Trashed { item } => trash::insert(conn, item).await.map(|()| true),
+        Fact::TrashEmptied { trash_id, end } => trash::end(conn, *trash_id, *end).await,
+        Fact::TopicOpened { topic } => topics::insert(conn, topic).await.map(|()| true),
+        Fact::VoteCast { vote } => topics::vote(conn, vote).await,
+        Fact::TopicClosed { topic_id, decision } => topics::close(conn, *topic_id, decision).await,
+        _ => Ok(false),
+    }
 }

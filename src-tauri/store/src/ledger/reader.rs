@@ -15,6 +15,17 @@ const READERS_MAX: u32 = 4;
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 4_000;
 
+/// Runs one query of a [`super::Ledger`] on a reader, by its deadline.
+macro_rules! read {
+    ($self:ident, $operation:literal, |$conn:ident| $query:expr) => {{
+        let mut reading = $self.0.readers.begin($operation).await?;
+        let $conn = &mut *reading;
+        let result = $query.await;
+        reading.end(result)
+    }};
+}
+pub(crate) use read;
+
 /// The pool of readers.
 #[derive(Debug)]
 pub(crate) struct Readers {

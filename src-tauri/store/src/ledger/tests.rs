@@ -141,7 +141,7 @@ async fn a_migration_that_fails_leaves_the_ledger_as_it_was() {
     static BROKEN: LazyLock<Migrator> = LazyLock::new(|| {
         let mut steps: Vec<Migration> = MIGRATOR.iter().cloned().collect();
         steps.push(Migration::new(
-            2,
+            8_000,
             "broken".into(),
             MigrationType::Simple,
             "CREATE TABLE half (x INTEGER) STRICT; CREATE TABLE missions (x)".into_sql_str(),

@@ -103,7 +103,7 @@ impl Verification {
 }
 
 /// The rows that follow from the events, table by table, with their columns.
-const PROJECTED: [(&str, &str); 5] = [
+const PROJECTED: [(&str, &str); 17] = [
     (
         "agents",
         "id, name, name_key, role, skills, runtime, directory, grace_s, paused, demo, created_at, \
@@ -111,24 +111,42 @@ const PROJECTED: [(&str, &str); 5] = [
     ),
     (
         "missions",
-        "id, short_id, title, title_key, state, note, priority, policy, agent_id, repository, \
-         gates, retries_max, attempts, tries, grade, demo, created_at, updated_at, removed_seq, \
-         brief",
+        "id, short_id, title, title_key, state, note, priority, policy, proof, agent_id, \
+         repository, target, links, gates, retries_max, backoff_s, hand_over, attempts, tries, \
+         recoveries, not_before, handoff, labels, skills, depends_on, deadline, estimate, \
+         criteria, progress, external_id, unattended, merged, grade, demo, created_at, \
+         updated_at, removed_seq",
     ),
+    ("briefs", "mission_id, text"),
+    ("mission_counts", "state, n"),
+    ("mission_labels", "label, mission_id"),
     (
         "attempts",
-        "id, mission_id, agent_id, n, state, stopping, note, workplace, process, exit, work, \
-         leased_at, ended_at",
+        "id, mission_id, agent_id, n, state, stopping, in_review, frozen, note, handoff, choice, \
+         workplace, process, exit, work, leased_at, ended_at",
     ),
+    ("agent_counts", "agent_id, accepted, ended"),
     (
         "gate_results",
         "attempt_id, gate_index, gate, verdict, exit_code, reason, output, output_bytes, \
-         commit_hash, started_at, duration_ms",
+         commit_hash, tree, checks, answered_by, started_at, duration_ms",
     ),
+    (
+        "checkpoints",
+        "id, mission_id, attempt_id, n, commit_hash, tree, uncommitted_files, output_bytes, note, \
+         at",
+    ),
+    ("reviews", "attempt_id, gate_index, agent_id, asked_seq"),
     (
         "devlogs",
         "id, mission_id, short_id, attempt_id, agent_id, title, demo, at, removed_seq, markdown",
     ),
+    ("policies", "name, body"),
+    ("templates", "name, body"),
+    ("settings", "key, value"),
+    ("trash", "id, kind, mission_id, attempt, body, at, until, ended"),
+    ("topics", "id, title, text, options, opened_at, decision"),
+    ("votes", "topic_id, agent_id, option, rationale, at"),
 ];
 
 /// Verifies the ledger while it is in use.

@@ -30,7 +30,7 @@ const GROUP_CHANGES_MAX: usize = 256;
 const GROUP_EVENTS_SOFT: usize = 4096;
 /// Events committed together, at most.
 pub(crate) const GROUP_EVENTS_MAX: usize = GROUP_EVENTS_SOFT + CHANGE_EVENTS_MAX;
-/// Time between two removals of old answers.
+/// Time between two removals of old answers and delivered effects.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// Waits between the attempts to reopen after a failed write.
 const REOPEN_WAITS_MS: [u64; 4] = [0, 50, 200, 500];
@@ -290,12 +290,19 @@ impl Writer {
         let Some(disk) = self.disk.as_mut().filter(|_| due) else {
             return;
         };
-        let more = answers::prune(&mut disk.conn, self.start.clock.now()).await;
-        if let Err(error) = &more {
-            tracing::warn!(%error, "old answers were not removed");
+        let now = self.start.clock.now();
+        let mut more = false;
+        for (what, pruned) in [
+            ("answers", answers::prune(&mut disk.conn, now).await),
+            ("delivered effects", outbox::prune(&mut disk.conn, now).await),
+        ] {
+            match pruned {
+                Ok(left) => more |= left,
+                Err(error) => tracing::warn!(%error, what, "what is old was not removed"),
+            }
         }
         // As long as there are more, each group removes some: faster than they can come.
-        self.pruned = if matches!(more, Ok(true)) { None } else { Some(Instant::now()) };
+        self.pruned = if more { None } else { Some(Instant::now()) };
     }
 }
 

@@ -157,7 +157,7 @@ async fn a_row_that_is_not_what_the_events_say_is_named() {
     let cases = [
         ("UPDATE missions SET title = 'else'", "missions", 1, 1),
         ("DELETE FROM agents", "agents", 1, 0),
-        ("UPDATE missions SET brief = brief || ' more'", "missions", 1, 1),
+        ("UPDATE briefs SET text = text || ' more'", "briefs", 1, 1),
     ];
     for (sql, table, missing, extra) in cases {
         let place = Place::new().await;

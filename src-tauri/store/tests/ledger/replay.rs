@@ -285,6 +285,7 @@ fn work(b: u8) -> Work {
     Work {
         head_commit: "abc".to_owned(),
         commits: Vec::new(),
+        tree: b.is_multiple_of(2).then(|| "def".to_owned()),
         diff: DiffStat { files: u64::from(b), insertions: 2, deletions: 3 },
         rescued_files: 0,
     }
@@ -301,6 +302,9 @@ fn gate_result(b: u8) -> GateResult {
         output: "…\u{0}\u{fffd}".to_owned(),
         output_bytes: u64::from(b),
         commit: None,
+        tree: b.is_multiple_of(2).then(|| "def".to_owned()),
+        checks: b.is_multiple_of(3).then_some(u64::from(b)),
+        by: b.is_multiple_of(5).then(|| "captain".to_owned()),
         started_at: now(),
         duration_ms: 5,
     }

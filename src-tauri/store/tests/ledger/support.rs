@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use model::Timestamp;
 use model::agent::{Agent, Runtime};
-use model::attempt::{Attempt, AttemptState};
+use model::attempt::Attempt;
 use model::clock::{Clock, SharedClock, SystemClock};
 use model::event::{Actor, Fact, NewEvent, Subject};
 use model::gate::{GateSpec, Grade};
 use model::id::{
     AgentId, AttemptId, EffectId, EventId, MissionId, SHORT_ID_LEN_MAX, ShortId, SystemDraw,
 };
-use model::mission::{Mission, MissionState, Policy, Priority};
+use model::mission::{Mission, MissionState, Priority};
 use model::process::{ProcessIdentity, ProcessRef};
 use store::{Change, DataDir, Ledger};
 use tempfile::TempDir;
@@ -92,42 +92,18 @@ pub(crate) fn agent(name: &str) -> Agent {
 pub(crate) fn mission(title: &str) -> Mission {
     let id = MissionId::draw(now(), &mut SystemDraw);
     Mission {
-        id,
         short_id: ShortId::derive(id, SHORT_ID_LEN_MAX),
-        title: title.to_owned(),
-        state: MissionState::Draft,
-        note: None,
         priority: Priority::High,
-        policy: Policy::Strict,
-        agent: None,
+        policy: model::policy::STRICT.to_owned(),
         repository: Some("/srv/repo".to_owned()),
         gates: vec![GateSpec::parse("file: out.txt").unwrap()],
         retries_max: 2,
-        attempts: 0,
-        tries: 0,
-        grade: Grade::None,
-        demo: false,
-        created_at: now(),
-        updated_at: now(),
+        ..Mission::draft(id, title, now())
     }
 }
 
 pub(crate) fn attempt(mission: MissionId, agent: AgentId, n: u32) -> Attempt {
-    Attempt {
-        id: AttemptId::draw(now(), &mut SystemDraw),
-        mission_id: mission,
-        agent_id: agent,
-        n,
-        state: AttemptState::Leased,
-        stopping: false,
-        note: None,
-        workplace: None,
-        process: None,
-        exit: None,
-        work: None,
-        leased_at: now(),
-        ended_at: None,
-    }
+    Attempt::leased(AttemptId::draw(now(), &mut SystemDraw), mission, agent, n, now())
 }
 
 pub(crate) fn process(pid: u32) -> ProcessIdentity {
@@ -162,8 +138,16 @@ pub(crate) fn created(mission: &Mission) -> NewEvent {
 }
 
 pub(crate) fn moved(id: MissionId, from: MissionState, to: MissionState) -> NewEvent {
-    let fact =
-        Fact::MissionMoved { mission_id: id, from, to, note: None, grade: Grade::None, tries: 0 };
+    let fact = Fact::MissionMoved {
+        mission_id: id,
+        from,
+        to,
+        note: None,
+        grade: Grade::None,
+        tries: 0,
+        recoveries: 0,
+        not_before: None,
+    };
     event(about(id), fact)
 }
 

@@ -21,7 +21,11 @@ struct AttemptRow {
     n: i64,
     state: String,
     stopping: bool,
+    in_review: bool,
+    frozen: bool,
     note: Option<String>,
+    handoff: Option<String>,
+    choice: Option<String>,
     workplace: Option<String>,
     process: Option<String>,
     exit: Option<String>,
@@ -32,8 +36,8 @@ struct AttemptRow {
 
 macro_rules! columns {
     () => {
-        "id, mission_id, agent_id, n, state, stopping, note, workplace, process, exit, work, \
-         leased_at, ended_at"
+        "id, mission_id, agent_id, n, state, stopping, in_review, frozen, note, handoff, choice, \
+         workplace, process, exit, work, leased_at, ended_at"
     };
 }
 
@@ -52,16 +56,17 @@ fn read(row: AttemptRow) -> Result<Attempt, RowError> {
         n: column::read_small("attempts.n", row.n)?,
         state: column::read_word("attempts.state", row.state)?,
         stopping: row.stopping,
+        in_review: row.in_review,
+        frozen: row.frozen,
         note: row.note,
+        handoff: column::read_json_opt("attempts.handoff", row.handoff.as_deref())?,
+        choice: column::read_json_opt("attempts.choice", row.choice.as_deref())?,
         workplace: column::read_json_opt("attempts.workplace", row.workplace.as_deref())?,
         process: column::read_json_opt("attempts.process", row.process.as_deref())?,
         exit: column::read_json_opt("attempts.exit", row.exit.as_deref())?,
         work: column::read_json_opt("attempts.work", row.work.as_deref())?,
         leased_at: column::read_time("attempts.leased_at", &row.leased_at)?,
-        ended_at: row
-            .ended_at
-            .map(|text| column::read_time("attempts.ended_at", &text))
-            .transpose()?,
+        ended_at: column::read_time_opt("attempts.ended_at", row.ended_at.as_deref())?,
     })
 }
 
@@ -70,7 +75,7 @@ pub(crate) async fn insert(conn: &mut SqliteConnection, attempt: &Attempt) -> Re
     sqlx::query(concat!(
         "INSERT INTO attempts (",
         columns!(),
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ))
     .bind(column::id(attempt.id.as_uuid()))
     .bind(column::id(attempt.mission_id.as_uuid()))
@@ -78,7 +83,11 @@ pub(crate) async fn insert(conn: &mut SqliteConnection, attempt: &Attempt) -> Re
     .bind(i64::from(attempt.n))
     .bind(attempt.state.as_str())
     .bind(attempt.stopping)
+    .bind(attempt.in_review)
+    .bind(attempt.frozen)
     .bind(&attempt.note)
+    .bind(column::json_opt("attempts.handoff", attempt.handoff.as_ref())?)
+    .bind(column::json_opt("attempts.choice", attempt.choice.as_ref())?)
     .bind(column::json_opt("attempts.workplace", attempt.workplace.as_ref())?)
     .bind(column::json_opt("attempts.process", attempt.process.as_ref())?)
     .bind(column::json_opt("attempts.exit", attempt.exit.as_ref())?)
@@ -144,7 +153,7 @@ pub(crate) async fn exit(
     record: &ExitRecord,
 ) -> Result<bool, RowError> {
     let done = sqlx::query(concat!(
-        "UPDATE attempts SET state = 'exited', exit = ? WHERE id = ? AND ",
+        "UPDATE attempts SET state = 'exited', exit = ?, frozen = 0 WHERE id = ? AND ",
         live!()
     ))
     .bind(column::json("attempts.exit", record)?)
@@ -154,13 +163,39 @@ pub(crate) async fn exit(
     Ok(one(&done))
 }
 
-/// Its gates run.
+/// Its gates run, for the first time or again.
 pub(crate) async fn verify(conn: &mut SqliteConnection, id: AttemptId) -> Result<bool, RowError> {
+    let done = sqlx::query(concat!(
+        "UPDATE attempts SET state = 'verifying', in_review = 0 WHERE id = ? AND ",
+        live!()
+    ))
+    .bind(column::id(id.as_uuid()))
+    .execute(conn)
+    .await?;
+    Ok(one(&done))
+}
+
+/// Its gates passed, and somebody's answer is awaited.
+pub(crate) async fn review(conn: &mut SqliteConnection, id: AttemptId) -> Result<bool, RowError> {
     let done =
-        sqlx::query(concat!("UPDATE attempts SET state = 'verifying' WHERE id = ? AND ", live!()))
+        sqlx::query("UPDATE attempts SET in_review = 1 WHERE id = ? AND state = 'verifying'")
             .bind(column::id(id.as_uuid()))
             .execute(conn)
             .await?;
+    Ok(one(&done))
+}
+
+/// Its processes are held, or go on.
+pub(crate) async fn freeze(
+    conn: &mut SqliteConnection,
+    id: AttemptId,
+    frozen: bool,
+) -> Result<bool, RowError> {
+    let done = sqlx::query(concat!("UPDATE attempts SET frozen = ? WHERE id = ? AND ", live!()))
+        .bind(frozen)
+        .bind(column::id(id.as_uuid()))
+        .execute(conn)
+        .await?;
     Ok(one(&done))
 }
 
@@ -187,7 +222,8 @@ pub(crate) async fn end(
     at: Timestamp,
 ) -> Result<bool, RowError> {
     let done = sqlx::query(concat!(
-        "UPDATE attempts SET state = ?, stopping = 0, note = ?, ended_at = ? WHERE id = ? AND ",
+        "UPDATE attempts SET state = ?, stopping = 0, in_review = 0, frozen = 0, note = ?, \
+         ended_at = ? WHERE id = ? AND ",
         live!()
     ))
     .bind(state.as_str())
@@ -246,7 +282,7 @@ pub(crate) async fn of_agent(
     collect(rows, read)
 }
 
-/// The attempts of an agent that are not over; there is at most one.
+/// The attempts of an agent that are not over, oldest first.
 pub(crate) async fn unfinished_of_agent(
     conn: &mut SqliteConnection,
     id: AgentId,
@@ -255,7 +291,8 @@ pub(crate) async fn unfinished_of_agent(
         "SELECT ",
         columns!(),
         " FROM attempts WHERE agent_id = ? AND ",
-        live!()
+        live!(),
+        " ORDER BY id"
     ))
     .bind(column::id(id.as_uuid()))
     .fetch_all(conn)
@@ -272,6 +309,29 @@ pub(crate) async fn unfinished(conn: &mut SqliteConnection) -> Result<Vec<Attemp
         live!(),
         " ORDER BY id"
     ))
+    .fetch_all(conn)
+    .await?;
+    collect(rows, read)
+}
+
+/// Attempts whose branch has a worktree that is neither in the trash nor gone, newest first.
+pub(crate) async fn with_worktree(
+    conn: &mut SqliteConnection,
+    before: Option<AttemptId>,
+    limit: usize,
+) -> Result<Vec<Attempt>, RowError> {
+    // The condition on `workplace` is that of the index, word by word.
+    let rows = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM attempts WHERE instr(workplace, ',\"branch\":\"') > 0 \
+         AND (?1 IS NULL OR id < ?1) AND NOT EXISTS (SELECT 1 FROM trash \
+         WHERE trash.mission_id = attempts.mission_id AND trash.attempt = attempts.n \
+         AND trash.kind = 'worktree' AND (trash.ended IS NULL OR trash.ended = 'purged')) \
+         ORDER BY id DESC LIMIT ?2"
+    ))
+    .bind(before.map(|id| column::id(id.as_uuid())))
+    .bind(limit as i64)
     .fetch_all(conn)
     .await?;
     collect(rows, read)

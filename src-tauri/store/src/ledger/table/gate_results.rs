@@ -20,6 +20,9 @@ struct GateRow {
     output: String,
     output_bytes: i64,
     commit_hash: Option<String>,
+    tree: Option<String>,
+    checks: Option<i64>,
+    answered_by: Option<String>,
     started_at: String,
     duration_ms: i64,
 }
@@ -38,6 +41,12 @@ fn read(row: GateRow) -> Result<GateResult, RowError> {
         output: row.output,
         output_bytes: column::read_count("gate_results.output_bytes", row.output_bytes)?,
         commit: row.commit_hash,
+        tree: row.tree,
+        checks: row
+            .checks
+            .map(|checks| column::read_count("gate_results.checks", checks))
+            .transpose()?,
+        by: row.answered_by,
         started_at: column::read_time("gate_results.started_at", &row.started_at)?,
         duration_ms: column::read_count("gate_results.duration_ms", row.duration_ms)?,
     })
@@ -51,8 +60,8 @@ pub(crate) async fn put(
 ) -> Result<(), RowError> {
     sqlx::query(
         "INSERT OR REPLACE INTO gate_results (attempt_id, gate_index, gate, verdict, exit_code, \
-         reason, output, output_bytes, commit_hash, started_at, duration_ms) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         reason, output, output_bytes, commit_hash, tree, checks, answered_by, started_at, \
+         duration_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(column::id(id.as_uuid()))
     .bind(i64::from(result.index))
@@ -63,6 +72,9 @@ pub(crate) async fn put(
     .bind(&result.output)
     .bind(column::count(result.output_bytes))
     .bind(&result.commit)
+    .bind(&result.tree)
+    .bind(result.checks.map(column::count))
+    .bind(&result.by)
     .bind(column::time(result.started_at))
     .bind(column::count(result.duration_ms))
     .execute(conn)
@@ -77,7 +89,7 @@ pub(crate) async fn of_attempt(
 ) -> Result<Vec<GateResult>, RowError> {
     let rows = sqlx::query_as(
         "SELECT gate_index, gate, verdict, exit_code, reason, output, output_bytes, commit_hash, \
-         started_at, duration_ms FROM gate_results WHERE attempt_id = ? ORDER BY gate_index",
+         tree, checks, answered_by, started_at, duration_ms FROM gate_results WHERE attempt_id = ? ORDER BY gate_index",
     )
     .bind(column::id(id.as_uuid()))
     .fetch_all(conn)

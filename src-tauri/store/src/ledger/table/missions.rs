@@ -1,37 +1,19 @@
-//! The table `missions`.
+//! The table `missions`, and `briefs` beside it: their rows, and how facts change them.
 //!
 //! Tested in `tests/ledger/commit.rs` and by the replay in `tests/ledger/replay.rs`.
-
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::event::Fact;
 use model::id::{AgentId, MissionId, ShortId};
-use model::mission::{Mission, MissionState};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use model::mission::{Criterion, Handoff, Merge, Mission, Progress};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteQueryResult;
 
 use crate::ledger::column;
 use crate::ledger::error::RowError;
-use crate::ledger::page::{collect, like, push_list};
-
-/// Which missions to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MissionFilter {
-    /// Only these states; empty means all.
-    pub states: Vec<MissionState>,
-    /// Only those the captain gave to this agent.
-    pub agent: Option<AgentId>,
-    /// Only those with this text in their title or short id, whatever the case.
-    pub text: Option<String>,
-    /// Where to go on, from the page before.
-    pub cursor: Option<String>,
-    /// How many, at most [`crate::ledger::PAGE_ROWS_MAX`].
-    pub limit: u32,
-}
 
 #[derive(sqlx::FromRow)]
-struct MissionRow {
+pub(super) struct MissionRow {
     id: Vec<u8>,
     short_id: String,
     title: String,
@@ -39,12 +21,30 @@ struct MissionRow {
     note: Option<String>,
     priority: String,
     policy: String,
+    proof: Option<String>,
     agent_id: Option<Vec<u8>>,
     repository: Option<String>,
+    target: Option<String>,
+    links: String,
     gates: String,
     retries_max: i64,
+    backoff_s: i64,
+    hand_over: bool,
     attempts: i64,
     tries: i64,
+    recoveries: i64,
+    not_before: Option<String>,
+    handoff: Option<String>,
+    labels: String,
+    skills: String,
+    depends_on: String,
+    deadline: Option<String>,
+    estimate: Option<String>,
+    criteria: String,
+    progress: Option<String>,
+    external_id: Option<String>,
+    unattended: bool,
+    merged: Option<String>,
     grade: String,
     demo: bool,
     created_at: String,
@@ -53,12 +53,16 @@ struct MissionRow {
 
 macro_rules! columns {
     () => {
-        "id, short_id, title, state, note, priority, policy, agent_id, repository, gates, \
-         retries_max, attempts, tries, grade, demo, created_at, updated_at"
+        "id, short_id, title, state, note, priority, policy, proof, agent_id, repository, target, \
+         links, gates, retries_max, backoff_s, hand_over, attempts, tries, recoveries, not_before, \
+         handoff, labels, skills, depends_on, deadline, estimate, criteria, progress, external_id, \
+         unattended, merged, grade, demo, created_at, updated_at"
     };
 }
+pub(super) use columns;
 
-fn read(row: MissionRow) -> Result<Mission, RowError> {
+pub(super) fn read(row: MissionRow) -> Result<Mission, RowError> {
+    let agent = row.agent_id.as_deref();
     Ok(Mission {
         id: column::read_id("missions.id", &row.id, MissionId::from_uuid)?,
         short_id: column::read_word("missions.short_id", row.short_id)?,
@@ -66,22 +70,40 @@ fn read(row: MissionRow) -> Result<Mission, RowError> {
         state: column::read_word("missions.state", row.state)?,
         note: row.note,
         priority: column::read_word("missions.priority", row.priority)?,
-        policy: column::read_word("missions.policy", row.policy)?,
-        agent: column::read_id_opt(
-            "missions.agent_id",
-            row.agent_id.as_deref(),
-            AgentId::from_uuid,
-        )?,
+        policy: row.policy,
+        proof: row.proof.map(|word| column::read_word("missions.proof", word)).transpose()?,
+        agent: column::read_id_opt("missions.agent_id", agent, AgentId::from_uuid)?,
         repository: row.repository,
+        target: row.target,
+        links: column::read_json("missions.links", &row.links)?,
         gates: column::read_json("missions.gates", &row.gates)?,
         retries_max: column::read_small("missions.retries_max", row.retries_max)?,
+        backoff_s: column::read_small("missions.backoff_s", row.backoff_s)?,
+        hand_over: row.hand_over,
         attempts: column::read_small("missions.attempts", row.attempts)?,
         tries: column::read_small("missions.tries", row.tries)?,
+        recoveries: column::read_small("missions.recoveries", row.recoveries)?,
+        not_before: column::read_time_opt("missions.not_before", row.not_before.as_deref())?,
+        handoff: column::read_json_opt("missions.handoff", row.handoff.as_deref())?,
+        labels: column::read_json("missions.labels", &row.labels)?,
+        skills: column::read_json("missions.skills", &row.skills)?,
+        depends_on: column::read_json("missions.depends_on", &row.depends_on)?,
+        deadline: column::read_time_opt("missions.deadline", row.deadline.as_deref())?,
+        estimate: column::read_json_opt("missions.estimate", row.estimate.as_deref())?,
+        criteria: column::read_json("missions.criteria", &row.criteria)?,
+        progress: column::read_json_opt("missions.progress", row.progress.as_deref())?,
+        external_id: row.external_id,
+        unattended: row.unattended,
+        merged: column::read_json_opt("missions.merged", row.merged.as_deref())?,
         grade: column::read_word("missions.grade", row.grade)?,
         demo: row.demo,
         created_at: column::read_time("missions.created_at", &row.created_at)?,
         updated_at: column::read_time("missions.updated_at", &row.updated_at)?,
     })
+}
+
+fn one(done: &SqliteQueryResult) -> bool {
+    done.rows_affected() == 1
 }
 
 /// Adds a mission.
@@ -90,33 +112,107 @@ pub(crate) async fn insert(
     mission: &Mission,
     brief: &str,
 ) -> Result<(), RowError> {
-    sqlx::query(
-        "INSERT INTO missions (id, short_id, title, title_key, state, note, priority, policy, \
-         agent_id, repository, gates, retries_max, attempts, tries, grade, demo, created_at, \
-         updated_at, brief) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
+    sqlx::query(concat!(
+        "INSERT INTO missions (",
+        columns!(),
+        ", title_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ))
     .bind(column::id(mission.id.as_uuid()))
     .bind(mission.short_id.as_str())
     .bind(&mission.title)
-    .bind(mission.title.to_lowercase())
     .bind(mission.state.as_str())
     .bind(&mission.note)
     .bind(column::word("missions.priority", &mission.priority)?)
-    .bind(column::word("missions.policy", &mission.policy)?)
+    .bind(&mission.policy)
+    .bind(mission.proof.map(|grade| grade.as_str()))
     .bind(mission.agent.map(|id| column::id(id.as_uuid())))
     .bind(&mission.repository)
+    .bind(&mission.target)
+    .bind(column::json("missions.links", &mission.links)?)
     .bind(column::json("missions.gates", &mission.gates)?)
     .bind(i64::from(mission.retries_max))
+    .bind(i64::from(mission.backoff_s))
+    .bind(mission.hand_over)
     .bind(i64::from(mission.attempts))
     .bind(i64::from(mission.tries))
+    .bind(i64::from(mission.recoveries))
+    .bind(mission.not_before.map(column::time))
+    .bind(column::json_opt("missions.handoff", mission.handoff.as_ref())?)
+    .bind(column::json("missions.labels", &mission.labels)?)
+    .bind(column::json("missions.skills", &mission.skills)?)
+    .bind(column::json("missions.depends_on", &mission.depends_on)?)
+    .bind(mission.deadline.map(column::time))
+    .bind(column::json_opt("missions.estimate", mission.estimate.as_ref())?)
+    .bind(column::json("missions.criteria", &mission.criteria)?)
+    .bind(column::json_opt("missions.progress", mission.progress.as_ref())?)
+    .bind(&mission.external_id)
+    .bind(mission.unattended)
+    .bind(column::json_opt("missions.merged", mission.merged.as_ref())?)
     .bind(mission.grade.as_str())
     .bind(mission.demo)
     .bind(column::time(mission.created_at))
     .bind(column::time(mission.updated_at))
-    .bind(brief)
-    .execute(conn)
+    .bind(mission.title.to_lowercase())
+    .execute(&mut *conn)
     .await?;
+    sqlx::query("INSERT INTO briefs (mission_id, text) VALUES (?, ?)")
+        .bind(column::id(mission.id.as_uuid()))
+        .bind(brief)
+        .execute(conn)
+        .await?;
     Ok(())
+}
+
+/// Replaces what the captain can edit, and the brief where there is a new one; says whether the
+/// mission was there. Where it stands, and what came of it, stays.
+pub(crate) async fn change(
+    conn: &mut SqliteConnection,
+    mission: &Mission,
+    brief: Option<&str>,
+    at: Timestamp,
+) -> Result<bool, RowError> {
+    let done = sqlx::query(
+        "UPDATE missions SET title = ?, title_key = ?, priority = ?, policy = ?, proof = ?, \
+         agent_id = ?, repository = ?, target = ?, links = ?, gates = ?, retries_max = ?, \
+         backoff_s = ?, hand_over = ?, labels = ?, skills = ?, depends_on = ?, deadline = ?, \
+         estimate = ?, criteria = ?, external_id = ?, unattended = ?, updated_at = ? \
+         WHERE id = ? AND removed_seq IS NULL",
+    )
+    .bind(&mission.title)
+    .bind(mission.title.to_lowercase())
+    .bind(column::word("missions.priority", &mission.priority)?)
+    .bind(&mission.policy)
+    .bind(mission.proof.map(|grade| grade.as_str()))
+    .bind(mission.agent.map(|id| column::id(id.as_uuid())))
+    .bind(&mission.repository)
+    .bind(&mission.target)
+    .bind(column::json("missions.links", &mission.links)?)
+    .bind(column::json("missions.gates", &mission.gates)?)
+    .bind(i64::from(mission.retries_max))
+    .bind(i64::from(mission.backoff_s))
+    .bind(mission.hand_over)
+    .bind(column::json("missions.labels", &mission.labels)?)
+    .bind(column::json("missions.skills", &mission.skills)?)
+    .bind(column::json("missions.depends_on", &mission.depends_on)?)
+    .bind(mission.deadline.map(column::time))
+    .bind(column::json_opt("missions.estimate", mission.estimate.as_ref())?)
+    .bind(column::json("missions.criteria", &mission.criteria)?)
+    .bind(&mission.external_id)
+    .bind(mission.unattended)
+    .bind(column::time(at))
+    .bind(column::id(mission.id.as_uuid()))
+    .execute(&mut *conn)
+    .await?;
+    let (true, Some(brief)) = (one(&done), brief) else {
+        return Ok(one(&done));
+    };
+    let done = sqlx::query("UPDATE briefs SET text = ? WHERE mission_id = ?")
+        .bind(brief)
+        .bind(column::id(mission.id.as_uuid()))
+        .execute(conn)
+        .await?;
+    Ok(one(&done))
 }
 
 /// Moves a mission as a [`Fact::MissionMoved`] says; says whether it stood where it should.
@@ -125,26 +221,30 @@ pub(crate) async fn shift(
     fact: &Fact,
     at: Timestamp,
 ) -> Result<bool, RowError> {
-    let Fact::MissionMoved { mission_id, from, to, note, grade, tries } = fact else {
+    let Fact::MissionMoved { mission_id, from, to, note, grade, tries, recoveries, not_before } =
+        fact
+    else {
         return Ok(false);
     };
     let done = sqlx::query(
-        "UPDATE missions SET state = ?, note = ?, grade = ?, tries = ?, updated_at = ? \
-         WHERE id = ? AND state = ?",
+        "UPDATE missions SET state = ?, note = ?, grade = ?, tries = ?, recoveries = ?, \
+         not_before = ?, updated_at = ? WHERE id = ? AND state = ?",
     )
     .bind(to.as_str())
     .bind(note)
     .bind(grade.as_str())
     .bind(i64::from(*tries))
+    .bind(i64::from(*recoveries))
+    .bind(not_before.map(column::time))
     .bind(column::time(at))
     .bind(column::id(mission_id.as_uuid()))
     .bind(from.as_str())
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(one(&done))
 }
 
-/// Sets the chosen agent; says whether the mission was there.
+/// Sets the chosen agent. Like the others below: says whether the mission was there.
 pub(crate) async fn assign(
     conn: &mut SqliteConnection,
     id: MissionId,
@@ -159,7 +259,60 @@ pub(crate) async fn assign(
     .bind(column::id(id.as_uuid()))
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(one(&done))
+}
+
+/// Sets how far it is.
+pub(crate) async fn progress(
+    conn: &mut SqliteConnection,
+    id: MissionId,
+    progress: &Progress,
+    criteria: &[Criterion],
+    at: Timestamp,
+) -> Result<bool, RowError> {
+    let done = sqlx::query(
+        "UPDATE missions SET progress = ?, criteria = ?, updated_at = ? \
+         WHERE id = ? AND removed_seq IS NULL",
+    )
+    .bind(column::json("missions.progress", progress)?)
+    .bind(column::json("missions.criteria", &criteria)?)
+    .bind(column::time(at))
+    .bind(column::id(id.as_uuid()))
+    .execute(conn)
+    .await?;
+    Ok(one(&done))
+}
+
+/// Sets what the next attempt needs to know.
+pub(crate) async fn hand_off(
+    conn: &mut SqliteConnection,
+    id: MissionId,
+    handoff: Option<&Handoff>,
+    at: Timestamp,
+) -> Result<bool, RowError> {
+    let done = sqlx::query("UPDATE missions SET handoff = ?, updated_at = ? WHERE id = ?")
+        .bind(column::json_opt("missions.handoff", handoff)?)
+        .bind(column::time(at))
+        .bind(column::id(id.as_uuid()))
+        .execute(conn)
+        .await?;
+    Ok(one(&done))
+}
+
+/// Sets where its work went.
+pub(crate) async fn merge(
+    conn: &mut SqliteConnection,
+    id: MissionId,
+    merge: &Merge,
+    at: Timestamp,
+) -> Result<bool, RowError> {
+    let done = sqlx::query("UPDATE missions SET merged = ?, updated_at = ? WHERE id = ?")
+        .bind(column::json("missions.merged", merge)?)
+        .bind(column::time(at))
+        .bind(column::id(id.as_uuid()))
+        .execute(conn)
+        .await?;
+    Ok(one(&done))
 }
 
 /// Counts attempt `n`; says whether it is the one after the last.
@@ -177,7 +330,7 @@ pub(crate) async fn count_attempt(
     .bind(column::id(id.as_uuid()))
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(one(&done))
 }
 
 /// Marks a mission as removed; says whether it was there.
@@ -192,7 +345,37 @@ pub(crate) async fn remove(
             .bind(column::id(id.as_uuid()))
             .execute(conn)
             .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(one(&done))
+}
+
+/// Puts a removed mission back on the lists; says whether it was removed.
+pub(crate) async fn restore(conn: &mut SqliteConnection, id: MissionId) -> Result<bool, RowError> {
+    let done = sqlx::query(
+        "UPDATE missions SET removed_seq = NULL WHERE id = ? AND removed_seq IS NOT NULL",
+    )
+    .bind(column::id(id.as_uuid()))
+    .execute(conn)
+    .await?;
+    Ok(one(&done))
+}
+
+#[derive(sqlx::FromRow)]
+struct Found {
+    #[sqlx(flatten)]
+    row: MissionRow,
+    brief: String,
+    removed: bool,
+}
+
+macro_rules! with_brief {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", briefs.text AS brief, removed_seq IS NOT NULL AS removed \
+             FROM missions JOIN briefs ON briefs.mission_id = missions.id WHERE "
+        )
+    };
 }
 
 /// One mission with its brief and whether it is removed.
@@ -200,22 +383,24 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: MissionId,
 ) -> Result<Option<(Mission, String, bool)>, RowError> {
-    #[derive(sqlx::FromRow)]
-    struct Found {
-        #[sqlx(flatten)]
-        row: MissionRow,
-        brief: String,
-        removed: bool,
-    }
-    let found: Option<Found> = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        ", brief, removed_seq IS NOT NULL AS removed FROM missions WHERE id = ?"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .fetch_optional(conn)
-    .await?;
+    let found: Option<Found> = sqlx::query_as(concat!(with_brief!(), "missions.id = ?"))
+        .bind(column::id(id.as_uuid()))
+        .fetch_optional(conn)
+        .await?;
     found.map(|found| Ok((read(found.row)?, found.brief, found.removed))).transpose()
+}
+
+/// The mission that is not removed with this name where it was imported from.
+pub(crate) async fn by_external_id(
+    conn: &mut SqliteConnection,
+    external_id: &str,
+) -> Result<Option<(Mission, String)>, RowError> {
+    let found: Option<Found> =
+        sqlx::query_as(concat!(with_brief!(), "external_id = ? AND removed_seq IS NULL"))
+            .bind(external_id)
+            .fetch_optional(conn)
+            .await?;
+    found.map(|found| Ok((read(found.row)?, found.brief))).transpose()
 }
 
 /// Where a mission stands, for the text of a conflict.
@@ -229,101 +414,6 @@ pub(crate) async fn state(
         .await?)
 }
 
-/// Missions that match, newest first, at most `limit`. Each state walks its own index, so that the
-/// cost does not grow with the missions of other states.
-pub(crate) async fn list(
-    conn: &mut SqliteConnection,
-    filter: &MissionFilter,
-    before: Option<MissionId>,
-    limit: usize,
-) -> Result<Vec<Mission>, RowError> {
-    let mut states = filter.states.clone();
-    states.sort_unstable();
-    states.dedup();
-    if states.is_empty() {
-        return list_of(conn, filter, None, before, limit).await;
-    }
-    let mut all = Vec::new();
-    for state in states {
-        all.extend(list_of(conn, filter, Some(state), before, limit).await?);
-    }
-    all.sort_unstable_by_key(|mission| Reverse(mission.id));
-    all.truncate(limit);
-    Ok(all)
-}
-
-async fn list_of(
-    conn: &mut SqliteConnection,
-    filter: &MissionFilter,
-    state: Option<MissionState>,
-    before: Option<MissionId>,
-    limit: usize,
-) -> Result<Vec<Mission>, RowError> {
-    let mut query = QueryBuilder::<Sqlite>::new(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM missions WHERE removed_seq IS NULL"
-    ));
-    if let Some(state) = state {
-        query.push(" AND state = ").push_bind(state.as_str());
-    }
-    if let Some(agent) = filter.agent {
-        query.push(" AND agent_id = ");
-        query.push_bind(column::id(agent.as_uuid()));
-    }
-    if let Some(before) = before {
-        query.push(" AND id < ");
-        query.push_bind(column::id(before.as_uuid()));
-    }
-    if let Some(text) = filter.text.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
-        let pattern = like(&text.to_lowercase());
-        query.push(" AND (title_key LIKE ").push_bind(pattern.clone());
-        query.push(" ESCAPE '\\' OR short_id LIKE ").push_bind(pattern);
-        query.push(" ESCAPE '\\')");
-    }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit as i64);
-    collect(query.build_query_as().fetch_all(conn).await?, read)
-}
-
-/// The missions with these ids, removed ones included, in no particular order.
-pub(crate) async fn by_id(
-    conn: &mut SqliteConnection,
-    ids: &[MissionId],
-) -> Result<Vec<Mission>, RowError> {
-    let mut found = Vec::with_capacity(ids.len());
-    for some in ids.chunks(500) {
-        let mut query = QueryBuilder::<Sqlite>::new(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM missions WHERE id IN ("
-        ));
-        push_list(&mut query, some.iter().map(|id| column::id(id.as_uuid())));
-        query.push(")");
-        found.extend(collect(query.build_query_as().fetch_all(&mut *conn).await?, read)?);
-    }
-    Ok(found)
-}
-
-/// Missions whose short id begins with `prefix`, as [`ShortId::normalise`] writes it.
-pub(crate) async fn find(
-    conn: &mut SqliteConnection,
-    prefix: &str,
-    limit: usize,
-) -> Result<Vec<Mission>, RowError> {
-    // Every character of a short id sorts before '~', so this is the range of the prefix.
-    let rows = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM missions WHERE short_id >= ?1 AND short_id < ?1 || '~' AND removed_seq IS NULL \
-         ORDER BY short_id LIMIT ?2"
-    ))
-    .bind(prefix)
-    .bind(limit as i64)
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
-}
-
 /// Whether a short id was ever given, even to a mission since removed.
 pub(crate) async fn short_id_taken(
     conn: &mut SqliteConnection,
@@ -334,34 +424,4 @@ pub(crate) async fn short_id_taken(
         .fetch_one(conn)
         .await?;
     Ok(taken)
-}
-
-/// Every mission that is not in a final state, oldest first.
-pub(crate) async fn unfinished(conn: &mut SqliteConnection) -> Result<Vec<Mission>, RowError> {
-    let rows = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM missions WHERE removed_seq IS NULL \
-         AND state NOT IN ('done', 'failed', 'cancelled') ORDER BY id"
-    ))
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
-}
-
-/// How many missions stand in each state.
-pub(crate) async fn counts(
-    conn: &mut SqliteConnection,
-) -> Result<BTreeMap<MissionState, u64>, RowError> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT state, COUNT(*) FROM missions WHERE removed_seq IS NULL GROUP BY state",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|(state, count)| {
-            let state = column::read_word("missions.state", state)?;
-            Ok((state, column::read_count("missions", count)?))
-        })
-        .collect()
 }
