@@ -1,11 +1,11 @@
 # Every command of this repository. `make run` and `make test` install what is missing by themselves.
 # The logic is in scripts/; this file only names it.
 .DEFAULT_GOAL := help
-.PHONY: help run test build ui lint fmt check bench serve clean hooks setup icons deny
+.PHONY: help run test build ui lint fmt check bench bench-peers serve clean hooks setup icons deny
 MAKEFLAGS += --no-print-directory
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Install what is missing, build, and open the window (without a display: serve and print the login link).
 	@scripts/run.sh auto $(ARGS)
@@ -38,11 +38,15 @@ build: ## Build the optimised programs into target/release.
 ui: ## Build the UI into ui/dist.
 	@scripts/ui.sh build
 
-bench: ## Measure: the ledger (criterion), starts, and memory of the real programs.
+bench: ## Measure: the ledger, missions, starts, and memory of the real programs (docs/benchmarks.md).
 	@scripts/need.sh test
 	@scripts/ui.sh build
 	@cargo build --release --bins --workspace
 	@scripts/with-display.sh cargo bench --workspace --exclude hivekeeper-desktop --bench '*' -- $(ARGS)
+
+bench-peers: ## Measure the life of a mission beside Celery with Redis and Prefect's server, in turns.
+	@scripts/need.sh serve
+	@benches/peers/run.sh
 
 deny: ## Check the dependencies' licences, sources and known vulnerabilities.
 	@scripts/deny.sh
