@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::id::{AgentId, AttemptId, MissionId};
-use crate::mission::UnknownState;
+use crate::choice::Choice;
+use crate::id::{AgentId, AttemptId, CheckpointId, MissionId};
+use crate::mission::{Handoff, UnknownState};
 use crate::process::{Exit, ExitRecord, ProcessIdentity};
 
 /// Where an attempt stands.
@@ -122,6 +123,9 @@ pub struct Work {
     pub head_commit: String,
     /// Commits since the base, oldest first, at most 100.
     pub commits: Vec<Commit>,
+    /// The tree of that commit: what evidence is bound to.
+    #[serde(default)]
+    pub tree: Option<String>,
     /// The difference to the base.
     pub diff: DiffStat,
     /// Files the agent had left uncommitted, which the engine committed so that nothing is lost.
@@ -143,8 +147,20 @@ pub struct Attempt {
     pub state: AttemptState,
     /// Whether it has been asked to stop and its processes are not yet all gone.
     pub stopping: bool,
+    /// Whether its gates passed and somebody's answer is awaited; its agent is free.
+    #[serde(default)]
+    pub in_review: bool,
+    /// Whether its processes are held where they are.
+    #[serde(default)]
+    pub frozen: bool,
     /// Why it ended as it did, in words a person reads.
     pub note: Option<String>,
+    /// What it was given of the attempt before.
+    #[serde(default)]
+    pub handoff: Option<Handoff>,
+    /// Why the scheduler chose this agent.
+    #[serde(default)]
+    pub choice: Option<Choice>,
     /// Where it works.
     pub workplace: Option<Workplace>,
     /// Its processes.
@@ -167,4 +183,66 @@ impl Attempt {
     pub fn exit(&self) -> Option<&Exit> {
         self.exit.as_ref().map(|record| &record.exit)
     }
+
+    /// An attempt that has just got the lease.
+    #[must_use]
+    pub const fn leased(
+        id: AttemptId,
+        mission_id: MissionId,
+        agent_id: AgentId,
+        n: u32,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            mission_id,
+            agent_id,
+            n,
+            state: AttemptState::Leased,
+            stopping: false,
+            in_review: false,
+            frozen: false,
+            note: None,
+            handoff: None,
+            choice: None,
+            workplace: None,
+            process: None,
+            exit: None,
+            work: None,
+            leased_at: now,
+            ended_at: None,
+        }
+    }
+
+    /// Whether its agent can do nothing else.
+    #[must_use]
+    pub const fn occupies_agent(&self) -> bool {
+        !self.state.is_final() && !self.in_review
+    }
+}
+
+/// A point an attempt's work can be taken back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Checkpoint {
+    /// Its identity.
+    pub id: CheckpointId,
+    /// The mission.
+    pub mission_id: MissionId,
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// Which checkpoint of the attempt, from 1.
+    pub n: u32,
+    /// The commit that holds everything that was in the worktree.
+    pub commit: String,
+    /// The tree of that commit.
+    pub tree: String,
+    /// Files that were not committed by the agent.
+    pub uncommitted_files: u64,
+    /// How much the agent had printed, in bytes.
+    pub output_bytes: u64,
+    /// What it was made for.
+    pub note: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
 }

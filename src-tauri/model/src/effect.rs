@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AttemptId, EffectId, MissionId};
+use crate::id::{AgentId, AttemptId, EffectId, MissionId};
 
 /// Something to do in the world. Each is safe to carry out again after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,22 @@ pub enum Effect {
         /// The attempt.
         attempt_id: AttemptId,
     },
+    /// Hold the attempt's processes where they are, or let them go on, as the attempt says.
+    Freeze {
+        /// The attempt.
+        attempt_id: AttemptId,
+    },
+    /// Let an agent review the work of an attempt.
+    Review {
+        /// The mission.
+        mission_id: MissionId,
+        /// The attempt.
+        attempt_id: AttemptId,
+        /// Which gate of the mission its answer decides.
+        index: u32,
+        /// The reviewing agent.
+        agent_id: AgentId,
+    },
     /// Secure what the attempt left and run the mission's gates on it.
     Verify {
         /// The mission.
@@ -36,6 +52,8 @@ impl Effect {
         match self {
             Self::Start { attempt_id, .. }
             | Self::Stop { attempt_id }
+            | Self::Freeze { attempt_id }
+            | Self::Review { attempt_id, .. }
             | Self::Verify { attempt_id, .. } => *attempt_id,
         }
     }
@@ -46,6 +64,8 @@ impl Effect {
         match self {
             Self::Start { .. } => "start",
             Self::Stop { .. } => "stop",
+            Self::Freeze { .. } => "freeze",
+            Self::Review { .. } => "review",
             Self::Verify { .. } => "verify",
         }
     }

@@ -5,12 +5,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::agent::Agent;
-use crate::attempt::{Attempt, AttemptState, Work, Workplace};
+use crate::attempt::{Attempt, AttemptState, Checkpoint, Work, Workplace};
 use crate::devlog::Devlog;
 use crate::gate::{GateResult, Grade};
-use crate::id::{AgentId, AttemptId, CorrelationId, DevlogId, EventId, MissionId};
-use crate::mission::{Mission, MissionState};
+use crate::id::{
+    AgentId, AttemptId, CheckpointId, CorrelationId, DevlogId, EventId, MissionId, TopicId, TrashId,
+};
+use crate::mission::{Criterion, Handoff, Merge, Mission, MissionState, Progress};
+use crate::policy::Policy;
 use crate::process::{ExitRecord, ProcessIdentity};
+use crate::settings::{Settings, Template};
+use crate::topic::{Decided, Topic, Vote};
+use crate::trash::{TrashEnd, TrashItem};
 
 /// Who caused an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -30,10 +36,6 @@ pub enum Actor {
 /// What happened. Replaying the facts in order gives every row of the ledger again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "facts are moved once, into the ledger; a box buys nothing"
-)]
 pub enum Fact {
     /// The engine opened the workspace.
     EngineStarted {
@@ -80,6 +82,43 @@ pub enum Fact {
         grade: Grade,
         /// Attempts that count against the retries from now on.
         tries: u32,
+        /// Vanished attempts that were followed by another one.
+        #[serde(default)]
+        recoveries: u32,
+        /// Not leased before this time.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, format = DateTime)]
+        not_before: Option<Timestamp>,
+    },
+    /// A mission was changed by the captain, or by an import; its state is as it was.
+    MissionChanged {
+        /// The mission as it is from now on.
+        mission: Mission,
+        /// The new brief; nothing when it is as it was.
+        brief: Option<String>,
+    },
+    /// It was said how far a mission is.
+    MissionProgressed {
+        /// Which one.
+        mission_id: MissionId,
+        /// How far.
+        progress: Progress,
+        /// Its criteria from now on.
+        criteria: Vec<Criterion>,
+    },
+    /// It was written down what the next attempt needs to know.
+    HandoffWritten {
+        /// The mission.
+        mission_id: MissionId,
+        /// What it needs to know; nothing to start anew.
+        handoff: Option<Handoff>,
+    },
+    /// Reviewed work was put onto its target branch.
+    WorkMerged {
+        /// The mission.
+        mission_id: MissionId,
+        /// Where it went.
+        merge: Merge,
     },
     /// The captain chose the agent of a mission, or left it to the scheduler.
     MissionAssigned {
@@ -90,6 +129,11 @@ pub enum Fact {
     },
     /// A mission was removed from the lists; its events stay.
     MissionRemoved {
+        /// Which one.
+        mission_id: MissionId,
+    },
+    /// A removed mission is back on the lists.
+    MissionRestored {
         /// Which one.
         mission_id: MissionId,
     },
@@ -150,6 +194,39 @@ pub enum Fact {
         /// What it found.
         result: GateResult,
     },
+    /// The gates that the engine runs passed, and somebody's answer is awaited.
+    AttemptReviewing {
+        /// Which one.
+        attempt_id: AttemptId,
+    },
+    /// An agent was asked to review the work of another.
+    ReviewAssigned {
+        /// The attempt to review.
+        attempt_id: AttemptId,
+        /// Which gate of the mission its answer decides.
+        index: u32,
+        /// The reviewing agent.
+        agent_id: AgentId,
+    },
+    /// The attempt's processes are held where they are, or go on.
+    AttemptFrozen {
+        /// Which one.
+        attempt_id: AttemptId,
+        /// Whether they are held.
+        frozen: bool,
+    },
+    /// A checkpoint was made.
+    CheckpointMade {
+        /// The checkpoint.
+        checkpoint: Checkpoint,
+    },
+    /// A worktree was taken back to a checkpoint.
+    CheckpointRestored {
+        /// The checkpoint.
+        checkpoint_id: CheckpointId,
+        /// The commit that holds what was there before.
+        before: String,
+    },
     /// The attempt is over.
     AttemptEnded {
         /// Which one.
@@ -165,6 +242,70 @@ pub enum Fact {
         attempt_id: AttemptId,
         /// What it said.
         note: String,
+    },
+    /// The captain stopped everything.
+    SwarmHalted {
+        /// Why, in the captain's words.
+        note: Option<String>,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
+    /// The captain lets the swarm go on.
+    SwarmResumed,
+    /// The settings of the workspace were changed.
+    SettingsChanged {
+        /// The settings from now on.
+        settings: Settings,
+    },
+    /// A policy was created or changed.
+    PolicySaved {
+        /// The policy.
+        policy: Policy,
+    },
+    /// A policy was removed.
+    PolicyRemoved {
+        /// Its name.
+        name: String,
+    },
+    /// A template was created or changed.
+    TemplateSaved {
+        /// The template.
+        template: Template,
+    },
+    /// A template was removed.
+    TemplateRemoved {
+        /// Its name.
+        name: String,
+    },
+    /// Something is on its way into the trash.
+    Trashed {
+        /// What.
+        item: TrashItem,
+    },
+    /// Something left the trash.
+    TrashEmptied {
+        /// What.
+        trash_id: TrashId,
+        /// How.
+        end: TrashEnd,
+    },
+    /// The agents were asked a question.
+    TopicOpened {
+        /// The question.
+        topic: Topic,
+    },
+    /// An agent voted.
+    VoteCast {
+        /// The vote.
+        vote: Vote,
+    },
+    /// A question was decided.
+    TopicClosed {
+        /// Which one.
+        topic_id: TopicId,
+        /// How.
+        decision: Decided,
     },
     /// A devlog was written.
     DevlogWritten {
@@ -190,6 +331,11 @@ impl Fact {
             Self::AgentRemoved { .. } => "agent_removed",
             Self::MissionCreated { .. } => "mission_created",
             Self::MissionMoved { .. } => "mission_moved",
+            Self::MissionChanged { .. } => "mission_changed",
+            Self::MissionProgressed { .. } => "mission_progressed",
+            Self::HandoffWritten { .. } => "handoff_written",
+            Self::WorkMerged { .. } => "work_merged",
+            Self::MissionRestored { .. } => "mission_restored",
             Self::MissionAssigned { .. } => "mission_assigned",
             Self::MissionRemoved { .. } => "mission_removed",
             Self::AttemptLeased { .. } => "attempt_leased",
@@ -201,7 +347,24 @@ impl Fact {
             Self::AttemptVerifying { .. } => "attempt_verifying",
             Self::WorkRecorded { .. } => "work_recorded",
             Self::GateFinished { .. } => "gate_finished",
+            Self::AttemptReviewing { .. } => "attempt_reviewing",
+            Self::ReviewAssigned { .. } => "review_assigned",
+            Self::AttemptFrozen { .. } => "attempt_frozen",
+            Self::CheckpointMade { .. } => "checkpoint_made",
+            Self::CheckpointRestored { .. } => "checkpoint_restored",
             Self::AttemptEnded { .. } => "attempt_ended",
+            Self::SwarmHalted { .. } => "swarm_halted",
+            Self::SwarmResumed => "swarm_resumed",
+            Self::SettingsChanged { .. } => "settings_changed",
+            Self::PolicySaved { .. } => "policy_saved",
+            Self::PolicyRemoved { .. } => "policy_removed",
+            Self::TemplateSaved { .. } => "template_saved",
+            Self::TemplateRemoved { .. } => "template_removed",
+            Self::Trashed { .. } => "trashed",
+            Self::TrashEmptied { .. } => "trash_emptied",
+            Self::TopicOpened { .. } => "topic_opened",
+            Self::VoteCast { .. } => "vote_cast",
+            Self::TopicClosed { .. } => "topic_closed",
             Self::ResultLate { .. } => "result_late",
             Self::DevlogWritten { .. } => "devlog_written",
             Self::DevlogRemoved { .. } => "devlog_removed",

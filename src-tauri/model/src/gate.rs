@@ -68,11 +68,49 @@ pub enum GateSpec {
         /// How long it may take, in seconds.
         #[serde(default = "timeout_default")]
         timeout_s: u32,
+        /// A line of its output that proves how many checks ran, with `{n}` where the number
+        /// stands, such as `{n} passed`. Where the line is missing or says 0, the gate has failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<String>,
     },
     /// Passes when the file exists in the attempt's directory and is not empty.
     File {
         /// The path, relative to the attempt's directory.
         path: String,
+    },
+    /// Passes when the attempt changed something.
+    DiffNotEmpty,
+    /// Passes when every changed file matches one of these patterns.
+    DiffWithin {
+        /// Patterns such as `src/**`, relative to the repository's root.
+        paths: Vec<String>,
+    },
+    /// Passes when no file the attempt changed has more lines than this.
+    MaxLines {
+        /// How many lines a file may have.
+        lines: u32,
+    },
+    /// Passes when no block of lines the attempt added is there twice.
+    NoDuplicates {
+        /// How many equal lines make a block.
+        lines: u32,
+    },
+    /// Passes when nothing the attempt added looks like a secret.
+    NoSecrets,
+    /// Passes when a build server posts a passed result for the attempt's commit under this name.
+    Ci {
+        /// The name the result is posted under.
+        name: String,
+    },
+    /// Passes when another agent, asked to review the work, approves of it.
+    Reviewer {
+        /// The reviewing agent's name; nothing means any other agent with the skill `review`.
+        agent: Option<String>,
+    },
+    /// Passes when the captain accepts the work.
+    Human {
+        /// What the captain is to look at.
+        question: String,
     },
 }
 
@@ -80,102 +118,90 @@ const fn timeout_default() -> u32 {
     GATE_TIMEOUT_S_DEFAULT
 }
 
-/// A line that describes no gate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GateLineError {
-    /// There is no `kind:` at the front.
-    #[error("the gate '{0}' does not begin with its kind")]
-    NoKind(String),
-    /// The kind is not one of ours.
-    #[error("'{0}' is not a kind of gate")]
-    UnknownKind(String),
-    /// Nothing follows the kind.
-    #[error("the '{0}' gate names nothing to check")]
-    Empty(String),
-    /// The file is outside of the attempt's directory.
-    #[error("the file '{0}' is not inside the attempt's directory")]
-    Outside(String),
-    /// The file is a directory by its path.
-    #[error("'{0}' is a directory, not a file")]
-    Directory(String),
-}
-
-impl GateLineError {
-    /// What to write instead.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::NoKind(_) => "write 'command: cargo test' or 'file: out.txt'",
-            Self::UnknownKind(_) => "use 'command' or 'file'",
-            Self::Empty(kind) if kind == "command" => "such as 'command: cargo test'",
-            Self::Empty(_) => "such as 'file: out.txt'",
-            Self::Outside(_) => {
-                "write its path from the directory the agent works in, such as 'file: out.txt'"
-            }
-            Self::Directory(_) => "name a file in it, such as 'file: out/report.md'",
-        }
-    }
+/// Who answers a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answerer {
+    /// The engine, as soon as the attempt has ended.
+    Engine,
+    /// Another agent.
+    Agent,
+    /// A build server.
+    Ci,
+    /// The captain.
+    Captain,
 }
 
 impl GateSpec {
-    /// Reads a line such as `command: cargo test` or `file: out.txt`.
-    ///
-    /// # Errors
-    /// When the line has no known kind, names nothing, or leads out of the attempt's directory.
-    pub fn parse(line: &str) -> Result<Self, GateLineError> {
-        let (kind, rest) =
-            line.split_once(':').ok_or_else(|| GateLineError::NoKind(line.to_owned()))?;
-        let (kind, rest) = (kind.trim(), rest.trim());
-        let gate = match kind {
-            "command" => {
-                Self::Command { command: rest.to_owned(), timeout_s: GATE_TIMEOUT_S_DEFAULT }
-            }
-            "file" => Self::File { path: rest.to_owned() },
-            other => return Err(GateLineError::UnknownKind(other.to_owned())),
-        };
-        gate.checked()
-    }
+    /// Every kind, as the words a gate's line begins with.
+    pub const KINDS: [&str; 10] = [
+        "command",
+        "file",
+        "diff",
+        "paths",
+        "max-lines",
+        "no-duplicates",
+        "no-secrets",
+        "ci",
+        "reviewer",
+        "human",
+    ];
 
-    /// Refuses a gate that could not decide anything.
-    ///
-    /// # Errors
-    /// When it names nothing, or a file outside of the attempt's directory.
-    pub fn checked(self) -> Result<Self, GateLineError> {
-        match &self {
-            Self::Command { command, .. } if command.trim().is_empty() => {
-                Err(GateLineError::Empty("command".to_owned()))
-            }
-            Self::File { path } if path.trim().is_empty() => {
-                Err(GateLineError::Empty("file".to_owned()))
-            }
-            Self::File { path } if leads_outside(path) => Err(GateLineError::Outside(path.clone())),
-            Self::File { path } if is_directory(path) => {
-                Err(GateLineError::Directory(path.clone()))
-            }
-            _ => Ok(self),
-        }
-    }
-
-    /// The line a person would write for it.
+    /// The word its line begins with.
     #[must_use]
-    pub fn label(&self) -> String {
+    pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Command { command, .. } => format!("command: {command}"),
-            Self::File { path } => format!("file: {path}"),
+            Self::Command { .. } => "command",
+            Self::File { .. } => "file",
+            Self::DiffNotEmpty => "diff",
+            Self::DiffWithin { .. } => "paths",
+            Self::MaxLines { .. } => "max-lines",
+            Self::NoDuplicates { .. } => "no-duplicates",
+            Self::NoSecrets => "no-secrets",
+            Self::Ci { .. } => "ci",
+            Self::Reviewer { .. } => "reviewer",
+            Self::Human { .. } => "human",
         }
     }
-}
 
-fn leads_outside(path: &str) -> bool {
-    use std::path::{Component, Path};
-    Path::new(path)
-        .components()
-        .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
-}
+    /// Who answers it.
+    #[must_use]
+    pub const fn answerer(&self) -> Answerer {
+        match self {
+            Self::Ci { .. } => Answerer::Ci,
+            Self::Reviewer { .. } => Answerer::Agent,
+            Self::Human { .. } => Answerer::Captain,
+            _ => Answerer::Engine,
+        }
+    }
 
-/// Whether a path can only be a directory, whatever is there.
-fn is_directory(path: &str) -> bool {
-    path.ends_with('/') || path == "." || path.ends_with("/.")
+    /// Whether it looks at what changed, and so needs a repository.
+    #[must_use]
+    pub const fn needs_repository(&self) -> bool {
+        matches!(
+            self,
+            Self::DiffNotEmpty
+                | Self::DiffWithin { .. }
+                | Self::MaxLines { .. }
+                | Self::NoDuplicates { .. }
+                | Self::NoSecrets
+        )
+    }
+
+    /// The evidence it gives when it passes. A gate that only keeps something out proves nothing
+    /// about the work being done.
+    #[must_use]
+    pub const fn proves(&self) -> Grade {
+        match self {
+            Self::Command { .. } | Self::File { .. } => Grade::Observed,
+            Self::DiffNotEmpty
+            | Self::DiffWithin { .. }
+            | Self::MaxLines { .. }
+            | Self::NoDuplicates { .. }
+            | Self::NoSecrets => Grade::SelfReport,
+            Self::Ci { .. } | Self::Reviewer { .. } => Grade::Independent,
+            Self::Human { .. } => Grade::Human,
+        }
+    }
 }
 
 /// What a gate found.
@@ -224,49 +250,18 @@ pub struct GateResult {
     pub output_bytes: u64,
     /// The commit it looked at, where the mission works on a repository.
     pub commit: Option<String>,
+    /// The tree it looked at; evidence for another tree than the work's last one is stale.
+    #[serde(default)]
+    pub tree: Option<String>,
+    /// How many checks its output proves, where it declares the line that says so.
+    #[serde(default)]
+    pub checks: Option<u64>,
+    /// Who answered, where it was not the engine: an agent's name, a build's address, the captain.
+    #[serde(default)]
+    pub by: Option<String>,
     /// When it began.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_gate_is_read_from_the_line_a_person_writes() {
-        let check = |line: &str, label: Result<&str, ()>| {
-            let read = GateSpec::parse(line).map(|gate| gate.label()).map_err(|_| ());
-            assert_eq!(
-                read.as_deref(),
-                label.as_ref().map(|text| *text).map_err(|()| &()),
-                "{line}"
-            );
-        };
-        check("command: cargo test", Ok("command: cargo test"));
-        check("command:sh -c 'a: b'", Ok("command: sh -c 'a: b'"));
-        check("file: out/a.txt", Ok("file: out/a.txt"));
-        check("file: ../secret", Err(()));
-        check("file: /etc/passwd", Err(()));
-        check("file: .", Err(()));
-        check("file: out/", Err(()));
-        check("file: ./out/.", Err(()));
-        check("file: ./.out", Ok("file: ./.out"));
-        check("command:   ", Err(()));
-        check("cargo test", Err(()));
-        check("url: x", Err(()));
-    }
-
-    proptest! {
-        #[test]
-        fn no_line_panics_and_every_accepted_one_reads_back(line: String) {
-            if let Ok(gate) = GateSpec::parse(&line) {
-                prop_assert_eq!(GateSpec::parse(&gate.label()).unwrap(), gate);
-            }
-        }
-    }
 }

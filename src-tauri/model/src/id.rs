@@ -88,6 +88,12 @@ id!(/// Identifies an entry of the outbox.
     EffectId);
 id!(/// Identifies a devlog.
     DevlogId);
+id!(/// Identifies a checkpoint.
+    CheckpointId);
+id!(/// Identifies something in the trash.
+    TrashId);
+id!(/// Identifies a topic.
+    TopicId);
 id!(/// Links everything one request caused.
     CorrelationId);
 

@@ -5,18 +5,24 @@
 
 pub mod agent;
 pub mod attempt;
+pub mod choice;
 pub mod clock;
 pub mod devlog;
 pub mod effect;
 pub mod event;
 pub mod gate;
+pub mod gate_line;
 pub mod id;
 pub mod mission;
+pub mod policy;
 pub mod process;
 pub mod refusal;
+pub mod settings;
 pub mod signal;
 pub mod status;
+pub mod topic;
 pub mod transition;
+pub mod trash;
 
 /// A point in time, UTC, RFC 3339 in every interface.
 pub use jiff::Timestamp;

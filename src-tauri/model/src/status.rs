@@ -186,6 +186,33 @@ pub enum Waiting {
     },
     /// The chosen agent was removed.
     AgentRemoved,
+    /// Missions it depends on are not done.
+    Dependencies {
+        /// Their short ids.
+        missions: Vec<String>,
+        /// Those of them that failed, were cancelled or are gone, so that waiting alone does not help.
+        stuck: Vec<String>,
+    },
+    /// No agent has the skills it needs.
+    Skills {
+        /// Those that no single agent has all of.
+        skills: Vec<String>,
+    },
+    /// It is too early.
+    Until {
+        /// When it can start.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
+    /// The captain stopped everything.
+    Halted,
+    /// Too little memory is free.
+    Memory {
+        /// How much is free, in percent.
+        free_percent: u8,
+        /// How much must be.
+        needed_percent: u8,
+    },
     /// As many attempts run as are allowed at once.
     Limit {
         /// How many that is.
@@ -196,6 +223,24 @@ pub enum Waiting {
 impl std::fmt::Display for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Dependencies { missions, stuck } if stuck.is_empty() => {
+                write!(f, "waiting for {} to be done", missions.join(", "))
+            }
+            Self::Dependencies { stuck, .. } => write!(
+                f,
+                "waiting for {}, which will not be done by {}",
+                stuck.join(", "),
+                if stuck.len() == 1 { "itself" } else { "themselves" }
+            ),
+            Self::Skills { skills } => {
+                write!(f, "waiting for an agent that can {}", skills.join(", "))
+            }
+            Self::Until { at } => write!(f, "waiting until {at:.0}"),
+            Self::Halted => f.write_str("waiting: you stopped everything; resume the swarm"),
+            Self::Memory { free_percent, needed_percent } => write!(
+                f,
+                "waiting for memory: {free_percent} % is free, {needed_percent} % must be"
+            ),
             Self::NoAgent => f.write_str("waiting for an agent: there is none yet"),
             Self::NoFreeAgent => f.write_str("waiting for a free agent"),
             Self::AgentBusy { agent } => write!(f, "waiting for {agent} to be free"),

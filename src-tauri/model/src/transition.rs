@@ -39,11 +39,19 @@ pub enum MissionInput {
     Cancel,
     /// The captain wants another attempt.
     Retry,
+    /// The captain sends the work back with what is to be changed.
+    SendBack,
+    /// What was reviewed has changed since, so its gates run again.
+    Recheck,
+    /// The processes of a held mission go on.
+    Continue,
+    /// The machine was restarted while it was under way.
+    Interrupt,
 }
 
 impl MissionInput {
     /// Every input.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Queue,
         Self::Lease,
         Self::Start,
@@ -58,6 +66,10 @@ impl MissionInput {
         Self::Resume,
         Self::Cancel,
         Self::Retry,
+        Self::SendBack,
+        Self::Recheck,
+        Self::Continue,
+        Self::Interrupt,
     ];
 
     /// The word used in interfaces.
@@ -78,6 +90,10 @@ impl MissionInput {
             Self::Resume => "resume",
             Self::Cancel => "cancel",
             Self::Retry => "retry",
+            Self::SendBack => "send_back",
+            Self::Recheck => "recheck",
+            Self::Continue => "continue",
+            Self::Interrupt => "interrupt",
         }
     }
 
@@ -93,6 +109,7 @@ impl MissionInput {
                 | Self::Resume
                 | Self::Cancel
                 | Self::Retry
+                | Self::SendBack
         )
     }
 }
@@ -141,8 +158,12 @@ pub struct AttemptRule {
     pub from: AttemptState,
     /// on this input,
     pub input: AttemptInput,
-    /// to this state.
+    /// to this state,
     pub to: AttemptState,
+    /// provided that.
+    pub guard: &'static str,
+    /// What is set off.
+    pub effects: &'static str,
 }
 
 macro_rules! missions {
@@ -160,65 +181,77 @@ macro_rules! missions {
 /// The mission table.
 pub const MISSION_TABLE: &[MissionRule] = missions![
     Draft, Queue => Queued, "", "";
-    Queued, Lease => Assigned, "the agent is free and not paused", "start the attempt";
+    Queued, Lease => Assigned, "its dependencies are done; a fitting agent is free; nothing holds the swarm back", "start the attempt";
     Assigned, Start => Running, "the attempt holds the lease", "";
     Running, Exit => Verifying, "the attempt holds the lease", "run the gates";
-    Verifying, Pass => Done, "every gate passed and the evidence reaches the policy's grade", "write the devlog";
-    Verifying, AskReview => InReview, "every gate passed and the policy asks for the captain", "write the devlog";
-    Assigned, Requeue => Queued, "tries are left", "write the devlog";
-    Running, Requeue => Queued, "tries are left", "write the devlog";
-    Verifying, Requeue => Queued, "tries are left", "write the devlog";
+    Verifying, Pass => Done, "every gate passed on the work as it is and the evidence reaches the grade that is needed", "write the devlog";
+    Verifying, AskReview => InReview, "every gate of the engine passed and somebody's answer is needed", "ask reviewing agents; write the devlog";
+    Assigned, Requeue => Queued, "tries are left, or the swarm was halted", "wait before the next try; write the handoff and the devlog";
+    Running, Requeue => Queued, "tries are left, or the swarm was halted", "wait before the next try; write the handoff and the devlog";
+    Verifying, Requeue => Queued, "tries are left, or the swarm was halted", "wait before the next try; write the handoff and the devlog";
+    InReview, Requeue => Queued, "a reviewing agent rejects the work and tries are left", "write the handoff and the devlog";
     Assigned, Fail => Failed, "no tries are left", "write the devlog";
     Running, Fail => Failed, "no tries are left", "write the devlog";
     Verifying, Fail => Failed, "no tries are left", "write the devlog";
-    InReview, Accept => Done, "", "";
+    Assigned, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
+    Running, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
+    Verifying, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
+    InReview, Pass => Done, "every gate passed on the work as it is and the evidence reaches the grade that is needed", "write the devlog";
+    InReview, Accept => Done, "no gate is red or unanswered and the work is as it was reviewed", "merge the reviewed commit where asked";
+    InReview, Recheck => Verifying, "the work is not as it was reviewed", "run the gates again";
+    InReview, SendBack => Queued, "", "write the handoff";
     InReview, Reject => Failed, "", "";
     InReview, Retry => Queued, "", "";
     Draft, Pause => Paused, "", "";
     Queued, Pause => Paused, "", "";
-    Paused, Resume => Queued, "", "";
+    Assigned, Pause => Paused, "", "make a checkpoint and stop the attempt";
+    Running, Pause => Paused, "", "hold the attempt's processes, or make a checkpoint and stop it";
+    Paused, Resume => Queued, "no attempt is held", "";
+    Paused, Continue => Running, "an attempt is held", "let its processes go on";
     Draft, Cancel => Cancelled, "", "";
     Queued, Cancel => Cancelled, "", "";
-    Paused, Cancel => Cancelled, "", "";
+    Paused, Cancel => Cancelled, "", "stop the attempt, where one is held";
     Assigned, Cancel => Cancelled, "", "stop the attempt; write the devlog";
     Running, Cancel => Cancelled, "", "stop the attempt; write the devlog";
     Verifying, Cancel => Cancelled, "", "stop the gates; write the devlog";
     NeedsInput, Cancel => Cancelled, "", "stop the attempt; write the devlog";
-    InReview, Cancel => Cancelled, "", "";
+    InReview, Cancel => Cancelled, "", "stop reviewing agents";
     Failed, Retry => Queued, "", "";
     Cancelled, Retry => Queued, "the stopped attempt's processes are gone", "";
 ];
 
 macro_rules! attempts {
-    ($($from:ident, $input:ident => $to:ident;)*) => {
+    ($($from:ident, $input:ident => $to:ident, $guard:literal, $effects:literal;)*) => {
         &[$(AttemptRule {
             from: AttemptState::$from,
             input: AttemptInput::$input,
             to: AttemptState::$to,
+            guard: $guard,
+            effects: $effects,
         }),*]
     };
 }
 
 /// The attempt table.
 pub const ATTEMPT_TABLE: &[AttemptRule] = attempts![
-    Leased, Prepare => Starting;
-    Starting, Start => Running;
-    Running, Exit => Exited;
-    Exited, Verify => Verifying;
-    Verifying, Accept => Accepted;
-    Verifying, Reject => Rejected;
-    Leased, Reject => Rejected;
-    Starting, Reject => Rejected;
-    Leased, Lose => Lost;
-    Starting, Lose => Lost;
-    Running, Lose => Lost;
-    Exited, Lose => Lost;
-    Verifying, Lose => Lost;
-    Leased, Stop => Stopped;
-    Starting, Stop => Stopped;
-    Running, Stop => Stopped;
-    Exited, Stop => Stopped;
-    Verifying, Stop => Stopped;
+    Leased, Prepare => Starting, "it was not asked to stop", "start the program";
+    Starting, Start => Running, "", "watch the program";
+    Running, Exit => Exited, "", "";
+    Exited, Verify => Verifying, "", "secure the work and run the gates";
+    Verifying, Accept => Accepted, "its mission is done", "";
+    Verifying, Reject => Rejected, "", "";
+    Leased, Reject => Rejected, "its program could not be started", "";
+    Starting, Reject => Rejected, "its program could not be started", "";
+    Leased, Lose => Lost, "", "";
+    Starting, Lose => Lost, "", "";
+    Running, Lose => Lost, "its processes are gone and left no record", "";
+    Exited, Lose => Lost, "", "";
+    Verifying, Lose => Lost, "", "";
+    Leased, Stop => Stopped, "its process tree is empty", "";
+    Starting, Stop => Stopped, "its process tree is empty", "";
+    Running, Stop => Stopped, "its process tree is empty", "";
+    Exited, Stop => Stopped, "its process tree is empty", "";
+    Verifying, Stop => Stopped, "its process tree is empty", "";
 ];
 
 /// Where a mission goes from `from` on `input`.
@@ -307,7 +340,7 @@ mod tests {
             .filter(|rule| rule.to == MissionState::Done)
             .map(|rule| rule.input)
             .collect();
-        assert_eq!(ways, [MissionInput::Pass, MissionInput::Accept]);
+        assert_eq!(ways, [MissionInput::Pass, MissionInput::Pass, MissionInput::Accept]);
     }
 
     #[test]
@@ -327,6 +360,6 @@ mod tests {
         }
         let refusal = mission_next(MissionState::Running, MissionInput::Accept).unwrap_err();
         assert_eq!(refusal.message, "a mission that is running cannot take 'accept'");
-        assert_eq!(refusal.allowed, ["cancel"]);
+        assert_eq!(refusal.allowed, ["pause", "cancel"]);
     }
 }

@@ -34,11 +34,13 @@ fn mission_table() -> String {
 }
 
 fn attempt_table() -> String {
-    let mut text = String::from("| from | input | to |\n|---|---|---|\n");
+    let mut text =
+        String::from("| from | input | to | provided that | sets off |\n|---|---|---|---|---|\n");
     for rule in ATTEMPT_TABLE {
         let name = |state: AttemptState| state.as_str();
         let (from, to) = (name(rule.from), name(rule.to));
-        writeln!(text, "| {from} | {} | {to} |", word(rule.input)).unwrap();
+        let (input, guard, effects) = (word(rule.input), rule.guard, rule.effects);
+        writeln!(text, "| {from} | {input} | {to} | {guard} | {effects} |").unwrap();
     }
     text
 }

@@ -4,19 +4,23 @@
 //! may be carried out again after a crash: starting adopts what runs, stopping what is stopped gives
 //! its record, and a gate that was started is waited for.
 
+mod launch;
+mod review;
+mod stop;
+mod verify;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agents::brief::BriefError;
-use agents::worktree::{Git, GitError};
-use agents::{Found, LaunchError, Launcher, brief, gate};
+use agents::worktree::GitError;
+use agents::{LaunchError, Launcher};
 use model::agent::Agent;
-use model::attempt::{Attempt, Work, Workplace};
+use model::attempt::Attempt;
 use model::clock::SharedClock;
 use model::effect::Effect;
-use model::gate::{GateResult, Verdict};
 use model::id::AttemptId;
 use model::mission::Mission;
 use model::process::{Exit, ExitRecord, ProcessIdentity};
@@ -29,8 +33,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::entry::{Command, Orchestrator};
+use crate::halt::HaltSwitch;
 use crate::input::Input;
-use crate::run::{Command, Orchestrator};
 
 /// The first pause before something is told or tried again; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -38,8 +43,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The directory of a run in which its gates run.
 const GATES: &str = "gates";
-/// The directory of a run an attempt works in when neither mission nor agent names one.
-const WORK: &str = "work";
 
 /// Why an attempt cannot go on; the words end up with the mission.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,8 @@ enum Hindrance {
     Git(#[from] GitError),
     #[error("failed to make a directory for it: {0}")]
     Directory(std::io::Error),
+    #[error("it could not be reviewed: {0}")]
+    Review(&'static str),
     #[error("its directory {} does not exist", .0.display())]
     NoDirectory(PathBuf),
     #[error("its work is kept in {} but not committed: failed to {source}", place.display())]
@@ -80,6 +85,7 @@ pub(crate) struct FloorSetup {
     pub(crate) worktrees: PathBuf,
     pub(crate) url: watch::Receiver<Option<String>>,
     pub(crate) orchestrator: Orchestrator,
+    pub(crate) switch: Arc<HaltSwitch>,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
 }
@@ -93,6 +99,8 @@ pub(crate) struct Floor {
 struct Slot {
     cancel: CancellationToken,
     task: JoinHandle<()>,
+    /// Whether another agent reviews the work in it.
+    review: bool,
 }
 
 impl Floor {
@@ -103,33 +111,58 @@ impl Floor {
     /// Carries out an effect, after what is under way for the same attempt.
     pub(crate) fn carry_out(&self, effect: Effect) {
         let attempt_id = effect.attempt_id();
-        if matches!(effect, Effect::Stop { .. })
-            && let Some(slot) = self.slots().get(&attempt_id)
+        if matches!(effect, Effect::Freeze { .. }) {
+            self.beside_what_is_under_way(attempt_id);
+            return;
+        }
+        if let Some(slot) = self.slots().get(&attempt_id)
+            && (matches!(effect, Effect::Stop { .. })
+                || matches!(effect, Effect::Verify { .. }) && slot.review)
         {
             slot.cancel.cancel();
         }
-        self.after_what_is_under_way(attempt_id, move |hands, cancel| async move {
+        let review = matches!(effect, Effect::Review { .. });
+        self.after_what_is_under_way(attempt_id, review, move |hands, cancel| async move {
             match effect {
                 Effect::Start { .. } => hands.start(attempt_id, &cancel).await,
                 Effect::Stop { .. } => hands.stop(attempt_id).await,
                 Effect::Verify { .. } => hands.verify(attempt_id, &cancel).await,
+                Effect::Review { index, agent_id, .. } => {
+                    hands.review(attempt_id, index, agent_id, &cancel).await;
+                }
+                Effect::Freeze { .. } => {}
             }
         });
     }
 
+    /// Holds processes that are being watched, or lets them go on.
+    fn beside_what_is_under_way(&self, attempt_id: AttemptId) {
+        let (hands, closing) = (Arc::clone(&self.hands), self.hands.cancel.clone());
+        self.hands.tasks.spawn(async move {
+            closing.run_until_cancelled(hands.freeze(attempt_id)).await;
+        });
+    }
+
+    /// Whether nothing is under way for an attempt.
+    pub(crate) fn is_idle(&self, attempt_id: AttemptId) -> bool {
+        self.slots().get(&attempt_id).is_none_or(|slot| slot.task.is_finished())
+    }
+
     /// Takes over an attempt whose program was started by an earlier run of the engine.
     pub(crate) fn take_over(&self, attempt_id: AttemptId) {
-        self.after_what_is_under_way(attempt_id, move |hands, cancel| async move {
+        self.after_what_is_under_way(attempt_id, false, move |hands, cancel| async move {
             hands.take_over(attempt_id, &cancel).await;
         });
     }
 
-    /// Forgets an attempt that is over.
+    /// Forgets an attempt that is over; a review of it that still runs is ended.
     pub(crate) fn forget(&self, attempt_id: AttemptId) {
-        self.slots().remove(&attempt_id);
+        if let Some(slot) = self.slots().remove(&attempt_id) {
+            slot.cancel.cancel();
+        }
     }
 
-    fn after_what_is_under_way<F, W>(&self, attempt_id: AttemptId, work: W)
+    fn after_what_is_under_way<F, W>(&self, attempt_id: AttemptId, review: bool, work: W)
     where
         W: FnOnce(Arc<FloorSetup>, CancellationToken) -> F + Send + 'static,
         F: Future<Output = ()> + Send,
@@ -151,7 +184,7 @@ impl Floor {
         let task = self.hands.tasks.spawn(async move {
             closing.run_until_cancelled(work).await;
         });
-        slots.insert(attempt_id, Slot { cancel, task });
+        slots.insert(attempt_id, Slot { cancel, task, review });
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<AttemptId, Slot>> {
@@ -222,253 +255,6 @@ impl FloorSetup {
             }
             if self.rest(&mut pause).await.is_none() {
                 return false;
-            }
-        }
-    }
-
-    async fn start(&self, id: AttemptId, cancel: &CancellationToken) {
-        let Some(case) = self.case_at_last(id).await else {
-            return;
-        };
-        match self.launch(&case, cancel).await {
-            Ok(Some(process)) => {
-                if self.tell(Input::Started { id, process: process.clone() }).await {
-                    self.watch(id, &process, cancel).await;
-                }
-            }
-            Ok(None) => {}
-            Err(hindrance) => {
-                let reason = hindrance.to_string();
-                let record = self.record(Exit::NotStarted { reason });
-                self.tell(Input::Exited { id, record }).await;
-            }
-        }
-    }
-
-    /// Makes the workplace and starts the program; nothing when the attempt was asked to stop.
-    async fn launch(
-        &self,
-        case: &Case,
-        cancel: &CancellationToken,
-    ) -> Result<Option<ProcessIdentity>, Hindrance> {
-        let agent = case.agent.as_ref().ok_or(Hindrance::NoAgent)?;
-        let id = case.attempt.id;
-        let workplace = match &case.attempt.workplace {
-            Some(workplace) => workplace.clone(),
-            None => self.prepare(case, agent).await?,
-        };
-        let told = Input::Prepared { id, workplace: workplace.clone() };
-        if cancel.is_cancelled() || !self.tell(told).await || cancel.is_cancelled() {
-            return Ok(None);
-        }
-        let run = self.run(id);
-        let url = self.url.borrow().clone();
-        let launch = brief::prepare(&brief::Order {
-            runtime: &agent.runtime,
-            brief: &case.brief,
-            mission: case.mission.id,
-            attempt: id,
-            run: &run,
-            directory: Path::new(&workplace.directory),
-            grace_s: agent.grace_s,
-            url: url.as_deref(),
-        })?;
-        match self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await {
-            Ok(process) => Ok(Some(process)),
-            Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
-            Err(err) => Err(Hindrance::Launch(err)),
-        }
-    }
-
-    async fn prepare(&self, case: &Case, agent: &Agent) -> Result<Workplace, Hindrance> {
-        let plain = |directory: &Path| Workplace {
-            directory: directory.display().to_string(),
-            branch: None,
-            base_commit: None,
-            uncommitted_files: 0,
-        };
-        if let Some(repository) = &case.mission.repository {
-            let n = case.attempt.n;
-            let branch = format!("hive/{}/{n}", case.mission.short_id);
-            let place = self.worktrees.join(case.mission.id.to_string()).join(n.to_string());
-            let made = Git::new().create(Path::new(repository), &branch, &place).await;
-            return Ok(made?);
-        }
-        let place = match &agent.directory {
-            Some(directory) => PathBuf::from(directory),
-            None => {
-                let place = self.run(case.attempt.id).join(WORK);
-                tokio::fs::create_dir_all(&place).await.map_err(Hindrance::Directory)?;
-                place
-            }
-        };
-        if place.is_dir() { Ok(plain(&place)) } else { Err(Hindrance::NoDirectory(place)) }
-    }
-
-    /// Waits for the end of a program and tells of it; leaves it alone when the engine ends.
-    async fn watch(&self, id: AttemptId, process: &ProcessIdentity, cancel: &CancellationToken) {
-        let run = self.run(id);
-        match self.launcher.wait(&run, process, cancel).await {
-            Ok(record) if matches!(record.exit, Exit::Lost { .. }) => {
-                // The shim is gone: end what it left, so that nothing runs that nobody knows of.
-                let record = self.end(&run, process).await.map_or(record, |ended| ExitRecord {
-                    exit: Exit::Lost { reason: "its supervisor vanished".to_owned() },
-                    ..ended
-                });
-                self.tell(Input::Exited { id, record }).await;
-            }
-            Ok(record) => {
-                self.tell(Input::Exited { id, record }).await;
-            }
-            Err(LaunchError::Cancelled) => {}
-            Err(err) => {
-                let record = self.record(Exit::Lost { reason: format!("failed to {err}") });
-                self.tell(Input::Exited { id, record }).await;
-            }
-        }
-    }
-
-    async fn take_over(&self, id: AttemptId, cancel: &CancellationToken) {
-        let run = self.run(id);
-        match self.launcher.look(&run) {
-            Found::Running(process) => {
-                if self.tell(Input::Adopted { id, process: process.clone() }).await {
-                    self.watch(id, &process, cancel).await;
-                }
-            }
-            Found::Ended(record) => {
-                self.tell(Input::Exited { id, record }).await;
-            }
-            Found::Gone { identity, .. } => self.watch(id, &identity, cancel).await,
-            Found::NotStarted => {
-                let reason = "its run directory holds no trace of a process".to_owned();
-                let record = self.record(Exit::Lost { reason });
-                self.tell(Input::Exited { id, record }).await;
-            }
-        }
-    }
-
-    async fn verify(&self, id: AttemptId, cancel: &CancellationToken) {
-        let Some(case) = self.case_at_last(id).await else {
-            return;
-        };
-        let Some(workplace) = case.attempt.workplace.clone() else {
-            let problem = Some("it has no workplace that could be checked".to_owned());
-            self.tell(Input::Verified { id, gates: Vec::new(), problem }).await;
-            return;
-        };
-        let work = match self.secure(&case, &workplace).await {
-            Ok(work) => work,
-            Err(problem) => {
-                self.tell(Input::Verified {
-                    id,
-                    gates: Vec::new(),
-                    problem: Some(problem.to_string()),
-                })
-                .await;
-                return;
-            }
-        };
-        let claims = case.attempt.exit().is_some_and(Exit::claims_completion);
-        let mut gates: Vec<GateResult> = Vec::new();
-        let count = if claims { case.mission.gates.len() } else { 0 };
-        for index in 0..count {
-            let result = self.gate(&case, &workplace, work.as_ref(), index, cancel).await;
-            if cancel.is_cancelled() {
-                return;
-            }
-            if !self.tell(Input::GateFinished { id, result: result.clone() }).await {
-                return;
-            }
-            gates.push(result);
-        }
-        self.tell(Input::Verified { id, gates, problem: None }).await;
-    }
-
-    async fn gate(
-        &self,
-        case: &Case,
-        workplace: &Workplace,
-        work: Option<&Work>,
-        index: usize,
-        cancel: &CancellationToken,
-    ) -> GateResult {
-        let run = self.run(case.attempt.id);
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        let result = gate::run(
-            &self.launcher,
-            &case.mission.gates[index as usize],
-            index,
-            &run,
-            Path::new(&workplace.directory),
-            work.map(|work| work.head_commit.clone()),
-            &[("HIVEKEEPER_MISSION".to_owned(), case.mission.id.to_string())],
-            self.clock.as_ref(),
-            cancel,
-        )
-        .await;
-        if result.verdict != Verdict::Passed {
-            info!(attempt = %case.attempt.id, index, reason = result.reason, "a gate did not pass");
-        }
-        result
-    }
-
-    /// Commits what the attempt left uncommitted in its worktree, and says what there is.
-    async fn secure(&self, case: &Case, workplace: &Workplace) -> Result<Option<Work>, Hindrance> {
-        let (Some(base), Some(branch)) = (&workplace.base_commit, &workplace.branch) else {
-            return Ok(None);
-        };
-        let (id, n) = (&case.mission.short_id, case.attempt.n);
-        let message = format!("hive: what {id} attempt {n} left uncommitted");
-        let place = PathBuf::from(&workplace.directory);
-        let secured = Git::new().secure(&place, branch, base, &message).await;
-        let work = secured.map_err(|source| not_secured(place, branch, source))?;
-        self.tell(Input::Secured { id: case.attempt.id, work: work.clone() }).await;
-        Ok(Some(work))
-    }
-
-    /// Ends every process of an attempt, its gates' included, secures its work, and tells of it.
-    async fn stop(&self, id: AttemptId) {
-        let run = self.run(id);
-        let mut pause = PAUSE;
-        let record = loop {
-            match self.end_run(&run).await {
-                Ok(record) => break record,
-                Err(err) => {
-                    error!(attempt = %id, %err, "an attempt could not be stopped; trying again");
-                }
-            }
-            if self.rest(&mut pause).await.is_none() {
-                return;
-            }
-        };
-        let Some(case) = self.case_at_last(id).await else {
-            return;
-        };
-        let mut problem = None;
-        if let Some(workplace) = &case.attempt.workplace
-            && let Err(hindrance) = self.secure(&case, workplace).await
-        {
-            warn!(attempt = %id, %hindrance, "the work of a stopped attempt is not committed");
-            problem = Some(hindrance.to_string());
-        }
-        self.tell(Input::Stopped { id, record, problem }).await;
-    }
-
-    /// Ends the program of a run and of its gates.
-    async fn end_run(&self, run: &Path) -> Result<ExitRecord, LaunchError> {
-        for gate in directories(&run.join(GATES)) {
-            if let Found::Running(process) | Found::Gone { identity: process, .. } =
-                self.launcher.look(&gate)
-            {
-                self.launcher.stop(&gate, &process).await?;
-            }
-        }
-        match self.launcher.look(run) {
-            Found::NotStarted => Ok(self.record(Exit::Stopped { killed: false })),
-            Found::Ended(record) => Ok(record),
-            Found::Running(process) | Found::Gone { identity: process, .. } => {
-                self.launcher.stop(run, &process).await
             }
         }
     }

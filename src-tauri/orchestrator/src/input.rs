@@ -1,12 +1,48 @@
 //! Everything that can come in to the orchestrator: a closed set.
 
 use model::agent::Agent;
-use model::attempt::{Work, Workplace};
+use model::attempt::{Checkpoint, Work, Workplace};
 use model::gate::GateResult;
-use model::id::{AgentId, AttemptId, MissionId};
-use model::mission::Mission;
+use model::id::{AgentId, AttemptId, CheckpointId, MissionId, TopicId, TrashId};
+use model::mission::{Merge, Mission, Progress};
+use model::policy::Policy;
 use model::process::{ExitRecord, ProcessIdentity};
+use model::settings::{Settings, Template};
+use model::topic::{Topic, Vote};
 use model::transition::MissionInput;
+use model::trash::{TrashEnd, TrashItem};
+
+/// What the captain asks of a mission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// What.
+    pub input: MissionInput,
+    /// Why, in the captain's words.
+    pub note: Option<String>,
+    /// A pause keeps the processes, held where they are; otherwise they are stopped at a checkpoint.
+    pub keep_processes: bool,
+    /// A retry starts anew instead of going on from the work of the attempt before.
+    pub fresh: bool,
+    /// Where the work that is accepted was merged.
+    pub merge: Option<Merge>,
+    /// The commit that was reviewed, where the captain said which; another one is not accepted.
+    pub reviewed: Option<String>,
+}
+
+impl Wish {
+    /// A plain wish.
+    #[must_use]
+    pub const fn new(input: MissionInput) -> Self {
+        Self { input, note: None, keep_processes: false, fresh: false, merge: None, reviewed: None }
+    }
+}
+
+/// What the scheduler must know beside the state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cycle {
+    /// How much of the machine's memory is free, in percent; nothing when it was not measured.
+    pub memory_free_percent: Option<u8>,
+}
 
 /// Everything that can come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +67,19 @@ pub enum Input {
         /// Whether it is offered to the agents at once.
         queue: bool,
     },
+    /// The captain changes a mission that is not under way.
+    EditMission {
+        /// The mission as it is to be; what the captain cannot set is taken from what is there.
+        mission: Mission,
+        /// The new brief; nothing leaves it.
+        brief: Option<String>,
+    },
     /// The captain asks something of a mission.
     Ask {
         /// Which one.
         id: MissionId,
         /// What.
-        input: MissionInput,
-        /// Why, in the captain's words.
-        note: Option<String>,
+        wish: Wish,
     },
     /// The captain chooses the agent of a mission.
     Assign {
@@ -47,10 +88,31 @@ pub enum Input {
         /// The agent; nothing means any that is free.
         agent: Option<AgentId>,
     },
+    /// It is said how far a mission is.
+    Progress {
+        /// Which one.
+        id: MissionId,
+        /// How far.
+        progress: Progress,
+        /// Criteria that are met, or no longer, by their place.
+        criteria: Vec<(usize, bool)>,
+    },
     /// A finished mission leaves the lists.
-    RemoveMission(MissionId),
-    /// Look for a mission and a free agent.
-    Schedule,
+    RemoveMission {
+        /// Which one.
+        id: MissionId,
+        /// Where it can be restored from; nothing when it is not to be.
+        trash: Option<TrashItem>,
+    },
+    /// A removed mission comes back.
+    RestoreMission {
+        /// Which one.
+        id: MissionId,
+        /// What it was in the trash.
+        trash_id: TrashId,
+    },
+    /// Look for missions and free agents.
+    Schedule(Cycle),
     /// The place to work in is ready.
     Prepared {
         /// The attempt.
@@ -86,19 +148,17 @@ pub enum Input {
         /// What it left.
         work: Work,
     },
-    /// A gate has decided.
+    /// A gate has decided: one of the engine, a reviewing agent, or a build server.
     GateFinished {
         /// The attempt.
         id: AttemptId,
         /// What it found.
         result: GateResult,
     },
-    /// Every gate that was to run has decided.
+    /// Every gate of the engine has decided.
     Verified {
         /// The attempt.
         id: AttemptId,
-        /// What they found.
-        gates: Vec<GateResult>,
         /// What could not be secured, if anything.
         problem: Option<String>,
     },
@@ -111,6 +171,68 @@ pub enum Input {
         /// What could not be secured, if anything.
         problem: Option<String>,
     },
+    /// The processes of an attempt are held, or go on, as they were asked to.
+    Froze {
+        /// The attempt.
+        id: AttemptId,
+    },
+    /// The work is not as it was reviewed.
+    Changed {
+        /// The mission.
+        id: MissionId,
+        /// What is different, in words a person reads.
+        note: String,
+    },
+    /// A checkpoint was made.
+    Checkpointed(Checkpoint),
+    /// A worktree was taken back to a checkpoint.
+    Restored {
+        /// The attempt.
+        id: AttemptId,
+        /// The checkpoint.
+        checkpoint_id: CheckpointId,
+        /// The commit that holds what was there before.
+        before: String,
+    },
+    /// The captain stops everything.
+    Halt {
+        /// Why.
+        note: Option<String>,
+    },
+    /// The captain lets the swarm go on.
+    ResumeSwarm,
+    /// The captain changes the settings.
+    Configure(Settings),
+    /// The captain creates or changes a policy.
+    SavePolicy(Policy),
+    /// The captain removes a policy.
+    RemovePolicy(String),
+    /// The captain creates or changes a template.
+    SaveTemplate(Template),
+    /// The captain removes a template.
+    RemoveTemplate(String),
+    /// Something is about to be moved into the trash.
+    Trash(TrashItem),
+    /// Something left the trash.
+    EmptyTrash {
+        /// What.
+        id: TrashId,
+        /// How.
+        end: TrashEnd,
+    },
+    /// The agents are asked a question.
+    OpenTopic(Topic),
+    /// An agent votes.
+    Vote(Vote),
+    /// A question is decided.
+    CloseTopic {
+        /// Which one.
+        id: TopicId,
+        /// The option the captain takes; nothing takes the one with most votes.
+        option: Option<String>,
+        /// Why, in the captain's words.
+        note: Option<String>,
+    },
 }
 
 impl Input {
@@ -118,8 +240,44 @@ impl Input {
     #[must_use]
     pub const fn mission_id(&self) -> Option<MissionId> {
         match self {
-            Self::Ask { id, .. } | Self::Assign { id, .. } | Self::RemoveMission(id) => Some(*id),
+            Self::Ask { id, .. }
+            | Self::Assign { id, .. }
+            | Self::Progress { id, .. }
+            | Self::Changed { id, .. }
+            | Self::RemoveMission { id, .. }
+            | Self::RestoreMission { id, .. } => Some(*id),
+            Self::EditMission { mission, .. } => Some(mission.id),
             _ => None,
+        }
+    }
+
+    /// The attempt that must be known to decide on this.
+    #[must_use]
+    pub const fn attempt_id(&self) -> Option<AttemptId> {
+        match self {
+            Self::Prepared { id, .. }
+            | Self::Started { id, .. }
+            | Self::Adopted { id, .. }
+            | Self::Exited { id, .. }
+            | Self::Secured { id, .. }
+            | Self::GateFinished { id, .. }
+            | Self::Verified { id, .. }
+            | Self::Stopped { id, .. }
+            | Self::Froze { id }
+            | Self::Restored { id, .. } => Some(*id),
+            Self::Checkpointed(checkpoint) => Some(checkpoint.attempt_id),
+            _ => None,
+        }
+    }
+
+    /// Missions that the input makes another one depend on.
+    #[must_use]
+    pub fn depends_on(&self) -> &[MissionId] {
+        match self {
+            Self::AddMission { mission, .. } | Self::EditMission { mission, .. } => {
+                &mission.depends_on
+            }
+            _ => &[],
         }
     }
 }

@@ -5,13 +5,18 @@
 //! what was decided, and only on what the ledger has acknowledged.
 
 pub mod decide;
+pub mod entry;
+pub mod fault;
 pub mod floor;
+mod halt;
 pub mod input;
 pub mod judge;
-pub mod run;
+mod recall;
+mod run;
 pub mod schedule;
 pub mod state;
 pub mod template;
+mod trouble;
 
-pub use input::Input;
-pub use run::{Command, Orchestrator, Outcome, Setup, StartError};
+pub use entry::{Command, HaltReport, Orchestrator, Outcome, Reconciled, Setup, StartError};
+pub use input::{Cycle, Input, Wish};

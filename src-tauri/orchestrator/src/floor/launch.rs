@@ -1,0 +1,224 @@
+//! Starting an attempt's program, watching it, and taking over one that runs already.
+
+use std::path::{Path, PathBuf};
+
+use agents::links::Ground;
+use agents::worktree::Git;
+use agents::{Found, LaunchError, brief};
+use model::agent::Agent;
+use model::attempt::Workplace;
+use model::id::AttemptId;
+use model::mission::Handoff;
+use model::process::{Exit, ExitRecord, ProcessIdentity};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{Case, FloorSetup, Hindrance};
+use crate::input::Input;
+
+/// The directory of a run an attempt works in when neither mission nor agent names one.
+const WORK: &str = "work";
+
+impl FloorSetup {
+    pub(super) async fn start(&self, id: AttemptId, cancel: &CancellationToken) {
+        // Nothing is made while everything is stopped.
+        if cancel.run_until_cancelled(self.switch.pass()).await.is_none() {
+            return;
+        }
+        let Some(case) = self.case_at_last(id).await else {
+            return;
+        };
+        match self.launch(&case, cancel).await {
+            Ok(Some(process)) => {
+                if self.tell(Input::Started { id, process: process.clone() }).await {
+                    self.watch(id, &process, cancel).await;
+                }
+            }
+            Ok(None) => {}
+            Err(hindrance) => {
+                let reason = hindrance.to_string();
+                let record = self.record(Exit::NotStarted { reason });
+                self.tell(Input::Exited { id, record }).await;
+            }
+        }
+    }
+
+    /// Makes the workplace and starts the program; nothing when the attempt was asked to stop.
+    async fn launch(
+        &self,
+        case: &Case,
+        cancel: &CancellationToken,
+    ) -> Result<Option<ProcessIdentity>, Hindrance> {
+        let agent = case.agent.as_ref().ok_or(Hindrance::NoAgent)?;
+        let id = case.attempt.id;
+        let workplace = match &case.attempt.workplace {
+            Some(workplace) => workplace.clone(),
+            None => self.prepare(case, agent).await?,
+        };
+        let told = Input::Prepared { id, workplace: workplace.clone() };
+        if cancel.is_cancelled() || !self.tell(told).await || cancel.is_cancelled() {
+            return Ok(None);
+        }
+        if cancel.run_until_cancelled(self.switch.pass()).await.is_none() {
+            return Ok(None);
+        }
+        let run = self.run(id);
+        let url = self.url.borrow().clone();
+        let brief = with_handoff(&case.brief, case.attempt.handoff.as_ref());
+        let launch = brief::prepare(&brief::Order {
+            runtime: &agent.runtime,
+            brief: &brief,
+            mission: case.mission.id,
+            attempt: id,
+            run: &run,
+            directory: Path::new(&workplace.directory),
+            grace_s: agent.grace_s,
+            url: url.as_deref(),
+        })?;
+        match self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await {
+            Ok(process) => Ok(Some(process)),
+            Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
+            Err(err) => Err(Hindrance::Launch(err)),
+        }
+    }
+
+    async fn prepare(&self, case: &Case, agent: &Agent) -> Result<Workplace, Hindrance> {
+        let plain = |directory: &Path| Workplace {
+            directory: directory.display().to_string(),
+            branch: None,
+            base_commit: None,
+            uncommitted_files: 0,
+        };
+        if let Some(repository) = &case.mission.repository {
+            let n = case.attempt.n;
+            let branch = format!("hive/{}/{n}", case.mission.short_id);
+            let place = self.worktrees.join(case.mission.id.to_string()).join(n.to_string());
+            let start = case.attempt.handoff.as_ref().and_then(|it| it.commit.as_deref());
+            let ground = Ground {
+                repo: Path::new(repository),
+                branch: &branch,
+                dir: &place,
+                start,
+                links: &case.mission.links,
+            };
+            let laid = Git::new().lay(ground).await?;
+            for left_out in &laid.left_out {
+                warn!(attempt = %case.attempt.id, path = left_out.path, "a directory was not linked");
+            }
+            return Ok(laid.workplace);
+        }
+        let place = match &agent.directory {
+            Some(directory) => PathBuf::from(directory),
+            None => {
+                let place = self.run(case.attempt.id).join(WORK);
+                tokio::fs::create_dir_all(&place).await.map_err(Hindrance::Directory)?;
+                place
+            }
+        };
+        if place.is_dir() { Ok(plain(&place)) } else { Err(Hindrance::NoDirectory(place)) }
+    }
+
+    /// Waits for the end of a program and tells of it; leaves it alone when the engine ends.
+    async fn watch(&self, id: AttemptId, process: &ProcessIdentity, cancel: &CancellationToken) {
+        let run = self.run(id);
+        match self.launcher.wait(&run, process, cancel).await {
+            Ok(record) if matches!(record.exit, Exit::Lost { .. }) => {
+                // The shim is gone: end what it left, so that nothing runs that nobody knows of.
+                let record = self.end(&run, process).await.map_or(record, |ended| ExitRecord {
+                    exit: Exit::Lost { reason: "its supervisor vanished".to_owned() },
+                    ..ended
+                });
+                self.tell(Input::Exited { id, record }).await;
+            }
+            Ok(record) => {
+                self.tell(Input::Exited { id, record }).await;
+            }
+            Err(LaunchError::Cancelled) => {}
+            Err(err) => {
+                let record = self.record(Exit::Lost { reason: format!("failed to {err}") });
+                self.tell(Input::Exited { id, record }).await;
+            }
+        }
+    }
+
+    pub(super) async fn take_over(&self, id: AttemptId, cancel: &CancellationToken) {
+        let run = self.run(id);
+        match self.launcher.look(&run) {
+            Found::Running(process) => {
+                if self.tell(Input::Adopted { id, process: process.clone() }).await {
+                    self.watch(id, &process, cancel).await;
+                }
+            }
+            Found::Ended(record) => {
+                self.tell(Input::Exited { id, record }).await;
+            }
+            Found::Gone { identity, .. } => self.watch(id, &identity, cancel).await,
+            Found::NotStarted => {
+                let reason = "its run directory holds no trace of a process".to_owned();
+                let record = self.record(Exit::Lost { reason });
+                self.tell(Input::Exited { id, record }).await;
+            }
+        }
+    }
+
+    /// Holds the processes of an attempt where they are, or lets them go on, as the attempt says.
+    pub(super) async fn freeze(&self, id: AttemptId) {
+        let Some(case) = self.case_at_last(id).await else {
+            return;
+        };
+        let run = self.run(id);
+        if let Found::Running(process) = self.launcher.look(&run) {
+            let done = if case.attempt.frozen {
+                self.launcher.freeze(&run, &process).await
+            } else {
+                self.launcher.thaw(&run, &process).await
+            };
+            if let Err(err) = done {
+                warn!(attempt = %id, %err, "processes could not be held or let go");
+            }
+        }
+        self.tell(Input::Froze { id }).await;
+    }
+}
+
+/// The brief, with what the attempt before left behind it.
+fn with_handoff(brief: &str, handoff: Option<&Handoff>) -> String {
+    match handoff {
+        None => brief.to_owned(),
+        Some(handoff) => {
+            let on = match handoff.commit {
+                Some(_) => "Its work is in your directory.",
+                None => "You start anew.",
+            };
+            format!(
+                "{brief}\n\n---\nHandoff from attempt {} of this mission. {on}\n\n{}\n",
+                handoff.from, handoff.text
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use model::id::AgentId;
+
+    use super::*;
+
+    #[test]
+    fn the_next_attempt_gets_the_brief_as_it_is_and_the_handoff_behind_it() {
+        let handoff = |commit: Option<&str>| Handoff {
+            from: 2,
+            agent_id: AgentId::from_uuid(Default::default()),
+            commit: commit.map(str::to_owned),
+            text: "gate 'command: make' did not pass".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(with_handoff("Do it.", None), "Do it.");
+        let text = with_handoff("Do it.", Some(&handoff(Some("abc"))));
+        assert!(text.starts_with("Do it.\n\n---\nHandoff from attempt 2"), "{text}");
+        assert!(text.contains("Its work is in your directory."), "{text}");
+        assert!(text.contains("gate 'command: make' did not pass"), "{text}");
+        assert!(with_handoff("Do it.", Some(&handoff(None))).contains("You start anew."));
+    }
+}

@@ -1,0 +1,253 @@
+//! Letting an agent review the work of another: it gets a worktree of its own at the reviewed
+//! commit, and its answer is a line of its output.
+
+use std::path::Path;
+use std::time::Duration;
+
+use agents::links::Ground;
+use agents::worktree::Git;
+use agents::{LaunchError, brief, transcript};
+use model::agent::Agent;
+use model::attempt::Work;
+use model::gate::{GATE_OUTPUT_BYTES_MAX, GateResult, GateSpec, Verdict};
+use model::id::{AgentId, AttemptId};
+use model::process::{Exit, file};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{Case, FloorSetup, GATES, Hindrance};
+use crate::input::Input;
+
+/// How long a review may take.
+const REVIEW_TIME: Duration = Duration::from_secs(60 * 60);
+/// What the line of a reviewing agent's answer begins with.
+const VERDICT: &str = "VERDICT:";
+
+/// What a review came to.
+struct Answer {
+    verdict: Verdict,
+    exit_code: Option<i32>,
+    reason: String,
+}
+
+impl Answer {
+    fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
+        Self { verdict, exit_code: None, reason: reason.into() }
+    }
+}
+
+impl FloorSetup {
+    pub(super) async fn review(
+        &self,
+        id: AttemptId,
+        index: u32,
+        agent_id: AgentId,
+        cancel: &CancellationToken,
+    ) {
+        if cancel.run_until_cancelled(self.switch.pass()).await.is_none() {
+            return;
+        }
+        let Some(case) = self.case_at_last(id).await else {
+            return;
+        };
+        let began = self.clock.now();
+        let agent = match self.ledger.agent(agent_id).await {
+            Ok(Some(agent)) => agent,
+            _ => return self.answer(&case, index, None, began, gone()).await,
+        };
+        let answer = match self.ask_reviewer(&case, index, &agent, cancel).await {
+            Ok(answer) => answer,
+            Err(hindrance) => Answer::new(Verdict::Broken, hindrance.to_string()),
+        };
+        if !cancel.is_cancelled() {
+            self.answer(&case, index, Some(&agent), began, answer).await;
+        }
+    }
+
+    async fn ask_reviewer(
+        &self,
+        case: &Case,
+        index: u32,
+        agent: &Agent,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, Hindrance> {
+        let id = case.attempt.id;
+        let work = case.attempt.work.as_ref();
+        let run = self.run(id).join(GATES).join(index.to_string());
+        let place = match (&case.mission.repository, work) {
+            (Some(repository), Some(work)) => {
+                let n = case.attempt.n;
+                let name = format!("{n}-review-{index}");
+                let place = self.worktrees.join(case.mission.id.to_string()).join(&name);
+                let branch = format!("hive/{}/{name}", case.mission.short_id);
+                let ground = Ground {
+                    repo: Path::new(repository),
+                    branch: &branch,
+                    dir: &place,
+                    start: Some(&work.head_commit),
+                    links: &[],
+                };
+                Git::new().lay(ground).await?;
+                place
+            }
+            _ => case
+                .attempt
+                .workplace
+                .as_ref()
+                .map(|workplace| workplace.directory.clone().into())
+                .ok_or(Hindrance::Review("it has no workplace"))?,
+        };
+        let brief = review_brief(case, work);
+        let url = self.url.borrow().clone();
+        let mut launch = brief::prepare(&brief::Order {
+            runtime: &agent.runtime,
+            brief: &brief,
+            mission: case.mission.id,
+            attempt: id,
+            run: &run,
+            directory: &place,
+            grace_s: agent.grace_s,
+            url: url.as_deref(),
+        })?;
+        // Its processes are told from the attempt's own by their marker.
+        launch.spec.marker = run.display().to_string();
+        let started = self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await;
+        let process = started.map_err(Hindrance::Launch)?;
+        let waited = self.launcher.wait(&run, &process, cancel);
+        let answer = match tokio::time::timeout(REVIEW_TIME, waited).await {
+            Ok(Ok(record)) => read_answer(&run, &record.exit),
+            Ok(Err(LaunchError::Cancelled)) => {
+                self.end(&run, &process).await;
+                Answer::new(Verdict::Broken, "the review was ended before it was done")
+            }
+            Ok(Err(err)) => return Err(Hindrance::Launch(err)),
+            Err(_) => {
+                self.end(&run, &process).await;
+                Answer::new(Verdict::TimedOut, "the review did not end within an hour")
+            }
+        };
+        if let Some(repository) = &case.mission.repository
+            && let Err(error) = Git::new().remove(Path::new(repository), &place).await
+        {
+            warn!(attempt = %id, %error, "what a review left in its worktree stays there");
+        }
+        Ok(answer)
+    }
+
+    async fn answer(
+        &self,
+        case: &Case,
+        index: u32,
+        agent: Option<&Agent>,
+        began: jiff::Timestamp,
+        answer: Answer,
+    ) {
+        let fallback = GateSpec::Reviewer { agent: None };
+        let gate = case.mission.gates.get(index as usize).unwrap_or(&fallback);
+        let path = self.run(case.attempt.id).join(GATES).join(index.to_string()).join(file::STDOUT);
+        let from = transcript::tail_offset(&path, GATE_OUTPUT_BYTES_MAX as u64);
+        let printed = transcript::read_ended(&path, from, GATE_OUTPUT_BYTES_MAX);
+        let (output, output_bytes) = printed.map_or_else(
+            |_| (String::new(), 0),
+            |chunk| (chunk.text.chars().take(GATE_OUTPUT_BYTES_MAX / 4).collect(), chunk.size),
+        );
+        let work = case.attempt.work.as_ref();
+        let took = self.clock.now().duration_since(began);
+        let result = GateResult {
+            index,
+            gate: gate.clone(),
+            verdict: answer.verdict,
+            exit_code: answer.exit_code,
+            reason: answer.reason,
+            output,
+            output_bytes,
+            commit: work.map(|work| work.head_commit.clone()),
+            tree: work.and_then(|work| work.tree.clone()),
+            checks: None,
+            by: agent.map(|agent| agent.name.clone()),
+            started_at: began,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(0),
+        };
+        self.tell(Input::GateFinished { id: case.attempt.id, result }).await;
+    }
+}
+
+fn gone() -> Answer {
+    Answer::new(Verdict::Broken, "the reviewing agent was removed")
+}
+
+fn review_brief(case: &Case, work: Option<&Work>) -> String {
+    let mut text = format!(
+        "You review the work of another agent. Change nothing.\n\nMission {}: {}\n\n{}\n",
+        case.mission.short_id, case.mission.title, case.brief
+    );
+    if !case.mission.criteria.is_empty() {
+        text.push_str("\nIt is accepted when:\n");
+        for criterion in &case.mission.criteria {
+            text.push_str(&format!("- {}\n", criterion.text));
+        }
+    }
+    let base = case.attempt.workplace.as_ref().and_then(|it| it.base_commit.as_deref());
+    if let (Some(work), Some(base)) = (work, base) {
+        text.push_str(&format!(
+            "\nIts work is checked out in your directory. See it with: git diff {base}..{}\n",
+            work.head_commit
+        ));
+    }
+    text.push_str(&format!(
+        "\nSay what is wrong with it, each with file and line. End with one line of its own:\n\
+         {VERDICT} approve\nor\n{VERDICT} reject\n"
+    ));
+    text
+}
+
+/// The answer is the last line that begins as agreed; a program that says neither has not answered.
+fn read_answer(run: &Path, exit: &Exit) -> Answer {
+    let path = run.join(file::STDOUT);
+    let from = transcript::tail_offset(&path, GATE_OUTPUT_BYTES_MAX as u64);
+    let text = transcript::read_ended(&path, from, GATE_OUTPUT_BYTES_MAX)
+        .map(|chunk| chunk.text)
+        .unwrap_or_default();
+    let mut answer = judge_answer(&text, exit);
+    answer.exit_code = exit.code();
+    answer
+}
+
+fn judge_answer(text: &str, exit: &Exit) -> Answer {
+    if !exit.claims_completion() {
+        return Answer::new(Verdict::Broken, format!("the reviewing program {exit}"));
+    }
+    let said = text.lines().rev().find_map(|line| line.trim().strip_prefix(VERDICT));
+    match said.map(|said| said.trim().to_lowercase()) {
+        Some(said) if said.starts_with("approve") => {
+            Answer::new(Verdict::Passed, "it approves of the work")
+        }
+        Some(said) if said.starts_with("reject") => {
+            Answer::new(Verdict::Failed, "it rejects the work")
+        }
+        Some(said) => Answer::new(Verdict::Broken, format!("'{said}' is no verdict")),
+        None => Answer::new(Verdict::Broken, format!("no line of its output says '{VERDICT}'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_review_answers_with_its_last_verdict_or_not_at_all() {
+        let check = |text: &str, code: i32, verdict: Verdict| {
+            assert_eq!(
+                judge_answer(text, &Exit::Code { code }).verdict,
+                verdict,
+                "{text:?} {code}"
+            );
+        };
+        check("fine\nVERDICT: approve\n", 0, Verdict::Passed);
+        check("VERDICT: approve\nno wait\n  VERDICT: Reject, a.rs:3\n", 0, Verdict::Failed);
+        check("looks good to me", 0, Verdict::Broken);
+        check("VERDICT: maybe", 0, Verdict::Broken);
+        check("VERDICT: approve", 1, Verdict::Broken);
+        check("", 0, Verdict::Broken);
+    }
+}

@@ -1,0 +1,122 @@
+//! Securing what an attempt left, and running the engine's gates on it.
+
+use std::path::{Path, PathBuf};
+
+use agents::gate::{self, Check};
+use agents::worktree::Git;
+use model::attempt::{Work, Workplace};
+use model::gate::{Answerer, GateResult, GateSpec, Verdict};
+use model::id::AttemptId;
+use model::process::Exit;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Case, FloorSetup, GATES, Hindrance, not_secured};
+use crate::input::Input;
+
+impl FloorSetup {
+    pub(super) async fn verify(&self, id: AttemptId, cancel: &CancellationToken) {
+        let Some(case) = self.case_at_last(id).await else {
+            return;
+        };
+        let Some(workplace) = case.attempt.workplace.clone() else {
+            let problem = Some("it has no workplace that could be checked".to_owned());
+            self.tell(Input::Verified { id, problem }).await;
+            return;
+        };
+        let work = match self.secure(&case, &workplace).await {
+            Ok(work) => work,
+            Err(problem) => {
+                let problem = Some(problem.to_string());
+                self.tell(Input::Verified { id, problem }).await;
+                return;
+            }
+        };
+        self.set_old_gates_aside(id, work.as_ref());
+        let claims = case.attempt.exit().is_some_and(Exit::claims_completion);
+        let gates = if claims { case.mission.gates.as_slice() } else { &[] };
+        for (index, gate) in (0..).zip(gates) {
+            if gate.answerer() != Answerer::Engine {
+                continue;
+            }
+            let result = self.gate(&case, &workplace, work.as_ref(), index, gate, cancel).await;
+            // A gate that was ended with everything else says nothing; its attempt is stopped.
+            if self.switch.is_thrown() {
+                cancel.run_until_cancelled(self.switch.pass()).await;
+            }
+            if cancel.is_cancelled() || !self.tell(Input::GateFinished { id, result }).await {
+                return;
+            }
+        }
+        self.tell(Input::Verified { id, problem: None }).await;
+    }
+
+    /// Gates that ran on other work than this are not taken for having run on it.
+    fn set_old_gates_aside(&self, id: AttemptId, work: Option<&Work>) {
+        let Some(work) = work else {
+            return;
+        };
+        let run = self.run(id);
+        let (gates, about) = (run.join(GATES), run.join("gates.commit"));
+        let known = std::fs::read_to_string(&about).unwrap_or_default();
+        if known == work.head_commit {
+            return;
+        }
+        if gates.exists() && !known.is_empty() {
+            let aside = run.join(format!("{GATES}-{known}"));
+            if let Err(error) = std::fs::rename(&gates, &aside) {
+                warn!(attempt = %id, %error, "what gates printed before could not be set aside");
+            }
+        }
+        if let Err(error) = std::fs::write(&about, &work.head_commit) {
+            warn!(attempt = %id, %error, "what the gates look at could not be noted");
+        }
+    }
+
+    async fn gate(
+        &self,
+        case: &Case,
+        workplace: &Workplace,
+        work: Option<&Work>,
+        index: u32,
+        gate: &GateSpec,
+        cancel: &CancellationToken,
+    ) -> GateResult {
+        let run = self.run(case.attempt.id);
+        let check = Check {
+            gate,
+            index,
+            run: &run,
+            workdir: Path::new(&workplace.directory),
+            base_commit: workplace.base_commit.as_deref(),
+            commit: work.map(|work| work.head_commit.clone()),
+            tree: work.and_then(|work| work.tree.clone()),
+            env: &[("HIVEKEEPER_MISSION".to_owned(), case.mission.id.to_string())],
+        };
+        let result = gate::check(&self.launcher, &check, self.clock.as_ref(), cancel).await;
+        if result.verdict != Verdict::Passed {
+            info!(attempt = %case.attempt.id, index, reason = result.reason, "a gate did not pass");
+        }
+        result
+    }
+
+    /// Commits what the attempt left uncommitted in its worktree, and says what there is.
+    pub(super) async fn secure(
+        &self,
+        case: &Case,
+        workplace: &Workplace,
+    ) -> Result<Option<Work>, Hindrance> {
+        let (Some(base), Some(branch)) = (&workplace.base_commit, &workplace.branch) else {
+            return Ok(None);
+        };
+        let (id, n) = (&case.mission.short_id, case.attempt.n);
+        let message = format!("hive: what {id} attempt {n} left uncommitted");
+        let place = PathBuf::from(&workplace.directory);
+        let secured = Git::new().secure(&place, branch, base, &message).await;
+        let mut work = secured.map_err(|source| not_secured(place.clone(), branch, source))?;
+        // Evidence is bound to what was there, not to how it was committed.
+        work.tree = Some(Git::new().tree_of(&place, &work.head_commit).await?);
+        self.tell(Input::Secured { id: case.attempt.id, work: work.clone() }).await;
+        Ok(Some(work))
+    }
+}
