@@ -15,7 +15,7 @@ use store::Ledger;
 
 use crate::GatherError;
 use crate::chart::{self, BLUE, Bar, ChartError, GREEN, GREY, RED};
-use crate::facts::{AgentName, mission_words};
+use crate::facts::{AgentName, first_review, mission_words};
 use crate::page::Block;
 use crate::report::{ReportError, Story};
 use crate::text::{count, duration, inline, time};
@@ -27,6 +27,8 @@ const ATTEMPTS_PER_AGENT: u32 = 500;
 /// Rows of the list of missions, and bars of the chart of agents.
 const MISSIONS_SHOWN: usize = 500;
 const AGENTS_SHOWN: usize = 30;
+/// Halts and resumptions named one by one.
+const HALTS_SHOWN: usize = 20;
 
 /// The facts of a day.
 #[derive(Debug, Serialize)]
@@ -48,6 +50,8 @@ pub(crate) struct DayStory {
     /// Attempts that began, per hour of the day.
     attempts_per_hour: Vec<Hour>,
     agents: Vec<DayAgent>,
+    reviews: Reviews,
+    halts: Vec<Halt>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,6 +89,44 @@ struct Tally {
     gates_run: u64,
     attempts: BTreeSet<AttemptId>,
     agents: BTreeSet<AgentId>,
+    /// When the work of an attempt first went to review: from then on its agent was free.
+    reviewed: BTreeMap<AttemptId, Timestamp>,
+    reviews: Reviews,
+    halts: Vec<Halt>,
+}
+
+/// What became of work that was finished.
+#[derive(Debug, Default, Serialize)]
+struct Reviews {
+    begun: u64,
+    sent_back: u64,
+    merged: u64,
+    checkpoints: u64,
+}
+
+impl Reviews {
+    /// In words; nothing when there was none.
+    fn words(&self) -> Option<String> {
+        let parts = [
+            (self.begun, "went to review"),
+            (self.sent_back, "sent back"),
+            (self.merged, "merged"),
+        ];
+        let mut words: Vec<_> =
+            parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        if self.checkpoints > 0 {
+            words.push(format!("{} made", count(self.checkpoints, "checkpoint", "checkpoints")));
+        }
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}
+
+/// The captain stopped everything, or let it go on.
+#[derive(Debug, Clone, Serialize)]
+struct Halt {
+    at: Timestamp,
+    halted: bool,
+    note: Option<String>,
 }
 
 impl Tally {
@@ -93,7 +135,10 @@ impl Tally {
         self.agents.extend(event.subject.agent_id);
         match &event.fact {
             Fact::MissionCreated { .. } => self.created += 1,
-            Fact::MissionMoved { mission_id, to, .. } => {
+            Fact::MissionMoved { mission_id, from, to, .. } => {
+                if (*from, *to) == (MissionState::InReview, MissionState::Queued) {
+                    self.reviews.sent_back += 1;
+                }
                 if to.is_final() || *to == MissionState::InReview {
                     self.moved.insert(*mission_id, (*to, event.at));
                 } else {
@@ -112,6 +157,18 @@ impl Tally {
             Fact::GateFinished { result, .. } => {
                 self.gates_run += 1;
                 self.gates_passed += u64::from(result.verdict == Verdict::Passed);
+            }
+            Fact::AttemptReviewing { attempt_id } => {
+                self.reviews.begun += 1;
+                self.reviewed.entry(*attempt_id).or_insert(event.at);
+            }
+            Fact::WorkMerged { .. } => self.reviews.merged += 1,
+            Fact::CheckpointMade { .. } => self.reviews.checkpoints += 1,
+            Fact::SwarmHalted { note, at } => {
+                self.halts.push(Halt { at: *at, halted: true, note: note.clone() });
+            }
+            Fact::SwarmResumed => {
+                self.halts.push(Halt { at: event.at, halted: false, note: None });
             }
             _ => {}
         }
@@ -149,6 +206,8 @@ impl DayStory {
             gates_run: tally.gates_run,
             attempts_per_hour: hours(&tally.leased, from, to, zone),
             agents,
+            reviews: tally.reviews,
+            halts: tally.halts,
         })
     }
 
@@ -159,6 +218,8 @@ impl DayStory {
             && self.attempts_ended == 0
             && self.gates_run == 0
             && self.agents.is_empty()
+            && self.halts.is_empty()
+            && self.reviews.words().is_none()
     }
 
     fn head(&self, zone: &TimeZone) -> String {
@@ -186,15 +247,31 @@ impl DayStory {
             0 => "none ran".to_owned(),
             run => format!("{} of {} passed", self.gates_passed, count(run, "run", "runs")),
         };
-        let rows = [
+        let mut rows = vec![
             ("Missions", outcomes),
             ("Created", count(self.missions_created, "mission", "missions")),
             ("Attempts", format!("{} begun, {} ended", self.attempts_started, self.attempts_ended)),
             ("Gates", gates),
-            ("From, to", span),
-            ("As of", time(self.as_of, zone)),
         ];
+        rows.extend(self.reviews.words().map(|words| ("Work", words)));
+        rows.extend((!self.halts.is_empty()).then(|| ("Swarm", self.halt_words(zone))));
+        rows.extend([("From, to", span), ("As of", time(self.as_of, zone))]);
         format!("# {title}\n\n{so_far}{}", crate::devlog::table(&rows))
+    }
+
+    fn halt_words(&self, zone: &TimeZone) -> String {
+        let more = self.halts.len().saturating_sub(HALTS_SHOWN);
+        let shown = self.halts.iter().take(HALTS_SHOWN).map(|halt| {
+            let word = if halt.halted { "halted" } else { "resumed" };
+            let clock = halt.at.to_zoned(zone.clone()).strftime("%H:%M:%S");
+            match &halt.note {
+                Some(note) => format!("{word} at {clock} ({})", inline(note)),
+                None => format!("{word} at {clock}"),
+            }
+        });
+        let mut words: Vec<_> = shown.collect();
+        words.extend((more > 0).then(|| format!("and {more} times more")));
+        words.join(", ")
     }
 
     fn missions_part(&self, zone: &TimeZone) -> String {
@@ -380,7 +457,7 @@ async fn agents(
     let mut busy: BTreeMap<AgentId, (u64, SignedDuration)> = BTreeMap::new();
     for attempt in attempts.values() {
         let begin = attempt.leased_at.max(from);
-        let end = attempt.ended_at.unwrap_or(now).min(to);
+        let end = free_at(ledger, tally, attempt, from).await?.unwrap_or(now).min(to);
         if begin < end {
             let (n, time) = busy.entry(attempt.agent_id).or_default();
             *n += 1;
@@ -397,6 +474,25 @@ async fn agents(
     }
     agents.sort_by_key(|agent| (std::cmp::Reverse(agent.busy_ms), agent.agent.id));
     Ok(agents)
+}
+
+/// When the agent of an attempt was free again: at its end, or when its work went to review.
+async fn free_at(
+    ledger: &Ledger,
+    tally: &Tally,
+    attempt: &Attempt,
+    from: Timestamp,
+) -> Result<Option<Timestamp>, GatherError> {
+    if let Some(at) = tally.reviewed.get(&attempt.id) {
+        return Ok(Some(*at));
+    }
+    let waited = attempt.exit.as_ref().is_some_and(|record| record.ended_at < from)
+        && attempt.ended_at.is_none_or(|ended| ended > from);
+    match waited {
+        // It may have gone to review on a day before, and nothing of this day says so.
+        true => Ok(first_review(ledger, attempt.id).await?.or(attempt.ended_at)),
+        false => Ok(attempt.ended_at),
+    }
 }
 
 /// Attempts that began in each hour; a day has 23 to 25 of them.

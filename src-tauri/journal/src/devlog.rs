@@ -7,6 +7,7 @@ use model::gate::{GateResult, Grade, Verdict};
 use model::id::{AttemptId, DevlogId};
 use model::mission::Mission;
 
+use crate::closing::handoff_part;
 use crate::facts::{AttemptFacts, Resources, attempt_words, outcome};
 use crate::text::{
     NONE, block, bytes, code, count, duration, duration_ms, inline, one_line, tail, time,
@@ -24,7 +25,7 @@ pub fn devlog_id(attempt_id: AttemptId) -> DevlogId {
     DevlogId::from_uuid(attempt_id.as_uuid())
 }
 
-/// Writes the devlog of an attempt that is over.
+/// Writes the devlog of an attempt that is over or in review.
 pub(crate) fn write(mission: &Mission, facts: &AttemptFacts, at: Timestamp) -> Devlog {
     let word = outcome(mission, &facts.attempt);
     let title = one_line(&format!("{} · {} — {word}", mission.short_id, mission.title));
@@ -62,7 +63,7 @@ pub(crate) fn summary(facts: &AttemptFacts, now: Timestamp) -> String {
         "Attempt {} by {} {verb} {} after {}",
         attempt.n,
         inline(&facts.agent.words()),
-        attempt_words(attempt.state),
+        attempt_words(attempt),
         duration(facts.whole_time(now)),
     );
     match attempt.note.as_deref().filter(|note| !note.trim().is_empty()) {
@@ -86,7 +87,11 @@ pub(crate) fn attempt_rows(
         Some(role) => format!("{} ({role})", facts.agent.words()),
         None => facts.agent.words(),
     };
-    let ended = attempt.ended_at.map_or_else(|| "not yet".to_owned(), |at| time(at, zone));
+    let ended = match (attempt.ended_at, facts.reviewed_at) {
+        (Some(at), _) => time(at, zone),
+        (None, Some(at)) => format!("not yet; in review since {}", time(at, zone)),
+        (None, None) => "not yet".to_owned(),
+    };
     let program = match (attempt.exit(), &attempt.process) {
         (Some(exit), _) => inline(&exit.to_string()),
         (None, Some(_)) => "no end was recorded".to_owned(),
@@ -128,6 +133,11 @@ fn place_rows(facts: &AttemptFacts) -> Vec<(&'static str, String)> {
         let text = format!("{commits}, {files} changed, +{} −{}", diff.insertions, diff.deletions);
         rows.push(("Work", text));
     }
+    if let Some(last) = facts.checkpoints.last() {
+        let made = count(facts.checkpoints.len() as u64, "checkpoint", "checkpoints");
+        let commit = code(short(&last.commit));
+        rows.push(("Checkpoints", format!("{made}, the last {commit}: {}", inline(&last.note))));
+    }
     rows
 }
 
@@ -164,9 +174,11 @@ pub(crate) fn float_bytes(value: f64) -> String {
     bytes(value.round() as u64)
 }
 
-/// Gates and commits, each under a heading of the given level.
+/// What it was given, gates and commits, each under a heading of the given level.
 pub(crate) fn sections(facts: &AttemptFacts, level: &str) -> String {
-    let mut out = format!("\n{level} Gates\n\n");
+    let given = facts.attempt.handoff.as_ref();
+    let mut out = given.map_or_else(String::new, |handoff| handoff_part(handoff, level));
+    out.push_str(&format!("\n{level} Gates\n\n"));
     if facts.gates.is_empty() {
         out.push_str("No gate ran.\n");
     } else {
@@ -177,7 +189,7 @@ pub(crate) fn sections(facts: &AttemptFacts, level: &str) -> String {
                 inline(&gate.gate.label()),
                 verdict_words(gate.verdict),
                 duration_ms(gate.duration_ms),
-                inline(&gate.reason),
+                why(gate),
             );
             out.push_str(&row);
         }
@@ -187,6 +199,18 @@ pub(crate) fn sections(facts: &AttemptFacts, level: &str) -> String {
     }
     out.push_str(&commits(facts, level));
     out
+}
+
+/// Why a gate decided as it did, with what it counted and who answered.
+fn why(gate: &GateResult) -> String {
+    let mut text = inline(&gate.reason);
+    if let Some(checks) = gate.checks {
+        text.push_str(&format!(", {}", count(checks, "check", "checks")));
+    }
+    if let Some(by) = &gate.by {
+        text.push_str(&format!(", answered by {}", inline(by)));
+    }
+    text
 }
 
 /// The end of what a gate printed that did not pass.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use model::agent::Agent;
-use model::attempt::{Attempt, AttemptState};
+use model::attempt::{Attempt, AttemptState, Checkpoint};
 use model::gate::GateResult;
-use model::id::AgentId;
+use model::id::{AgentId, AttemptId};
 use model::mission::{Mission, MissionState};
 use model::process::Exit;
 use model::signal::{Bucket, SeriesRange};
 use serde::Serialize;
-use store::Ledger;
 use store::telemetry::{RangeQuery, ReadError, Telemetry};
+use store::{EventFilter, Ledger, ReadError as LedgerError};
 
 use crate::GatherError;
 
@@ -104,6 +104,9 @@ pub(crate) struct AttemptFacts {
     pub(crate) attempt: Attempt,
     pub(crate) agent: AgentName,
     pub(crate) gates: Vec<GateResult>,
+    pub(crate) checkpoints: Vec<Checkpoint>,
+    /// When its work first went to review, from where on its agent was free.
+    pub(crate) reviewed_at: Option<Timestamp>,
     pub(crate) resources: Resources,
     pub(crate) cpu: Curve,
     pub(crate) memory: Curve,
@@ -119,6 +122,8 @@ impl AttemptFacts {
     ) -> Result<Self, GatherError> {
         let agent = ledger.agent_ever(attempt.agent_id).await?;
         let gates = ledger.gate_results(attempt.id).await?;
+        let checkpoints = ledger.checkpoints_of(attempt.id).await?;
+        let reviewed_at = first_review(ledger, attempt.id).await?;
         let cpu = curve(telemetry, "agent_cpu_percent", &attempt, now).await?;
         let memory = curve(telemetry, "agent_memory_bytes", &attempt, now).await?;
         let resources = Resources::of(&attempt, &cpu.buckets, &memory.buckets);
@@ -126,6 +131,8 @@ impl AttemptFacts {
             agent: AgentName::new(attempt.agent_id, agent),
             attempt,
             gates,
+            checkpoints,
+            reviewed_at,
             resources,
             cpu,
             memory,
@@ -138,11 +145,26 @@ impl AttemptFacts {
         Some(to.duration_since(from))
     }
 
-    /// From the lease to the end, or to `now`.
+    /// From the lease until its agent was free, or to `now`.
     pub(crate) fn whole_time(&self, now: Timestamp) -> SignedDuration {
-        let end = self.attempt.ended_at.unwrap_or(now);
+        let end = self.reviewed_at.or(self.attempt.ended_at).unwrap_or(now);
         end.duration_since(self.attempt.leased_at)
     }
+}
+
+/// When the work of an attempt first went to review.
+pub(crate) async fn first_review(
+    ledger: &Ledger,
+    id: AttemptId,
+) -> Result<Option<Timestamp>, LedgerError> {
+    let filter = EventFilter {
+        attempt_id: Some(id),
+        kinds: vec!["attempt_reviewing".to_owned()],
+        limit: store::ledger::PAGE_ROWS_MAX,
+        ..EventFilter::default()
+    };
+    let newest_first = ledger.events(filter).await?.items;
+    Ok(newest_first.last().map(|event| event.at))
 }
 
 fn program_span(attempt: &Attempt, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
@@ -182,11 +204,11 @@ async fn curve(
 /// The word for how an attempt came out, as far as it is decided.
 pub(crate) fn outcome(mission: &Mission, attempt: &Attempt) -> &'static str {
     if mission.attempts > attempt.n || mission.state.has_live_attempt() {
-        return attempt_words(attempt.state);
+        return attempt_words(attempt);
     }
     match mission.state {
         MissionState::Queued => "failed, another attempt follows",
-        MissionState::Draft | MissionState::Paused => attempt_words(attempt.state),
+        MissionState::Draft | MissionState::Paused => attempt_words(attempt),
         state => mission_words(state),
     }
 }
@@ -209,10 +231,12 @@ pub(crate) const fn mission_words(state: MissionState) -> &'static str {
 }
 
 /// The state of an attempt in words.
-pub(crate) const fn attempt_words(state: AttemptState) -> &'static str {
-    match state {
+pub(crate) const fn attempt_words(attempt: &Attempt) -> &'static str {
+    match attempt.state {
         AttemptState::Leased | AttemptState::Starting => "being started",
+        AttemptState::Running if attempt.frozen => "held",
         AttemptState::Running => "running",
+        AttemptState::Verifying if attempt.in_review => "in review",
         AttemptState::Exited | AttemptState::Verifying => "being verified",
         // Not "accepted": that is the captain's word about the mission.
         AttemptState::Accepted => "passed",

@@ -1,4 +1,5 @@
-//! Follows the ledger and writes one devlog for every attempt that is over, exactly once.
+//! Follows the ledger and writes one devlog for every attempt when it ends or first goes to review,
+//! and a short one when that review is over or its work is merged later; each exactly once.
 //!
 //! The devlog and the follower's position are one change, and the devlog's number is derived from
 //! the attempt's: neither a crash nor a repeated commit writes two.
@@ -8,8 +9,9 @@ use std::time::Duration;
 
 use model::Timestamp;
 use model::clock::SharedClock;
+use model::devlog::Devlog;
 use model::event::{Actor, Event, Fact, NewEvent, Subject};
-use model::id::{AttemptId, EventId, SystemDraw};
+use model::id::{EventId, SystemDraw};
 use store::telemetry::Telemetry;
 use store::{Change, CommitError, Ledger};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -18,7 +20,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
 use crate::GatherError;
-use crate::devlog::{self, devlog_id};
+use crate::closing::{self, closing_id};
+use crate::devlog;
 use crate::facts::AttemptFacts;
 
 /// The name of the follower's position in the ledger.
@@ -156,11 +159,11 @@ impl Follower {
             return Ok(false);
         };
         for event in &batch {
-            if let Fact::AttemptEnded { attempt_id, .. } = &event.fact {
-                match self.tell(*attempt_id, event).await {
+            if is_told(&event.fact) {
+                match self.tell(event).await {
                     // Trying again would hold up every later devlog for ever.
                     Err(failure) if failure.is_damage() => {
-                        error!(error = %failure, attempt = %attempt_id, "an attempt cannot be read; it gets no devlog");
+                        error!(error = %failure, seq = event.seq, "an attempt cannot be read; it gets no devlog");
                         self.commit(None, event.seq).await?;
                     }
                     told => told?,
@@ -176,52 +179,68 @@ impl Follower {
         Ok(true)
     }
 
-    /// Writes the devlog of an attempt, unless it is there already or its mission is gone.
-    async fn tell(&self, attempt_id: AttemptId, event: &Event) -> Result<(), FollowError> {
-        let known = self.ledger.devlog(devlog_id(attempt_id)).await;
+    /// Writes the devlog of an event, unless it is there already or its mission is gone.
+    async fn tell(&self, event: &Event) -> Result<(), FollowError> {
+        let now = self.clock.now();
+        let Some(devlog) = self.devlog(event, now).await? else {
+            debug!(seq = event.seq, "nothing is written about it");
+            return self.commit(None, event.seq).await;
+        };
+        let known = self.ledger.devlog(devlog.id).await;
         if known.map_err(FollowError::Events)?.is_some() {
             return self.commit(None, event.seq).await;
         }
-        let now = self.clock.now();
-        match self.devlog(attempt_id, event, now).await? {
-            Some(entry) => self.commit(Some(entry), event.seq).await,
-            None => {
-                debug!(attempt = %attempt_id, "its mission was removed; no devlog is written");
-                self.commit(None, event.seq).await
-            }
-        }
+        let entry = NewEvent {
+            id: EventId::draw(now, &mut SystemDraw),
+            at: now,
+            actor: Actor::Engine,
+            correlation_id: event.correlation_id,
+            subject: Subject {
+                mission_id: Some(devlog.mission_id),
+                attempt_id: devlog.attempt_id,
+                agent_id: devlog.agent_id,
+            },
+            fact: Fact::DevlogWritten { devlog },
+        };
+        self.commit(Some(entry), event.seq).await
     }
 
-    async fn devlog(
-        &self,
-        attempt_id: AttemptId,
-        event: &Event,
-        now: Timestamp,
-    ) -> Result<Option<NewEvent>, FollowError> {
-        let attempt = self.ledger.attempt(attempt_id).await;
-        let Some(attempt) = attempt.map_err(FollowError::Events)? else {
+    /// What there is to tell about an event.
+    async fn devlog(&self, event: &Event, now: Timestamp) -> Result<Option<Devlog>, FollowError> {
+        let attempt = match &event.fact {
+            Fact::AttemptEnded { attempt_id, .. } | Fact::AttemptReviewing { attempt_id } => {
+                self.ledger.attempt(*attempt_id).await.map_err(FollowError::Events)?
+            }
+            Fact::WorkMerged { mission_id, merge } => {
+                let attempts = self.ledger.attempts_of(*mission_id).await;
+                let attempts = attempts.map_err(FollowError::Events)?;
+                attempts.into_iter().find(|attempt| attempt.n == merge.attempt)
+            }
+            _ => None,
+        };
+        let Some(attempt) = attempt else {
             return Ok(None);
         };
         let mission = self.ledger.mission(attempt.mission_id).await;
         let Some((mission, _)) = mission.map_err(FollowError::Events)? else {
             return Ok(None);
         };
-        let subject = Subject {
-            mission_id: Some(mission.id),
-            attempt_id: Some(attempt_id),
-            agent_id: Some(attempt.agent_id),
-        };
         let facts = AttemptFacts::read(&self.ledger, &self.telemetry, attempt, now)
             .await
             .map_err(FollowError::Gather)?;
-        Ok(Some(NewEvent {
-            id: EventId::draw(now, &mut SystemDraw),
-            at: now,
-            actor: Actor::Engine,
-            correlation_id: event.correlation_id,
-            subject,
-            fact: Fact::DevlogWritten { devlog: devlog::write(&mission, &facts, now) },
-        }))
+        let id = closing_id(facts.attempt.id, event.at);
+        Ok(match &event.fact {
+            Fact::WorkMerged { merge, .. } => facts
+                .attempt
+                .ended_at
+                // Until its end is told, that tells of the merge as well.
+                .is_some_and(|ended| ended < event.at)
+                .then(|| closing::merged(&mission, &facts, merge, id)),
+            Fact::AttemptEnded { .. } if facts.reviewed_at.is_some() => {
+                Some(closing::reviewed(&mission, &facts, id))
+            }
+            _ => Some(devlog::write(&mission, &facts, now)),
+        })
     }
 
     async fn commit(&self, event: Option<NewEvent>, position: u64) -> Result<(), FollowError> {
@@ -244,6 +263,14 @@ impl Follower {
             Err(failure) => Err(FollowError::Commit(failure)),
         }
     }
+}
+
+/// Whether there may be something to tell about a fact.
+const fn is_told(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::AttemptEnded { .. } | Fact::AttemptReviewing { .. } | Fact::WorkMerged { .. }
+    )
 }
 
 async fn pause(failure: &(dyn std::error::Error + Send + Sync), wait: &mut Duration) {

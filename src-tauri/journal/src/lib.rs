@@ -1,13 +1,14 @@
 //! Tells: devlogs, reports and charts, written from what is stored.
 //!
-//! [`Journal`] follows the ledger and writes a devlog for every attempt that is over; [`report`]
-//! renders a mission or a day. Both are functions of facts: the same ledger and telemetry give the
+//! [`Journal`] follows the ledger and writes a devlog for every attempt that is over or in review, and
+//! a short one for what follows; [`report`] renders a mission or a day. Both are functions of facts: the same ledger and telemetry give the
 //! same text and the same numbers, and what was not measured is said to be missing, never zero.
 //!
 //! Invariant: the journal never changes what it tells of. It writes devlogs and nothing else, and
 //! text of missions and agents reaches a reader only as text.
 
 mod chart;
+mod closing;
 mod day;
 mod devlog;
 mod facts;

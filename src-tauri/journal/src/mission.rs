@@ -10,6 +10,7 @@ use store::telemetry::Telemetry;
 
 use crate::GatherError;
 use crate::chart::{self, ChartError, Line, Scale};
+use crate::closing::{handoff_part, merge_words};
 use crate::devlog::{attempt_rows, float_bytes, grade_words, sections, summary, table};
 use crate::facts::{AttemptFacts, Curve, mission_words};
 use crate::page::Block;
@@ -90,7 +91,7 @@ impl MissionStory {
             ),
         };
         let no_data = || "no data".to_owned();
-        let rows = [
+        let mut rows = vec![
             ("State", state),
             ("Evidence", grade_words(mission.grade).to_owned()),
             ("Repository", mission.repository.as_deref().map_or_else(|| NONE.to_owned(), inline)),
@@ -100,8 +101,9 @@ impl MissionStory {
             ("Gates", gates),
             ("Processor time", self.totals.cpu_ms.map_or_else(no_data, duration_ms)),
             ("Memory at most", self.totals.memory_max_bytes.map_or_else(no_data, float_bytes)),
-            ("As of", time(self.as_of, zone)),
         ];
+        rows.extend(more_rows(mission, zone));
+        rows.push(("As of", time(self.as_of, zone)));
         format!(
             "# {} · {} — {}\n\n{}",
             mission.short_id,
@@ -124,7 +126,8 @@ impl MissionStory {
     fn charts(&self, zone: &TimeZone) -> Result<Vec<Block>, ChartError> {
         let begin = self.attempts.iter().map(|facts| facts.attempt.leased_at);
         let end = self.attempts.iter();
-        let end = end.map(|facts| facts.attempt.ended_at.unwrap_or(self.as_of));
+        let end =
+            end.map(|facts| facts.reviewed_at.or(facts.attempt.ended_at).unwrap_or(self.as_of));
         let (Some(begin), Some(end)) = (begin.min(), end.max()) else {
             return Ok(Vec::new());
         };
@@ -161,6 +164,9 @@ impl Story for MissionStory {
             blocks.extend(self.charts(zone)?);
         }
         blocks.push(Block::Markdown(self.brief()));
+        if let Some(handoff) = &self.mission.handoff {
+            blocks.push(Block::Markdown(handoff_part(handoff, "##").trim_start().to_owned()));
+        }
         if self.attempts.is_empty() {
             blocks.push(Block::Markdown("No attempt has been made.\n".to_owned()));
         }
@@ -175,6 +181,31 @@ impl Story for MissionStory {
         }
         Ok(blocks)
     }
+}
+
+/// What not every mission has.
+fn more_rows(mission: &Mission, zone: &TimeZone) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if !mission.labels.is_empty() {
+        rows.push(("Labels", inline(&mission.labels.join(", "))));
+    }
+    if let Some(deadline) = mission.deadline {
+        rows.push(("Deadline", time(deadline, zone)));
+    }
+    if let Some(progress) = &mission.progress {
+        let percent = progress.percent.map_or_else(String::new, |percent| format!("{percent} %, "));
+        let said = time(progress.at, zone);
+        rows.push(("Progress", format!("{percent}{} (said {said})", inline(&progress.text))));
+    }
+    if !mission.criteria.is_empty() {
+        let met = mission.criteria.iter().filter(|criterion| criterion.met).count();
+        let all = count(mission.criteria.len() as u64, "criterion", "criteria");
+        rows.push(("Criteria", format!("{met} of {all} reported as met")));
+    }
+    if let Some(merge) = &mission.merged {
+        rows.push(("Merged", merge_words(merge)));
+    }
+    rows
 }
 
 fn totals(attempts: &[AttemptFacts], now: Timestamp) -> Totals {

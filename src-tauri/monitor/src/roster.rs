@@ -27,7 +27,8 @@ impl Roster {
     /// Starts from the unfinished attempts; those without a program are not measured.
     pub(crate) fn from_attempts(attempts: Vec<Attempt>) -> Self {
         let watched = attempts.into_iter().filter_map(|attempt| {
-            if attempt.exit.is_some() || attempt.state.is_final() {
+            // Work in review waits for an answer: nothing of it runs.
+            if attempt.exit.is_some() || attempt.in_review || attempt.state.is_final() {
                 return None;
             }
             let process = attempt.process?;
@@ -48,7 +49,9 @@ impl Roster {
                     Watched { attempt_id: *attempt_id, agent_id, process: process.clone() };
                 self.0.insert(*attempt_id, watched);
             }
-            Fact::AttemptExited { attempt_id, .. } | Fact::AttemptEnded { attempt_id, .. } => {
+            Fact::AttemptExited { attempt_id, .. }
+            | Fact::AttemptReviewing { attempt_id }
+            | Fact::AttemptEnded { attempt_id, .. } => {
                 self.0.remove(attempt_id);
             }
             _ => {}
@@ -113,6 +116,27 @@ mod tests {
         let ended = Fact::AttemptEnded { attempt_id, state: AttemptState::Lost, note: None };
         assert_eq!(roster.apply(&event(Some(agent_id), ended)), Ok(()));
         assert!(roster.watched().is_empty());
+    }
+
+    #[test]
+    fn an_attempt_in_review_has_no_process_to_measure() {
+        let (attempt_id, agent_id) = (ATTEMPT.parse().unwrap(), AGENT.parse().unwrap());
+        let mut roster = Roster::default();
+        let started = Fact::AttemptStarted { attempt_id, process: identity(40) };
+        assert_eq!(roster.apply(&event(Some(agent_id), started)), Ok(()));
+        let reviewing = Fact::AttemptReviewing { attempt_id };
+        assert_eq!(roster.apply(&event(Some(agent_id), reviewing)), Ok(()));
+        assert!(roster.watched().is_empty());
+
+        let mission_id = "0198c0de-0000-7000-8000-00000000000d".parse().unwrap();
+        let mut attempt =
+            Attempt::leased(attempt_id, mission_id, agent_id, 1, jiff::Timestamp::UNIX_EPOCH);
+        attempt.process = Some(identity(40));
+        attempt.state = AttemptState::Verifying;
+        let watched = |attempt: &Attempt| Roster::from_attempts(vec![attempt.clone()]).watched();
+        assert_eq!(watched(&attempt).len(), 1);
+        attempt.in_review = true;
+        assert!(watched(&attempt).is_empty());
     }
 
     #[test]

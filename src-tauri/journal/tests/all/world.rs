@@ -9,7 +9,7 @@ use model::clock::{Clock, ManualClock};
 use model::event::{Actor, Fact, NewEvent, Subject};
 use model::gate::{GateResult, GateSpec, Grade, Verdict};
 use model::id::{AgentId, AttemptId, EventId, MissionId, ShortId, SystemDraw};
-use model::mission::{Mission, MissionState, Policy, Priority};
+use model::mission::{Mission, MissionState};
 use model::process::{Exit, ExitRecord, ProcessIdentity, ProcessRef};
 use model::signal::{SeriesKey, Tick};
 use store::telemetry::{Recorded, Telemetry};
@@ -130,23 +130,12 @@ impl World {
     pub(crate) async fn add_mission(&self, n: u8, words: &Words) {
         let id = mission_id(n);
         let mission = Mission {
-            id,
             short_id: ShortId::derive(id, 4),
-            title: words.title.clone(),
             state: MissionState::Queued,
-            note: None,
-            priority: Priority::Normal,
-            policy: Policy::Standard,
-            agent: None,
             repository: Some("/home/captain/project".into()),
             gates: vec![gate(words)],
             retries_max: 1,
-            attempts: 0,
-            tries: 0,
-            grade: Grade::None,
-            demo: false,
-            created_at: self.now(),
-            updated_at: self.now(),
+            ..Mission::draft(id, words.title.clone(), self.now())
         };
         let subject = Subject { mission_id: Some(id), ..Subject::default() };
         let brief = words.brief.clone();
@@ -175,6 +164,8 @@ impl World {
             note: None,
             grade,
             tries: n,
+            recoveries: 0,
+            not_before: None,
         };
         let leased = leased(subject, n, self.now());
         let leased = vec![
@@ -260,6 +251,7 @@ impl World {
                 hash: "fedcba9876543210fedcba9876543210fedcba98".into(),
                 subject: words.subject.clone(),
             }],
+            tree: None,
             diff: DiffStat { files: 2, insertions: 31, deletions: 4 },
             rescued_files: 1,
         };
@@ -273,6 +265,9 @@ impl World {
             output: words.output.clone(),
             output_bytes: words.output.len() as u64,
             commit: Some("fedcba9876543210fedcba9876543210fedcba98".into()),
+            tree: None,
+            checks: None,
+            by: None,
             started_at: self.now(),
             duration_ms: 3_200,
         };
@@ -286,25 +281,17 @@ impl World {
 }
 
 fn gate(words: &Words) -> GateSpec {
-    GateSpec::Command { command: words.command.clone(), timeout_s: 600 }
+    GateSpec::Command { command: words.command.clone(), timeout_s: 600, proof: None }
 }
 
 fn leased(subject: Subject, n: u32, at: Timestamp) -> Attempt {
-    Attempt {
-        id: subject.attempt_id.unwrap(),
-        mission_id: subject.mission_id.unwrap(),
-        agent_id: subject.agent_id.unwrap(),
+    Attempt::leased(
+        subject.attempt_id.unwrap(),
+        subject.mission_id.unwrap(),
+        subject.agent_id.unwrap(),
         n,
-        state: AttemptState::Leased,
-        stopping: false,
-        note: None,
-        workplace: None,
-        process: None,
-        exit: None,
-        work: None,
-        leased_at: at,
-        ended_at: None,
-    }
+        at,
+    )
 }
 
 fn identity(started_at: Timestamp) -> ProcessIdentity {

@@ -9,9 +9,8 @@ use model::agent::{Agent, Runtime};
 use model::attempt::{Attempt, AttemptState, Workplace};
 use model::clock::{Clock, SystemClock};
 use model::event::{Actor, Fact, NewEvent, Subject};
-use model::gate::Grade;
 use model::id::{AgentId, AttemptId, EventId, MissionId, ShortId, SystemDraw};
-use model::mission::{Mission, MissionState, Policy, Priority};
+use model::mission::{Mission, MissionState};
 use model::process::{ProcessIdentity, ProcessRef};
 use monitor::{AgentUsage, Monitor, MonitorContext, Snapshot};
 use store::telemetry::Telemetry;
@@ -115,42 +114,14 @@ impl World {
 
     fn new_mission(&self) -> Mission {
         Mission {
-            id: self.mission,
             short_id: ShortId::derive(self.mission, 4),
-            title: "Wait".into(),
             state: MissionState::Running,
-            note: None,
-            priority: Priority::Normal,
-            policy: Policy::Standard,
-            agent: None,
-            repository: None,
-            gates: Vec::new(),
-            retries_max: 0,
-            attempts: 0,
-            tries: 0,
-            grade: Grade::None,
-            demo: false,
-            created_at: SystemClock.now(),
-            updated_at: SystemClock.now(),
+            ..Mission::draft(self.mission, "Wait", SystemClock.now())
         }
     }
 
     fn leased(&self) -> Attempt {
-        Attempt {
-            id: self.attempt,
-            mission_id: self.mission,
-            agent_id: self.agent,
-            n: 1,
-            state: AttemptState::Leased,
-            stopping: false,
-            note: None,
-            workplace: None,
-            process: None,
-            exit: None,
-            work: None,
-            leased_at: SystemClock.now(),
-            ended_at: None,
-        }
+        Attempt::leased(self.attempt, self.mission, self.agent, 1, SystemClock.now())
     }
 }
 
