@@ -18,7 +18,9 @@ mod scratch;
 mod secure;
 mod shadow;
 pub mod survey;
+pub mod tidying;
 pub mod transcript;
+pub mod trash;
 pub mod worktree;
 
 pub use launcher::{Found, LaunchError, Launcher};

@@ -126,9 +126,7 @@ async fn made(repo: &Repo, name: &str) -> Checkpointed {
     Git::new().checkpoint(&repo.tree(), name, "a checkpoint").await.unwrap()
 }
 
-fn without_ignored(
-    mut picture: Picture,
-) -> Picture {
+fn without_ignored(mut picture: Picture) -> Picture {
     picture.retain(|path, _| !path.starts_with("ignored"));
     picture
 }

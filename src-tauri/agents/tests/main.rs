@@ -17,5 +17,9 @@ mod repo;
 mod stopping;
 /// What the tests have in common.
 mod support;
+/// How much room worktrees take, and what of them is nowhere else.
+mod tidying;
+/// Moving directories to the trash and back.
+mod trash;
 /// Worktrees on real repositories.
 mod worktrees;
