@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::worktree::GitError;
@@ -24,7 +24,50 @@ const SAFE: &[&str] = &[
     "gc.auto=0",
     "maintenance.auto=false",
     "advice.detachedHead=false",
+    "log.showSignature=false",
+    "merge.verifySignatures=false",
+    "merge.renormalize=false",
+    "submodule.recurse=false",
 ];
+/// Where this program was started must not matter, nor may what it was started with: other places
+/// for a repository's parts, settings, programs, and meanings of paths.
+const NOT_INHERITED: &[&str] = &[
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_DIFF_OPTS",
+    "GIT_ATTR_SOURCE",
+    "GIT_SHALLOW_FILE",
+    "GIT_REFLOG_ACTION",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+];
+/// Nothing is asked of a terminal, a hash means the object it is the hash of and no replacement of
+/// it, and nothing is fetched: not even the objects a partial clone left where it came from.
+const SETTLED: &[(&str, &str)] = &[
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_EDITOR", "true"),
+    ("LC_ALL", "C"),
+    ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ("GIT_GRAFT_FILE", "/dev/null"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_ALLOW_PROTOCOL", "none"),
+];
+/// The most that is kept of one line where only some lines are kept, in bytes.
+const LINE_BYTES_MAX: usize = 1024;
+
+/// Says of a line's beginning whether it is kept.
+pub(crate) type Keep = fn(&[u8]) -> bool;
 
 /// What git answered.
 pub(crate) struct Answer {
@@ -32,6 +75,8 @@ pub(crate) struct Answer {
     pub(crate) code: Option<i32>,
     /// What it printed, as far as it is read.
     pub(crate) out: Vec<u8>,
+    /// Whether it printed more than is read.
+    pub(crate) cut: bool,
     /// What it complained about.
     pub(crate) said: String,
 }
@@ -46,13 +91,30 @@ impl Answer {
     pub(crate) fn entries(&self) -> u64 {
         self.out.iter().filter(|byte| **byte == 0).count() as u64
     }
+
+    /// The entries themselves, an unfinished one excepted.
+    pub(crate) fn list(&self) -> impl Iterator<Item = &[u8]> {
+        let end = self.out.iter().rposition(|byte| *byte == 0).unwrap_or(0);
+        let whole = self.out.get(..end).filter(|whole| !whole.is_empty());
+        whole.into_iter().flat_map(|whole| whole.split(|byte| *byte == 0))
+    }
 }
 
 /// Runs git and returns what it answered, whatever its exit code; ends it after `time`.
 pub(crate) async fn ask(
+    git: Command,
+    what: &'static str,
+    time: Duration,
+) -> Result<Answer, GitError> {
+    ask_for(git, what, time, None).await
+}
+
+/// As [`ask`], and of what git prints only the lines that `keep` wants, each only so far.
+pub(crate) async fn ask_for(
     mut git: Command,
     what: &'static str,
     time: Duration,
+    keep: Option<Keep>,
 ) -> Result<Answer, GitError> {
     let mut child = git.spawn().map_err(|source| {
         let directory = git.as_std().get_current_dir();
@@ -65,14 +127,14 @@ pub(crate) async fn ask(
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let group = child.id();
     let work = async {
-        let (out, err) =
-            tokio::join!(bounded(out, ANSWER_BYTES_MAX), bounded(err, COMPLAINT_BYTES_MAX));
+        let (out, err) = tokio::join!(read(out, keep), bounded(err, COMPLAINT_BYTES_MAX));
         Ok((child.wait().await?, out?, err?))
     };
     match tokio::time::timeout(time, work).await {
-        Ok(Ok((status, out, err))) => Ok(Answer {
+        Ok(Ok((status, (out, cut), (err, _)))) => Ok(Answer {
             code: status.code(),
             out,
+            cut,
             said: String::from_utf8_lossy(&err).trim().to_owned(),
         }),
         Ok(Err(source)) => Err(GitError::Io { what, source }),
@@ -93,22 +155,11 @@ pub(crate) fn command(directory: &Path, args: &[&str], paths: &[&Path]) -> Comma
     if !paths.is_empty() {
         git.arg("--").args(paths.iter().map(OsStr::new));
     }
-    // Whatever repository this program itself was started from does not matter here.
-    for variable in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_COMMON_DIR",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_NAMESPACE",
-        "GIT_PREFIX",
-    ] {
+    for variable in NOT_INHERITED {
         git.env_remove(variable);
     }
     git.current_dir(directory)
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_EDITOR", "true")
-        .env("LC_ALL", "C")
+        .envs(SETTLED.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -117,17 +168,58 @@ pub(crate) fn command(directory: &Path, args: &[&str], paths: &[&Path]) -> Comma
     git
 }
 
-/// Reads at most `bytes_max` and lets the rest pass by.
+async fn read<R: AsyncRead + Unpin>(
+    reader: Option<R>,
+    keep: Option<Keep>,
+) -> std::io::Result<(Vec<u8>, bool)> {
+    match (reader, keep) {
+        (Some(reader), Some(keep)) => kept_lines(BufReader::new(reader), keep).await,
+        (reader, _) => bounded(reader, ANSWER_BYTES_MAX).await,
+    }
+}
+
+/// Reads at most `bytes_max` and lets the rest pass by; says whether there was a rest.
 async fn bounded<R: AsyncRead + Unpin>(
     reader: Option<R>,
     bytes_max: u64,
-) -> std::io::Result<Vec<u8>> {
+) -> std::io::Result<(Vec<u8>, bool)> {
     let mut bytes = Vec::new();
+    let mut rest = 0;
     if let Some(mut reader) = reader {
         (&mut reader).take(bytes_max).read_to_end(&mut bytes).await?;
-        tokio::io::copy(&mut reader, &mut tokio::io::sink()).await?;
+        rest = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await?;
     }
-    Ok(bytes)
+    Ok((bytes, rest > 0))
+}
+
+/// Reads the beginnings of the lines that are to be kept; says whether there were too many.
+async fn kept_lines<R: AsyncBufRead + Unpin>(
+    mut reader: R,
+    keep: Keep,
+) -> std::io::Result<(Vec<u8>, bool)> {
+    let (mut kept, mut line, mut cut) = (Vec::new(), Vec::new(), false);
+    loop {
+        let piece = reader.fill_buf().await?;
+        let end = piece.iter().position(|byte| *byte == b'\n');
+        let part = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
+        let room = LINE_BYTES_MAX.saturating_sub(line.len());
+        line.extend_from_slice(part.get(..room).unwrap_or(part));
+        let (used, over) = (end.map_or(piece.len(), |end| end + 1), piece.is_empty());
+        reader.consume(used);
+        if (end.is_some() || over) && keep(&line) {
+            cut |= (kept.len() + line.len()) as u64 > ANSWER_BYTES_MAX;
+            if !cut {
+                kept.extend_from_slice(&line);
+                kept.push(b'\n');
+            }
+        }
+        if over {
+            return Ok((kept, cut));
+        }
+        if end.is_some() {
+            line.clear();
+        }
+    }
 }
 
 /// Ends git and what it started. Its child handle is still held, so the number is its own.
@@ -137,5 +229,28 @@ fn end_group(group: Option<u32>) {
     if let Some(group) = group {
         // What has ended meanwhile need not be ended.
         let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_many_lines_only_the_wanted_are_kept_and_a_long_one_only_so_far() {
+        let long = "x".repeat(LINE_BYTES_MAX * 40);
+        let text = format!("@a\n-no\n@{long}\n\n@end");
+        let reader = BufReader::with_capacity(7, text.as_bytes());
+        let (kept, cut) = kept_lines(reader, |line| line.starts_with(b"@")).await.unwrap();
+        let expect = format!("@a\n@{}\n@end\n", &long[1..LINE_BYTES_MAX]);
+        assert_eq!((String::from_utf8(kept).unwrap(), cut), (expect, false));
+    }
+
+    #[tokio::test]
+    async fn what_is_more_than_is_read_is_said() {
+        let (bytes, cut) = bounded(Some("12345".as_bytes()), 5).await.unwrap();
+        assert_eq!((bytes.as_slice(), cut), ("12345".as_bytes(), false));
+        let (bytes, cut) = bounded(Some("123456".as_bytes()), 5).await.unwrap();
+        assert_eq!((bytes.as_slice(), cut), ("12345".as_bytes(), true));
     }
 }

@@ -5,15 +5,22 @@
 //! directory and in the process table, so that an engine that starts again knows the same; and it is
 //! the only crate, the shim aside, that starts programs.
 
+mod aside;
 pub mod brief;
 mod census;
+mod checkouts;
 pub mod checkpoint;
 pub mod desktop;
 pub mod detect;
 pub mod gate;
 mod git;
 pub mod halt;
+mod land;
 pub mod launcher;
+pub mod links;
+pub mod merge;
+pub mod radar;
+pub mod review;
 mod scratch;
 mod secure;
 mod shadow;

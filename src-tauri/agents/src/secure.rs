@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use model::attempt::{Commit, DiffStat, Work};
 
+use crate::aside::Aside;
+use crate::git;
 use crate::worktree::{Git, GitError, refused};
 
 /// The most commits listed of an attempt.
@@ -70,7 +72,7 @@ impl Git {
             let detach = ["update-ref", "--no-deref", "-m", MOVED, "HEAD", head.commit.as_str()];
             self.tell(dir, COMMIT, &detach, &[]).await?;
         }
-        self.stage(dir).await?;
+        self.stage(dir, None).await?;
         let staged = ["diff", "--cached", "--name-only", "-z", "--no-renames"];
         let rescued_files = self.tell(dir, COMMIT, &staged, &[]).await?.entries();
         if head.own {
@@ -137,17 +139,29 @@ impl Git {
         Ok(Head { visited: visited(&log, &commit), own: false, commit })
     }
 
-    /// Stages everything but repositories git cannot refer to.
-    async fn stage(&self, dir: &Path) -> Result<(), GitError> {
-        let here = [Path::new(".")];
-        let answer = self.ask(dir, COMMIT, &["add", "--all"], &here).await?;
+    /// Stages everything but repositories git cannot refer to, and what was only linked to.
+    ///
+    /// In the worktree's own index, or in one that is `aside` of it.
+    pub(crate) async fn stage(&self, dir: &Path, aside: Option<&Aside>) -> Result<(), GitError> {
+        let git_dir = linked(dir)?;
+        let links = crate::links::still_there(dir, &git_dir);
+        let command = |args: &[&str]| {
+            let mut command = git::command(dir, args, &[Path::new(".")]);
+            // `:(exclude)` takes everything else in the worktree, whatever its name looks like.
+            command.args(links.iter().map(|link| format!(":(top,exclude,literal){link}")));
+            if let Some(aside) = aside {
+                aside.apply(&mut command);
+            }
+            command
+        };
+        let answer = self.run(command(&["add", "--all"]), COMMIT).await?;
         if answer.code == Some(0) {
             return Ok(());
         }
         if !answer.said.contains(NESTED) {
             return Err(refused(COMMIT, answer));
         }
-        let answer = self.ask(dir, COMMIT, &["add", "--all", "--ignore-errors"], &here).await?;
+        let answer = self.run(command(&["add", "--all", "--ignore-errors"]), COMMIT).await?;
         let mut errors = answer
             .said
             .lines()
@@ -275,6 +289,7 @@ impl Git {
                     subject: subject.to_owned(),
                 })
                 .collect(),
+            tree: Some(self.tree_of(dir, &head_commit).await?),
             diff: read_stat(&stat.line()),
             head_commit,
             rescued_files,

@@ -12,6 +12,8 @@ use crate::git::{self, Answer};
 
 /// How long git may take for one command; a checkout of a large repository is the slowest.
 const TIMEOUT: Duration = Duration::from_secs(300);
+/// What is done, in the words of an error.
+const OPEN: &str = "open the repository";
 
 /// What keeps git from doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +86,29 @@ pub enum GitError {
         /// Its words.
         said: String,
     },
+    /// What should be the name of a commit is none, or the repository has no such commit.
+    #[error("find the commit '{commit}': it is no full name of a commit of '{}'", repo.display())]
+    NoCommit {
+        /// What was given.
+        commit: String,
+        /// Where it was looked for.
+        repo: PathBuf,
+    },
+    /// Two commits have nothing in common.
+    #[error(
+        "compare the commits {0} and {1}: they have no common history here; where the repository is a \
+         shallow clone, run 'git fetch --unshallow' in it"
+    )]
+    Unrelated(String, String),
+    /// Git answered with something this program cannot read.
+    #[error("{what}: git gave an answer that could not be read; nothing was changed")]
+    Unreadable {
+        /// What it was to do.
+        what: &'static str,
+    },
+    /// Accepting an attempt's work is refused.
+    #[error(transparent)]
+    Merge(#[from] crate::merge::MergeError),
     /// The system got in the way.
     #[error("{what}")]
     Io {
@@ -161,35 +186,39 @@ impl Git {
     /// # Errors
     /// When `path` is missing or in no repository, or the repository is bare or without commits.
     pub async fn inspect(&self, path: &Path) -> Result<Repository, GitError> {
-        let what = "open the repository";
-        if !path.is_dir() {
-            return Err(GitError::Missing(path.to_owned()));
-        }
-        let kind = ["rev-parse", "--is-bare-repository", "--is-inside-work-tree"];
-        let answer = self.ask(path, what, &kind, &[]).await?;
-        let inside = match (answer.code, answer.line().as_str()) {
-            (Some(0), "false\ntrue") => true,
-            (Some(0), "true\nfalse") => return Err(GitError::Bare(path.to_owned())),
-            (Some(0), _) => false,
-            _ if answer.said.contains("not a git repository") => false,
-            _ => return Err(refused(what, answer)),
-        };
-        if !inside {
-            return Err(GitError::NotARepository(path.to_owned()));
-        }
-        let root = self.tell(path, what, &["rev-parse", "--show-toplevel"], &[]).await?.line();
+        let root = self.root_of(path).await?;
         let head = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"];
-        let head = self.ask(path, what, &head, &[]).await?;
+        let head = self.ask(path, OPEN, &head, &[]).await?;
         if head.code != Some(0) {
             return Err(GitError::NoCommits(path.to_owned()));
         }
-        let root = PathBuf::from(root);
         Ok(Repository {
             head_commit: head.line(),
             branch: self.branch_of(path).await?,
             uncommitted_files: self.uncommitted(&root).await?,
             root,
         })
+    }
+
+    /// The directory of the checkout that `path` is in.
+    pub(crate) async fn root_of(&self, path: &Path) -> Result<PathBuf, GitError> {
+        if !path.is_dir() {
+            return Err(GitError::Missing(path.to_owned()));
+        }
+        let kind = ["rev-parse", "--is-bare-repository", "--is-inside-work-tree"];
+        let answer = self.ask(path, OPEN, &kind, &[]).await?;
+        let inside = match (answer.code, answer.line().as_str()) {
+            (Some(0), "false\ntrue") => true,
+            (Some(0), "true\nfalse") => return Err(GitError::Bare(path.to_owned())),
+            (Some(0), _) => false,
+            _ if answer.said.contains("not a git repository") => false,
+            _ => return Err(refused(OPEN, answer)),
+        };
+        if !inside {
+            return Err(GitError::NotARepository(path.to_owned()));
+        }
+        let root = self.tell(path, OPEN, &["rev-parse", "--show-toplevel"], &[]).await?.line();
+        Ok(PathBuf::from(root))
     }
 
     async fn branch_of(&self, path: &Path) -> Result<Option<String>, GitError> {
@@ -224,24 +253,46 @@ impl Git {
         branch: &str,
         dir: &Path,
     ) -> Result<Workplace, GitError> {
+        self.create_from(repo, branch, dir, None).await
+    }
+
+    /// As [`Git::create`], with a branch that starts at the commit `start`: what an earlier attempt
+    /// reached, or a checkpoint. The base is still a commit of what is checked out in `repo`: the last
+    /// one that `start` has in common with it.
+    ///
+    /// # Errors
+    /// As [`Git::create`]; when `start` is no full name of a commit, or has nothing in common with
+    /// what is checked out.
+    pub async fn create_from(
+        &self,
+        repo: &Path,
+        branch: &str,
+        dir: &Path,
+        start: Option<&str>,
+    ) -> Result<Workplace, GitError> {
         let repository = self.inspect(repo).await?;
         let root = repository.root.as_path();
+        let head = repository.head_commit.as_str();
         self.check_branch(root, branch).await?;
+        if let Some(start) = start {
+            self.check_commit(root, start).await?;
+        }
         let there = self.find_worktree(branch, dir).await?;
         let base_commit = if self.branch_exists(root, branch).await? {
-            let base = ["merge-base", branch, repository.head_commit.as_str()];
-            let base = self.tell(root, "find the branch's base", &base, &[]).await?.line();
+            let base = self.base_of(root, branch, head).await?;
             if there == There::Nothing {
-                self.check_unused(root, branch, &base).await?;
+                self.check_unused(root, branch, start.unwrap_or(&base)).await?;
                 // The directory is ours alone, so a stale registration of it may be taken over.
                 let add = ["worktree", "add", "--force", "--force"];
                 self.add(root, &add, dir, Path::new(branch)).await?;
             }
             base
         } else {
+            let start = start.unwrap_or(head);
+            let base = self.base_of(root, start, head).await?;
             let add = ["worktree", "add", "-b", branch];
-            self.add(root, &add, dir, Path::new(&repository.head_commit)).await?;
-            repository.head_commit
+            self.add(root, &add, dir, Path::new(start)).await?;
+            base
         };
         Ok(Workplace {
             directory: dir.display().to_string(),
@@ -249,6 +300,39 @@ impl Git {
             base_commit: Some(base_commit),
             uncommitted_files: repository.uncommitted_files,
         })
+    }
+
+    /// The last commit two have in common.
+    pub(crate) async fn base_of(
+        &self,
+        dir: &Path,
+        commit: &str,
+        other: &str,
+    ) -> Result<String, GitError> {
+        let (what, ask) = ("find the common base", ["merge-base", commit, other]);
+        let answer = self.ask(dir, what, &ask, &[]).await?;
+        match answer.code {
+            Some(0) => Ok(answer.line()),
+            Some(1) => Err(GitError::Unrelated(commit.to_owned(), other.to_owned())),
+            _ => Err(refused(what, answer)),
+        }
+    }
+
+    /// Refuses what is not the full name of a commit that is there: git would take it for a branch,
+    /// an expression, or an option.
+    pub(crate) async fn check_commit(&self, dir: &Path, commit: &str) -> Result<(), GitError> {
+        let full = matches!(commit.len(), 40 | 64)
+            && commit.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if full && dir.is_dir() {
+            let ask = ["cat-file", "-t", commit];
+            let answer = self.ask(dir, "find the commit", &ask, &[]).await?;
+            if answer.code == Some(0) && answer.line() == "commit" {
+                return Ok(());
+            }
+        } else if full {
+            return Err(GitError::Missing(dir.to_owned()));
+        }
+        Err(GitError::NoCommit { commit: commit.to_owned(), repo: dir.to_owned() })
     }
 
     async fn add(
@@ -361,7 +445,26 @@ impl Git {
         args: &[&str],
         paths: &[&Path],
     ) -> Result<Answer, GitError> {
-        git::ask(git::command(directory, args, paths), what, self.timeout).await
+        self.run(git::command(directory, args, paths), what).await
+    }
+
+    /// Runs a command that was prepared.
+    pub(crate) async fn run(
+        &self,
+        command: tokio::process::Command,
+        what: &'static str,
+    ) -> Result<Answer, GitError> {
+        git::ask(command, what, self.timeout).await
+    }
+
+    /// As [`Git::run`], for a command of whose answer only some lines are wanted.
+    pub(crate) async fn run_for(
+        &self,
+        command: tokio::process::Command,
+        what: &'static str,
+        keep: git::Keep,
+    ) -> Result<Answer, GitError> {
+        git::ask_for(command, what, self.timeout, Some(keep)).await
     }
 }
 

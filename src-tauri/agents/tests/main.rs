@@ -7,12 +7,22 @@ mod checkpoints;
 mod gates;
 /// Holding trees, and ending all of them at once.
 mod halting;
+/// Repositories that would run programs.
+mod hostile;
 /// Starting, output, exit codes, bad input.
 mod launching;
+/// Worktrees that start elsewhere, and what is linked into them.
+mod laying;
 /// What an attempt leaves, wherever its agent went.
 mod leaving;
+/// Accepting work: previews, merging, refusals.
+mod merging;
+/// Where attempts touch the same files.
+mod radar;
 /// Repositories to make worktrees of.
 mod repo;
+/// What a reviewer sees of an attempt.
+mod reviewing;
 /// Ending trees, and engines and shims that die.
 mod stopping;
 /// What the tests have in common.
