@@ -23,6 +23,8 @@ mod radar;
 mod repo;
 /// What a reviewer sees of an attempt.
 mod reviewing;
+/// Scans of directories: lists, limits, odd files.
+mod scanning;
 /// Ending trees, and engines and shims that die.
 mod stopping;
 /// What the tests have in common.
