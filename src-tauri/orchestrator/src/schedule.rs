@@ -67,7 +67,7 @@ pub fn plan(state: &State, cycle: Cycle, now: Timestamp) -> Vec<Start> {
         if starts.len() == room || pool.free.is_empty() {
             break;
         }
-        let Some(agent_id) = pool.pick(mission, previous(state, mission)) else {
+        let Some(agent_id) = pool.pick(mission, previous(mission)) else {
             continue;
         };
         let choice = Choice {
@@ -75,7 +75,7 @@ pub fn plan(state: &State, cycle: Cycle, now: Timestamp) -> Vec<Start> {
             points,
             reasons: reasons_of(mission, now),
             waiting: left,
-            candidates: pool.candidates(mission, previous(state, mission)),
+            candidates: pool.candidates(mission, previous(mission)),
             considered: pool.free.len() as u64,
         };
         pool.take(agent_id);
@@ -127,7 +127,7 @@ fn memory(needed_percent: u8, free_percent: Option<u8>) -> Option<Waiting> {
 }
 
 /// The agent of the attempt before, where another one is to take the next.
-fn previous(_state: &State, mission: &Mission) -> Option<AgentId> {
+fn previous(mission: &Mission) -> Option<AgentId> {
     let handoff = mission.handoff.as_ref().filter(|_| mission.hand_over)?;
     Some(handoff.agent_id)
 }
@@ -221,23 +221,18 @@ impl<'a> Pool<'a> {
 
     fn pick(&mut self, mission: &'a Mission, previous: Option<AgentId>) -> Option<AgentId> {
         let key = (mission.skills.as_slice(), mission.demo);
-        let open = mission.agent.is_none() || previous.is_some();
-        if open && previous.is_none() && self.nobody.contains_key(&key) {
+        let any = mission.agent.is_none() && previous.is_none();
+        if any && self.nobody.contains_key(&key) {
             return None;
         }
         let fitting = |agent: &&&Agent| unfit(mission, agent, previous).is_none();
         let found = self.free.iter().find(fitting).map(|agent| agent.id);
-        if found.is_some() {
-            return found;
-        }
-        if previous.is_some() {
-            // Nobody else fits: the same agent may try again.
-            return self.pick(mission, None);
-        }
-        if mission.agent.is_none() {
+        if any && found.is_none() {
             self.nobody.insert(key, ());
         }
-        None
+        // Where nobody else fits, the same agent may try again.
+        let same = |agent: &&&Agent| Some(agent.id) == previous && lacks(mission, agent).is_none();
+        found.or_else(|| self.free.iter().find(same).map(|agent| agent.id))
     }
 
     fn take(&mut self, id: AgentId) {
@@ -281,6 +276,11 @@ fn unfit(mission: &Mission, agent: &Agent, previous: Option<AgentId>) -> Option<
     {
         return Some("another agent was chosen".to_owned());
     }
+    lacks(mission, agent)
+}
+
+/// What an agent lacks for a mission.
+fn lacks(mission: &Mission, agent: &Agent) -> Option<String> {
     if agent.demo != mission.demo {
         let whose = if agent.demo { "it belongs" } else { "the mission belongs" };
         return Some(format!("{whose} to the demo swarm"));
@@ -436,7 +436,7 @@ fn waiting_for_agent(mission: &Mission, around: &Around<'_>) -> Option<Waiting> 
 pub fn explain(state: &State, id: MissionId, now: Timestamp) -> Option<Choice> {
     let mission = state.missions.get(&id)?;
     let busy = state.busy();
-    let previous = previous(state, mission);
+    let previous = previous(mission);
     let mut candidates: Vec<Candidate> = state
         .agents
         .values()

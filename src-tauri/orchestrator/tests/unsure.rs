@@ -8,13 +8,13 @@ use std::time::Duration;
 use agents::Launcher;
 use model::Timestamp;
 use model::agent::{Agent, Runtime};
-use model::attempt::{Attempt, AttemptState};
+use model::attempt::Attempt;
 use model::clock::SystemClock;
 use model::effect::{Effect, OutboxEntry};
 use model::event::{Actor, Fact, NewEvent, Subject};
 use model::gate::Grade;
-use model::id::{AgentId, AttemptId, EffectId, EventId, MissionId, ShortId, SystemDraw};
-use model::mission::{Mission, MissionState, Policy, Priority};
+use model::id::{AgentId, AttemptId, EffectId, EventId, MissionId, SystemDraw};
+use model::mission::{Mission, MissionState};
 use model::refusal::Code;
 use orchestrator::{Command, Input, Orchestrator, Setup};
 use store::DataDir;
@@ -46,47 +46,24 @@ fn agent(name: &str) -> Agent {
 
 fn mission() -> Mission {
     let id = MissionId::draw(NOW, &mut SystemDraw);
-    Mission {
-        id,
-        short_id: ShortId::derive(id, 4),
-        title: "t".to_owned(),
-        state: MissionState::Draft,
-        note: None,
-        priority: Priority::Normal,
-        policy: Policy::Standard,
-        agent: None,
-        repository: None,
-        gates: Vec::new(),
-        retries_max: 0,
-        attempts: 0,
-        tries: 0,
-        grade: Grade::None,
-        demo: false,
-        created_at: NOW,
-        updated_at: NOW,
-    }
+    Mission::draft(id, "t", NOW)
 }
 
 fn moved(mission: MissionId, from: MissionState, to: MissionState, tries: u32) -> Fact {
-    Fact::MissionMoved { mission_id: mission, from, to, note: None, grade: Grade::None, tries }
+    Fact::MissionMoved {
+        mission_id: mission,
+        from,
+        to,
+        note: None,
+        grade: Grade::None,
+        tries,
+        recoveries: 0,
+        not_before: None,
+    }
 }
 
 fn leased(mission: MissionId, agent: AgentId) -> Attempt {
-    Attempt {
-        id: AttemptId::draw(NOW, &mut SystemDraw),
-        mission_id: mission,
-        agent_id: agent,
-        n: 1,
-        state: AttemptState::Leased,
-        stopping: false,
-        note: None,
-        workplace: None,
-        process: None,
-        exit: None,
-        work: None,
-        leased_at: NOW,
-        ended_at: None,
-    }
+    Attempt::leased(AttemptId::draw(NOW, &mut SystemDraw), mission, agent, 1, NOW)
 }
 
 /// Records an agent at work in the ledger alone: its mission is leased, its program not started.
@@ -131,6 +108,8 @@ async fn what_was_kept_without_the_loop_knowing_is_read_again_and_carried_out() 
         worktrees: dir.worktrees(),
         url: watch::Sender::new(None).subscribe(),
         running_max: 10,
+        memory_free_percent: watch::Sender::new(None).subscribe(),
+        halt_mark: place.path().join("data/HALTED"),
     };
     let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
     let ann = agent("ann");
