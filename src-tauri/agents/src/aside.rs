@@ -14,21 +14,24 @@ use crate::worktree::{Git, GitError};
 
 /// What is done, in the words of an error.
 const WHAT: &str = "look at the worktree";
+/// How the places' names begin.
+const PREFIX: &str = "hivekeeper-";
 
-/// An index and a place for objects beside a repository's own, which are read and never written.
-///
-/// Gone with its drop. It is in git's directory of the worktree: on the same disk, as private, and
-/// gone with the worktree at the latest.
+/// A place for objects, and an index where one is wanted, beside a repository's own, which are read
+/// and never written. Gone with its drop.
 pub(crate) struct Aside {
     place: TempDir,
     alternates: OsString,
+    index: bool,
 }
 
 impl Aside {
     /// Makes a prepared command work here.
     pub(crate) fn apply(&self, command: &mut Command) {
+        if self.index {
+            command.env("GIT_INDEX_FILE", self.place.path().join("index"));
+        }
         command
-            .env("GIT_INDEX_FILE", self.place.path().join("index"))
             .env("GIT_OBJECT_DIRECTORY", self.place.path().join("objects"))
             .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &self.alternates);
     }
@@ -63,24 +66,36 @@ impl Unattributed {
 }
 
 impl Git {
-    /// A place aside of the repository that `dir` is in, with a copy of its index.
+    /// A place aside of the worktree `dir`, with a copy of its index. It is in git's directory of
+    /// the worktree, as what is staged may be large: on the same disk, as private, and gone with the
+    /// worktree at the latest.
     pub(crate) async fn aside(&self, dir: &Path) -> Result<Aside, GitError> {
         let io = |source| GitError::Io { what: WHAT, source };
         let git_dir = self.git_dir(dir).await?;
+        let place = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&git_dir).map_err(io)?;
+        copy_index(&git_dir.join("index"), &place.path().join("index")).await.map_err(io)?;
+        Ok(Aside { index: true, ..self.objects_in(dir, place).await? })
+    }
+
+    /// A place aside of the repository that `dir` is in, for a few objects.
+    pub(crate) async fn objects_aside(&self, dir: &Path) -> Result<Aside, GitError> {
+        let place = tempfile::Builder::new().prefix(PREFIX).tempdir();
+        self.objects_in(dir, place.map_err(|source| GitError::Io { what: WHAT, source })?).await
+    }
+
+    async fn objects_in(&self, dir: &Path, place: TempDir) -> Result<Aside, GitError> {
         let ask = ["rev-parse", "--path-format=absolute", "--git-path", "objects"];
         let objects = self.tell(dir, WHAT, &ask, &[]).await?;
         let objects = objects.out.strip_suffix(b"\n").unwrap_or(&objects.out);
-        let place =
-            tempfile::Builder::new().prefix("hivekeeper-").tempdir_in(&git_dir).map_err(io)?;
-        std::fs::create_dir(place.path().join("objects")).map_err(io)?;
-        copy_index(&git_dir.join("index"), &place.path().join("index")).await.map_err(io)?;
-        Ok(Aside { place, alternates: quoted(objects) })
+        std::fs::create_dir(place.path().join("objects"))
+            .map_err(|source| GitError::Io { what: WHAT, source })?;
+        Ok(Aside { place, alternates: quoted(objects), index: false })
     }
 
     /// A view of the repository that `dir` is in, without any of its files.
     pub(crate) async fn unattributed(&self, dir: &Path) -> Result<Unattributed, GitError> {
         let git_dir = self.git_dir(dir).await?;
-        let place = tempfile::Builder::new().prefix("hivekeeper-").tempdir();
+        let place = tempfile::Builder::new().prefix(PREFIX).tempdir();
         Ok(Unattributed {
             place: place.map_err(|source| GitError::Io { what: WHAT, source })?,
             git_dir,

@@ -11,6 +11,7 @@
 //! git-crypt would leave there what is not the file, and take every file for a changed one. A
 //! repository that is cloned brings none.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -288,7 +289,7 @@ impl Git {
         let target = self.target_of(repo, target_branch).await?;
         self.check_commit(&target.root, base).await?;
         self.check_commit(&target.root, commit).await?;
-        let aside = self.aside(&target.root).await?;
+        let aside = self.objects_aside(&target.root).await?;
         let melt = self.melt(&target.root, &target.commit, commit, Some(&aside)).await?;
         let count = async |from: &str, to: &str| {
             let list = ["rev-list", "--count", to, "--not", from];
@@ -406,18 +407,21 @@ impl Git {
         to: &str,
         aside: Option<&Aside>,
     ) -> Result<Vec<String>, GitError> {
-        let args = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames"];
-        let args = [&args[..], &["--ignore-submodules=none", from, to]].concat();
-        let mut command = git::command(place, &args, &[]);
-        if let Some(aside) = aside {
-            aside.apply(&mut command);
-        }
-        let answer = self.run(command, WHAT).await?;
-        if answer.code != Some(0) {
-            return Err(refused(WHAT, answer));
-        }
-        let changes = read_raw(answer.list()).ok_or(GitError::Unreadable { what: WHAT })?;
-        let paths: std::collections::BTreeSet<&[u8]> = changes.iter().map(|it| it.path).collect();
+        let differences = async |how: &[&str], of: &[&str]| {
+            let plain = ["-z", "--no-abbrev", "--no-renames", "--ignore-submodules=none"];
+            let mut command = git::command(place, &[how, &plain, of].concat(), &[]);
+            if let Some(aside) = aside {
+                aside.apply(&mut command);
+            }
+            let answer = self.run(command, WHAT).await?;
+            if answer.code == Some(0) { Ok(answer) } else { Err(refused(WHAT, answer)) }
+        };
+        let trees = differences(&["diff-tree", "-r", "--raw"], &[from, to]).await?;
+        let changes = read_raw(trees.list()).ok_or(GitError::Unreadable { what: WHAT })?;
+        // What a merge left staged that died before it moved the branch is what it is to be.
+        let staged = differences(&["diff-index", "--cached", "--name-only"], &[to]).await?;
+        let staged: BTreeSet<&[u8]> = staged.list().collect();
+        let paths: BTreeSet<&[u8]> = changes.iter().map(|it| it.path).collect();
         let status = [
             "--no-optional-locks",
             "status",
@@ -428,9 +432,19 @@ impl Git {
             "--ignore-submodules=dirty",
         ];
         let status = self.tell(place, WHAT, &status, &[]).await?;
-        let dirty = status.list().filter_map(|entry| entry.get(3..));
-        let mut found: Vec<&[u8]> = dirty.filter(|path| paths.contains(path)).collect();
-        let added = changes.iter().filter(|change| change.status == FileStatus::Added);
+        let mut found: Vec<&[u8]> = Vec::new();
+        let mut done: BTreeSet<&[u8]> = paths.difference(&staged).copied().collect();
+        for entry in status.list() {
+            let (Some(state), Some(path)) = (entry.get(1), entry.get(3..)) else { continue };
+            if *state != b' ' {
+                done.remove(path);
+            }
+            if paths.contains(path) && !done.contains(path) {
+                found.push(path);
+            }
+        }
+        let added =
+            changes.iter().filter(|it| it.status == FileStatus::Added && !done.contains(it.path));
         found.extend(added.filter_map(|change| in_the_way(place, change.path, &paths)));
         found.sort_unstable();
         found.dedup();
@@ -440,11 +454,7 @@ impl Git {
 }
 
 /// What is on disk where a file is to be added: it, or a file in the place of its directory.
-fn in_the_way<'a>(
-    place: &Path,
-    path: &'a [u8],
-    changed: &std::collections::BTreeSet<&[u8]>,
-) -> Option<&'a [u8]> {
+fn in_the_way<'a>(place: &Path, path: &'a [u8], changed: &BTreeSet<&[u8]>) -> Option<&'a [u8]> {
     use std::os::unix::ffi::OsStrExt;
     let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     for end in ends.chain([path.len()]) {
@@ -464,7 +474,7 @@ fn in_the_way<'a>(
 }
 
 /// Whether files of a directory are among the changed ones.
-fn had(changed: &std::collections::BTreeSet<&[u8]>, directory: &[u8]) -> bool {
+fn had(changed: &BTreeSet<&[u8]>, directory: &[u8]) -> bool {
     let inside = [directory, b"/"].concat();
     changed.range(inside.as_slice()..).next().is_some_and(|path| path.starts_with(&inside))
 }

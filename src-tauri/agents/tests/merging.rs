@@ -279,6 +279,25 @@ async fn uncommitted_work_of_the_checkout_stays_and_is_in_the_way_only_where_it_
 }
 
 #[tokio::test]
+async fn a_merge_that_died_before_the_branch_moved_is_finished_by_the_next() {
+    for how in EVERY {
+        let work = Work::new().await;
+        work.repo.write("mine.txt", "mine");
+        // Git has put everything in place, and was killed.
+        work.repo.git(&["read-tree", "-m", "-u", "main", &work.commit]);
+        assert_eq!(work.repo.git(&["status", "--porcelain"]), "M  a.txt\nA  b.txt\n?? mine.txt");
+        work.repo.write("b.txt", "changed since");
+        let error = work.refused(&work.order(how)).await;
+        let is = matches!(error, GitError::Merge(MergeError::WouldOverwrite { .. }));
+        assert!(is && error.to_string().contains("in 'b.txt',"), "{error}");
+        work.repo.write("b.txt", "b\n");
+        assert!(!work.merge(how).await.already_merged);
+        assert_eq!(work.repo.git(&["status", "--porcelain"]), "?? mine.txt", "{how:?}");
+        assert_eq!(tree_of(&work.repo, "main"), tree_of(&work.repo, &work.commit));
+    }
+}
+
+#[tokio::test]
 async fn a_branch_that_is_not_checked_out_is_moved_without_touching_any_files() {
     for how in EVERY {
         let work = Work::new().await;
