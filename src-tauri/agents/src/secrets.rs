@@ -16,8 +16,11 @@ const PATTERN_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ENTROPY_MIN: f64 = 3.0;
 /// As many equal characters in a row stand in a placeholder, never in a token.
 const RUN_MAX: usize = 5;
-/// How a private key begins and ends in a text of several lines.
+/// Stands in the first line of a private key.
 const KEY_BEGINS: &str = "PRIVATE KEY";
+/// What may stand before a private key's body.
+const KEY_HEADERS: &[&str] =
+    &["Charset:", "Comment:", "DEK-Info:", "Hash:", "Proc-Type:", "Version:"];
 /// Words that people write in the place of a secret.
 const PLACEHOLDERS: &[&str] = &[
     "changeme",
@@ -303,7 +306,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 fn is_key_body(line: &str) -> bool {
     let line = line.trim();
     let base64 = line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
-    base64 || line.starts_with("Proc-Type:") || line.starts_with("DEK-Info:")
+    base64 || KEY_HEADERS.iter().any(|header| line.starts_with(header))
 }
 
 /// Adds one line without its secrets.

@@ -141,6 +141,11 @@ fn a_private_key_of_several_lines_is_taken_out_with_its_body() {
         body.join("\r\n")
     );
     assert_eq!(redact(&text), "one\n[removed: private key]\r\ntwo\n");
+    let pgp = format!(
+        "-----BEGIN PGP {kind} BLOCK-----\nVersion: 1\n\n{}\n-----END PGP {kind} BLOCK-----\n",
+        body[0]
+    );
+    assert_eq!(redact(&pgp), "[removed: private key]\n");
     let cut = format!("-----BEGIN {kind}-----\n{}\nthen: text\n", body[0]);
     assert_eq!(redact(&cut), "[removed: private key]\nthen: text\n");
     let escaped = format!("k = \"-----BEGIN {kind}-----\\n{}\\n-----END {kind}-----\\n\"", body[0]);

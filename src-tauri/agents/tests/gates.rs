@@ -209,6 +209,10 @@ async fn a_gate_that_forks_hundreds_of_children_leaves_none() {
 
 /// Answers a gate that looks at the last commit of a repository.
 async fn look(repo: &Repo, gate: GateSpec) -> GateResult {
+    look_until(repo, gate, &CancellationToken::new()).await
+}
+
+async fn look_until(repo: &Repo, gate: GateSpec, cancel: &CancellationToken) -> GateResult {
     let (run, base) = (Run::new(), repo.git(&["rev-parse", "HEAD~1"]));
     let (dir, place) = (run.dir(), repo.path());
     let check = Check {
@@ -221,7 +225,7 @@ async fn look(repo: &Repo, gate: GateSpec) -> GateResult {
         tree: Some(repo.git(&["rev-parse", "HEAD^{tree}"])),
         env: &[],
     };
-    gate::check(&launcher(), &check, &SystemClock, &CancellationToken::new()).await
+    gate::check(&launcher(), &check, &SystemClock, cancel).await
 }
 
 fn commit(repo: &Repo, files: &[(&str, &str)]) {
@@ -254,7 +258,9 @@ async fn a_diff_gate_wants_a_change_and_one_of_paths_wants_it_in_its_place() {
     assert_eq!(result.reason, "1 of 3 changed files is outside of src/**: docs/a.md");
     assert_eq!(result.output, "docs/a.md: outside of src/**\n");
     let result = within(&["src/["]).await;
-    assert_eq!(result.verdict, Verdict::Broken, "{}", result.reason);
+    assert_eq!(result.verdict, Verdict::Broken);
+    let expect = "failed to read the pattern: error parsing glob 'src/[";
+    assert!(result.reason.contains(expect), "{}", result.reason);
     // What is renamed is changed in both places.
     repo.git(&["mv", "docs/a.md", "src/a.md"]);
     commit(&repo, &[]);
@@ -335,6 +341,11 @@ async fn a_gate_of_secrets_names_the_place_and_never_shows_what_it_found() {
     assert_eq!(result.output, expect);
     assert!(result.reason.starts_with("2 added things look like a secret: "), "{}", result.reason);
     assert!(!format!("{result:?}").contains(&token[4..14]));
+    // However much comes before it, and however long its line is.
+    let far = format!("{}{} {token}", numbered("line", 0..500_000), "x".repeat(200_000));
+    commit(&repo, &[("far.txt", &far)]);
+    let result = look(&repo, gate).await;
+    assert_eq!(result.output, "far.txt:500001: GitHub token\n", "{}", result.reason);
 }
 
 #[tokio::test]
@@ -350,6 +361,11 @@ async fn a_gate_without_what_it_looks_at_or_for_somebody_else_proves_nothing() {
     broken(GateSpec::Human { question: "ok?".to_owned() }, "answered by the captain").await;
     let repo = Repo::new();
     commit(&repo, &[("x", "x\n")]);
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let result = look_until(&repo, GateSpec::NoSecrets, &cancelled).await;
+    assert_eq!(result.verdict, Verdict::Broken);
+    assert!(result.reason.contains("cancelled"), "{}", result.reason);
     let (run, base, place) = (Run::new(), "0".repeat(40), repo.path());
     let check = Check {
         gate: &GateSpec::NoSecrets,

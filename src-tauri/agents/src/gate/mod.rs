@@ -192,7 +192,12 @@ async fn looked_at(check: &Check<'_>, cancel: &CancellationToken) -> Finding {
     match looked {
         Ok(Ok(finding)) => finding,
         Ok(Err(error)) => {
-            let reason = format!("the gate could not be run: failed to {error}");
+            let mut reason = format!("the gate could not be run: failed to {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                reason.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
             Finding::new(Verdict::Broken, reason)
         }
         Err(_) => {

@@ -3,6 +3,7 @@
 //! The commits are compared, not the directory, and every file is taken for text: what a repository
 //! says of its own files (`.gitattributes`) hides nothing from a gate.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -44,10 +45,10 @@ pub(super) enum LookError {
     #[error("{0}: there are more than {FILES_MAX} files")]
     TooMany(&'static str),
     /// A pattern of the gate is none.
-    #[error("read the pattern: {0}")]
+    #[error("read the pattern")]
     Pattern(#[from] globset::Error),
     /// The comparison itself was interrupted.
-    #[error("compare the lines: {0}")]
+    #[error("compare the lines")]
     Interrupted(#[from] tokio::task::JoinError),
 }
 
@@ -214,7 +215,11 @@ struct Running {
 impl Running {
     fn start(mut git: Command, what: &'static str) -> Result<Self, GitError> {
         let failed = |source: std::io::Error| GitError::Io { what, source };
-        let mut child = git.spawn().map_err(failed)?;
+        let there = git.as_std().get_current_dir().is_none_or(Path::is_dir);
+        let mut child = git.spawn().map_err(|source| match source.kind() {
+            ErrorKind::NotFound if there => GitError::NoGit(source),
+            _ => failed(source),
+        })?;
         let none = || failed(std::io::Error::other("git has no output"));
         let out: Box<dyn AsyncRead + Send + Unpin> =
             Box::new(child.stdout.take().ok_or_else(none)?);
@@ -287,7 +292,7 @@ impl Running {
             let piece = self.out.fill_buf().await;
             let piece = piece.map_err(|source| GitError::Io { what: self.what, source })?;
             if piece.is_empty() {
-                return Err(self.failed(std::io::ErrorKind::UnexpectedEof.into()));
+                return Err(self.failed(ErrorKind::UnexpectedEof.into()));
             }
             let piece = &piece[..piece.len().min(left)];
             take(piece);
