@@ -37,14 +37,6 @@ impl Aside {
     }
 }
 
-/// Gives a prepared command settings whose names are the repository's choice.
-pub(crate) fn set(command: &mut Command, settings: &[(String, String)]) {
-    command.env("GIT_CONFIG_COUNT", settings.len().to_string());
-    for (n, (key, value)) in settings.iter().enumerate() {
-        command.env(format!("GIT_CONFIG_KEY_{n}"), key).env(format!("GIT_CONFIG_VALUE_{n}"), value);
-    }
-}
-
 /// Git's view of a repository that has no files: no attributes of a worktree tell it which programs
 /// to run, or which files not to show.
 pub(crate) struct Unattributed {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use crate::worktree::GitError;
 
@@ -111,6 +112,88 @@ pub(crate) async fn ask(
 
 /// As [`ask`], and of what git prints only the lines that `keep` wants, each only so far.
 pub(crate) async fn ask_for(
+    mut git: Command,
+    what: &'static str,
+    time: Duration,
+    keep: Option<Keep>,
+) -> Result<Answer, GitError> {
+    hush(&mut git, what, time).await?;
+    run(git, what, time, keep).await
+}
+
+/// Gives a prepared command settings whose names are the repository's choice, besides those it has.
+pub(crate) fn set(command: &mut Command, settings: &[(String, String)]) {
+    const COUNT: &str = "GIT_CONFIG_COUNT";
+    let mut variables = command.as_std().get_envs();
+    let count = variables.find(|(name, _)| *name == COUNT).and_then(|(_, value)| value?.to_str());
+    let before: usize = count.and_then(|count| count.parse().ok()).unwrap_or(0);
+    for (n, (key, value)) in (before..).zip(settings) {
+        command.env(format!("GIT_CONFIG_KEY_{n}"), key).env(format!("GIT_CONFIG_VALUE_{n}"), value);
+    }
+    command.env(COUNT, (before + settings.len()).to_string());
+}
+
+/// Switches off hooks that the configuration names: `core.hooksPath` is not about them, they can be
+/// switched off by their names only, and git has them since version 2.54.
+async fn hush(git: &mut Command, what: &'static str, time: Duration) -> Result<(), GitError> {
+    static NAMED: OnceCell<bool> = OnceCell::const_new();
+    let named = async {
+        let mut version = Command::new("git");
+        version.arg("version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let answer = run(version, what, time, None).await?;
+        Ok::<bool, GitError>(has_named_hooks(&answer.line()))
+    };
+    if !*NAMED.get_or_try_init(|| named).await? {
+        return Ok(());
+    }
+    let mut list = Command::new("git");
+    list.args(["config", "--name-only", "-z", "--get-regexp", r"^hook\..*\."])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    if let Some(directory) = git.as_std().get_current_dir() {
+        list.current_dir(directory);
+    }
+    for (name, value) in git.as_std().get_envs() {
+        match value {
+            Some(value) => list.env(name, value),
+            None => list.env_remove(name),
+        };
+    }
+    let answer = run(list, what, time, None).await?;
+    if answer.cut {
+        return Err(GitError::Unreadable { what });
+    }
+    set(git, &hooks_off(&answer));
+    Ok(())
+}
+
+/// Whether git of this version has hooks that the configuration names; one that cannot be read has.
+fn has_named_hooks(version: &str) -> bool {
+    let numbers = version.strip_prefix("git version ").unwrap_or_default();
+    let mut numbers = numbers.split('.').map(|number| number.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= (2, 54),
+        _ => true,
+    }
+}
+
+/// The settings that switch off the hooks of which a list of keys tells.
+fn hooks_off(keys: &Answer) -> Vec<(String, String)> {
+    let keys = keys.list().filter_map(|key| std::str::from_utf8(key).ok());
+    let mut off: Vec<String> = keys
+        .filter_map(|key| key.rsplit_once('.'))
+        .map(|(hook, _)| format!("{hook}.enabled"))
+        .collect();
+    off.sort_unstable();
+    off.dedup();
+    off.into_iter().map(|key| (key, "false".to_owned())).collect()
+}
+
+/// Runs a command.
+async fn run(
     mut git: Command,
     what: &'static str,
     time: Duration,
@@ -244,6 +327,41 @@ mod tests {
         let (kept, cut) = kept_lines(reader, |line| line.starts_with(b"@")).await.unwrap();
         let expect = format!("@a\n@{}\n@end\n", &long[1..LINE_BYTES_MAX]);
         assert_eq!((String::from_utf8(kept).unwrap(), cut), (expect, false));
+    }
+
+    #[test]
+    fn hooks_that_the_configuration_names_are_switched_off_by_their_names() {
+        for (version, expect) in [
+            ("git version 2.39.5", false),
+            ("git version 2.53.0.windows.1", false),
+            ("git version 2.54.0", true),
+            ("git version 2.55.GIT", true),
+            ("git version 3.0.1", true),
+            ("something else", true),
+        ] {
+            assert_eq!(has_named_hooks(version), expect, "{version}");
+        }
+        let keys = b"hook.a=b c.event\0hook.a=b c.command\0hook.x.y.event\0".to_vec();
+        let keys = Answer { code: Some(0), out: keys, cut: false, said: String::new() };
+        let mut command = Command::new("git");
+        set(&mut command, &[("merge.x.driver".to_owned(), "y".to_owned())]);
+        set(&mut command, &hooks_off(&keys));
+        let mut variables: Vec<_> = command
+            .as_std()
+            .get_envs()
+            .map(|(name, value)| format!("{}={}", name.display(), value.unwrap().display()))
+            .collect();
+        variables.sort();
+        let expect = [
+            "GIT_CONFIG_COUNT=3",
+            "GIT_CONFIG_KEY_0=merge.x.driver",
+            "GIT_CONFIG_KEY_1=hook.a=b c.enabled",
+            "GIT_CONFIG_KEY_2=hook.x.y.enabled",
+            "GIT_CONFIG_VALUE_0=y",
+            "GIT_CONFIG_VALUE_1=false",
+            "GIT_CONFIG_VALUE_2=false",
+        ];
+        assert_eq!(variables, expect);
     }
 
     #[tokio::test]

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::aside;
 use crate::checkouts::Standing;
 use crate::merge::{How, Melt, MergeError, MergeOrder, Merged, Target, WHAT};
 use crate::secure::FALLBACK_COMMITTER;
@@ -281,7 +280,7 @@ impl Git {
         }
         let mut command = crate::git::command(place, &[FAST_FORWARD, &[to]].concat(), &[]);
         let options = format!("branch.{}.mergeOptions", target.branch);
-        aside::set(&mut command, &[(options, String::new())]);
+        crate::git::set(&mut command, &[(options, String::new())]);
         let answer = self.run(command, WHAT).await?;
         if answer.code != Some(0) {
             return Err(self.why_not(target, answer).await);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::aside::{self, Aside};
+use crate::aside::Aside;
 use crate::checkouts::Standing;
 use crate::git;
 use crate::review::{FileStatus, read_raw};
@@ -354,7 +354,7 @@ impl Git {
         let args =
             ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs];
         let mut command = git::command(root, &args, &[]);
-        aside::set(&mut command, &self.own_drivers(root).await?);
+        git::set(&mut command, &self.own_drivers(root).await?);
         if let Some(aside) = aside {
             aside.apply(&mut command);
         }
