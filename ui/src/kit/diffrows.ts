@@ -1,5 +1,14 @@
 /** A diff as the rows of a list: heads, lines alone or side by side, and what is said about them. */
-import { changed, type DiffFile, type DiffLine, type Hunk, paired, pathOf, type Side } from './diff';
+import {
+  changed,
+  type DiffFile,
+  type DiffLine,
+  type Hunk,
+  type Pair,
+  paired,
+  pathOf,
+  type Side,
+} from './diff';
 import { columnsOf } from './runs';
 import { languageOf, ready, type Word, wordsOf } from './syntax';
 import type { Tone } from './tone';
@@ -85,10 +94,18 @@ function rowsOfFile(rows: Row[], file: DiffFile, index: number, mode: Mode, said
   for (const [n, hunk] of file.hunks.entries()) {
     body.push({ kind: 'hunk', key: `h${index}.${n}`, file: index, hunk });
     lines.leave();
-    for (const [i, spot] of bodies(hunk, mode).entries()) {
-      const shown = linesOf(spot);
+    const spots = bodies(hunk, mode);
+    for (let i = 0; i < spots.length; i += 1) {
+      const spot = spots[i] as Spot;
+      const shown = lines.silent ? NO_LINES : linesOf(spot);
       const marks = lines.enter(body, shown);
-      body.push({ ...spot, key: `l${index}.${n}.${i}`, file: index, hunk, marks });
+      const key = `l${index}.${n}.${i}`;
+      // Written out: copying one object into another takes ten times as long, and there may be 50,000.
+      body.push(
+        spot.kind === 'line'
+          ? { kind: 'line', line: spot.line, partner: spot.partner, key, file: index, hunk, marks }
+          : { kind: 'pair', left: spot.left, right: spot.right, key, file: index, hunk, marks },
+      );
       lines.after(body, shown);
     }
   }
@@ -109,9 +126,20 @@ export function notesOf(file: DiffFile): string[] {
   return notes;
 }
 
+/** Hunks do not change, but what is said about them does: their rows are worked out once. */
+const known = { unified: new WeakMap<Hunk, Spot[]>(), split: new WeakMap<Hunk, Spot[]>() };
+
 function bodies(hunk: Hunk, mode: Mode): Spot[] {
+  const before = known[mode].get(hunk);
+  if (before) return before;
   const pairs = paired(hunk.lines);
-  if (mode === 'split') return pairs.map((pair) => ({ kind: 'pair', ...pair }));
+  const spots: Spot[] =
+    mode === 'split' ? pairs.map((pair) => ({ kind: 'pair', ...pair })) : alone(hunk, pairs);
+  known[mode].set(hunk, spots);
+  return spots;
+}
+
+function alone(hunk: Hunk, pairs: readonly Pair[]): Spot[] {
   const partners = new Map<DiffLine, DiffLine>();
   for (const { left, right } of pairs) {
     if (left === null || right === null || left === right) continue;
@@ -120,6 +148,8 @@ function bodies(hunk: Hunk, mode: Mode): Spot[] {
   }
   return hunk.lines.map((line) => ({ kind: 'line', line, partner: partners.get(line) ?? null }));
 }
+
+const NO_LINES: readonly DiffLine[] = [];
 
 function linesOf(spot: Spot): DiffLine[] {
   if (spot.kind === 'line') return [spot.line];
@@ -135,6 +165,8 @@ class FileSaid {
   private readonly marks: readonly LineMark[];
   private readonly comments = new Map<string, LineComment[]>();
   private draft: At | null;
+  /** Nothing is said about this file. */
+  readonly silent: boolean;
   private open: readonly LineMark[] = NO_MARKS;
 
   constructor(
@@ -149,6 +181,7 @@ class FileSaid {
       const key = `${comment.side}${comment.line}`;
       this.comments.set(key, [...(this.comments.get(key) ?? []), comment]);
     }
+    this.silent = this.marks.length === 0 && this.comments.size === 0 && this.draft === null;
   }
 
   /** Lines follow that do not touch those before. */
