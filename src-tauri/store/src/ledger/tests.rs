@@ -12,6 +12,9 @@ use sqlx::{ConnectOptions, SqlSafeStr};
 use super::open::MIGRATOR;
 use super::*;
 
+/// A ledger of an older program is brought along.
+mod migration;
+
 fn clock() -> SharedClock {
     Arc::new(SystemClock)
 }

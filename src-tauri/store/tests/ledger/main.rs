@@ -8,7 +8,11 @@ mod commit;
 mod crash;
 /// Damage is detected, named and left alone.
 mod damage;
+/// Lists of missions, and attempts as experience.
+mod lists;
 /// Rows follow from events.
 mod replay;
 /// Facts to write.
 mod support;
+/// Settings, policies, trash, topics, reviews and checkpoints.
+mod workspace;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use model::Timestamp;
 use model::agent::{Agent, Runtime};
@@ -10,7 +11,7 @@ use model::clock::{Clock, SharedClock, SystemClock};
 use model::event::{Actor, Fact, NewEvent, Subject};
 use model::gate::{GateSpec, Grade};
 use model::id::{
-    AgentId, AttemptId, EffectId, EventId, MissionId, SHORT_ID_LEN_MAX, ShortId, SystemDraw,
+    AgentId, AttemptId, Draw, EffectId, EventId, MissionId, SHORT_ID_LEN_MAX, ShortId, SystemDraw,
 };
 use model::mission::{Mission, MissionState, Priority};
 use model::process::{ProcessIdentity, ProcessRef};
@@ -19,6 +20,20 @@ use tempfile::TempDir;
 
 pub(crate) fn now() -> Timestamp {
     SystemClock.now()
+}
+
+/// Random bits behind a number that counts up, so that ids sort as they were drawn even within a
+/// millisecond.
+pub(crate) struct Rising;
+
+impl Draw for Rising {
+    fn bytes(&mut self) -> [u8; 10] {
+        static DRAWN: AtomicU16 = AtomicU16::new(0);
+        let mut bytes = SystemDraw.bytes();
+        let [high, low] = DRAWN.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        (bytes[0], bytes[1]) = (high, low);
+        bytes
+    }
 }
 
 /// A ledger, the directory it holds, and the folder that goes away with it.
@@ -67,12 +82,12 @@ pub(crate) async fn reopen(folder: TempDir) -> Result<Place, store::OpenError> {
 }
 
 pub(crate) fn effect_id() -> EffectId {
-    EffectId::draw(now(), &mut SystemDraw)
+    EffectId::draw(now(), &mut Rising)
 }
 
 pub(crate) fn agent(name: &str) -> Agent {
     Agent {
-        id: AgentId::draw(now(), &mut SystemDraw),
+        id: AgentId::draw(now(), &mut Rising),
         name: name.to_owned(),
         role: "tests".to_owned(),
         skills: vec!["rust".to_owned()],
@@ -90,7 +105,7 @@ pub(crate) fn agent(name: &str) -> Agent {
 }
 
 pub(crate) fn mission(title: &str) -> Mission {
-    let id = MissionId::draw(now(), &mut SystemDraw);
+    let id = MissionId::draw(now(), &mut Rising);
     Mission {
         short_id: ShortId::derive(id, SHORT_ID_LEN_MAX),
         priority: Priority::High,
@@ -103,7 +118,7 @@ pub(crate) fn mission(title: &str) -> Mission {
 }
 
 pub(crate) fn attempt(mission: MissionId, agent: AgentId, n: u32) -> Attempt {
-    Attempt::leased(AttemptId::draw(now(), &mut SystemDraw), mission, agent, n, now())
+    Attempt::leased(AttemptId::draw(now(), &mut Rising), mission, agent, n, now())
 }
 
 pub(crate) fn process(pid: u32) -> ProcessIdentity {
@@ -118,7 +133,7 @@ pub(crate) fn process(pid: u32) -> ProcessIdentity {
 
 pub(crate) fn event(subject: Subject, fact: Fact) -> NewEvent {
     NewEvent {
-        id: EventId::draw(now(), &mut SystemDraw),
+        id: EventId::draw(now(), &mut Rising),
         at: now(),
         actor: Actor::Engine,
         correlation_id: None,
