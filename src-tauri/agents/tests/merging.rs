@@ -444,6 +444,46 @@ async fn a_shallow_clone_is_merged_into_as_far_as_its_history_reaches() {
 }
 
 #[tokio::test]
+async fn repositories_of_every_kind_are_merged_into() {
+    let odd = tempfile::Builder::new().prefix("o\"d: d\\\n").tempdir().unwrap();
+    let plain = || tempfile::tempdir().unwrap();
+    let begun = |root: tempfile::TempDir, how: &[&str]| {
+        git(root.path(), &[&["init", "-q", "-b", "main"], how, &["repo"]].concat());
+        let repo = Repo { root };
+        move_target(&repo, "a.txt", "one\ntwo\n");
+        repo
+    };
+    let partial = |origin: Repo| {
+        origin.git(&["config", "uploadpack.allowFilter", "true"]);
+        move_target(&origin, "a.txt", "one\ntwo\nthree\n");
+        move_target(&origin, "a.txt", "one\ntwo\n");
+        let root = plain();
+        let url = format!("file://{}", origin.path().display());
+        git(root.path(), &["clone", "-q", "--filter=blob:none", &url, "repo"]);
+        drop(origin);
+        Repo { root }
+    };
+    let elsewhere = plain();
+    let separate = elsewhere.path().join("elsewhere.git");
+    let separate = format!("--separate-git-dir={}", separate.display());
+    for repo in [
+        begun(plain(), &["--object-format=sha256"]),
+        begun(tempfile::tempdir_in(odd.path()).unwrap(), &[]),
+        begun(plain(), &[&separate]),
+        partial(Repo::new()),
+    ] {
+        let work = Work::on(repo).await;
+        move_target(&work.repo, "c.txt", "c\n");
+        assert!(work.preview().await.conflicts.is_empty());
+        let touched = Git::new().touched(&work.repo.tree(), &work.base).await.unwrap();
+        assert_eq!(touched.len(), 2);
+        work.merge(How::Rebase).await;
+        assert_eq!(text(&work.repo, "a.txt"), "one\nTWO\n");
+        assert_eq!(work.repo.git(&["status", "--porcelain"]), "");
+    }
+}
+
+#[tokio::test]
 async fn merging_runs_nothing_of_a_hostile_repository_but_the_filters_of_its_files() {
     for how in EVERY {
         let repo = Repo::new();
