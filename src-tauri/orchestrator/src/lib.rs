@@ -9,6 +9,7 @@ pub mod entry;
 pub mod fault;
 pub mod floor;
 mod halt;
+pub mod import;
 pub mod input;
 pub mod judge;
 mod recall;
