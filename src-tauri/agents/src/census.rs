@@ -56,14 +56,18 @@ impl Watched {
                 Some(Self { marker: Some(marker), starting: true, ..Self::blank(run) })
             }
             // A damaged record does not make its processes anybody else's.
-            Err(_) => Some(Self { marker: spec().map(|spec| spec.marker), ..Self::blank(run) }),
+            Err(_) => {
+                let marker = spec().map(|spec| spec.marker).or_else(|| usual_marker(run));
+                Some(Self { marker, ..Self::blank(run) })
+            }
         }
     }
 
     /// A run that is over, and yet something carries its marker.
     pub(crate) fn left_over(run: &Path, markers: &HashSet<String>) -> Option<Self> {
-        let spec: LaunchSpec = record::read_json(&run.join(file::SPEC)).ok().flatten()?;
-        let marker = Some(spec.marker).filter(|marker| markers.contains(marker))?;
+        let spec: Option<LaunchSpec> = record::read_json(&run.join(file::SPEC)).ok().flatten();
+        let marker = spec.map(|spec| spec.marker).or_else(|| usual_marker(run));
+        let marker = marker.filter(|marker| markers.contains(marker))?;
         // What could not be ended then is ours still.
         let exit: Option<ExitRecord> = record::read_json(&run.join(file::EXIT)).ok().flatten();
         let known = exit.map(|exit| exit.survivors).unwrap_or_default();
@@ -80,6 +84,16 @@ impl Watched {
             starting: false,
         }
     }
+}
+
+/// What the processes of a run carry where no file of it says so: an attempt's its id, which is the
+/// name of its directory, and everything else's the place of its run.
+fn usual_marker(run: &Path) -> Option<String> {
+    let name = run.file_name()?.to_str()?;
+    if name.parse::<model::id::AttemptId>().is_ok() {
+        return Some(name.to_owned());
+    }
+    Some(run.display().to_string())
 }
 
 /// The living processes at one moment, and what each of them carries.

@@ -66,9 +66,12 @@ impl Runs {
 impl Drop for Runs {
     fn drop(&mut self) {
         let root = self.root();
+        let ours = |marker: &String| {
+            Path::new(marker).starts_with(&root)
+                || (marker.len() == 36 && root.join(marker).is_dir())
+        };
         for pid in proc::pids() {
-            let ours =
-                proc::marker(pid).is_some_and(|marker| Path::new(&marker).starts_with(&root));
+            let ours = proc::marker(pid).is_some_and(|marker| ours(&marker));
             if let Some(stat) = proc::stat(pid).filter(|_| ours) {
                 let _ = proc::signal(stat.process(), Signal::KILL);
             }
@@ -220,11 +223,20 @@ async fn runs_whose_directory_is_gone_or_damaged_are_ended_too() {
         shims.push(runs.start(&launcher, name, &STUBBORN).await.shim);
         runs.printed(name, "ready");
     }
+    // An attempt's processes carry its id, which is what its directory is called.
+    let id = format!("0198f0c2-7d4e-7abc-8def-{:012x}", std::process::id());
+    let spec = LaunchSpec { marker: id.clone(), ..runs.spec(&id, &STUBBORN) };
+    shims.push(launcher.start(&runs.run(&id), &spec, None).await.unwrap().shim);
+    runs.printed(&id, "ready");
+    for name in [file::PROCESS, file::SPEC] {
+        std::fs::write(runs.run(&id).join(name), "{").unwrap();
+    }
     std::fs::remove_dir_all(runs.run("gone")).unwrap();
     std::fs::write(runs.run("damaged").join(file::PROCESS), "{").unwrap();
     let (halted, _) = halt(&launcher, &runs).await;
-    assert_eq!(halted.len(), 2, "{halted:?}");
+    assert_eq!(halted.len(), 3, "{halted:?}");
     assert_eq!((runs.living("gone"), runs.living("damaged")), (Vec::new(), Vec::new()));
+    assert_eq!(proc::marked(&id), []);
     for shim in shims {
         let _ = proc::signal(shim, Signal::KILL);
     }
