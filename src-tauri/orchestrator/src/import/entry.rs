@@ -179,7 +179,11 @@ impl Entry {
             (Field::Done, Given::Flag(flag)) => mission.done = flag,
             (_, Given::Text(_) | Given::List(_) | Given::Criteria(_) | Given::Count(_))
             | (_, Given::Flag(_)) => {
-                faults.add(at.line, format!("{} is of another kind", at.name), "see the guide");
+                faults.add(
+                    at.line,
+                    format!("{} is of another kind", at.name),
+                    "write the kind of value that the field takes",
+                );
             }
         }
     }

@@ -36,7 +36,7 @@ pub const WORDS_CHARS_MAX: usize = 200;
 /// How a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportFormat {
-    /// Headings or check-boxes; see the rules in `import/markdown.rs` and the guide.
+    /// Headings or check-boxes; the rules stand in `import/markdown.rs`.
     Markdown,
     /// A list of objects, or `{"missions": […]}`, with the names of [`Imported`]'s fields.
     Json,
