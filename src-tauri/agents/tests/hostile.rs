@@ -115,3 +115,26 @@ impl Traps {
         assert_eq!(ran, names);
     }
 }
+
+#[test]
+fn git_by_hand_sets_the_traps_off() {
+    let repo = Repo::new();
+    repo.write(".gitattributes", "*.txt diff=trap merge=trap\nb.txt filter=trap\n");
+    repo.git(&["add", "."]);
+    repo.git(&["commit", "-q", "-m", "attributes"]);
+    let [main, other] = ["theirs\n", "ours\n"].map(|text| {
+        repo.git(&["checkout", "-q", "--detach", "main"]);
+        repo.write("a.txt", text);
+        repo.git(&["commit", "-q", "-a", "-m", "change"]);
+        repo.git(&["rev-parse", "HEAD"])
+    });
+    let traps = Traps::set(&repo);
+    repo.git(&["diff", &main, &other]);
+    repo.git(&["show", "--no-ext-diff", &main]);
+    repo.git(&["merge-tree", "--write-tree", &main, &other]);
+    repo.write("b.txt", "b");
+    repo.git(&["add", "b.txt"]);
+    repo.git(&["update-ref", "refs/heads/new", &main]);
+    let ran = ["clean", "command", "driver", "fsmonitor", "post-index-change"];
+    traps.expect_only(&[&ran[..], &["reference-transaction", "textconv"]].concat());
+}
