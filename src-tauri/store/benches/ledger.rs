@@ -1,4 +1,5 @@
-//! How fast the ledger takes events, at 1 and at 64 writers, and how long one commit takes.
+//! How fast the ledger takes events, at 1 and at 64 writers, how long one commit takes, and the
+//! first page of many missions.
 //!
 //! Criterion measures throughput; the distribution of latencies is measured beside it, because
 //! criterion keeps no percentiles.
@@ -14,7 +15,8 @@ use model::event::{Actor, Fact, NewEvent, Subject};
 use model::gate::Grade;
 use model::id::{EventId, MissionId, SHORT_ID_LEN_MAX, ShortId, SystemDraw};
 use model::mission::{Mission, MissionState};
-use store::{Change, DataDir, Ledger};
+use store::ledger::PAGE_ROWS_DEFAULT;
+use store::{Change, DataDir, Ledger, MissionFilter};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -120,8 +122,43 @@ fn latencies(runtime: &Runtime) {
     }
 }
 
+/// How long the first page of many missions takes, and their counts.
+#[expect(clippy::print_stderr, reason = "a benchmark reports to who runs it")]
+async fn pages() {
+    const MISSIONS: usize = 10_000;
+    const READS: usize = 500;
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let (dir, ledger) = open(&folder.path().join("data")).await;
+    for _ in 0..MISSIONS / 500 {
+        let changes = (0..500).map(|_| creation().1.events).collect::<Vec<_>>().concat();
+        ledger.commit(Change::events(changes)).await.expect("missions can be created");
+    }
+    let text = |text: &str| MissionFilter { text: Some(text.to_owned()), ..Default::default() };
+    for (name, filter) in [
+        ("all", MissionFilter::default()),
+        ("by state", MissionFilter { states: vec![MissionState::Draft], ..Default::default() }),
+        ("by policy", MissionFilter { policy: Some("standard".into()), ..Default::default() }),
+        ("by a label none has", MissionFilter { label: Some("x".into()), ..Default::default() }),
+        ("by a text none has", text("no such text")),
+    ] {
+        let mut took = Vec::with_capacity(READS);
+        for _ in 0..READS {
+            let filter = MissionFilter { limit: PAGE_ROWS_DEFAULT, ..filter.clone() };
+            let began = Instant::now();
+            black_box(ledger.missions(filter).await.expect("missions can be listed"));
+            took.push(began.elapsed());
+        }
+        took.sort_unstable();
+        let p95 = took[READS * 95 / 100].as_secs_f64() * 1e3;
+        eprintln!("first page of {MISSIONS} missions, {name}: p95 {p95:.2} ms");
+    }
+    ledger.close().await;
+    drop(dir);
+}
+
 fn append(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime can be made");
+    runtime.block_on(pages());
     latencies(&runtime);
     let mut group = criterion.benchmark_group("ledger append");
     group.sample_size(10).measurement_time(Duration::from_secs(8));

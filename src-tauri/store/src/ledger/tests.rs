@@ -164,6 +164,35 @@ async fn a_migration_that_fails_leaves_the_ledger_as_it_was() {
     ledger.close().await;
 }
 
+#[tokio::test]
+async fn the_first_page_of_any_list_of_missions_is_found_by_an_index_and_needs_no_sorting() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
+    let mut reading = ledger.0.readers.begin("explain").await.unwrap();
+    for (narrow, index) in [
+        ("", "missions_listed"),
+        (" AND state = 'done'", "missions_by_state"),
+        (" AND agent_id = x'00'", "missions_by_agent"),
+        (" AND repository = '/srv'", "missions_by_repository"),
+        (" AND policy = 'strict'", "missions_by_policy"),
+        (" AND id IN (SELECT mission_id FROM mission_labels WHERE label = 'x')", "missions"),
+        (" AND (title_key LIKE '%x%' ESCAPE '\\')", "missions_listed"),
+    ] {
+        for before in ["", " AND id < x'ff'"] {
+            let sql = format!(
+                "EXPLAIN QUERY PLAN SELECT id, title FROM missions WHERE removed_seq IS NULL\
+                 {narrow}{before} ORDER BY id DESC LIMIT 101"
+            );
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *reading).await.unwrap();
+            let plan: Vec<_> = plan.into_iter().map(|step| step.3).collect();
+            let plan = plan.join("; ");
+            assert!(plan.contains(index), "{narrow}{before}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{narrow}{before}: {plan}");
+        }
+    }
+}
+
 /// A connection beside the ledger's own that keeps it from writing.
 async fn lock(dir: &Path) -> sqlx::SqliteConnection {
     let mut conn = sqlx::sqlite::SqliteConnectOptions::new()

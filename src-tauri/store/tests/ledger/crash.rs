@@ -3,15 +3,18 @@
 //! The harness is worth something only because it catches writers that are wrong on purpose: run
 //! it with the feature `mutants`.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use model::attempt::AttemptState;
 use model::clock::SystemClock;
 use model::effect::{Effect, OutboxEntry};
-use model::id::{AttemptId, MissionId, SystemDraw};
+use model::event::Fact;
+use model::id::{AgentId, AttemptId, MissionId, SystemDraw};
 use model::mission::MissionState;
 use store::{Change, DataDir, Ledger};
 
@@ -19,6 +22,8 @@ use crate::support::*;
 
 /// Names the data directory to the child process.
 const DIRECTORY: &str = "HIVEKEEPER_TEST_CRASH_DIR";
+/// Names it to the one that walks missions through their states.
+const WALK_DIRECTORY: &str = "HIVEKEEPER_TEST_WALK_DIR";
 /// Tells the writer which fault to have, where the feature `mutants` is on.
 const MUTANT: &str = "HIVEKEEPER_LEDGER_MUTANT";
 const WRITERS: usize = 8;
@@ -137,6 +142,138 @@ async fn examine(data: &Path, acks: &[(u64, MissionId)]) -> Vec<String> {
 
 fn trials() -> u64 {
     std::env::var("HIVEKEEPER_CRASH_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
+
+/// The life of a mission through a review, as the changes of an orchestrator: every state it takes
+/// is reached by one of them, together with the attempt's.
+fn life(id: MissionId, agent_id: AgentId, n: u32) -> Vec<(MissionState, Vec<Fact>)> {
+    use MissionState::{Assigned, Done, InReview, Queued, Running, Verifying};
+    let leased = attempt(id, agent_id, n);
+    let attempt_id = leased.id;
+    let result = crate::workspace::answer(0);
+    let step = |from, to, facts: Vec<Fact>| {
+        let mut facts = facts;
+        facts.push(moved(id, from, to).fact);
+        (to, facts)
+    };
+    vec![
+        step(Queued, Assigned, vec![Fact::AttemptLeased { attempt: leased }]),
+        step(Assigned, Running, vec![Fact::AttemptStarted { attempt_id, process: process(4) }]),
+        step(Running, Verifying, vec![Fact::AttemptVerifying { attempt_id }]),
+        step(
+            Verifying,
+            InReview,
+            vec![
+                Fact::AttemptReviewing { attempt_id },
+                Fact::ReviewAssigned { attempt_id, index: 0, agent_id },
+            ],
+        ),
+        step(InReview, Verifying, vec![Fact::AttemptVerifying { attempt_id }]),
+        step(Verifying, InReview, vec![Fact::AttemptReviewing { attempt_id }]),
+        step(
+            InReview,
+            Done,
+            vec![
+                Fact::GateFinished { attempt_id, result },
+                Fact::AttemptEnded { attempt_id, state: AttemptState::Accepted, note: None },
+            ],
+        ),
+    ]
+}
+
+/// Run by the test below in a process of its own; without its variable there is nothing to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_that_walks_missions_until_it_is_killed() {
+    let Ok(path) = std::env::var(WALK_DIRECTORY) else {
+        return;
+    };
+    let dir = DataDir::open(Path::new(&path)).unwrap();
+    let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..WRITERS {
+        let ledger = ledger.clone();
+        writers.spawn(async move {
+            let bee = agent(&format!("bee {writer} {}", effect_id()));
+            ledger.commit(Change::events(vec![added(&bee)])).await.unwrap();
+            loop {
+                let (id, change) = change_of(writer);
+                ledger.commit(change).await.unwrap();
+                for (state, facts) in life(id, bee.id, 1) {
+                    let events = facts.into_iter().map(|fact| event(about(id), fact));
+                    let change = Change::events(events.collect());
+                    let committed = ledger.commit(change).await.unwrap();
+                    let seq = committed.events.last().unwrap().seq;
+                    let line = format!("ack {seq} {id} {state}\n");
+                    std::io::stdout().write_all(line.as_bytes()).unwrap();
+                }
+            }
+        });
+    }
+    writers.join_all().await;
+}
+
+/// Where each mission stood when that was acknowledged last.
+fn walk_until_killed(data: &Path, dice: &mut Dice) -> BTreeMap<MissionId, (u64, MissionState)> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::child_that_walks_missions_until_it_is_killed"])
+        .args(["--nocapture", "--test-threads=1"])
+        .env(WALK_DIRECTORY, data)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let read = |line: &str| {
+        let mut words = line.strip_prefix("ack ")?.split(' ');
+        let seq: u64 = words.next()?.parse().ok()?;
+        let id: MissionId = words.next()?.parse().ok()?;
+        Some((id, (seq, words.next()?.parse::<MissionState>().ok()?)))
+    };
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let enough = 1 + usize::try_from(dice.below(200)).unwrap();
+    let mut acks = Vec::new();
+    while acks.len() < enough {
+        let line = lines.next().expect("the child writes until it is killed");
+        acks.extend(read(&line.unwrap()));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    acks.extend(lines.map_while(Result::ok).filter_map(|line| read(&line)));
+    // Each mission has one writer, so that its lines are in order.
+    acks.into_iter().collect()
+}
+
+#[tokio::test]
+async fn every_accepted_transition_survives_a_kill_and_a_restart() {
+    for seed in 0..trials().div_ceil(4) {
+        let folder = unused();
+        let data = folder.path().join("data");
+        let stood = walk_until_killed(&data, &mut Dice::new(seed));
+        let dir = DataDir::open(&data).unwrap();
+        let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
+        for (id, (seq, state)) in stood {
+            let (mission, _) = ledger.mission(id).await.unwrap().unwrap();
+            let mut moves = ledger.events_after(seq - 1, 500).await.unwrap();
+            moves.retain(|event| event.subject.mission_id == Some(id));
+            assert!(
+                matches!(moves[0].fact, Fact::MissionMoved { to, .. } if to == state),
+                "{id}: {:?}",
+                moves[0]
+            );
+            // What came after was committed and not yet acknowledged; rows and events agree.
+            let last = moves.iter().rev().find_map(|event| match event.fact {
+                Fact::MissionMoved { to, .. } => Some(to),
+                _ => None,
+            });
+            assert_eq!(Some(mission.state), last, "seed {seed}");
+            let attempts = ledger.attempts_of(id).await.unwrap();
+            assert_eq!(attempts.len(), 1);
+            assert_eq!(attempts[0].in_review, mission.state == MissionState::InReview);
+            assert_eq!(attempts[0].state.is_final(), mission.state == MissionState::Done);
+        }
+        assert_eq!(ledger.verify().await.unwrap().findings, [], "seed {seed}");
+        ledger.close().await;
+    }
 }
 
 #[tokio::test]
