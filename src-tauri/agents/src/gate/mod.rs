@@ -153,26 +153,6 @@ pub async fn check(
     }
 }
 
-/// Answers a gate as [`check()`] does, without knowing where the attempt began.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each one is a fact of the attempt, and there is a single caller"
-)]
-pub async fn run(
-    launcher: &Launcher,
-    gate: &GateSpec,
-    index: u32,
-    run: &Path,
-    workdir: &Path,
-    commit: Option<String>,
-    env: &[(String, String)],
-    clock: &dyn Clock,
-    cancel: &CancellationToken,
-) -> GateResult {
-    let asked = Check { gate, index, run, workdir, base_commit: None, commit, tree: None, env };
-    check(launcher, &asked, clock, cancel).await
-}
-
 /// Answers a gate that looks at what changed, within its time.
 async fn looked_at(check: &Check<'_>, cancel: &CancellationToken) -> Finding {
     let (Some(base), Some(commit)) = (check.base_commit, check.commit.as_deref()) else {

@@ -6,7 +6,7 @@ use agents::worktree::Git;
 use agents::{Found, LaunchError};
 use model::attempt::Checkpoint;
 use model::id::{AttemptId, CheckpointId, SystemDraw};
-use model::process::{Exit, ExitRecord, file};
+use model::process::{ExitRecord, file};
 use tracing::{error, warn};
 
 use super::{Case, FloorSetup, GATES, Hindrance, PAUSE, directories};
@@ -54,7 +54,8 @@ impl FloorSetup {
             }
         }
         match self.launcher.look(run) {
-            Found::NotStarted => Ok(self.record(Exit::Stopped { killed: false })),
+            // A shim may have been started that has not said so: it is kept from starting anything.
+            Found::NotStarted => self.launcher.forestall(run).await,
             Found::Ended(record) => Ok(record),
             Found::Running(process) | Found::Gone { identity: process, .. } => {
                 self.launcher.stop(run, &process).await

@@ -113,9 +113,7 @@ impl FloorSetup {
         let message = format!("hive: what {id} attempt {n} left uncommitted");
         let place = PathBuf::from(&workplace.directory);
         let secured = Git::new().secure(&place, branch, base, &message).await;
-        let mut work = secured.map_err(|source| not_secured(place.clone(), branch, source))?;
-        // Evidence is bound to what was there, not to how it was committed.
-        work.tree = Some(Git::new().tree_of(&place, &work.head_commit).await?);
+        let work = secured.map_err(|source| not_secured(place, branch, source))?;
         self.tell(Input::Secured { id: case.attempt.id, work: work.clone() }).await;
         Ok(Some(work))
     }
