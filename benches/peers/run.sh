@@ -21,6 +21,7 @@ START_PATIENCE_S=90
 WORK="$(mktemp -d)"
 FIGURES="$WORK/figures.jsonl"
 STARTED=()
+DRIVER=""
 export TMPDIR="$WORK" PYTHONDONTWRITEBYTECODE=1
 
 # Ends what was started last, its children too: each leads a process group of its own.
@@ -37,6 +38,7 @@ end_last() {
 }
 
 clean_up() {
+  [ -z "$DRIVER" ] || kill "$DRIVER" 2>/dev/null || true
   while [ "${#STARTED[@]}" -gt 0 ]; do
     end_last
   done
@@ -51,6 +53,16 @@ start() {
   shift
   setsid "$@" >"$log" 2>&1 </dev/null &
   STARTED+=("$!")
+}
+
+# Runs what measures and keeps its figures. Not in the foreground, which would hold up the traps.
+drive() {
+  local code=0
+  "$@" >>"$FIGURES" &
+  DRIVER="$!"
+  wait "$DRIVER" || code="$?"
+  DRIVER=""
+  return "$code"
 }
 
 # Waits until a command succeeds, as long as what was started last is alive.
@@ -89,12 +101,12 @@ redis() {
   if [ ! -x "$place/usr/bin/redis-server" ]; then
     have apt-get && have dpkg || return 1
     say "unpacking redis-server into $place"
-    mkdir -p "$CACHE/debs" "$place"
+    mkdir -p "$CACHE/debs" "$place" || return 1
     (
-      cd "$CACHE/debs"
+      cd "$CACHE/debs" || exit 1
       apt-get download redis-server redis-tools libjemalloc2 liblzf1 libatomic1 >/dev/null 2>&1 || exit 1
       for package in *.deb; do
-        dpkg -x "$package" "$place"
+        dpkg -x "$package" "$place" || exit 1
       done
     ) || return 1
   fi
@@ -104,7 +116,7 @@ redis() {
 }
 
 ours() {
-  "$MISSIONS" lives --json --agents "$1" --seconds "$FOR" --in-flight "${LANES[@]}" >>"$FIGURES" ||
+  drive "$MISSIONS" lives --json --agents "$1" --seconds "$FOR" --in-flight "${LANES[@]}" ||
     die 1 "the life of a mission could not be measured"
 }
 
@@ -124,7 +136,7 @@ celery_turn() {
   start worker "$python" -m celery -A celery_app worker --loglevel WARNING --without-gossip --without-mingle
   local done=0
   until_ready "$python" -m celery -A celery_app inspect ping --timeout 2 &&
-    "$python" celery_lives.py --seconds "$FOR" --in-flight "${LANES[@]}" >>"$FIGURES" || done=1
+    drive "$python" celery_lives.py --seconds "$FOR" --in-flight "${LANES[@]}" || done=1
   cd "$ROOT"
   end_last
   end_last
@@ -140,7 +152,7 @@ prefect_turn() {
   start prefect "$python" -m prefect server start --host 127.0.0.1 --port "$port" --no-ui
   local done=0 healthy="import urllib.request as r; r.urlopen('$PREFECT_API_URL/health').read()"
   until_ready python3 -c "$healthy" &&
-    "$python" "$HERE/prefect_lives.py" --warm-up 5 --seconds "$FOR" --in-flight "${LANES[@]}" >>"$FIGURES" || done=1
+    drive "$python" "$HERE/prefect_lives.py" --warm-up 5 --seconds "$FOR" --in-flight "${LANES[@]}" || done=1
   end_last
   return "$done"
 }
@@ -182,7 +194,7 @@ fi
 
 for round in $(seq "$ROUNDS"); do
   say "round $round of $ROUNDS: hivekeeper"
-  python3 "$HERE/measuring.py" "$WORK" >>"$FIGURES"
+  drive python3 "$HERE/measuring.py" "$WORK"
   ours instant
   ours process
   for peer in "${PEERS[@]}"; do
