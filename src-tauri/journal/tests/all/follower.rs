@@ -11,14 +11,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::world::{Ending, Words, World, agent_id, attempt_id, mission_id};
 
-struct Running {
+/// A journal that follows the ledger of a world.
+pub(crate) struct Running {
     tasks: TaskTracker,
     cancel: CancellationToken,
     _journal: Journal,
 }
 
 impl Running {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let journal = Journal::start(
             world.ledger.clone(),
@@ -30,7 +31,7 @@ impl Running {
         Self { tasks, cancel, _journal: journal }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.cancel.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -43,7 +44,7 @@ async fn devlogs(world: &World) -> Vec<Devlog> {
 }
 
 /// Waits until the journal has read all that is in the ledger.
-async fn caught_up(world: &World) {
+pub(crate) async fn caught_up(world: &World) {
     let began = Instant::now();
     loop {
         let head = world.ledger.counts().await.unwrap().events;

@@ -13,3 +13,6 @@ mod hostile;
 /// Missions and days as Markdown, HTML and JSON.
 #[cfg(test)]
 mod reports;
+/// Work in review, merged or sent back.
+#[cfg(test)]
+mod reviews;

@@ -304,3 +304,73 @@ fn identity(started_at: Timestamp) -> ProcessIdentity {
         started_at,
     }
 }
+
+/// What a review adds to a mission's life.
+impl World {
+    /// An attempt whose gates passed and that waits for an answer, `n` being its number.
+    pub(crate) async fn reviewing(&self, (mission, attempt, agent, n): (u8, u8, u8, u32)) {
+        let subject = subject(mission, attempt, agent);
+        let (mission_id, attempt_id) = (mission_id(mission), attempt_id(attempt));
+        let moved = |from, to| moved(mission_id, (from, to), Grade::None, n);
+        let leased = leased(subject, n, self.now());
+        let queued = moved(MissionState::Queued, MissionState::Assigned);
+        self.facts(subject, vec![Fact::AttemptLeased { attempt: leased }, queued]).await;
+        let process = identity(self.now());
+        let started = vec![
+            Fact::AttemptStarted { attempt_id, process },
+            moved(MissionState::Assigned, MissionState::Running),
+        ];
+        self.facts(subject, started).await;
+        self.pass(20);
+        let mut facts = self.finish(attempt_id, &Words::default(), Ending::Done);
+        facts.insert(1, moved(MissionState::Running, MissionState::Verifying));
+        facts.push(Fact::AttemptReviewing { attempt_id });
+        facts.push(moved(MissionState::Verifying, MissionState::InReview));
+        self.facts(subject, facts).await;
+    }
+
+    /// The end of a review.
+    pub(crate) async fn reviewed(
+        &self,
+        (mission, attempt, agent, n): (u8, u8, u8, u32),
+        state: AttemptState,
+        mut before: Vec<Fact>,
+    ) {
+        let subject = subject(mission, attempt, agent);
+        let to = match state {
+            AttemptState::Accepted => MissionState::Done,
+            _ => MissionState::Queued,
+        };
+        let attempt_id = attempt_id(attempt);
+        before.push(Fact::AttemptEnded { attempt_id, state, note: None });
+        let from = MissionState::InReview;
+        before.push(moved(mission_id(mission), (from, to), Grade::Human, n));
+        self.facts(subject, before).await;
+    }
+}
+
+pub(crate) fn subject(mission: u8, attempt: u8, agent: u8) -> Subject {
+    Subject {
+        mission_id: Some(mission_id(mission)),
+        attempt_id: Some(attempt_id(attempt)),
+        agent_id: Some(agent_id(agent)),
+    }
+}
+
+fn moved(
+    mission_id: MissionId,
+    (from, to): (MissionState, MissionState),
+    grade: Grade,
+    tries: u32,
+) -> Fact {
+    Fact::MissionMoved {
+        mission_id,
+        from,
+        to,
+        note: None,
+        grade,
+        tries,
+        recoveries: 0,
+        not_before: None,
+    }
+}
