@@ -55,20 +55,25 @@ start() {
   STARTED+=("$!")
 }
 
-# Runs what measures and keeps its figures. Not in the foreground, which would hold up the traps.
-drive() {
+# Runs a command and gives its exit code. Not in the foreground, which would hold up the traps.
+attend() {
   local code=0
-  "$@" >>"$FIGURES" &
+  "$@" &
   DRIVER="$!"
   wait "$DRIVER" || code="$?"
   DRIVER=""
   return "$code"
 }
 
+# Runs what measures, and keeps its figures.
+drive() {
+  attend "$@" >>"$FIGURES"
+}
+
 # Waits until a command succeeds, as long as what was started last is alive.
 until_ready() {
   local begun="$SECONDS"
-  until "$@" >/dev/null 2>&1; do
+  until attend "$@" >/dev/null 2>&1; do
     if ! kill -0 "${STARTED[-1]}" 2>/dev/null || [ $((SECONDS - begun)) -gt "$START_PATIENCE_S" ]; then
       return 1
     fi
@@ -159,7 +164,8 @@ prefect_turn() {
 
 build() {
   say "building ours, optimised"
-  cargo build --quiet --release -p shim -p agents --bins
+  attend cargo build --quiet --release -p shim -p agents --bins
+  attend cargo bench --quiet -p orchestrator --bench missions --no-run
   MISSIONS="$(cargo bench --quiet -p orchestrator --bench missions --no-run --message-format json |
     python3 -c 'import json, sys
 for line in sys.stdin:
