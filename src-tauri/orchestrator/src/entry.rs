@@ -234,12 +234,13 @@ impl Orchestrator {
     ///
     /// The processes are ended before anything is recorded, so that it works whatever the ledger
     /// and the queue are doing.
-    pub async fn halt(&self, command: Command) -> HaltReport {
+    pub async fn halt(&self, mut command: Command) -> HaltReport {
         let mut report = self.switch.throw().await;
         // Attempts are stopped a number at a time, as one transaction holds.
         loop {
             match self.tell(command.clone()).await {
-                Ok(outcome) if outcome.events.len() > HALT_AT_ONCE => {}
+                // The rest is not the same request again, which would only be answered.
+                Ok(outcome) if outcome.events.len() > HALT_AT_ONCE => command.answer = None,
                 Ok(_) => break,
                 Err(refusal) => {
                     report.not_recorded = Some(refusal.message);

@@ -12,8 +12,10 @@ use tracing::{error, warn};
 
 use crate::entry::HaltReport;
 
-/// How long everything may take to be over.
+/// How long everything that runs may take to be over.
 const WITHIN: Duration = Duration::from_secs(4);
+/// How long what was just being started may take.
+const WITHIN_AGAIN: Duration = Duration::from_millis(300);
 /// Looks for what was being started while the switch was thrown.
 const SWEEPS: usize = 3;
 /// The pause between two looks.
@@ -67,7 +69,8 @@ impl HaltSwitch {
                 // What passed the switch in the last moment has its directory by now.
                 tokio::time::sleep(SWEEP_PAUSE).await;
             }
-            let halted = self.launcher.halt(&self.runs, WITHIN).await;
+            let within = if sweep == 0 { WITHIN } else { WITHIN_AGAIN };
+            let halted = self.launcher.halt(&self.runs, within).await;
             report.survivors.clear();
             for run in halted {
                 report.trees += 1;

@@ -178,9 +178,7 @@ impl Desk<'_> {
         if attempt.exit.is_none() && attempt.state == AttemptState::Running {
             self.fact(subject, Fact::AttemptExited { attempt_id: id, record });
         }
-        if let Ok(mission) = self.mission(attempt.mission_id)
-            && mission.state != MissionState::Cancelled
-        {
+        if let Ok(mission) = self.mission(attempt.mission_id) {
             self.hand_over(
                 &mission,
                 attempt,
@@ -294,7 +292,12 @@ impl Desk<'_> {
         let handoff = Handoff {
             from: attempt.n,
             agent_id: attempt.agent_id,
-            commit: attempt.work.as_ref().map(|work| work.head_commit.clone()),
+            // What left no work of its own hands on what it was given.
+            commit: attempt
+                .work
+                .as_ref()
+                .map(|work| work.head_commit.clone())
+                .or_else(|| attempt.handoff.as_ref().and_then(|before| before.commit.clone())),
             text,
             at: self.now,
         };

@@ -244,8 +244,11 @@ impl Desk<'_> {
             mission.grade = Grade::None;
             self.moved(&mission, MissionInput::Retry, wish.note)?
         };
-        self.close_review(attempt, "another attempt was asked for")?;
         let subject = of_mission(&mission);
+        if let Some(attempt) = attempt.filter(|_| !wish.fresh) {
+            self.hand_over(&mission, attempt, "The captain wants another attempt at it.");
+        }
+        self.close_review(attempt, "another attempt was asked for")?;
         if wish.fresh && mission.handoff.is_some() {
             self.fact(subject, Fact::HandoffWritten { mission_id: mission.id, handoff: None });
         }

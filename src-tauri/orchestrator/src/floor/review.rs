@@ -55,12 +55,29 @@ impl FloorSetup {
             Ok(Some(agent)) => agent,
             _ => return self.answer(&case, index, None, began, gone()).await,
         };
-        let answer = match self.ask_reviewer(&case, index, &agent, cancel).await {
-            Ok(answer) => answer,
-            Err(hindrance) => Answer::new(Verdict::Broken, hindrance.to_string()),
+        let answer = loop {
+            let asked = self.ask_reviewer(&case, index, &agent, cancel).await;
+            if !self.switch.is_thrown() || cancel.is_cancelled() {
+                break asked.unwrap_or_else(|err| Answer::new(Verdict::Broken, err.to_string()));
+            }
+            // A review that was ended with everything else is asked for again.
+            if cancel.run_until_cancelled(self.switch.pass()).await.is_none() {
+                return;
+            }
+            self.set_review_aside(id, index);
         };
         if !cancel.is_cancelled() {
             self.answer(&case, index, Some(&agent), began, answer).await;
+        }
+    }
+
+    fn set_review_aside(&self, id: AttemptId, index: u32) {
+        let gates = self.run(id).join(GATES);
+        let aside = (1..).map(|n| gates.join(format!("{index}-ended-{n}"))).find(|it| !it.exists());
+        if let Some(aside) = aside
+            && let Err(error) = std::fs::rename(gates.join(index.to_string()), aside)
+        {
+            warn!(attempt = %id, %error, "a review that was ended could not be set aside");
         }
     }
 

@@ -293,3 +293,22 @@ fn what_failed_and_what_its_gates_found_is_handed_to_the_next_attempt() {
     let text = world.attempt(next).handoff.clone().unwrap().text;
     assert!(text.contains("Gate 'command: true': said so\ntest login ... FAILED"), "{text}");
 }
+
+#[test]
+fn an_attempt_that_never_began_hands_on_what_it_was_given() {
+    let mut world = World::new();
+    world.agent("ann");
+    world.mission(|mission| mission.retries_max = 5);
+    let (_, first) = world.lease().unwrap();
+    world.work(first, Exit::Code { code: 1 });
+    world.tell(Input::Secured { id: first, work: work_at("c1") }).unwrap();
+    world.verify(first, vec![]);
+    for _ in 0..2 {
+        world.pass_time(400);
+        let (_, id) = world.lease().unwrap();
+        let handoff = world.attempt(id).handoff.clone().unwrap();
+        assert_eq!(handoff.commit.as_deref(), Some("c1"));
+        let not_started = record(Exit::NotStarted { reason: "no such program".to_owned() });
+        world.tell(Input::Exited { id, record: not_started }).unwrap();
+    }
+}
