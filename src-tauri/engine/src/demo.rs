@@ -9,11 +9,12 @@ use std::time::Duration;
 use agents::worktree::Git;
 use model::agent::Agent;
 use model::event::{Actor, Fact, NewEvent, Subject};
-use model::id::{AgentId, CorrelationId, EventId, MissionId, SystemDraw};
-use model::mission::{Mission, Policy, Priority};
+use model::id::{AgentId, EventId, MissionId, SystemDraw};
+use model::mission::{Mission, Priority};
+use model::policy::{STANDARD, STRICT};
 use model::refusal::{Code, Refusal};
 use model::transition::MissionInput;
-use orchestrator::Input;
+use orchestrator::{Input, Wish};
 use store::ledger::{Change, DevlogFilter, MissionFilter};
 use tokio::time::{Instant, sleep};
 
@@ -41,7 +42,7 @@ struct DemoMission {
     title: &'static str,
     brief: &'static str,
     gates: &'static [&'static str],
-    policy: Policy,
+    policy: &'static str,
     priority: Priority,
 }
 
@@ -62,7 +63,7 @@ const MISSIONS: &[DemoMission] = &[
         title: "List the primes below 1000",
         brief: "Write every prime below 1000 into primes.txt, one a line, and commit it.",
         gates: &["file: primes.txt", "command: test \"$(wc -l < primes.txt)\" -eq 168"],
-        policy: Policy::Standard,
+        policy: STANDARD,
         priority: Priority::High,
     },
     DemoMission {
@@ -70,7 +71,7 @@ const MISSIONS: &[DemoMission] = &[
         title: "Keep a log for half a minute",
         brief: "Write a line a second into log.md for half a minute, and commit it.",
         gates: &["command: test \"$(wc -l < log.md)\" -ge 30"],
-        policy: Policy::Strict,
+        policy: STRICT,
         priority: Priority::Normal,
     },
     DemoMission {
@@ -78,7 +79,7 @@ const MISSIONS: &[DemoMission] = &[
         title: "Count the words of the notes",
         brief: "Count how often each word stands in notes.md and commit the table as words.txt.",
         gates: &["file: words.txt", "command: sort -rn -c words.txt"],
-        policy: Policy::Standard,
+        policy: STANDARD,
         priority: Priority::Normal,
     },
     DemoMission {
@@ -87,7 +88,7 @@ const MISSIONS: &[DemoMission] = &[
         brief: "Write twenty lines into lines.txt. This agent stops too early and says it is done: \
                 the gate finds out.",
         gates: &["command: test \"$(wc -l < lines.txt)\" -eq 20"],
-        policy: Policy::Standard,
+        policy: STANDARD,
         priority: Priority::Normal,
     },
     DemoMission {
@@ -95,7 +96,7 @@ const MISSIONS: &[DemoMission] = &[
         title: "List the primes below 1000 again",
         brief: "The same once more, so that the first one's agent has something in its queue.",
         gates: &["file: primes.txt"],
-        policy: Policy::Standard,
+        policy: STANDARD,
         priority: Priority::Low,
     },
 ];
@@ -124,7 +125,7 @@ impl Engine {
         for demo in AGENTS {
             let agent = self.demo_agent(demo)?;
             view.agents.push(agent.id);
-            self.tell(&own(caller), Input::AddAgent(agent)).await?;
+            self.tell(&caller.without_key(), Input::AddAgent(agent)).await?;
         }
         for demo in MISSIONS {
             let mission =
@@ -132,7 +133,7 @@ impl Engine {
             view.missions.push(mission.id);
             let brief = demo.brief.to_owned();
             let input = Input::AddMission { mission, brief, queue: true };
-            self.tell(&own(caller), input).await?;
+            self.tell(&caller.without_key(), input).await?;
         }
         Ok(view)
     }
@@ -146,9 +147,10 @@ impl Engine {
         let missions = self.demo_missions().await?;
         for mission in missions.iter().filter(|mission| !mission.state.is_final()) {
             let note = Some("the demo swarm is removed".to_owned());
-            let input = Input::Ask { id: mission.id, input: MissionInput::Cancel, note };
+            let wish = Wish { note, ..Wish::new(MissionInput::Cancel) };
+            let input = Input::Ask { id: mission.id, wish };
             // It may have ended by itself in the meantime.
-            match self.tell(&own(caller), input).await {
+            match self.tell(&caller.without_key(), input).await {
                 Err(refusal) if refusal.code != Code::TransitionRefused => return Err(refusal),
                 _ => {}
             }
@@ -159,7 +161,7 @@ impl Engine {
         }
         for agent in self.0.ledger.agents().await.map_err(unreadable)? {
             if agent.demo {
-                self.tell(&own(caller), Input::RemoveAgent(agent.id)).await?;
+                self.tell(&caller.without_key(), Input::RemoveAgent(agent.id)).await?;
             }
         }
         remove_directory(&self.demo_directory())
@@ -191,20 +193,20 @@ impl Engine {
         agent: AgentId,
         repository: &str,
     ) -> Result<Mission, Refusal> {
-        let mission = self
-            .checked_mission(NewMission {
-                title: demo.title.to_owned(),
-                brief: demo.brief.to_owned(),
-                agent: Some(agent.to_string()),
-                repository: Some(repository.to_owned()),
-                gates: demo.gates.iter().map(ToString::to_string).collect(),
-                priority: demo.priority,
-                policy: demo.policy,
-                retries: 0,
-                draft: false,
-            })
-            .await?;
-        Ok(Mission { demo: true, ..mission })
+        let new = NewMission {
+            title: demo.title.to_owned(),
+            brief: demo.brief.to_owned(),
+            agent: Some(agent.to_string()),
+            repository: Some(repository.to_owned()),
+            gates: demo.gates.iter().map(ToString::to_string).collect(),
+            priority: demo.priority,
+            policy: Some(demo.policy.to_owned()),
+            retries: Some(0),
+            ..NewMission::default()
+        };
+        let back = self.background().await?;
+        let drafted = self.drafted(new, &back, &BTreeMap::new()).await.sound()?;
+        Ok(Mission { demo: true, estimate: None, ..drafted.mission })
     }
 
     async fn demo_missions(&self) -> Result<Vec<Mission>, Refusal> {
@@ -270,17 +272,9 @@ impl Engine {
             remove_directory(&self.0.dir.attempt(attempt.id))?;
         }
         remove_directory(&self.0.dir.worktrees().join(mission.id.to_string()))?;
-        self.tell(&own(caller), Input::RemoveMission(mission.id)).await.map(drop)
-    }
-}
-
-/// The same caller without its key: one request of the captain's is several inputs here.
-fn own(caller: &Caller) -> Caller {
-    Caller {
-        actor: caller.actor.clone(),
-        correlation_id: CorrelationId::from_uuid(caller.correlation_id.as_uuid()),
-        key: None,
-        fingerprint: caller.fingerprint,
+        self.tell(&caller.without_key(), Input::RemoveMission { id: mission.id, trash: None })
+            .await
+            .map(drop)
     }
 }
 

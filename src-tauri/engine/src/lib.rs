@@ -6,14 +6,21 @@
 mod crew;
 mod demo;
 mod doctor;
+mod evidence;
+mod halting;
+mod land;
 pub mod live;
 mod missions;
 mod open;
 mod output;
 mod pulse;
+mod recovery;
 mod resolve;
 mod roster;
+mod rules;
 mod tell;
+mod topics;
+mod twins;
 pub mod view;
 
 use std::path::Path;
@@ -44,8 +51,10 @@ pub use output::TranscriptQuery;
 pub use store::ledger::Verification;
 pub use tell::{DevlogQuery, EventQuery, ReportQuery, ReportTarget, SignalQuery};
 
+use crate::halting::Losses;
 use crate::live::Hub;
 use crate::roster::Roster;
+use crate::twins::Twins;
 
 /// How long an orderly end may take.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
@@ -81,7 +90,10 @@ struct Parts {
     _monitor: Monitor,
     hub: Arc<Hub>,
     roster: Roster,
+    twins: Twins,
+    losses: Losses,
     running_max: u32,
+    memory_free_percent: watch::Receiver<Option<u8>>,
     url: watch::Sender<Option<String>>,
     tasks: TaskTracker,
     cancel: CancellationToken,

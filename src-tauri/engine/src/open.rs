@@ -9,7 +9,7 @@ use journal::Journal;
 use model::clock::{SharedClock, SystemClock};
 use model::event::Fact;
 use model::id::{Draw as _, SystemDraw};
-use monitor::{Monitor, MonitorContext};
+use monitor::{Monitor, MonitorContext, Snapshot};
 use orchestrator::{Orchestrator, Setup};
 use store::ledger::{Ledger, Verification};
 use store::telemetry::Telemetry;
@@ -18,14 +18,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::halting::Losses;
 use crate::live::Hub;
 use crate::roster::Roster;
+use crate::twins::Twins;
 use crate::{Engine, Parts, tell};
 
 /// How many attempts run at once unless configured otherwise.
 pub const RUNNING_MAX_DEFAULT: u32 = 200;
 /// How often the machine and the agents are measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// The file that stands for the emergency stop where the ledger could not record it.
+const HALT_MARK: &str = "HALTED";
 
 /// What an engine is opened with.
 #[derive(Debug, Clone)]
@@ -124,6 +128,8 @@ impl Engine {
             &tasks,
             cancel.clone(),
         );
+        let memory_free_percent = measured_memory(monitor.snapshots(), &tasks, cancel.clone());
+        let losses = Losses::read(&ledger, clock.now()).await?;
         let url = watch::Sender::new(None);
         let orchestrator = Orchestrator::start(
             Setup {
@@ -135,6 +141,8 @@ impl Engine {
                 worktrees: dir.worktrees(),
                 url: url.subscribe(),
                 running_max: config.running_max,
+                memory_free_percent: memory_free_percent.clone(),
+                halt_mark: dir.root().join(HALT_MARK),
             },
             &tasks,
             cancel.clone(),
@@ -145,6 +153,9 @@ impl Engine {
             started_at: clock.now(),
             hub: Hub::new(epoch()),
             roster: Roster::default(),
+            twins: Twins::default(),
+            losses,
+            memory_free_percent,
             running_max: config.running_max,
             snapshots: monitor.snapshots(),
             _monitor: monitor,
@@ -162,6 +173,35 @@ impl Engine {
         unfinished.disarm();
         Ok(engine)
     }
+}
+
+/// Follows the measurements of the machine and gives how much memory is free, in percent.
+fn measured_memory(
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    tasks: &TaskTracker,
+    cancel: CancellationToken,
+) -> watch::Receiver<Option<u8>> {
+    let free = watch::Sender::new(None);
+    let measured = free.subscribe();
+    tasks.spawn(async move {
+        loop {
+            free.send_replace(free_percent(&snapshots.borrow_and_update()));
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                changed = snapshots.changed() => if changed.is_err() { return },
+            }
+        }
+    });
+    measured
+}
+
+fn free_percent(snapshot: &Snapshot) -> Option<u8> {
+    let (used, total) = (snapshot.machine.memory_used_bytes, snapshot.machine.memory_total_bytes);
+    if snapshot.tick == 0 || total == 0 {
+        return None;
+    }
+    let percent = u128::from(total.saturating_sub(used)) * 100 / u128::from(total);
+    u8::try_from(percent).ok()
 }
 
 /// A name for this run of the engine that no other run has.

@@ -103,7 +103,7 @@ fn size_of(path: &std::path::Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
-async fn read(
+pub(crate) async fn read(
     path: PathBuf,
     offset: u64,
     max: usize,

@@ -64,6 +64,7 @@ impl Engine {
             engine,
             demo: views.iter().any(|view| view.agent.demo),
             events: counts.events,
+            swarm: self.swarm_view(views).await?,
             missions: counts.missions.into_iter().filter(|(_, n)| *n > 0).collect(),
         })
     }
@@ -130,6 +131,7 @@ impl Pulse {
         }
         self.seen = event.seq;
         let parts = &self.engine.0;
+        parts.losses.note(event);
         match (&event.fact, event.subject.agent_id) {
             (Fact::AttemptEnded { attempt_id, .. }, Some(agent)) => {
                 parts.roster.freed(agent, *attempt_id, event.at);
@@ -169,7 +171,10 @@ impl Pulse {
 /// Cuts the long texts of an event; the whole is in the ledger.
 fn trimmed(mut event: Event) -> Event {
     match &mut event.fact {
-        Fact::MissionCreated { brief, .. } => cut(brief),
+        Fact::MissionCreated { brief, .. } | Fact::MissionChanged { brief: Some(brief), .. } => {
+            cut(brief);
+        }
+        Fact::HandoffWritten { handoff: Some(handoff), .. } => cut(&mut handoff.text),
         Fact::GateFinished { result, .. } => cut(&mut result.output),
         Fact::DevlogWritten { devlog } => cut(&mut devlog.markdown),
         _ => {}

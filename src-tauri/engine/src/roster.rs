@@ -153,8 +153,14 @@ impl Engine {
     ) -> Result<Vec<AgentView>, Refusal> {
         let ids: Vec<MissionId> = unfinished.iter().map(|attempt| attempt.mission_id).collect();
         let missions = self.0.ledger.missions_by_id(&ids).await.map_err(unreadable)?;
-        let attempts: HashMap<AgentId, &Attempt> =
-            unfinished.iter().map(|attempt| (attempt.agent_id, attempt)).collect();
+        // An attempt under review keeps its mission, not its agent.
+        let attempts: HashMap<AgentId, &Attempt> = unfinished
+            .iter()
+            .filter(|attempt| attempt.occupies_agent())
+            .map(|attempt| (attempt.agent_id, attempt))
+            .collect();
+        let reviews = self.0.ledger.pending_reviews().await.map_err(unreadable)?;
+        let reviewing: HashSet<AgentId> = reviews.iter().map(|(_, _, agent)| *agent).collect();
         let missions: HashMap<MissionId, &Mission> =
             missions.iter().map(|mission| (mission.id, mission)).collect();
         let snapshot = self.0.snapshots.borrow().clone();
@@ -163,19 +169,15 @@ impl Engine {
             let free_since = self.free_since(&agent).await?;
             let attempt = attempts.get(&agent.id).copied();
             let mission = attempt.and_then(|a| missions.get(&a.mission_id)).copied();
-            views.push(self.view(agent, attempt, mission, &snapshot, free_since));
+            let standing =
+                Standing { attempt, mission, reviewing: reviewing.contains(&agent.id), free_since };
+            views.push(self.view(agent, &standing, &snapshot));
         }
         Ok(views)
     }
 
-    fn view(
-        &self,
-        agent: Agent,
-        attempt: Option<&Attempt>,
-        mission: Option<&Mission>,
-        snapshot: &Snapshot,
-        free_since: Timestamp,
-    ) -> AgentView {
+    fn view(&self, agent: Agent, standing: &Standing<'_>, snapshot: &Snapshot) -> AgentView {
+        let Standing { attempt, mission, reviewing, free_since } = *standing;
         let roster = &self.0.roster;
         let usage = snapshot
             .agents
@@ -186,6 +188,7 @@ impl Engine {
             agent: &agent,
             missing: missing.as_deref(),
             attempt,
+            reviewing,
             alive: usage.map(|usage| usage.alive),
             last_output_at: usage.and_then(|usage| usage.last_output_at),
             free_since,
@@ -208,6 +211,14 @@ impl Engine {
         let since = last.first().and_then(|attempt| attempt.ended_at).unwrap_or(agent.created_at);
         Ok(self.0.roster.free_as_read(agent.id, since))
     }
+}
+
+/// What the ledger says about an agent.
+struct Standing<'a> {
+    attempt: Option<&'a Attempt>,
+    mission: Option<&'a Mission>,
+    reviewing: bool,
+    free_since: Timestamp,
 }
 
 fn current(attempt: &Attempt, mission: &Mission) -> CurrentWork {

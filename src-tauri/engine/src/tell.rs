@@ -89,6 +89,13 @@ pub struct SignalQuery {
     pub points: u32,
 }
 
+impl Caller {
+    /// The same caller without its key: one request may be several inputs.
+    pub(crate) fn without_key(&self) -> Self {
+        Self { key: None, ..self.clone() }
+    }
+}
+
 impl Engine {
     /// Hands an input in on behalf of a caller.
     pub(crate) async fn tell(&self, caller: &Caller, input: Input) -> Result<Outcome, Refusal> {
@@ -122,6 +129,14 @@ impl Engine {
                 "this idempotency key was used before for another request; nothing was changed",
             )
         })
+    }
+
+    /// Whether this request was carried out before, under the caller's key.
+    pub(crate) async fn was_answered(&self, caller: &Caller) -> Result<bool, Refusal> {
+        match &caller.key {
+            Some(key) => Ok(self.0.ledger.answer(key).await.map_err(unreadable)?.is_some()),
+            None => Ok(false),
+        }
     }
 
     async fn hand_in(

@@ -5,12 +5,17 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use engine::Caller;
-use engine::view::{Ask, Assign, NewAgent, NewMission};
+use engine::view::{
+    Ask, Assign, CiResult, CloseTopic, EditMission, HaltRequest, ImportRequest, NewAgent,
+    NewMission, NewProgress, NewTopic, NewVote,
+};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use model::event::Actor;
 use model::id::{CorrelationId, SystemDraw};
+use model::policy::Policy;
 use model::refusal::Code;
+use model::settings::{Settings, Template};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -26,6 +31,8 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The largest body with a mission: a brief of 1 MiB may be written in up to six times as many
 /// bytes of JSON.
 const MISSION_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The largest body with a document to import: 5 MiB of text, written as JSON.
+const IMPORT_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// The longest idempotency key, in characters.
 const KEY_CHARS_MAX: usize = 200;
 /// The header that carries the idempotency key.
@@ -74,48 +81,51 @@ impl Input for Nothing {
 #[serde(deny_unknown_fields)]
 struct Empty {}
 
-impl Input for NewAgent {
-    fn read(body: &[u8]) -> Result<Self, Problem> {
-        json(body)
-    }
+/// Bodies that must be there.
+macro_rules! bodies {
+    ($($kind:ty: $bytes_max:expr),* $(,)?) => {
+        $(impl Input for $kind {
+            const BYTES_MAX: usize = $bytes_max;
+
+            fn read(body: &[u8]) -> Result<Self, Problem> {
+                json(body)
+            }
+        })*
+    };
 }
 
-impl Input for NewMission {
-    const BYTES_MAX: usize = MISSION_BYTES_MAX;
-
-    fn read(body: &[u8]) -> Result<Self, Problem> {
-        json(body)
-    }
+bodies! {
+    NewAgent: BODY_BYTES_MAX,
+    NewMission: MISSION_BYTES_MAX,
+    EditMission: MISSION_BYTES_MAX,
+    ImportRequest: IMPORT_BYTES_MAX,
+    Assign: BODY_BYTES_MAX,
+    NewProgress: BODY_BYTES_MAX,
+    CiResult: MISSION_BYTES_MAX,
+    NewTopic: BODY_BYTES_MAX,
+    NewVote: BODY_BYTES_MAX,
+    Settings: BODY_BYTES_MAX,
+    Policy: BODY_BYTES_MAX,
+    Template: MISSION_BYTES_MAX,
+    CommandLine: BODY_BYTES_MAX,
+    LoginCode: 4 * 1024,
 }
 
-impl Input for Assign {
-    fn read(body: &[u8]) -> Result<Self, Problem> {
-        json(body)
-    }
+/// Bodies that may be left out.
+macro_rules! optional_bodies {
+    ($($kind:ty),* $(,)?) => {
+        $(impl Input for $kind {
+            fn read(body: &[u8]) -> Result<Self, Problem> {
+                if body.is_empty() {
+                    return Ok(Self::default());
+                }
+                json(body)
+            }
+        })*
+    };
 }
 
-impl Input for Ask {
-    fn read(body: &[u8]) -> Result<Self, Problem> {
-        if body.is_empty() {
-            return Ok(Self::default());
-        }
-        json(body)
-    }
-}
-
-impl Input for CommandLine {
-    fn read(body: &[u8]) -> Result<Self, Problem> {
-        json(body)
-    }
-}
-
-impl Input for LoginCode {
-    const BYTES_MAX: usize = 4 * 1024;
-
-    fn read(body: &[u8]) -> Result<Self, Problem> {
-        json(body)
-    }
-}
+optional_bodies!(Ask, HaltRequest, CloseTopic);
 
 /// Reads JSON: what is no JSON is a bad request, what does not fit is invalid input.
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

@@ -103,9 +103,13 @@ fn complete_item(path: &str, item: &mut PathItem) {
         return;
     }
     let named = path.contains('{');
-    for (operation, changes) in
-        [(&mut item.get, false), (&mut item.post, true), (&mut item.delete, true)]
-    {
+    for (operation, changes) in [
+        (&mut item.get, false),
+        (&mut item.post, true),
+        (&mut item.put, true),
+        (&mut item.patch, true),
+        (&mut item.delete, true),
+    ] {
         if let Some(operation) = operation {
             complete(operation, named, changes);
         }
@@ -199,6 +203,9 @@ mod tests {
     #[test]
     fn the_committed_description_is_that_of_this_program() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        if std::env::var_os("HIVEKEEPER_UPDATE_DOCS").is_some() {
+            std::fs::write(path, text().unwrap()).unwrap();
+        }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             committed == text().unwrap(),

@@ -37,6 +37,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
+/// The two names of a path, as they were written.
+#[derive(Debug)]
+pub(crate) struct Names(pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Names {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+        Ok(Self(first, second))
+    }
+}
+
 /// The query, taken apart by name; a name nobody asks for is refused.
 #[derive(Debug)]
 pub(crate) struct Params(Vec<(String, String)>);

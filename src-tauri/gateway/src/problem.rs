@@ -106,9 +106,11 @@ pub const fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidInput => StatusCode::UNPROCESSABLE_ENTITY,
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::Ambiguous | Code::TransitionRefused | Code::Conflict | Code::IdempotencyMismatch => {
-            StatusCode::CONFLICT
-        }
+        Code::Ambiguous
+        | Code::TransitionRefused
+        | Code::Conflict
+        | Code::NearDuplicate
+        | Code::IdempotencyMismatch => StatusCode::CONFLICT,
         Code::Busy => StatusCode::TOO_MANY_REQUESTS,
         Code::Unauthorized => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
@@ -123,6 +125,7 @@ const fn title(code: Code) -> &'static str {
         Code::Ambiguous => "Several things go by that name",
         Code::TransitionRefused => "Not possible in this state",
         Code::Conflict => "Something else is in the way",
+        Code::NearDuplicate => "A mission says nearly the same",
         Code::IdempotencyMismatch => "The idempotency key was used for another request",
         Code::Busy => "Too much at once",
         Code::Unauthorized => "Sign in first",
@@ -191,6 +194,7 @@ mod tests {
         check(Code::Ambiguous, 409);
         check(Code::TransitionRefused, 409);
         check(Code::Conflict, 409);
+        check(Code::NearDuplicate, 409);
         check(Code::IdempotencyMismatch, 409);
         check(Code::Busy, 429);
         check(Code::Unauthorized, 401);

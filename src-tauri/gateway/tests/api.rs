@@ -131,7 +131,11 @@ async fn every_described_path_is_answered_by_its_handler() {
             if item.get(method).is_none() || template == "/api/v1/live" {
                 continue;
             }
-            let path = template.replace("{id}", "x").replace("{day}", "2026-01-02");
+            let path = template
+                .replace("{id}", "x")
+                .replace("{name}", "x")
+                .replace("{index}", "0")
+                .replace("{day}", "2026-01-02");
             let (status, _, body) = house.ask(&method.to_uppercase(), &path, "").await;
             let what = format!("{method} {path}: {status} {body}");
             assert_ne!(status, StatusCode::METHOD_NOT_ALLOWED, "{what}");

@@ -20,6 +20,7 @@ pub mod refusal;
 pub mod settings;
 pub mod signal;
 pub mod status;
+pub mod swarm;
 pub mod topic;
 pub mod transition;
 pub mod trash;

@@ -17,6 +17,8 @@ pub enum Code {
     TransitionRefused,
     /// Something else is in the way: a name that is taken, an agent that works.
     Conflict,
+    /// There is a mission that says nearly the same.
+    NearDuplicate,
     /// The same idempotency key came with another body.
     IdempotencyMismatch,
     /// A queue or limit is full; trying again later may succeed.
@@ -39,6 +41,7 @@ impl Code {
             Self::Ambiguous => "ambiguous",
             Self::TransitionRefused => "transition_refused",
             Self::Conflict => "conflict",
+            Self::NearDuplicate => "near_duplicate",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::Busy => "busy",
             Self::Unauthorized => "unauthorized",

@@ -78,8 +78,10 @@ pub struct AgentFacts<'a> {
     pub agent: &'a Agent,
     /// Why its program cannot be started, where that is known.
     pub missing: Option<&'a str>,
-    /// Its unfinished attempt.
+    /// The unfinished attempt it is occupied with.
     pub attempt: Option<&'a Attempt>,
+    /// Whether it was asked to review the work of another agent.
+    pub reviewing: bool,
     /// Whether the operating system knows the attempt's processes; nothing before the first look.
     pub alive: Option<bool>,
     /// When it last printed something.
@@ -104,6 +106,9 @@ fn free_status(facts: &AgentFacts<'_>) -> AgentStatus {
         reason: reason.to_owned(),
         signal: signal.to_owned(),
     };
+    if facts.reviewing {
+        return status(AgentState::Working, "reviews the work of another agent", "review");
+    }
     if facts.agent.paused {
         return status(AgentState::Paused, "held back by the captain", "agent");
     }
@@ -128,6 +133,9 @@ fn busy_status(facts: &AgentFacts<'_>, attempt: &Attempt, now: Timestamp) -> Age
             "its processes are being ended".into(),
             "attempt",
         );
+    }
+    if attempt.frozen && facts.alive != Some(false) {
+        return status(AgentState::Paused, started, "its processes are held".into(), "attempt");
     }
     match attempt.state {
         AttemptState::Leased | AttemptState::Starting => {

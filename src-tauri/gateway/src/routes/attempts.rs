@@ -1,13 +1,13 @@
-//! Attempts: what an agent prints while it works.
+//! Attempts: what an agent prints while it works, and what its gates printed.
 
 use axum::Json;
 use axum::extract::State;
 use engine::TranscriptQuery;
-use engine::view::{OutputStream, TranscriptChunk};
+use engine::view::{GateOutput, OutputStream, TranscriptChunk};
 use model::id::AttemptId;
 
 use crate::Gate;
-use crate::params::{Name, Params};
+use crate::params::{Name, Names, Params};
 use crate::problem::Problem;
 
 /// Bytes read at once unless the request says how many.
@@ -46,6 +46,30 @@ pub(crate) async fn read_transcript(
     };
     params.done()?;
     Ok(Json(gate.engine.transcript(attempt, query).await?))
+}
+
+/// Reads what a gate of an attempt printed.
+///
+/// All of it, a piece of at most a mebibyte at a time.
+#[utoipa::path(
+    get, path = "/api/v1/attempts/{id}/gates/{index}/output", tag = "attempts",
+    params(
+        ("id" = AttemptId, Path, description = "The attempt's id."),
+        ("index" = u32, Path, description = "The gate's place among those of the mission, from 0."),
+        ("offset" = Option<u64>, Query, description = "Where to start, in bytes; 0 unless given."),
+    ),
+    responses((status = 200, description = "A piece of the output.", body = GateOutput)),
+)]
+pub(crate) async fn read_gate_output(
+    State(gate): State<Gate>,
+    Names(id, index): Names,
+    mut params: Params,
+) -> Result<Json<GateOutput>, Problem> {
+    let attempt: AttemptId = Name(id).parse("an attempt")?;
+    let index: u32 = Name(index).parse("a gate")?;
+    let offset = params.parsed("offset")?.unwrap_or(0);
+    params.done()?;
+    Ok(Json(gate.engine.gate_output(attempt, index, offset).await?))
 }
 
 fn stream(name: Option<&str>) -> Result<OutputStream, Problem> {

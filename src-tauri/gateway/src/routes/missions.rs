@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use engine::MissionQuery;
-use engine::view::{Ask, Assign, Listing, MissionDetail, MissionView, NewMission, RepositoryView};
+use engine::view::{
+    Ask, Assign, CiResult, EditMission, ImportRequest, ImportResult, Listing, MissionCheck,
+    MissionDetail, MissionView, NewMission, NewProgress, RepositoryView, Why,
+};
 use http::StatusCode;
 use model::mission::MissionState;
-use model::transition::{MISSION_TABLE, MissionInput};
-use serde::Serialize;
-use utoipa::ToSchema;
+use model::transition::MissionInput;
 
 use crate::Gate;
-use crate::call::Call;
+use crate::call::{Call, Nothing};
 use crate::params::{Name, Params};
 use crate::problem::Problem;
 
@@ -24,6 +25,9 @@ use crate::problem::Problem;
         ("state" = Option<Vec<MissionState>>, Query,
             description = "Only missions in these states; repeated, or separated by commas."),
         ("agent" = Option<String>, Query, description = "Only missions of this agent (id or name)."),
+        ("label" = Option<String>, Query, description = "Only missions with this label."),
+        ("repository" = Option<String>, Query, description = "Only missions on this repository, by its root."),
+        ("policy" = Option<String>, Query, description = "Only missions under this policy."),
         ("text" = Option<String>, Query, description = "Only missions with this text."),
         ("cursor" = Option<String>, Query, description = "Where the page before ended."),
         ("limit" = Option<u32>, Query, description = "How many at most, 1 to 500; 100 unless given."),
@@ -37,6 +41,9 @@ pub(crate) async fn list_missions(
     let query = MissionQuery {
         states: states(&params.all("state"))?,
         agent: params.text("agent")?,
+        label: params.text("label")?,
+        repository: params.text("repository")?,
+        policy: params.text("policy")?,
         text: params.text("text")?,
         cursor: params.text("cursor")?,
         limit: params.limit()?,
@@ -61,7 +68,8 @@ fn states(values: &[String]) -> Result<Vec<MissionState>, Problem> {
 
 /// Creates a mission.
 ///
-/// It waits for an agent at once, unless it is to be kept as a draft.
+/// It waits for an agent at once, unless it is to be kept as a draft. Missions that say nearly the
+/// same are named in the answer; with `if_similar: ask` they keep it from being created.
 #[utoipa::path(
     post, path = "/api/v1/missions", tag = "missions",
     request_body = NewMission,
@@ -119,7 +127,8 @@ pub(crate) async fn queue_mission(
 
 /// Accepts the work of a mission in review.
 ///
-/// The mission is done, with the captain's word as evidence.
+/// The mission is done, with the captain's word as evidence. Where asked, exactly the reviewed
+/// commit is merged into the target branch first.
 #[utoipa::path(
     post, path = "/api/v1/missions/{id}/accept", tag = "missions",
     params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
@@ -153,7 +162,8 @@ pub(crate) async fn reject_mission(
 
 /// Holds a mission back.
 ///
-/// It gets no agent until it is resumed.
+/// It gets no agent until it is resumed. Work under way is stopped at a checkpoint, or its
+/// processes are held where they are.
 #[utoipa::path(
     post, path = "/api/v1/missions/{id}/pause", tag = "missions",
     params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
@@ -170,7 +180,7 @@ pub(crate) async fn pause_mission(
 
 /// Lets a paused mission go on.
 ///
-/// It waits for an agent again.
+/// It waits for an agent again; processes that were held go on.
 #[utoipa::path(
     post, path = "/api/v1/missions/{id}/resume", tag = "missions",
     params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
@@ -204,7 +214,8 @@ pub(crate) async fn cancel_mission(
 
 /// Asks for another attempt.
 ///
-/// The mission waits for an agent again, with a fresh count of tries.
+/// The mission waits for an agent again, with a fresh count of tries. The agent goes on from the
+/// work of the attempt before, unless it is to start anew.
 #[utoipa::path(
     post, path = "/api/v1/missions/{id}/retry", tag = "missions",
     params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
@@ -237,37 +248,136 @@ pub(crate) async fn assign_mission(
     Ok(Json(mission))
 }
 
-/// One line of the published table.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Transition {
-    /// From this state,
-    from: MissionState,
-    /// on this input,
-    input: MissionInput,
-    /// to this state,
-    to: MissionState,
-    /// provided that.
-    guard: &'static str,
-    /// What is set off.
-    effects: &'static str,
+/// Sends the work of a mission in review back.
+///
+/// The mission waits for an agent again; the next attempt gets the note and goes on from the work.
+#[utoipa::path(
+    post, path = "/api/v1/missions/{id}/send_back", tag = "missions",
+    params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
+    request_body = Ask,
+    responses((status = 200, description = "The mission.", body = MissionDetail)),
+)]
+pub(crate) async fn send_back_mission(
+    State(gate): State<Gate>,
+    name: Name,
+    call: Call<Ask>,
+) -> Result<Json<MissionDetail>, Problem> {
+    ask(&gate, &name, MissionInput::SendBack, call).await
 }
 
-/// Shows the published transition table.
+/// Changes a mission.
 ///
-/// A mission changes its state by a line of this table or not at all.
+/// Only what is named changes, and only while no attempt is under way.
 #[utoipa::path(
-    get, path = "/api/v1/mission-table", tag = "missions",
-    responses((status = 200, description = "Every line.", body = Vec<Transition>)),
+    patch, path = "/api/v1/missions/{id}", tag = "missions",
+    params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
+    request_body = EditMission,
+    responses((status = 200, description = "The mission.", body = MissionDetail)),
 )]
-pub(crate) async fn get_mission_table() -> Json<Vec<Transition>> {
-    let lines = MISSION_TABLE.iter().map(|rule| Transition {
-        from: rule.from,
-        input: rule.input,
-        to: rule.to,
-        guard: rule.guard,
-        effects: rule.effects,
-    });
-    Json(lines.collect())
+pub(crate) async fn edit_mission(
+    State(gate): State<Gate>,
+    name: Name,
+    Call { caller, input }: Call<EditMission>,
+) -> Result<Json<MissionDetail>, Problem> {
+    Ok(Json(gate.engine.edit_mission(&caller, &name.0, input).await?))
+}
+
+/// Removes a finished mission or a draft.
+///
+/// It can be restored from the trash for as long as the settings say.
+#[utoipa::path(
+    delete, path = "/api/v1/missions/{id}", tag = "missions",
+    params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
+    responses((status = 204, description = "It is in the trash.")),
+)]
+pub(crate) async fn remove_mission(
+    State(gate): State<Gate>,
+    name: Name,
+    Call { caller, .. }: Call<Nothing>,
+) -> Result<StatusCode, Problem> {
+    gate.engine.remove_mission(&caller, &name.0).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says what would become of a mission.
+///
+/// Its policy, gates, estimate and suggested agents, missions that say nearly the same, and what
+/// would keep it from being created. Nothing is created.
+#[utoipa::path(
+    post, path = "/api/v1/missions/check", tag = "missions",
+    request_body = NewMission,
+    responses((status = 200, description = "What it would be.", body = MissionCheck)),
+)]
+pub(crate) async fn check_mission(
+    State(gate): State<Gate>,
+    Call { input, .. }: Call<NewMission>,
+) -> Result<Json<MissionCheck>, Problem> {
+    Ok(Json(gate.engine.check_mission(input).await?))
+}
+
+/// Makes missions from a document.
+///
+/// Markdown with headings, JSON, CSV, or the text of an issue. Without `apply` it is a preview that
+/// changes nothing. The same document again changes what changed and makes no second missions.
+#[utoipa::path(
+    post, path = "/api/v1/missions/import", tag = "missions",
+    request_body = ImportRequest,
+    responses((status = 200, description = "What became of each mission of it.", body = ImportResult)),
+)]
+pub(crate) async fn import_missions(
+    State(gate): State<Gate>,
+    Call { caller, input }: Call<ImportRequest>,
+) -> Result<Json<ImportResult>, Problem> {
+    Ok(Json(gate.engine.import(&caller, input).await?))
+}
+
+/// Explains why a mission waits and went to whom.
+///
+/// What it waits for, who would get it now, and what was decided for each attempt.
+#[utoipa::path(
+    get, path = "/api/v1/missions/{id}/why", tag = "missions",
+    params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
+    responses((status = 200, description = "The reasons.", body = Why)),
+)]
+pub(crate) async fn explain_mission(
+    State(gate): State<Gate>,
+    name: Name,
+) -> Result<Json<Why>, Problem> {
+    Ok(Json(gate.engine.why(&name.0).await?))
+}
+
+/// Says how far a mission is.
+///
+/// A report and no evidence: it never decides that a mission is done.
+#[utoipa::path(
+    post, path = "/api/v1/missions/{id}/progress", tag = "missions",
+    params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
+    request_body = NewProgress,
+    responses((status = 200, description = "The mission.", body = MissionDetail)),
+)]
+pub(crate) async fn report_progress(
+    State(gate): State<Gate>,
+    name: Name,
+    Call { caller, input }: Call<NewProgress>,
+) -> Result<Json<MissionDetail>, Problem> {
+    Ok(Json(gate.engine.progress_mission(&caller, &name.0, input).await?))
+}
+
+/// Takes in what a build server found.
+///
+/// It is evidence for the commit it names; a failed one keeps the mission from being done.
+#[utoipa::path(
+    post, path = "/api/v1/missions/{id}/ci", tag = "missions",
+    params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
+    request_body = CiResult,
+    responses((status = 200, description = "The mission.", body = MissionDetail)),
+)]
+pub(crate) async fn take_ci_result(
+    State(gate): State<Gate>,
+    name: Name,
+    Call { caller, input }: Call<CiResult>,
+) -> Result<Json<MissionDetail>, Problem> {
+    Ok(Json(gate.engine.take_ci(&caller, &name.0, input).await?))
 }
 
 /// Looks at a directory as a git repository.

@@ -9,7 +9,11 @@ mod login;
 mod missions;
 mod overview;
 mod reports;
+mod rules;
 mod signals;
+mod swarm;
+mod tables;
+mod topics;
 mod window;
 
 pub use overview::VerificationView;
@@ -25,7 +29,11 @@ use crate::problem::Problem;
 
 /// Every route with its description.
 pub(crate) fn all() -> OpenApiRouter<Gate> {
-    OpenApiRouter::new().merge(of_the_swarm()).merge(of_the_house())
+    OpenApiRouter::new()
+        .merge(of_the_swarm())
+        .merge(of_missions())
+        .merge(of_the_rules())
+        .merge(of_the_house())
 }
 
 fn of_the_swarm() -> OpenApiRouter<Gate> {
@@ -38,8 +46,25 @@ fn of_the_swarm() -> OpenApiRouter<Gate> {
         .routes(routes!(agents::list_attempts_of_agent))
         .routes(routes!(agents::check_command))
         .routes(routes!(agents::list_runtimes))
+        .routes(routes!(attempts::read_transcript))
+        .routes(routes!(attempts::read_gate_output))
+        .routes(routes!(tables::get_attempt_table))
+        .routes(routes!(swarm::plan))
+        .routes(routes!(swarm::halt_swarm))
+        .routes(routes!(swarm::resume_swarm))
+        .routes(routes!(swarm::restart_failed))
+        .routes(routes!(swarm::clear_failed))
+        .routes(routes!(swarm::reconcile))
+        .routes(routes!(events::list_events))
+        .routes(routes!(crate::live::listen))
+}
+
+fn of_missions() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
         .routes(routes!(missions::list_missions, missions::add_mission))
-        .routes(routes!(missions::get_mission))
+        .routes(routes!(missions::check_mission))
+        .routes(routes!(missions::import_missions))
+        .routes(routes!(missions::get_mission, missions::edit_mission, missions::remove_mission))
         .routes(routes!(missions::queue_mission))
         .routes(routes!(missions::accept_mission))
         .routes(routes!(missions::reject_mission))
@@ -47,12 +72,26 @@ fn of_the_swarm() -> OpenApiRouter<Gate> {
         .routes(routes!(missions::resume_mission))
         .routes(routes!(missions::cancel_mission))
         .routes(routes!(missions::retry_mission))
+        .routes(routes!(missions::send_back_mission))
         .routes(routes!(missions::assign_mission))
-        .routes(routes!(missions::get_mission_table))
+        .routes(routes!(missions::explain_mission))
+        .routes(routes!(missions::report_progress))
+        .routes(routes!(missions::take_ci_result))
+        .routes(routes!(tables::get_mission_table))
         .routes(routes!(missions::inspect_repository))
-        .routes(routes!(attempts::read_transcript))
-        .routes(routes!(events::list_events))
-        .routes(routes!(crate::live::listen))
+}
+
+fn of_the_rules() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .routes(routes!(rules::get_settings, rules::put_settings))
+        .routes(routes!(rules::list_policies))
+        .routes(routes!(rules::get_policy, rules::put_policy, rules::remove_policy))
+        .routes(routes!(rules::list_templates))
+        .routes(routes!(rules::get_template, rules::put_template, rules::remove_template))
+        .routes(routes!(topics::list_topics, topics::open_topic))
+        .routes(routes!(topics::get_topic))
+        .routes(routes!(topics::vote_on_topic))
+        .routes(routes!(topics::close_topic))
 }
 
 fn of_the_house() -> OpenApiRouter<Gate> {
@@ -66,6 +105,7 @@ fn of_the_house() -> OpenApiRouter<Gate> {
         .routes(routes!(signals::query_signal))
         .routes(routes!(demo::start_demo, demo::remove_demo))
         .routes(routes!(overview::doctor))
+        .routes(routes!(swarm::get_diagnostics))
         .routes(routes!(overview::verify))
         .routes(routes!(overview::health))
         .routes(routes!(overview::ready))

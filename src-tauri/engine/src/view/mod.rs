@@ -1,0 +1,25 @@
+//! What the engine shows: facts from the ledger with the status derived from them.
+
+mod agent;
+mod house;
+mod mission;
+mod mission_input;
+mod swarm;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use agent::*;
+pub use house::*;
+pub use mission::*;
+pub use mission_input::*;
+pub use swarm::*;
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Listing<T> {
+    /// The items of this page.
+    pub items: Vec<T>,
+    /// What to pass as `cursor` for the next page; nothing at the end.
+    pub next: Option<String>,
+}
