@@ -116,7 +116,11 @@ async fn of_attempt(conn: &mut SqliteConnection, event: &Event) -> Result<bool, 
         Fact::AttemptExited { attempt_id, record } => {
             attempts::exit(conn, *attempt_id, record).await
         }
-        Fact::AttemptVerifying { attempt_id } => attempts::verify(conn, *attempt_id).await,
+        Fact::AttemptVerifying { attempt_id } => {
+            // Who was asked about the work as it was is no longer awaited.
+            reviews::drop_all(conn, *attempt_id).await?;
+            attempts::verify(conn, *attempt_id).await
+        }
         Fact::WorkRecorded { attempt_id, work } => attempts::record(conn, *attempt_id, work).await,
         Fact::GateFinished { attempt_id, result } => {
             gate_results::put(conn, *attempt_id, result).await?;

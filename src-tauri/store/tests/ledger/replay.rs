@@ -143,6 +143,9 @@ impl World {
             attempt_id: Some(attempt_id),
             agent_id: Some(attempt.agent_id),
         };
+        if matches!(fact, Fact::AttemptVerifying { .. }) {
+            self.beyond.over(attempt_id);
+        }
         let event = event(subject, fact);
         if attempt.state.is_final() && !over {
             attempt.ended_at = Some(event.at);

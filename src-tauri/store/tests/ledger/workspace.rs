@@ -245,6 +245,7 @@ async fn a_review_is_awaited_until_its_gate_has_its_answer_or_the_attempt_ends()
     // What was reviewed has changed: its gates run again.
     tell(&place, vec![Fact::AttemptVerifying { attempt_id }]).await.unwrap();
     assert!(!place.ledger.attempt(attempt_id).await.unwrap().unwrap().in_review);
+    assert_eq!(pending().await, [], "nobody is awaited for the work as it was");
     let ended = Fact::AttemptEnded { attempt_id, state: AttemptState::Accepted, note: None };
     tell(&place, vec![reviewing, ended]).await.unwrap();
     assert_eq!(pending().await, []);
