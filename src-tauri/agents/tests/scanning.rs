@@ -167,6 +167,12 @@ fn a_scan_that_meets_a_limit_says_so_and_one_that_is_cancelled_ends() {
     });
     assert!(matches!(ended, Err(ScanError::Cancelled)));
     assert_eq!(seen, 1);
+    let cancel = CancellationToken::new();
+    let go_on = &mut |come: Progress| come.files < 2;
+    let report = scan::scan_while(root.path(), &ScanOptions::default(), &cancel, go_on).unwrap();
+    assert_eq!(report.files, 2);
+    let said = "only the first 2 files were read in the time there was";
+    assert_eq!(report.truncated.as_deref(), Some(said));
 }
 
 #[test]

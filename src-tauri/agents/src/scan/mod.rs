@@ -158,6 +158,23 @@ pub fn scan(
     cancel: &CancellationToken,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ScanReport, ScanError> {
+    scan_while(root, options, cancel, &mut |come| {
+        progress(come);
+        true
+    })
+}
+
+/// As [`scan`], and reads no further once `go_on`, which is asked after each file, says no: the
+/// report is then about what was read, and says so.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_while(
+    root: &Path,
+    options: &ScanOptions,
+    cancel: &CancellationToken,
+    go_on: &mut dyn FnMut(Progress) -> bool,
+) -> Result<ScanReport, ScanError> {
     for (name, value, least) in
         [("lines_max", options.lines_max, 1), ("block_lines", options.block_lines, 3)]
     {
@@ -167,18 +184,19 @@ pub fn scan(
     }
     let root = open_root(root)?;
     let mut found = Findings::new(*options);
+    let mut on = true;
     for entry in walk(&root).build() {
         if cancel.is_cancelled() {
             return Err(ScanError::Cancelled);
         }
         match entry {
             Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
-                if !found.room() {
+                if !found.room(on) {
                     break;
                 }
                 let name = relative(&root, entry.path());
                 found.look_at(entry.path(), name);
-                progress(found.progress);
+                on = go_on(found.progress);
             }
             Ok(_) => {}
             Err(error) => {
@@ -270,8 +288,10 @@ impl Findings {
     }
 
     /// Whether one more file may be read; says so in the report where not.
-    fn room(&mut self) -> bool {
-        let limit = if self.progress.files >= self.options.files_max {
+    fn room(&mut self, on: bool) -> bool {
+        let limit = if !on {
+            format!("only the first {} files were read in the time there was", self.progress.files)
+        } else if self.progress.files >= self.options.files_max {
             format!("only the first {} files were read", self.options.files_max)
         } else if self.progress.bytes >= self.options.bytes_max {
             format!("only the first {} bytes were read", self.options.bytes_max)
