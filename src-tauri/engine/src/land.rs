@@ -49,7 +49,7 @@ impl Engine {
             }
             Err(GitError::Merge(err)) => Err(Refusal::new(Code::Conflict, err.to_string())
                 .hint("the mission is still in review; nothing was merged")),
-            Err(err) => Err(Refusal::new(Code::Internal, format!("failed to {err}"))
+            Err(err) => Err(crate::work::git_refusal(&err)
                 .hint("the mission is still in review; nothing was merged")),
         }
     }

@@ -22,6 +22,7 @@ mod tell;
 mod topics;
 mod twins;
 pub mod view;
+mod work;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -50,11 +51,13 @@ pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
 pub use output::TranscriptQuery;
 pub use store::ledger::Verification;
 pub use tell::{DevlogQuery, EventQuery, ReportQuery, ReportTarget, SignalQuery};
+pub use work::{PatchQuery, TrashQuery, WorktreeQuery};
 
 use crate::halting::Losses;
 use crate::live::Hub;
 use crate::roster::Roster;
 use crate::twins::Twins;
+use crate::work::Bench;
 
 /// How long an orderly end may take.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
@@ -92,6 +95,7 @@ struct Parts {
     roster: Roster,
     twins: Twins,
     losses: Losses,
+    bench: Bench,
     running_max: u32,
     memory_free_percent: watch::Receiver<Option<u8>>,
     url: watch::Sender<Option<String>>,

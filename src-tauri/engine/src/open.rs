@@ -22,6 +22,7 @@ use crate::halting::Losses;
 use crate::live::Hub;
 use crate::roster::Roster;
 use crate::twins::Twins;
+use crate::work::Bench;
 use crate::{Engine, Parts, tell};
 
 /// How many attempts run at once unless configured otherwise.
@@ -155,6 +156,7 @@ impl Engine {
             roster: Roster::default(),
             twins: Twins::default(),
             losses,
+            bench: Bench::default(),
             memory_free_percent,
             running_max: config.running_max,
             snapshots: monitor.snapshots(),
@@ -170,6 +172,7 @@ impl Engine {
             cancel,
         }));
         engine.0.tasks.spawn(engine.clone().pulse(events, seen));
+        engine.0.tasks.spawn(engine.clone().tend_the_trash());
         unfinished.disarm();
         Ok(engine)
     }

@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use engine::Caller;
 use engine::view::{
-    Ask, Assign, CiResult, CloseTopic, EditMission, HaltRequest, ImportRequest, NewAgent,
-    NewMission, NewProgress, NewTopic, NewVote,
+    Ask, Assign, CiResult, CleanRequest, CloseTopic, EditMission, HaltRequest, ImportRequest,
+    NewAgent, NewCheckpoint, NewMission, NewProgress, NewTopic, NewVote, ScanRequest,
 };
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
@@ -104,6 +104,8 @@ bodies! {
     CiResult: MISSION_BYTES_MAX,
     NewTopic: BODY_BYTES_MAX,
     NewVote: BODY_BYTES_MAX,
+    CleanRequest: BODY_BYTES_MAX,
+    ScanRequest: BODY_BYTES_MAX,
     Settings: BODY_BYTES_MAX,
     Policy: BODY_BYTES_MAX,
     Template: MISSION_BYTES_MAX,
@@ -125,7 +127,7 @@ macro_rules! optional_bodies {
     };
 }
 
-optional_bodies!(Ask, HaltRequest, CloseTopic);
+optional_bodies!(Ask, HaltRequest, CloseTopic, NewCheckpoint);
 
 /// Reads JSON: what is no JSON is a bad request, what does not fit is invalid input.
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

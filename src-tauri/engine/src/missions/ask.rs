@@ -38,18 +38,16 @@ impl Engine {
             return Err(invalid(format!("the note has {count} characters"))
                 .hint(format!("at most {NOTE_CHARS_MAX}; name a file for more")));
         }
-        let merge = match (input, ask.merge.and_then(crate::view::MergeWish::how)) {
-            (MissionInput::Accept, Some(how)) if !self.was_answered(caller).await? => {
-                self.merge_reviewed(caller, &mission, &ask, how).await?
-            }
-            _ => None,
-        };
+        if input == MissionInput::Accept {
+            self.accept(caller, &mission, ask).await?;
+            return self.mission_of(mission.id).await;
+        }
         let wish = Wish {
             input,
             note: ask.note,
             keep_processes: ask.keep_processes,
             fresh: ask.fresh,
-            merge,
+            merge: None,
             reviewed: ask.reviewed,
         };
         self.tell(caller, Input::Ask { id: mission.id, wish }).await?;
@@ -106,7 +104,9 @@ impl Engine {
             until: now.saturating_add(kept).unwrap_or(jiff::Timestamp::MAX),
         };
         let input = Input::RemoveMission { id: mission.id, trash: Some(item) };
-        self.tell(caller, input).await.map(drop)
+        self.tell(caller, input).await?;
+        self.trash_worktrees_of(caller, mission.id).await;
+        Ok(())
     }
 
     /// Keeps how far a mission is, as it was said.

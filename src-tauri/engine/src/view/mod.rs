@@ -5,6 +5,7 @@ mod house;
 mod mission;
 mod mission_input;
 mod swarm;
+mod work;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +15,7 @@ pub use house::*;
 pub use mission::*;
 pub use mission_input::*;
 pub use swarm::*;
+pub use work::*;
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

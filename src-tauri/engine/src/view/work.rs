@@ -1,7 +1,5 @@
 //! Work and its places: reviews, conflicts, worktrees, the trash, checkpoints and scans.
 
-use agents::merge::MergePreview;
-use agents::review::ChangedFile;
 use jiff::Timestamp;
 use model::attempt::{Checkpoint, DiffStat};
 use model::id::{AttemptId, MissionId, ShortId, TrashId};
@@ -9,6 +7,10 @@ use model::mission::MergeHow;
 use model::trash::TrashItem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use agents::merge::MergePreview;
+pub use agents::review::{ChangedFile, FileStatus};
+pub use agents::scan::{Duplicate, Oversize, Place, ScanReport, Skipped};
 
 use super::AttemptView;
 

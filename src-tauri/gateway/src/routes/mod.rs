@@ -8,6 +8,7 @@ mod events;
 mod login;
 mod missions;
 mod overview;
+mod places;
 mod reports;
 mod rules;
 mod signals;
@@ -15,6 +16,7 @@ mod swarm;
 mod tables;
 mod topics;
 mod window;
+mod work;
 
 pub use overview::VerificationView;
 
@@ -32,6 +34,7 @@ pub(crate) fn all() -> OpenApiRouter<Gate> {
     OpenApiRouter::new()
         .merge(of_the_swarm())
         .merge(of_missions())
+        .merge(of_the_work())
         .merge(of_the_rules())
         .merge(of_the_house())
 }
@@ -79,6 +82,21 @@ fn of_missions() -> OpenApiRouter<Gate> {
         .routes(routes!(missions::take_ci_result))
         .routes(routes!(tables::get_mission_table))
         .routes(routes!(missions::inspect_repository))
+}
+
+fn of_the_work() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .routes(routes!(work::review_mission))
+        .routes(routes!(work::diff_attempt))
+        .routes(routes!(work::radar))
+        .routes(routes!(work::list_checkpoints, work::make_checkpoint))
+        .routes(routes!(work::restore_checkpoint))
+        .routes(routes!(work::scan))
+        .routes(routes!(places::list_worktrees))
+        .routes(routes!(places::clean_worktrees))
+        .routes(routes!(places::list_trash))
+        .routes(routes!(places::restore_from_trash))
+        .routes(routes!(places::purge_from_trash))
 }
 
 fn of_the_rules() -> OpenApiRouter<Gate> {
