@@ -113,6 +113,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/attempt-table": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the published transition table of attempts.
+         * @description An attempt changes its state by a line of this table or not at all.
+         */
+        get: operations["get_attempt_table"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attempts/{id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the patch of an attempt's work.
+         * @description Of one file, a directory, or everything; at most 2 MiB of it.
+         */
+        get: operations["diff_attempt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attempts/{id}/gates/{index}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads what a gate of an attempt printed.
+         * @description All of it, a piece of at most a mebibyte at a time.
+         */
+        get: operations["read_gate_output"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/attempts/{id}/transcript": {
         parameters: {
             query?: never;
@@ -128,6 +188,27 @@ export interface paths {
         get: operations["read_transcript"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/checkpoints/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes an attempt's worktree back to a checkpoint.
+         * @description Byte by byte; what was there before is kept. Refused while a process of the attempt lives. A
+         *     damaged checkpoint is refused too; `allowed` then names the newest sound one before it.
+         */
+        post: operations["restore_checkpoint"];
         delete?: never;
         options?: never;
         head?: never;
@@ -231,6 +312,27 @@ export interface paths {
          * @description As a file: Markdown, or one HTML page that needs nothing else.
          */
         get: operations["export_devlog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/diagnostics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Collects what is needed to understand what is wrong.
+         * @description Checks, counts, settings, the last events and the end of the log, without briefs, outputs,
+         *     environments and what looks like a secret; it says what was left out.
+         */
+        get: operations["get_diagnostics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -378,9 +480,52 @@ export interface paths {
         put?: never;
         /**
          * Creates a mission.
-         * @description It waits for an agent at once, unless it is to be kept as a draft.
+         * @description It waits for an agent at once, unless it is to be kept as a draft. Missions that say nearly the
+         *     same are named in the answer; with `if_similar: ask` they keep it from being created.
          */
         post: operations["add_mission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missions/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says what would become of a mission.
+         * @description Its policy, gates, estimate and suggested agents, missions that say nearly the same, and what
+         *     would keep it from being created. Nothing is created.
+         */
+        post: operations["check_mission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missions/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes missions from a document.
+         * @description Markdown with headings, JSON, CSV, or the text of an issue. Without `apply` it is a preview that
+         *     changes nothing. The same document again changes what changed and makes no second missions.
+         */
+        post: operations["import_missions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -401,10 +546,18 @@ export interface paths {
         get: operations["get_mission"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Removes a finished mission or a draft.
+         * @description It can be restored from the trash for as long as the settings say.
+         */
+        delete: operations["remove_mission"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Changes a mission.
+         * @description Only what is named changes, and only while no attempt is under way.
+         */
+        patch: operations["edit_mission"];
         trace?: never;
     };
     "/api/v1/missions/{id}/accept": {
@@ -418,7 +571,8 @@ export interface paths {
         put?: never;
         /**
          * Accepts the work of a mission in review.
-         * @description The mission is done, with the captain's word as evidence.
+         * @description The mission is done, with the captain's word as evidence. Where asked, exactly the reviewed
+         *     commit is merged into the target branch first.
          */
         post: operations["accept_mission"];
         delete?: never;
@@ -467,6 +621,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/missions/{id}/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the checkpoints of a mission.
+         * @description Those of all its attempts, oldest first.
+         */
+        get: operations["list_checkpoints"];
+        put?: never;
+        /**
+         * Makes a checkpoint of a mission's work.
+         * @description Everything in the worktree of its latest attempt is kept, whether or not it is at work; nothing
+         *     in the worktree is touched.
+         */
+        post: operations["make_checkpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missions/{id}/ci": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes in what a build server found.
+         * @description It is evidence for the commit it names; a failed one keeps the mission from being done.
+         */
+        post: operations["take_ci_result"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/missions/{id}/pause": {
         parameters: {
             query?: never;
@@ -478,9 +677,30 @@ export interface paths {
         put?: never;
         /**
          * Holds a mission back.
-         * @description It gets no agent until it is resumed.
+         * @description It gets no agent until it is resumed. Work under way is stopped at a checkpoint, or its
+         *     processes are held where they are.
          */
         post: operations["pause_mission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missions/{id}/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says how far a mission is.
+         * @description A report and no evidence: it never decides that a mission is done.
+         */
+        post: operations["report_progress"];
         delete?: never;
         options?: never;
         head?: never;
@@ -538,7 +758,7 @@ export interface paths {
         put?: never;
         /**
          * Lets a paused mission go on.
-         * @description It waits for an agent again.
+         * @description It waits for an agent again; processes that were held go on.
          */
         post: operations["resume_mission"];
         delete?: never;
@@ -558,9 +778,71 @@ export interface paths {
         put?: never;
         /**
          * Asks for another attempt.
-         * @description The mission waits for an agent again, with a fresh count of tries.
+         * @description The mission waits for an agent again, with a fresh count of tries. The agent goes on from the
+         *     work of the attempt before, unless it is to start anew.
          */
         post: operations["retry_mission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missions/{id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows what a reviewer needs to see of a mission's work.
+         * @description The changed files, what merging would do, other attempts on the same files, and whether the work
+         *     is still what its gates looked at. What could not be looked at is named among the problems.
+         */
+        get: operations["review_mission"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missions/{id}/send_back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends the work of a mission in review back.
+         * @description The mission waits for an agent again; the next attempt gets the note and goes on from the work.
+         */
+        post: operations["send_back_mission"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/missions/{id}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explains why a mission waits and went to whom.
+         * @description What it waits for, who would get it now, and what was decided for each attempt.
+         */
+        get: operations["explain_mission"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -602,6 +884,134 @@ export interface paths {
         get: operations["overview"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the policies.
+         * @description Those that come with the program, then the captain's own by name.
+         */
+        get: operations["list_policies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a policy.
+         * @description By its name.
+         */
+        get: operations["get_policy"];
+        /**
+         * Creates or changes a policy.
+         * @description Missions that are there stay as they are.
+         */
+        put: operations["put_policy"];
+        post?: never;
+        /**
+         * Removes a policy.
+         * @description Missions that are there stay as they are.
+         */
+        delete: operations["remove_policy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/radar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows where attempts touch the same files.
+         * @description Attempts that are not over, before either is merged, with the lines and a suggested order.
+         */
+        get: operations["radar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recovery/clear-failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Moves every failed mission to the trash.
+         * @description Says which ones, and which could not be.
+         */
+        post: operations["clear_failed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recovery/reconcile": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compares the engine's own picture with the ledger.
+         * @description Reads the ledger anew and takes up every attempt nobody works on; says which.
+         */
+        post: operations["reconcile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recovery/restart-failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Offers every failed mission to the agents again.
+         * @description Says which ones, and which could not be.
+         */
+        post: operations["restart_failed"];
         delete?: never;
         options?: never;
         head?: never;
@@ -688,6 +1098,71 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/scan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Scans a directory for files that are too long and lines that are there more than once.
+         * @description Nothing is changed. What was not read in time, or was left out, is said in the report.
+         */
+        post: operations["scan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedule/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says what would be started now.
+         * @description A dry run of the scheduler: every start with its reasons, and what goes on waiting. Touches
+         *     nothing.
+         */
+        get: operations["plan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the settings of the workspace.
+         * @description What holds for every mission unless it says otherwise.
+         */
+        get: operations["get_settings"];
+        /**
+         * Changes the settings of the workspace.
+         * @description What is not named goes back to its default.
+         */
+        put: operations["put_settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/signals": {
         parameters: {
             query?: never;
@@ -729,6 +1204,240 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/swarm/halt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stops everything.
+         * @description Ends every process tree within seconds, even while the ledger refuses writes, and starts nothing
+         *     until the swarm is resumed. Says what is left.
+         */
+        post: operations["halt_swarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/swarm/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Lets the swarm go on after everything was stopped.
+         * @description Missions that were under way go on where they stood.
+         */
+        post: operations["resume_swarm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the templates.
+         * @description Missions to make missions from, with the places to be filled.
+         */
+        get: operations["list_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a template.
+         * @description By its name.
+         */
+        get: operations["get_template"];
+        /**
+         * Creates or changes a template.
+         * @description Missions that are there stay as they are.
+         */
+        put: operations["put_template"];
+        post?: never;
+        /**
+         * Removes a template.
+         * @description Missions that are there stay as they are.
+         */
+        delete: operations["remove_template"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the topics.
+         * @description The newest first, with their votes; at most 100.
+         */
+        get: operations["list_topics"];
+        put?: never;
+        /**
+         * Opens a topic.
+         * @description A question with at least two options.
+         */
+        post: operations["open_topic"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a topic.
+         * @description With the votes, and how it was decided.
+         */
+        get: operations["get_topic"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{id}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decides a topic.
+         * @description By the votes, or as the captain says; the decision is kept with its reason.
+         */
+        post: operations["close_topic"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{id}/votes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Casts an agent's vote.
+         * @description With its rationale. A second vote of the same agent replaces the first.
+         */
+        post: operations["vote_on_topic"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists what is in the trash.
+         * @description The newest first, a page at a time.
+         */
+        get: operations["list_trash"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trash/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Removes something from the trash for good.
+         * @description Of a worktree its files and the commit that kept them, never its branch. This cannot be undone.
+         */
+        delete: operations["purge_from_trash"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trash/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restores something from the trash.
+         * @description A worktree comes back to where it was, a mission to the lists with the worktrees that went with
+         *     it.
+         */
+        post: operations["restore_from_trash"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/verification": {
         parameters: {
             query?: never;
@@ -764,6 +1473,48 @@ export interface paths {
          * @description Refused when this engine has none.
          */
         post: operations["focus_window"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/worktrees": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the worktrees of attempts.
+         * @description How large and how old they are, what of them is nowhere else, and what keeps each from being
+         *     cleaned up. Those of the newest attempts first, a page at a time.
+         */
+        get: operations["list_worktrees"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/worktrees/clean": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cleans up worktrees.
+         * @description What can go without losing anything is moved to the trash; without `apply` it is only said. Kept
+         *     is what is live, dirty or unmerged, and what could not be looked at.
+         */
+        post: operations["clean_worktrees"];
         delete?: never;
         options?: never;
         head?: never;
@@ -921,8 +1672,29 @@ export interface components {
         };
         /** @description What the captain asks of a mission. */
         Ask: {
-            /** @description Why, in the captain's words; kept with the mission. */
-            note?: string | null;
+            /**
+             * @description Why, in the captain's words; kept with the mission. Sending work back needs it: the agent
+             *     gets exactly this text.
+             * @default null
+             */
+            note: string | null;
+            /**
+             * @description A pause holds the processes where they are instead of stopping them at a checkpoint.
+             * @default false
+             */
+            keep_processes: boolean;
+            /**
+             * @description A retry starts anew instead of going on from the work of the attempt before.
+             * @default false
+             */
+            fresh: boolean;
+            /** @default null */
+            merge: components["schemas"]["MergeWish"] | null;
+            /**
+             * @description The commit that was reviewed; other work is not accepted.
+             * @default null
+             */
+            reviewed: string | null;
         };
         /** @description Which agent is to work on a mission. */
         Assign: {
@@ -946,8 +1718,14 @@ export interface components {
             state: components["schemas"]["AttemptState"];
             /** @description Whether it has been asked to stop and its processes are not yet all gone. */
             stopping: boolean;
+            /** @description Whether its gates passed and somebody's answer is awaited; its agent is free. */
+            in_review?: boolean;
+            /** @description Whether its processes are held where they are. */
+            frozen?: boolean;
             /** @description Why it ended as it did, in words a person reads. */
             note?: string | null;
+            handoff?: components["schemas"]["Handoff"] | null;
+            choice?: components["schemas"]["Choice"] | null;
             workplace?: components["schemas"]["Workplace"] | null;
             process?: components["schemas"]["ProcessIdentity"] | null;
             exit?: components["schemas"]["ExitRecord"] | null;
@@ -969,10 +1747,28 @@ export interface components {
          */
         AttemptId: string;
         /**
+         * @description What can happen to an attempt.
+         * @enum {string}
+         */
+        AttemptInput: "prepare" | "start" | "exit" | "verify" | "accept" | "reject" | "lose" | "stop";
+        /**
          * @description Where an attempt stands.
          * @enum {string}
          */
         AttemptState: "leased" | "starting" | "running" | "exited" | "verifying" | "accepted" | "rejected" | "lost" | "stopped";
+        /** @description One line of the attempts' table. */
+        AttemptTransition: {
+            /** @description From this state, */
+            from: components["schemas"]["AttemptState"];
+            /** @description on this input, */
+            input: components["schemas"]["AttemptInput"];
+            /** @description to this state, */
+            to: components["schemas"]["AttemptState"];
+            /** @description provided that. */
+            guard: string;
+            /** @description What is set off. */
+            effects: string;
+        };
         /** @description An attempt with its gates. */
         AttemptView: components["schemas"]["Attempt"] & {
             /** @description The agent's name; nothing once the agent is removed. */
@@ -1030,6 +1826,45 @@ export interface components {
              */
             count: number;
         };
+        /** @description An agent that was considered. */
+        Candidate: {
+            /** @description Which one. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Its points in all.
+             */
+            points: number;
+            /** @description What they are made of. */
+            reasons: components["schemas"]["Points"][];
+            /** @description Why it cannot take the mission now; nothing when it can. */
+            refused?: string | null;
+        };
+        /** @description A file that differs between two commits. */
+        ChangedFile: {
+            /** @description Its path in the repository, as far as it is text. */
+            path: string;
+            /** @description Where it was before, for a rename or a copy. */
+            old_path?: string | null;
+            /** @description Whether the paths are exact; the patch of one that is not cannot be asked for. */
+            exact: boolean;
+            /** @description What happened to it. */
+            status: components["schemas"]["FileStatus"];
+            /**
+             * Format: int64
+             * @description Lines added; nothing where it has no lines.
+             */
+            insertions?: number | null;
+            /**
+             * Format: int64
+             * @description Lines removed; nothing where it has no lines.
+             */
+            deletions?: number | null;
+            /** @description Whether it is no text. */
+            binary: boolean;
+        };
         /** @description One thing `doctor` looked at. */
         Check: {
             /** @description What was looked at. */
@@ -1046,11 +1881,132 @@ export interface components {
          * @enum {string}
          */
         CheckGrade: "ok" | "degraded" | "failed";
+        /** @description A point an attempt's work can be taken back to. */
+        Checkpoint: {
+            /** @description Its identity. */
+            id: components["schemas"]["CheckpointId"];
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description Which checkpoint of the attempt, from 1.
+             */
+            n: number;
+            /** @description The commit that holds everything that was in the worktree. */
+            commit: string;
+            /** @description The tree of that commit. */
+            tree: string;
+            /**
+             * Format: int64
+             * @description Files that were not committed by the agent.
+             */
+            uncommitted_files: number;
+            /**
+             * Format: int64
+             * @description How much the agent had printed, in bytes.
+             */
+            output_bytes: number;
+            /** @description What it was made for. */
+            note: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+        };
+        /**
+         * Format: uuid
+         * @description Identifies a checkpoint.
+         */
+        CheckpointId: string;
+        /** @description A decision of the scheduler with everything it was made from. */
+        Choice: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description The mission's points among those that waited.
+             */
+            points: number;
+            /** @description What they are made of. */
+            reasons: components["schemas"]["Points"][];
+            /**
+             * Format: int64
+             * @description Missions that could have been started instead, or waited for something.
+             */
+            waiting: number;
+            /** @description The agents considered, best first, at most [`CANDIDATES_MAX`]. */
+            candidates: components["schemas"]["Candidate"][];
+            /**
+             * Format: int64
+             * @description How many agents were considered.
+             */
+            considered: number;
+        };
+        /** @description What a build server found. */
+        CiResult: {
+            /** @description The name of the check; a gate `ci: NAME` of the mission waits for it. */
+            name: string;
+            /** @description What was found. */
+            status: components["schemas"]["CiStatus"];
+            /** @description The commit that was looked at, in full or at least 7 characters of it. */
+            commit: string;
+            /** @description Where a person reads more, beginning with http:// or https://. */
+            url?: string | null;
+            /** @description The end of what it printed. */
+            output?: string | null;
+        };
+        /**
+         * @description What a build server found.
+         * @enum {string}
+         */
+        CiStatus: "passed" | "failed";
+        /** @description Which worktrees to clean up. */
+        CleanRequest: {
+            /** @description Move them to the trash; without it, say only what would be moved. */
+            apply: boolean;
+            /** @description Only the worktrees of these attempts. */
+            only?: components["schemas"]["AttemptId"][] | null;
+        };
+        /** @description What was, or would be, cleaned up. */
+        CleanView: {
+            /** @description What would be moved to the trash; empty when it was done. */
+            would_remove: components["schemas"]["WorktreeView"][];
+            /** @description What was moved to the trash. */
+            removed: components["schemas"]["RemovedWorktree"][];
+            /** @description What is kept; each says why. */
+            kept: components["schemas"]["WorktreeView"][];
+            /**
+             * Format: int64
+             * @description How much room that frees once the trash is emptied, in bytes.
+             */
+            bytes: number;
+            /** @description Whether there are more worktrees than were looked at. */
+            more: boolean;
+        };
+        /** @description How a topic is to be decided. */
+        CloseTopic: {
+            /**
+             * @description The option the captain takes; nothing takes the one with most votes.
+             * @default null
+             */
+            option: string | null;
+            /**
+             * @description Why, in the captain's words.
+             * @default null
+             */
+            note: string | null;
+        };
         /**
          * @description The reason of a refusal. A code exists only if somebody acts on it.
          * @enum {string}
          */
-        Code: "invalid_input" | "not_found" | "ambiguous" | "transition_refused" | "conflict" | "idempotency_mismatch" | "busy" | "unauthorized" | "forbidden" | "internal";
+        Code: "invalid_input" | "not_found" | "ambiguous" | "transition_refused" | "conflict" | "near_duplicate" | "idempotency_mismatch" | "busy" | "unauthorized" | "forbidden" | "internal";
         /** @description What a command line would start. */
         CommandCheck: {
             /** @description The program. */
@@ -1079,6 +2035,23 @@ export interface components {
          * @description Links everything one request caused.
          */
         CorrelationId: string;
+        /** @description One thing the work must do to be accepted, and whether it does. */
+        Criterion: {
+            /** @description In one line. */
+            text: string;
+            /** @description Whether it was reported as met. A report is not evidence; gates are. */
+            met?: boolean;
+        };
+        /** @description Whether a criterion is met. */
+        CriterionMark: {
+            /**
+             * Format: int32
+             * @description Its place among the mission's criteria, from 0.
+             */
+            place: number;
+            /** @description Whether it is met. */
+            met: boolean;
+        };
         /** @description The attempt an agent works on. */
         CurrentWork: {
             /** @description The attempt. */
@@ -1099,6 +2072,18 @@ export interface components {
              * @description When the agent got the lease.
              */
             leased_at: string;
+        };
+        /** @description How a topic was decided. */
+        Decided: {
+            /** @description The option; nothing when none was taken. */
+            option?: string | null;
+            /** @description Why, in words a person reads. */
+            because: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
         };
         /** @description The demo swarm. */
         DemoView: {
@@ -1169,6 +2154,125 @@ export interface components {
              */
             deletions: number;
         };
+        /** @description A block of lines that is there more than once, white space around each line not counted. */
+        Duplicate: {
+            /**
+             * Format: int32
+             * @description How many lines are equal; blank ones between them do not count.
+             */
+            lines: number;
+            /**
+             * Format: int64
+             * @description In how many places it is.
+             */
+            places_total: number;
+            /** @description The places, by path and line; of many, the first. */
+            places: components["schemas"]["Place"][];
+        };
+        /**
+         * @description What is to be changed of a mission; what is not named stays as it is, and `null` empties what
+         *     can be empty.
+         */
+        EditMission: {
+            /**
+             * @description One line of text.
+             * @default null
+             */
+            title: string | null;
+            /**
+             * @description What is to be done, at most 1 MiB.
+             * @default null
+             */
+            brief: string | null;
+            /**
+             * @description The agent's id or name; `null` means any that is free.
+             * @default null
+             */
+            agent: string | null;
+            /**
+             * @description A git repository, by its directory.
+             * @default null
+             */
+            repository: string | null;
+            /**
+             * @description Every gate it is to have beside those of its policy, one line each.
+             * @default null
+             */
+            gates: string[] | null;
+            /** @default null */
+            priority: components["schemas"]["Priority"] | null;
+            /**
+             * @description The policy's name; its gates take the place of those of the policy before.
+             * @default null
+             */
+            policy: string | null;
+            /** @default null */
+            proof: components["schemas"]["Grade"] | null;
+            /**
+             * Format: int32
+             * @description How often a failed attempt is followed by another one (0 to 20).
+             * @default null
+             */
+            retries: number | null;
+            /**
+             * Format: int32
+             * @description The pause before the first retry, in seconds (0 to 300).
+             * @default null
+             */
+            backoff_s: number | null;
+            /**
+             * @description Whether a retry goes to another agent.
+             * @default null
+             */
+            hand_over: boolean | null;
+            /**
+             * @description Words it can be found and compared by.
+             * @default null
+             */
+            labels: string[] | null;
+            /**
+             * @description Skills its agent must have.
+             * @default null
+             */
+            skills: string[] | null;
+            /**
+             * @description Missions that must be done first, by their ids.
+             * @default null
+             */
+            depends_on: string[] | null;
+            /**
+             * Format: date-time
+             * @description When it should be done.
+             * @default null
+             */
+            deadline: string | null;
+            /**
+             * Format: int32
+             * @description How long it is expected to take, in minutes.
+             * @default null
+             */
+            estimate_min: number | null;
+            /**
+             * @description What the work must do, a line each; those that are there already keep their mark.
+             * @default null
+             */
+            criteria: string[] | null;
+            /**
+             * @description Whether it goes on by itself after the machine was restarted.
+             * @default null
+             */
+            unattended: boolean | null;
+            /**
+             * @description Ignored directories of the checkout that each worktree gets a link to.
+             * @default null
+             */
+            links: string[] | null;
+            /**
+             * @description Its name where it comes from.
+             * @default null
+             */
+            external_id: string | null;
+        };
         /** @description What the engine itself uses. */
         EngineUsage: {
             /**
@@ -1181,6 +2285,21 @@ export interface components {
              * @description Resident memory, in bytes.
              */
             memory_bytes: number;
+        };
+        /** @description How long a mission is expected to take. */
+        Estimate: {
+            /**
+             * Format: int64
+             * @description The middle of what is expected, in seconds.
+             */
+            seconds: number;
+            /**
+             * Format: int64
+             * @description How many finished missions it was measured on; nothing when the captain said so.
+             */
+            samples?: number | null;
+            /** @description What it rests on, in words a person reads. */
+            because: string;
         };
         /** @description A fact in the ledger. */
         Event: {
@@ -1218,10 +2337,52 @@ export interface components {
         Evidence: {
             /** @description The strongest evidence of the last verified attempt. */
             grade: components["schemas"]["Grade"];
-            /** @description What its policy asks for. */
+            /** @description What is needed. */
             needed: components["schemas"]["Grade"];
             /** @description Whether it is enough. */
             enough: boolean;
+            /** @description Whether evidence it needs is about other work than there is now, and so does not count. */
+            stale: boolean;
+            /** @description What each gate of the last attempt found. */
+            items: components["schemas"]["EvidenceItem"][];
+        };
+        /** @description What one gate found. */
+        EvidenceItem: {
+            /**
+             * Format: int32
+             * @description Which attempt of the mission.
+             */
+            attempt: number;
+            /** @description That attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The gate's place among the mission's, from 0.
+             */
+            index: number;
+            /** @description The gate as its line. */
+            label: string;
+            /** @description Its kind. */
+            kind: string;
+            /** @description The evidence it gives when it passes. */
+            grade: components["schemas"]["Grade"];
+            /** @description What it found. */
+            verdict: components["schemas"]["Verdict"];
+            /** @description Why, in one line. */
+            reason: string;
+            /** @description Whether it is about other work than there is now. */
+            stale: boolean;
+            /** @description Who answered, where it was not the engine. */
+            by?: string | null;
+            /** @description The commit it looked at. */
+            commit?: string | null;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /** @description Whether there is output to read. */
+            openable: boolean;
         };
         /** @description How a program ended. */
         Exit: {
@@ -1250,6 +2411,9 @@ export interface components {
             reason: string;
             /** @enum {string} */
             kind: "not_started";
+        } | {
+            /** @enum {string} */
+            kind: "rebooted";
         } | {
             /** @description What is known about it. */
             reason: string;
@@ -1327,8 +2491,47 @@ export interface components {
              * @description Attempts that count against the retries from now on.
              */
             tries: number;
+            /**
+             * Format: int32
+             * @description Vanished attempts that were followed by another one.
+             */
+            recoveries?: number;
+            /**
+             * Format: date-time
+             * @description Not leased before this time.
+             */
+            not_before?: string | null;
             /** @enum {string} */
             kind: "mission_moved";
+        } | {
+            /** @description The mission as it is from now on. */
+            mission: components["schemas"]["Mission"];
+            /** @description The new brief; nothing when it is as it was. */
+            brief?: string | null;
+            /** @enum {string} */
+            kind: "mission_changed";
+        } | {
+            /** @description Which one. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description How far. */
+            progress: components["schemas"]["Progress"];
+            /** @description Its criteria from now on. */
+            criteria: components["schemas"]["Criterion"][];
+            /** @enum {string} */
+            kind: "mission_progressed";
+        } | {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            handoff?: components["schemas"]["Handoff"] | null;
+            /** @enum {string} */
+            kind: "handoff_written";
+        } | {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Where it went. */
+            merge: components["schemas"]["Merge"];
+            /** @enum {string} */
+            kind: "work_merged";
         } | {
             /** @description Which one. */
             mission_id: components["schemas"]["MissionId"];
@@ -1340,6 +2543,11 @@ export interface components {
             mission_id: components["schemas"]["MissionId"];
             /** @enum {string} */
             kind: "mission_removed";
+        } | {
+            /** @description Which one. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @enum {string} */
+            kind: "mission_restored";
         } | {
             /** @description The attempt. */
             attempt: components["schemas"]["Attempt"];
@@ -1400,6 +2608,42 @@ export interface components {
         } | {
             /** @description Which one. */
             attempt_id: components["schemas"]["AttemptId"];
+            /** @enum {string} */
+            kind: "attempt_reviewing";
+        } | {
+            /** @description The attempt to review. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description Which gate of the mission its answer decides.
+             */
+            index: number;
+            /** @description The reviewing agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @enum {string} */
+            kind: "review_assigned";
+        } | {
+            /** @description Which one. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /** @description Whether they are held. */
+            frozen: boolean;
+            /** @enum {string} */
+            kind: "attempt_frozen";
+        } | {
+            /** @description The checkpoint. */
+            checkpoint: components["schemas"]["Checkpoint"];
+            /** @enum {string} */
+            kind: "checkpoint_made";
+        } | {
+            /** @description The checkpoint. */
+            checkpoint_id: components["schemas"]["CheckpointId"];
+            /** @description The commit that holds what was there before. */
+            before: string;
+            /** @enum {string} */
+            kind: "checkpoint_restored";
+        } | {
+            /** @description Which one. */
+            attempt_id: components["schemas"]["AttemptId"];
             /** @description Its final state. */
             state: components["schemas"]["AttemptState"];
             /** @description Why, in words a person reads. */
@@ -1414,6 +2658,73 @@ export interface components {
             /** @enum {string} */
             kind: "result_late";
         } | {
+            /** @description Why, in the captain's words. */
+            note?: string | null;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "swarm_halted";
+        } | {
+            /** @enum {string} */
+            kind: "swarm_resumed";
+        } | {
+            /** @description The settings from now on. */
+            settings: components["schemas"]["Settings"];
+            /** @enum {string} */
+            kind: "settings_changed";
+        } | {
+            /** @description The policy. */
+            policy: components["schemas"]["Policy"];
+            /** @enum {string} */
+            kind: "policy_saved";
+        } | {
+            /** @description Its name. */
+            name: string;
+            /** @enum {string} */
+            kind: "policy_removed";
+        } | {
+            /** @description The template. */
+            template: components["schemas"]["Template"];
+            /** @enum {string} */
+            kind: "template_saved";
+        } | {
+            /** @description Its name. */
+            name: string;
+            /** @enum {string} */
+            kind: "template_removed";
+        } | {
+            /** @description What. */
+            item: components["schemas"]["TrashItem"];
+            /** @enum {string} */
+            kind: "trashed";
+        } | {
+            /** @description What. */
+            trash_id: components["schemas"]["TrashId"];
+            /** @description How. */
+            end: components["schemas"]["TrashEnd"];
+            /** @enum {string} */
+            kind: "trash_emptied";
+        } | {
+            /** @description The question. */
+            topic: components["schemas"]["Topic"];
+            /** @enum {string} */
+            kind: "topic_opened";
+        } | {
+            /** @description The vote. */
+            vote: components["schemas"]["Vote"];
+            /** @enum {string} */
+            kind: "vote_cast";
+        } | {
+            /** @description Which one. */
+            topic_id: components["schemas"]["TopicId"];
+            /** @description How. */
+            decision: components["schemas"]["Decided"];
+            /** @enum {string} */
+            kind: "topic_closed";
+        } | {
             /** @description The devlog. */
             devlog: components["schemas"]["Devlog"];
             /** @enum {string} */
@@ -1423,6 +2734,20 @@ export interface components {
             devlog_id: components["schemas"]["DevlogId"];
             /** @enum {string} */
             kind: "devlog_removed";
+        };
+        /**
+         * @description What happened to a file.
+         * @enum {string}
+         */
+        FileStatus: "added" | "modified" | "deleted" | "renamed" | "copied" | "type_changed";
+        /** @description A template with what goes into its places. */
+        Filling: {
+            /** @description The template's name. */
+            name: string;
+            /** @description What goes into its places, by their names. */
+            values?: {
+                [key: string]: string;
+            };
         };
         /** @description A numbered message of the live stream. */
         Frame: {
@@ -1440,6 +2765,45 @@ export interface components {
             seq: number;
             /** @description What there is to tell. */
             payload: components["schemas"]["Payload"];
+        };
+        /**
+         * @description Whose gate it is.
+         * @enum {string}
+         */
+        GateFrom: "policy" | "mission";
+        /** @description A piece of what a gate printed. */
+        GateOutput: {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The gate's place, from 0.
+             */
+            index: number;
+            /** @description The gate as its line. */
+            label: string;
+            /**
+             * Format: int64
+             * @description Where this piece starts, in bytes.
+             */
+            offset: number;
+            /**
+             * Format: int64
+             * @description Where the next one starts.
+             */
+            next_offset: number;
+            /**
+             * Format: int64
+             * @description How many bytes are kept.
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description How many bytes it printed in all.
+             */
+            printed: number;
+            /** @description The text; bytes that are not UTF-8 are replaced visibly. */
+            text: string;
         };
         /** @description One run of one gate, with what it printed. */
         GateResult: {
@@ -1468,6 +2832,15 @@ export interface components {
             output_bytes: number;
             /** @description The commit it looked at, where the mission works on a repository. */
             commit?: string | null;
+            /** @description The tree it looked at; evidence for another tree than the work's last one is stale. */
+            tree?: string | null;
+            /**
+             * Format: int64
+             * @description How many checks its output proves, where it declares the line that says so.
+             */
+            checks?: number | null;
+            /** @description Who answered, where it was not the engine: an agent's name, a build's address, the captain. */
+            by?: string | null;
             /**
              * Format: date-time
              * @description When it began.
@@ -1488,6 +2861,11 @@ export interface components {
              * @description How long it may take, in seconds.
              */
             timeout_s?: number;
+            /**
+             * @description A line of its output that proves how many checks ran, with `{n}` where the number
+             *     stands, such as `{n} passed`. Where the line is missing or says 0, the gate has failed.
+             */
+            proof?: string | null;
             /** @enum {string} */
             kind: "command";
         } | {
@@ -1495,16 +2873,247 @@ export interface components {
             path: string;
             /** @enum {string} */
             kind: "file";
+        } | {
+            /** @enum {string} */
+            kind: "diff_not_empty";
+        } | {
+            /** @description Patterns such as `src/**`, relative to the repository's root. */
+            paths: string[];
+            /** @enum {string} */
+            kind: "diff_within";
+        } | {
+            /**
+             * Format: int32
+             * @description How many lines a file may have.
+             */
+            lines: number;
+            /** @enum {string} */
+            kind: "max_lines";
+        } | {
+            /**
+             * Format: int32
+             * @description How many equal lines make a block.
+             */
+            lines: number;
+            /** @enum {string} */
+            kind: "no_duplicates";
+        } | {
+            /** @enum {string} */
+            kind: "no_secrets";
+        } | {
+            /** @description The name the result is posted under. */
+            name: string;
+            /** @enum {string} */
+            kind: "ci";
+        } | {
+            /** @description The reviewing agent's name; nothing means any other agent with the skill `review`. */
+            agent?: string | null;
+            /** @enum {string} */
+            kind: "reviewer";
+        } | {
+            /** @description What the captain is to look at. */
+            question: string;
+            /** @enum {string} */
+            kind: "human";
+        };
+        /** @description A gate as its line. */
+        GateView: {
+            /** @description The line. */
+            line: string;
+            /** @description Its kind. */
+            kind: string;
+            /** @description Whose it is. */
+            from: components["schemas"]["GateFrom"];
         };
         /**
          * @description How far evidence can be trusted, weakest first.
          * @enum {string}
          */
         Grade: "none" | "self_report" | "observed" | "independent" | "human";
+        /** @description Why everything is to be stopped. */
+        HaltRequest: {
+            /**
+             * @description In the captain's words.
+             * @default null
+             */
+            note: string | null;
+        };
+        /** @description What the emergency stop did. */
+        HaltView: {
+            /**
+             * Format: int64
+             * @description Process trees that were found alive.
+             */
+            trees: number;
+            /**
+             * Format: int64
+             * @description Processes that were ended.
+             */
+            ended: number;
+            /** @description Processes that are still there. */
+            survivors: components["schemas"]["Survivor"][];
+            /**
+             * Format: int64
+             * @description How long it took to end them, in milliseconds.
+             */
+            took_ms: number;
+            /** @description Whether it is in the ledger; nothing is started either way. */
+            recorded: boolean;
+            /** @description Why it is not in the ledger. */
+            problem?: string | null;
+        };
+        /** @description What the next attempt needs to know of the one before. */
+        Handoff: {
+            /**
+             * Format: int32
+             * @description The attempt it comes from.
+             */
+            from: number;
+            /** @description That attempt's agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description The commit to go on from; nothing means to start anew. */
+            commit?: string | null;
+            /** @description What happened and what is to be done about it. The agent gets it behind the brief. */
+            text: string;
+            /**
+             * Format: date-time
+             * @description When it was written.
+             */
+            at: string;
+        };
         /** @description That a process answers. */
         Health: {
             /** @description Always `ok`. */
             status: string;
+        };
+        /**
+         * @description What to do when a mission says nearly the same as the new one.
+         * @enum {string}
+         */
+        IfSimilar: "create" | "ask";
+        /**
+         * @description What is done with a mission of a document.
+         * @enum {string}
+         */
+        ImportAction: "create" | "update" | "unchanged" | "skip";
+        /**
+         * @description How a document is written.
+         * @enum {string}
+         */
+        ImportFormat: "markdown" | "json" | "csv";
+        /** @description What became, or would become, of one mission of a document. */
+        ImportItem: {
+            /** @description What names it in the document. */
+            external_id: string;
+            /**
+             * Format: int64
+             * @description Where it stands in the document, from 1.
+             */
+            line: number;
+            /** @description What is done. */
+            action: components["schemas"]["ImportAction"];
+            /** @description Its title. */
+            title: string;
+            short_id?: components["schemas"]["ShortId"] | null;
+            mission_id?: components["schemas"]["MissionId"] | null;
+            /** @description Why nothing is made of it. */
+            problems: components["schemas"]["Trouble"][];
+            /** @description Other missions that say nearly the same. */
+            similar: components["schemas"]["Similar"][];
+        };
+        /** @description A line of a document with what is to be said about it. */
+        ImportNote: {
+            /**
+             * Format: int64
+             * @description The line, from 1.
+             */
+            line: number;
+            /** @description What is to be said. */
+            message: string;
+        };
+        /** @description A document to make missions from. */
+        ImportRequest: {
+            /** @description How it is written. */
+            format: components["schemas"]["ImportFormat"];
+            /** @description The document itself, at most 5 MiB. */
+            text: string;
+            /** @description The repository of missions that name none. */
+            repository?: string | null;
+            /** @description The policy of missions that name none. */
+            policy?: string | null;
+            /** @description Labels every mission of the document gets. */
+            labels?: string[];
+            /** @description The agent of missions that name none. */
+            agent?: string | null;
+            /** @description Offer new missions to the agents at once instead of keeping them as drafts. */
+            queue?: boolean;
+            /** @description Make the missions; without it, say only what would be made. */
+            apply: boolean;
+        };
+        /** @description What became, or would become, of a document. */
+        ImportResult: {
+            /** @description Its missions in their order. */
+            items: components["schemas"]["ImportItem"][];
+            /** @description What is not taken over, or not as it may be meant. */
+            warnings: components["schemas"]["ImportNote"][];
+            /** @description Why nothing of it can be made; empty when it can. */
+            errors: components["schemas"]["ImportNote"][];
+            /**
+             * Format: int64
+             * @description Missions made, or to be made.
+             */
+            created: number;
+            /**
+             * Format: int64
+             * @description Missions changed, or to be changed.
+             */
+            updated: number;
+            /**
+             * Format: int64
+             * @description Missions that are as the document says.
+             */
+            unchanged: number;
+            /**
+             * Format: int64
+             * @description Missions nothing is made of; each says why.
+             */
+            skipped: number;
+            /** @description Whether it was done, or only looked at. */
+            applied: boolean;
+        };
+        /** @description The policy of missions with a label. */
+        LabelPolicy: {
+            /** @description The label. */
+            label: string;
+            /** @description The policy's name. */
+            policy: string;
+        };
+        /**
+         * @description Lines of a file, counted from 1. A range that ends before it starts is the place in front of
+         *     `start`, where lines were added and none was changed.
+         */
+        LineRange: {
+            /**
+             * Format: int64
+             * @description The first line.
+             */
+            start: number;
+            /**
+             * Format: int64
+             * @description The last line.
+             */
+            end: number;
+        };
+        /** @description Another mission, as much of it as a link shows. */
+        Link: {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Its title. */
+            title: string;
+            /** @description Where it stands. */
+            state: components["schemas"]["MissionState"];
         };
         /** @description One page of a list. */
         Listing_AgentView: {
@@ -1563,6 +3172,46 @@ export interface components {
                 found: string;
                 /** @description What to do about it; nothing when nothing needs doing. */
                 fix?: string | null;
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_Checkpoint: {
+            /** @description The items of this page. */
+            items: {
+                /** @description Its identity. */
+                id: components["schemas"]["CheckpointId"];
+                /** @description The mission. */
+                mission_id: components["schemas"]["MissionId"];
+                /** @description The attempt. */
+                attempt_id: components["schemas"]["AttemptId"];
+                /**
+                 * Format: int32
+                 * @description Which checkpoint of the attempt, from 1.
+                 */
+                n: number;
+                /** @description The commit that holds everything that was in the worktree. */
+                commit: string;
+                /** @description The tree of that commit. */
+                tree: string;
+                /**
+                 * Format: int64
+                 * @description Files that were not committed by the agent.
+                 */
+                uncommitted_files: number;
+                /**
+                 * Format: int64
+                 * @description How much the agent had printed, in bytes.
+                 */
+                output_bytes: number;
+                /** @description What it was made for. */
+                note: string;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                at: string;
             }[];
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
@@ -1662,6 +3311,39 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Listing_Policy: {
+            /** @description The items of this page. */
+            items: {
+                /** @description Its name: small letters, digits and `-`. */
+                name: string;
+                /** @description What it is for, in one line. */
+                about: string;
+                /** @description The weakest evidence with which a mission under it is done. */
+                grade: components["schemas"]["Grade"];
+                /**
+                 * @description Gates every mission under it has, before its own. Those that look at changes are left out
+                 *     where a mission has no repository.
+                 */
+                gates: components["schemas"]["GateSpec"][];
+                /**
+                 * Format: int32
+                 * @description How often a failed attempt is followed by another one, unless the mission says otherwise.
+                 */
+                retries: number;
+                /**
+                 * Format: int32
+                 * @description The pause before the first retry, in seconds; it doubles with each further one.
+                 */
+                backoff_s: number;
+                /** @description Whether a retry goes to another agent where one is there. */
+                hand_over: boolean;
+                /** @description Whether it came with the program and cannot be changed. */
+                builtin?: boolean;
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Listing_SeriesRange: {
             /** @description The items of this page. */
             items: {
@@ -1700,6 +3382,38 @@ export interface components {
                 /** @description What it says. */
                 description: string;
             }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_TemplateView: {
+            /** @description The items of this page. */
+            items: (components["schemas"]["Template"] & {
+                /** @description Its places, each name once. */
+                placeholders: components["schemas"]["PlaceView"][];
+            })[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_TopicView: {
+            /** @description The items of this page. */
+            items: {
+                /** @description The question, and how it was decided. */
+                topic: components["schemas"]["Topic"];
+                /** @description One vote per agent. */
+                votes: components["schemas"]["VoteView"][];
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_TrashView: {
+            /** @description The items of this page. */
+            items: (components["schemas"]["TrashItem"] & {
+                /** @description Whether it can be restored; of a worktree, whether its directory is in the trash. */
+                exists: boolean;
+            })[];
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
         };
@@ -1746,6 +3460,99 @@ export interface components {
              */
             disk_free_bytes?: number | null;
         };
+        /** @description A share with the interval that holds the true one in 95 of 100 such samples. */
+        Measured: {
+            /**
+             * Format: double
+             * @description From 0 to 1.
+             */
+            value: number;
+            /**
+             * Format: double
+             * @description The lower end of the interval.
+             */
+            low: number;
+            /**
+             * Format: double
+             * @description The upper end of the interval.
+             */
+            high: number;
+            /**
+             * Format: int64
+             * @description On how many cases it rests.
+             */
+            n: number;
+        };
+        /** @description Where reviewed work went. */
+        Merge: {
+            /**
+             * Format: int32
+             * @description The attempt.
+             */
+            attempt: number;
+            /** @description The commit that was reviewed. */
+            reviewed: string;
+            /** @description The branch it was put on. */
+            target: string;
+            /** @description The branch's commit from then on. */
+            commit: string;
+            /** @description How. */
+            how: components["schemas"]["MergeHow"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+        };
+        /**
+         * @description How reviewed work is put onto its target branch.
+         * @enum {string}
+         */
+        MergeHow: "merge" | "squash" | "rebase";
+        /** @description What merging would do. */
+        MergePreview: {
+            /** @description The branch to merge into. */
+            target_branch: string;
+            /** @description Its commit. */
+            target_commit: string;
+            /** @description Whether that is another one than the work was started from. */
+            target_moved: boolean;
+            /**
+             * Format: int64
+             * @description Commits the branch has and the work has not.
+             */
+            commits_behind: number;
+            /**
+             * Format: int64
+             * @description Commits the work has and the branch has not.
+             */
+            commits_ahead: number;
+            /** @description Whether the branch has all of the work. */
+            already_merged: boolean;
+            /** @description Files both changed so that git cannot merge them; at most 1,000. */
+            conflicts: string[];
+            /** @description Whether the work stands on the branch as it is. */
+            can_fast_forward: boolean;
+            /** @description Where the branch is checked out. */
+            checked_out_at?: string | null;
+            /** @description Uncommitted, untracked or ignored files there that merging would overwrite; at most 1,000. */
+            checkout_dirty_files: string[];
+        };
+        /** @description What merging would do. */
+        MergeView: {
+            /** @description The branch to merge into. */
+            target: string;
+            /** @description How it is merged unless the captain says otherwise. */
+            how: components["schemas"]["MergeHow"];
+            preview?: components["schemas"]["MergePreview"] | null;
+            /** @description Why it could not be found out. */
+            problem?: string | null;
+        };
+        /**
+         * @description Whether and how accepted work is put onto its target branch.
+         * @enum {string}
+         */
+        MergeWish: "merge" | "squash" | "rebase" | "none";
         /** @description What a mission is known by in lists: everything but the brief. */
         Mission: {
             /** @description Its identity. */
@@ -1760,18 +3567,30 @@ export interface components {
             note?: string | null;
             /** @description How urgent it is. */
             priority: components["schemas"]["Priority"];
-            /** @description How much proof it needs. */
-            policy: components["schemas"]["Policy"];
+            /** @description The name of the policy it was made under. */
+            policy: string;
+            proof?: components["schemas"]["Grade"] | null;
             agent?: components["schemas"]["AgentId"] | null;
             /** @description The git repository it works on; each attempt gets a worktree and a branch of its own. */
             repository?: string | null;
-            /** @description What decides that the work is done. */
+            /** @description The branch its work is for: the one that was checked out when it was created. */
+            target?: string | null;
+            /** @description Ignored directories of the checkout that each worktree gets a link to. */
+            links?: string[];
+            /** @description What decides that the work is done, its policy's gates included. */
             gates: components["schemas"]["GateSpec"][];
             /**
              * Format: int32
              * @description How often a failed attempt is followed by another one.
              */
             retries_max: number;
+            /**
+             * Format: int32
+             * @description The pause before the first retry, in seconds; it doubles with each further one.
+             */
+            backoff_s?: number;
+            /** @description Whether a retry goes to another agent where one is there. */
+            hand_over?: boolean;
             /**
              * Format: int32
              * @description How many attempts were leased so far; `attempts` is the list of them where it is shown.
@@ -1782,6 +3601,37 @@ export interface components {
              * @description Attempts that count against `retries_max`: those since it was last queued by the captain.
              */
             tries: number;
+            /**
+             * Format: int32
+             * @description Attempts that vanished and were followed by another one without being asked for.
+             */
+            recoveries?: number;
+            /**
+             * Format: date-time
+             * @description Not leased before this time.
+             */
+            not_before?: string | null;
+            handoff?: components["schemas"]["Handoff"] | null;
+            /** @description Words it can be found and compared by. */
+            labels?: string[];
+            /** @description Skills its agent must have. */
+            skills?: string[];
+            /** @description Missions that must be done first. */
+            depends_on?: components["schemas"]["MissionId"][];
+            /**
+             * Format: date-time
+             * @description When it should be done.
+             */
+            deadline?: string | null;
+            estimate?: components["schemas"]["Estimate"] | null;
+            /** @description What the work must do. */
+            criteria?: components["schemas"]["Criterion"][];
+            progress?: components["schemas"]["Progress"] | null;
+            /** @description Its name where it was imported from. */
+            external_id?: string | null;
+            /** @description Whether it goes on by itself after the machine was restarted. */
+            unattended?: boolean;
+            merged?: components["schemas"]["Merge"] | null;
             /** @description The strongest evidence of the last verified attempt. */
             grade: components["schemas"]["Grade"];
             /** @description Made by the demo swarm; removed with it. */
@@ -1797,6 +3647,28 @@ export interface components {
              */
             updated_at: string;
         };
+        /** @description What would become of a mission if it were created. */
+        MissionCheck: {
+            /** @description Missions that say nearly the same, the nearest first. */
+            similar: components["schemas"]["Similar"][];
+            /**
+             * Format: double
+             * @description From which similarity on missions count as nearly the same.
+             */
+            threshold: number;
+            /** @description The policy it would be under. */
+            policy: components["schemas"]["Policy"];
+            /** @description Why that one. */
+            policy_because: string;
+            /** @description Every gate it would have, in their order. */
+            gates: components["schemas"]["GateView"][];
+            suggestion?: components["schemas"]["Suggestion"] | null;
+            estimate?: components["schemas"]["Estimate"] | null;
+            /** @description What would keep it from being created. */
+            problems: components["schemas"]["Trouble"][];
+            /** @description Whether somebody's answer would be needed before it is done. */
+            needs_review: boolean;
+        };
         /** @description Everything about one mission. */
         MissionDetail: components["schemas"]["MissionView"] & {
             /** @description What is to be done. */
@@ -1805,6 +3677,31 @@ export interface components {
             evidence: components["schemas"]["Evidence"];
             /** @description Its attempts, latest first. */
             attempts: components["schemas"]["AttemptView"][];
+            /**
+             * @description The name of the agent it is in the hands of: the one whose attempt is not over, or else the
+             *     chosen one.
+             */
+            owner?: string | null;
+            /** @description Missions that must be done first. */
+            dependencies: components["schemas"]["Link"][];
+            /** @description Unfinished missions that wait for this one. */
+            dependents: components["schemas"]["Link"][];
+            /**
+             * Format: double
+             * @description How long the accepted attempt took from its lease to the end of its program, in seconds;
+             *     nothing before the mission is done.
+             */
+            actual_s?: number | null;
+            /**
+             * Format: double
+             * @description By how many percent the actual time was above the estimate, below it when negative; nothing
+             *     without both.
+             */
+            estimate_error_percent?: number | null;
+            /** @description Points its work can be taken back to, oldest first. */
+            checkpoints: components["schemas"]["Checkpoint"][];
+            /** @description Missions that say nearly the same; only in the answer to its creation. */
+            similar: components["schemas"]["Similar"][];
         };
         /**
          * Format: uuid
@@ -1815,7 +3712,7 @@ export interface components {
          * @description What can happen to a mission.
          * @enum {string}
          */
-        MissionInput: "queue" | "lease" | "start" | "exit" | "pass" | "ask_review" | "requeue" | "fail" | "accept" | "reject" | "pause" | "resume" | "cancel" | "retry";
+        MissionInput: "queue" | "lease" | "start" | "exit" | "pass" | "ask_review" | "requeue" | "fail" | "accept" | "reject" | "pause" | "resume" | "cancel" | "retry" | "send_back" | "recheck" | "continue" | "interrupt";
         /**
          * @description Where a mission stands. Only the orchestrator changes it, by the published table.
          * @enum {string}
@@ -1860,35 +3757,183 @@ export interface components {
              */
             grace_s?: number | null;
         };
+        /** @description What a checkpoint is made for. */
+        NewCheckpoint: {
+            /**
+             * @description In the captain's words, in one line.
+             * @default null
+             */
+            note: string | null;
+        };
         /** @description What a mission is made from. */
         NewMission: {
-            /** @description One line of text. */
+            /**
+             * @description One line of text; may be left out where a template gives it.
+             * @default
+             */
             title: string;
-            /** @description What is to be done, at most 1 MiB. */
+            /**
+             * @description What is to be done, at most 1 MiB; may be left out where a template gives it.
+             * @default
+             */
             brief: string;
-            /** @description The agent's id or name; nothing means any that is free. */
-            agent?: string | null;
-            /** @description A git repository, by its directory. */
-            repository?: string | null;
-            /** @description Gates, one line each: `command: cargo test`, `file: out.txt`. */
-            gates?: string[];
-            /** @description How urgent it is. */
-            priority?: components["schemas"]["Priority"];
-            /** @description How much proof *done* needs. */
-            policy?: components["schemas"]["Policy"];
+            /**
+             * @description The agent's id or name; nothing means any that is free.
+             * @default null
+             */
+            agent: string | null;
+            /**
+             * @description A git repository, by its directory.
+             * @default null
+             */
+            repository: string | null;
+            /**
+             * @description Gates, one line each: `command: cargo test`, `file: out.txt`. They follow the policy's.
+             * @default []
+             */
+            gates: string[];
+            /**
+             * @description How urgent it is.
+             * @default normal
+             */
+            priority: components["schemas"]["Priority"];
+            /**
+             * @description The policy's name; nothing means that of its labels, or else that of the settings.
+             * @default null
+             */
+            policy: string | null;
+            /** @default null */
+            proof: components["schemas"]["Grade"] | null;
             /**
              * Format: int32
-             * @description How often a failed attempt is followed by another one (0 to 20).
+             * @description How often a failed attempt is followed by another one (0 to 20); nothing means what the
+             *     policy says.
+             * @default null
              */
-            retries?: number;
-            /** @description Keep it as a draft instead of queueing it. */
-            draft?: boolean;
+            retries: number | null;
+            /**
+             * Format: int32
+             * @description The pause before the first retry, in seconds (0 to 300); nothing means what the policy says.
+             * @default null
+             */
+            backoff_s: number | null;
+            /**
+             * @description Whether a retry goes to another agent; nothing means what the policy says.
+             * @default null
+             */
+            hand_over: boolean | null;
+            /**
+             * @description Words it can be found and compared by.
+             * @default []
+             */
+            labels: string[];
+            /**
+             * @description Skills its agent must have.
+             * @default []
+             */
+            skills: string[];
+            /**
+             * @description Missions that must be done first, by their ids.
+             * @default []
+             */
+            depends_on: string[];
+            /**
+             * Format: date-time
+             * @description When it should be done.
+             * @default null
+             */
+            deadline: string | null;
+            /**
+             * Format: int32
+             * @description How long it is expected to take, in minutes; nothing means what similar missions took.
+             * @default null
+             */
+            estimate_min: number | null;
+            /**
+             * @description What the work must do, a line each.
+             * @default []
+             */
+            criteria: string[];
+            /**
+             * @description Whether it goes on by itself after the machine was restarted.
+             * @default false
+             */
+            unattended: boolean;
+            /**
+             * @description Ignored directories of the checkout that each worktree gets a link to.
+             * @default []
+             */
+            links: string[];
+            /**
+             * @description Its name where it comes from.
+             * @default null
+             */
+            external_id: string | null;
+            /**
+             * @description Keep it as a draft instead of queueing it.
+             * @default false
+             */
+            draft: boolean;
+            /** @default null */
+            template: components["schemas"]["Filling"] | null;
+            /**
+             * @description What to do when a mission says nearly the same.
+             * @default create
+             */
+            if_similar: components["schemas"]["IfSimilar"];
+        };
+        /** @description How far the work is. */
+        NewProgress: {
+            /**
+             * Format: int32
+             * @description From 0 to 100.
+             */
+            percent?: number | null;
+            /** @description In one line. */
+            text: string;
+            /** @description Criteria that are met, or no longer. */
+            criteria?: components["schemas"]["CriterionMark"][];
+        };
+        /** @description A question to the agents. */
+        NewTopic: {
+            /** @description The question, in one line. */
+            title: string;
+            /** @description What there is to know about it. */
+            text?: string;
+            /** @description What can be voted for, at least two. */
+            options: string[];
+        };
+        /** @description An agent's vote. */
+        NewVote: {
+            /** @description The agent's id or name. */
+            agent: string;
+            /** @description What it votes for. */
+            option: string;
+            /** @description Why. */
+            rationale: string;
+        };
+        /** @description A mission that could not be changed. */
+        NotRecovered: {
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Why. */
+            why: string;
         };
         /**
          * @description Which of an attempt's outputs.
          * @enum {string}
          */
         OutputStream: "stdout" | "stderr";
+        /** @description A file with too many lines. */
+        Oversize: {
+            /** @description The file, relative to the scanned directory. */
+            path: string;
+            /**
+             * Format: int64
+             * @description How many lines it has.
+             */
+            lines: number;
+        };
         /** @description The whole swarm at a glance. */
         Overview: {
             /** @description The engine's version. */
@@ -1927,6 +3972,25 @@ export interface components {
              * @description How many events the ledger holds.
              */
             events: number;
+            /** @description The state and health of the swarm. */
+            swarm: components["schemas"]["SwarmView"];
+        };
+        /** @description A unified diff of an attempt's work. */
+        PatchView: {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /** @description The commit it starts from. */
+            base: string;
+            /** @description The commit it ends with. */
+            commit: string;
+            /** @description The file or directory; nothing when it is of all files. */
+            path?: string | null;
+            /** @description Its text; what is not text is replaced. */
+            text: string;
+            /** @description Whether it is longer. What is there ends with a whole line. */
+            truncated: boolean;
+            /** @description Whether some file of it is no text, so that its lines are not shown. */
+            binary: boolean;
         };
         /** @description What a listener is told. */
         Payload: {
@@ -1945,11 +4009,124 @@ export interface components {
             /** @enum {string} */
             kind: "reset";
         };
-        /**
-         * @description How much proof *done* needs.
-         * @enum {string}
-         */
-        Policy: "trusting" | "standard" | "strict";
+        /** @description Where a block begins. */
+        Place: {
+            /** @description The file, relative to the scanned directory. */
+            path: string;
+            /**
+             * Format: int32
+             * @description The line, from 1.
+             */
+            line: number;
+        };
+        /** @description A place in a template. */
+        PlaceView: {
+            /** @description Its name. */
+            name: string;
+            /** @description What goes in when no value is given; nothing means that a value must be given. */
+            default?: string | null;
+        };
+        /** @description What would be started if it were decided now. Nothing is touched by asking. */
+        Plan: {
+            /** @description Whether everything is stopped. */
+            halted: boolean;
+            /**
+             * Format: int32
+             * @description How much memory is free, in percent; nothing before it was measured.
+             */
+            memory_free_percent?: number | null;
+            /** @description What would be started now, in that order. */
+            starts: components["schemas"]["PlannedStart"][];
+            /** @description What would go on waiting, first come first, at most 500. */
+            waiting: components["schemas"]["PlannedWait"][];
+            /**
+             * Format: int64
+             * @description How many would go on waiting in all.
+             */
+            waiting_count: number;
+            /** @description Reviews that agents would be asked for now. */
+            reviews: components["schemas"]["PlannedReview"][];
+        };
+        /** @description A review that an agent would be asked for. */
+        PlannedReview: {
+            /** @description The attempt whose work is to be reviewed. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The gate's place, from 0.
+             */
+            index: number;
+            /** @description The reviewing agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description Its name. */
+            agent_name: string;
+        };
+        /** @description A mission that would be started. */
+        PlannedStart: {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Its title. */
+            title: string;
+            /** @description The agent it would go to. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description That agent's name. */
+            agent_name: string;
+            /** @description Why. */
+            choice: components["schemas"]["Choice"];
+        };
+        /** @description A mission that would go on waiting. */
+        PlannedWait: {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Its title. */
+            title: string;
+            /** @description What it waits for. */
+            reason: string;
+        };
+        /** @description One reason with its weight. */
+        Points: {
+            /** @description What is weighed, such as `priority`, `age` or `success`. */
+            what: string;
+            /**
+             * Format: int64
+             * @description How much it counts; more goes first.
+             */
+            points: number;
+            /** @description In words a person reads. */
+            because: string;
+        };
+        /** @description A named set of gates. */
+        Policy: {
+            /** @description Its name: small letters, digits and `-`. */
+            name: string;
+            /** @description What it is for, in one line. */
+            about: string;
+            /** @description The weakest evidence with which a mission under it is done. */
+            grade: components["schemas"]["Grade"];
+            /**
+             * @description Gates every mission under it has, before its own. Those that look at changes are left out
+             *     where a mission has no repository.
+             */
+            gates: components["schemas"]["GateSpec"][];
+            /**
+             * Format: int32
+             * @description How often a failed attempt is followed by another one, unless the mission says otherwise.
+             */
+            retries: number;
+            /**
+             * Format: int32
+             * @description The pause before the first retry, in seconds; it doubles with each further one.
+             */
+            backoff_s: number;
+            /** @description Whether a retry goes to another agent where one is there. */
+            hand_over: boolean;
+            /** @description Whether it came with the program and cannot be changed. */
+            builtin?: boolean;
+        };
         /**
          * @description How urgent a mission is; the scheduler takes the higher first.
          * @enum {string}
@@ -2004,6 +4181,141 @@ export interface components {
              */
             start_ticks: number;
         };
+        /** @description How far the work is, as its agent or the captain said last. */
+        Progress: {
+            /**
+             * Format: int32
+             * @description From 0 to 100.
+             */
+            percent?: number | null;
+            /** @description In one line. */
+            text: string;
+            /**
+             * Format: date-time
+             * @description When it was said.
+             */
+            at: string;
+        };
+        /** @description Where attempts that are not over touch the same files. */
+        Radar: {
+            /** @description The files, those with overlapping changes first. */
+            conflicts: components["schemas"]["RadarConflict"][];
+            /** @description The order in which the attempts are best merged, by repository. */
+            order: components["schemas"]["RadarPlace"][];
+            /** @description Attempts whose worktree was not looked at, and why. */
+            unseen: components["schemas"]["RadarUnseen"][];
+            /**
+             * Format: date-time
+             * @description When it was looked at.
+             */
+            at: string;
+        };
+        /** @description A file that several attempts touch. */
+        RadarConflict: {
+            /** @description The repository, by its directory. */
+            repository: string;
+            /** @description The file, relative to it. */
+            path: string;
+            /** @description Whose attempts. */
+            between: components["schemas"]["RadarParty"][];
+            /** @description Whether two of them cannot both be merged as they are. True as well where that is not known. */
+            overlapping: boolean;
+            /** @description Whether that was told by the file's name only. */
+            by_file_only: boolean;
+            /** @description The changed lines of each, in the same order. */
+            lines: components["schemas"]["RadarLines"][];
+        };
+        /** @description The lines of a file that one attempt changed. */
+        RadarLines: {
+            /** @description The mission's readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /**
+             * Format: int32
+             * @description Which attempt of the mission.
+             */
+            n: number;
+            /** @description The ranges, in the commit the attempt started from. */
+            ranges: components["schemas"]["LineRange"][];
+        };
+        /** @description An attempt that touches a file. */
+        RadarParty: {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Its title. */
+            title: string;
+            /**
+             * Format: int32
+             * @description Which attempt of the mission.
+             */
+            n: number;
+            /** @description The agent's name; nothing once it is removed. */
+            agent_name?: string | null;
+        };
+        /** @description An attempt's place in the suggested order. */
+        RadarPlace: {
+            /** @description The repository, by its directory. */
+            repository: string;
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /**
+             * Format: int32
+             * @description Which attempt of the mission.
+             */
+            n: number;
+            /** @description Why it is there. */
+            because: string;
+        };
+        /** @description An attempt whose worktree was not looked at. */
+        RadarUnseen: {
+            /** @description The mission's readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /**
+             * Format: int32
+             * @description Which attempt of the mission.
+             */
+            n: number;
+            /** @description Why not. */
+            why: string;
+        };
+        /** @description What comparing the engine's own picture with the ledger found and did. */
+        ReconciledView: {
+            /**
+             * Format: int64
+             * @description Attempts that are not over.
+             */
+            attempts: number;
+            /** @description Whether the engine's own picture was different from the ledger. */
+            differed: boolean;
+            /** @description Attempts nobody was working on, which were taken up again. */
+            taken_up: components["schemas"]["TakenUp"][];
+        };
+        /** @description A mission that was changed. */
+        Recovered: {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Its title. */
+            title: string;
+            /** @description What became of it. */
+            what: string;
+        };
+        /** @description What a recovery control really changed. */
+        RecoveryReport: {
+            /** @description What was changed. */
+            changed: components["schemas"]["Recovered"][];
+            /** @description What could not be changed. */
+            refused: components["schemas"]["NotRecovered"][];
+        };
+        /** @description A worktree that was moved to the trash. */
+        RemovedWorktree: components["schemas"]["WorktreeView"] & {
+            /** @description What it is in the trash. */
+            trash_id: components["schemas"]["TrashId"];
+        };
         /** @description What is at a path the captain names as repository. */
         RepositoryView: {
             /** @description The root of the checkout. */
@@ -2018,6 +4330,54 @@ export interface components {
              */
             uncommitted_files: number;
         };
+        /** @description What putting back a checkpoint did. */
+        RestoreView: {
+            /** @description The commit that holds what was there before. */
+            before: string;
+            /** @description The checkpoint that was restored. */
+            restored: components["schemas"]["Checkpoint"];
+            /** @description The tree of the files that are there now, read from the disk: the checkpoint's. */
+            tree: string;
+            /**
+             * Format: int64
+             * @description How many files were written, changed or removed.
+             */
+            changed_files: number;
+            /** @description Whether the gates run again because the work was under review. */
+            gates_run_again: boolean;
+        };
+        /** @description What a reviewer needs to see of a mission's work. */
+        ReviewView: {
+            /** @description The attempt with what its gates found: the one under review, or else the latest one. */
+            attempt: components["schemas"]["AttemptView"];
+            /**
+             * @description The commit the gates looked at, which is the one that is merged; nothing before the program
+             *     has ended, and for work outside of a repository.
+             */
+            reviewed_commit?: string | null;
+            /** @description The commit the files are shown of: the reviewed one, or the one that is checked out now. */
+            commit?: string | null;
+            /** @description The commit it is compared with: the last one both have in common. */
+            base?: string | null;
+            /**
+             * @description What differs between the reviewed commit and the worktree now; nothing where it is the same,
+             *     where the worktree is gone, and before the program has ended.
+             */
+            changed_since?: string | null;
+            /** @description The changed files, in the order of their paths; at most 5,000. */
+            files: components["schemas"]["ChangedFile"][];
+            /** @description Whether there are more files. */
+            files_truncated: boolean;
+            /** @description How much was changed. */
+            diff: components["schemas"]["DiffStat"];
+            merge?: components["schemas"]["MergeView"] | null;
+            /** @description Files that other attempts touch as well. */
+            radar: components["schemas"]["RadarConflict"][];
+            /** @description The order in which the attempts on this repository are best merged. */
+            order: components["schemas"]["RadarPlace"][];
+            /** @description What could not be looked at, and why. */
+            problems: string[];
+        };
         /** @description How an agent is driven. */
         Runtime: {
             /** @description The program: a path, or a name looked up in `PATH`. */
@@ -2030,6 +4390,47 @@ export interface components {
             };
             /** @enum {string} */
             kind: "command";
+        };
+        /** @description What a scan found. */
+        ScanReport: {
+            /**
+             * Format: int64
+             * @description How many text files were read.
+             */
+            files: number;
+            /**
+             * Format: int64
+             * @description How many lines they have.
+             */
+            lines: number;
+            /**
+             * Format: int64
+             * @description How many files were left out because they are not text.
+             */
+            binary_files: number;
+            /** @description The files with too many lines, the longest first. */
+            oversize: components["schemas"]["Oversize"][];
+            /** @description The blocks that are there more than once, the longest first. */
+            duplicates: components["schemas"]["Duplicate"][];
+            /** @description What could not be read, by path. */
+            skipped: components["schemas"]["Skipped"][];
+            /** @description Why the report is not complete, where it is not. */
+            truncated?: string | null;
+        };
+        /** @description What to look for in a directory. */
+        ScanRequest: {
+            /** @description The directory: an absolute path, or one that begins with `~/`. */
+            path: string;
+            /**
+             * Format: int32
+             * @description How many lines a file may have; 600 unless given.
+             */
+            lines_max?: number | null;
+            /**
+             * Format: int32
+             * @description How many equal lines make a block, 3 at least; blank ones do not count.
+             */
+            block_lines?: number | null;
         };
         /** @description One time series: `name{label="value"}`. */
         SeriesKey: {
@@ -2053,6 +4454,48 @@ export interface components {
             step_ms: number;
             /** @description The buckets that hold samples, oldest first. */
             buckets: components["schemas"]["Bucket"][];
+        };
+        /** @description What holds for every mission of a workspace. */
+        Settings: {
+            /**
+             * Format: int32
+             * @description How many attempts may run at once; nothing means what the engine was started with.
+             * @default null
+             */
+            running_max: number | null;
+            /**
+             * Format: int32
+             * @description How many attempts are started in one go of the scheduler.
+             * @default 50
+             */
+            starts_per_cycle: number;
+            /**
+             * Format: int32
+             * @description Nothing is started while less memory than this is free, in percent; 0 switches it off.
+             * @default 5
+             */
+            memory_free_min_percent: number;
+            /**
+             * @description The policy of missions that name none and have no label with one.
+             * @default standard
+             */
+            policy: string;
+            /**
+             * @description Policies by label; the first that a mission has decides.
+             * @default []
+             */
+            policy_of_label: components["schemas"]["LabelPolicy"][];
+            /**
+             * @description How reviewed work is merged unless the captain says otherwise.
+             * @default merge
+             */
+            merge: components["schemas"]["MergeHow"];
+            /**
+             * Format: int32
+             * @description How long what was removed can be restored, in days.
+             * @default 30
+             */
+            trash_days: number;
         };
         /**
          * @description The readable id of a mission, such as `M-7K2P`.
@@ -2082,11 +4525,189 @@ export interface components {
          * @enum {string}
          */
         SignalKind: "gauge" | "counter";
+        /** @description A mission that says nearly the same. */
+        Similar: {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Its title. */
+            title: string;
+            /** @description Where it stands. */
+            state: components["schemas"]["MissionState"];
+            /**
+             * Format: double
+             * @description How much of the words both have in common, from 0 to 1.
+             */
+            similarity: number;
+        };
+        /** @description What was not read. */
+        Skipped: {
+            /** @description The file or directory, relative to the scanned directory. */
+            path: string;
+            /** @description Why, in words a person reads. */
+            why: string;
+        };
+        /** @description How values are spread. */
+        Spread: {
+            /**
+             * Format: double
+             * @description One in ten was below.
+             */
+            p10: number;
+            /**
+             * Format: double
+             * @description Half were below.
+             */
+            p50: number;
+            /**
+             * Format: double
+             * @description Nine in ten were below.
+             */
+            p90: number;
+            /**
+             * Format: int64
+             * @description On how many cases it rests.
+             */
+            n: number;
+        };
         /** @description What an event is about; any of them may be absent. */
         Subject: {
             mission_id?: components["schemas"]["MissionId"] | null;
             attempt_id?: components["schemas"]["AttemptId"] | null;
             agent_id?: components["schemas"]["AgentId"] | null;
+        };
+        /** @description An agent with its history. */
+        SuggestedAgent: {
+            /** @description The agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description Its name. */
+            name: string;
+            /** @description What its history says; that there is none, where there is none. */
+            because: string;
+            success?: components["schemas"]["Measured"] | null;
+            duration_s?: components["schemas"]["Spread"] | null;
+            cost_usd?: components["schemas"]["Spread"] | null;
+            /** @description Whether it could begin now. */
+            free: boolean;
+            /** @description What keeps it from the mission now; nothing when it could take it. */
+            refused?: string | null;
+        };
+        /** @description Who could do a mission, by what was measured. */
+        Suggestion: {
+            agent_id?: components["schemas"]["AgentId"] | null;
+            /** @description Its name. */
+            agent_name?: string | null;
+            /** @description Why, with the history it rests on. */
+            because: string;
+            /** @description Everybody that was considered, the most promising first. */
+            candidates: components["schemas"]["SuggestedAgent"][];
+        };
+        /** @description A process that could not be ended. */
+        Survivor: {
+            /**
+             * Format: int32
+             * @description Its id.
+             */
+            pid: number;
+            /** @description Its program. */
+            program: string;
+        };
+        /**
+         * @description How well the live agents do, best first.
+         * @enum {string}
+         */
+        SwarmGrade: "A" | "B" | "C" | "D" | "E" | "F";
+        /**
+         * @description What the swarm is doing as a whole.
+         * @enum {string}
+         */
+        SwarmState: "idle" | "active" | "degraded" | "halted";
+        /** @description The state and health of the swarm. */
+        SwarmView: {
+            /** @description What it is doing as a whole. */
+            state: components["schemas"]["SwarmState"];
+            grade?: components["schemas"]["SwarmGrade"] | null;
+            /**
+             * Format: int64
+             * @description Agents with a live program.
+             */
+            live: number;
+            /** @description What the grade is made from, worst first. */
+            because: string[];
+            /** @description What to do about it. */
+            advice?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when everything is stopped.
+             */
+            halted_since?: string | null;
+        };
+        /** @description An attempt that was taken up again. */
+        TakenUp: {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description Which attempt of its mission.
+             */
+            n: number;
+            short_id?: components["schemas"]["ShortId"] | null;
+        };
+        /** @description A mission to make missions from, with `{{placeholders}}` in its texts. */
+        Template: {
+            /** @description Its name: small letters, digits and `-`. */
+            name: string;
+            /** @description What it is for, in one line. */
+            about: string;
+            /** @description The title. */
+            title: string;
+            /** @description What is to be done. */
+            brief: string;
+            /** @description Gates, one line each. */
+            gates?: string[];
+            /** @description Labels. */
+            labels?: string[];
+            /** @description Skills the agent must have. */
+            skills?: string[];
+            /** @description The policy's name. */
+            policy?: string | null;
+            /** @description A git repository, by its directory. */
+            repository?: string | null;
+        };
+        /** @description A template with the places to be filled. */
+        TemplateView: components["schemas"]["Template"] & {
+            /** @description Its places, each name once. */
+            placeholders: components["schemas"]["PlaceView"][];
+        };
+        /** @description A question with its options. */
+        Topic: {
+            /** @description Its identity. */
+            id: components["schemas"]["TopicId"];
+            /** @description The question, in one line. */
+            title: string;
+            /** @description What there is to know about it. */
+            text: string;
+            /** @description What can be voted for, at least two. */
+            options: string[];
+            /**
+             * Format: date-time
+             * @description When it was opened.
+             */
+            opened_at: string;
+            decision?: components["schemas"]["Decided"] | null;
+        };
+        /**
+         * Format: uuid
+         * @description Identifies a topic.
+         */
+        TopicId: string;
+        /** @description A question with the votes on it. */
+        TopicView: {
+            /** @description The question, and how it was decided. */
+            topic: components["schemas"]["Topic"];
+            /** @description One vote per agent. */
+            votes: components["schemas"]["VoteView"][];
         };
         /** @description A piece of an attempt's output. */
         TranscriptChunk: {
@@ -2114,7 +4735,7 @@ export interface components {
             /** @description Whether the attempt is over, so that nothing more comes. */
             ended: boolean;
         };
-        /** @description One line of the published table. */
+        /** @description One line of the missions' table. */
         Transition: {
             /** @description From this state, */
             from: components["schemas"]["MissionState"];
@@ -2126,6 +4747,77 @@ export interface components {
             guard: string;
             /** @description What is set off. */
             effects: string;
+        };
+        /**
+         * @description How something left the trash.
+         * @enum {string}
+         */
+        TrashEnd: "restored" | "purged";
+        /**
+         * Format: uuid
+         * @description Identifies something in the trash.
+         */
+        TrashId: string;
+        /** @description Something that was removed and can be restored. */
+        TrashItem: {
+            /** @description Its identity; its folder in the trash is named by it. */
+            id: components["schemas"]["TrashId"];
+            /** @description What it is. */
+            kind: components["schemas"]["TrashKind"];
+            /** @description The mission it is, or belongs to. */
+            mission_id: components["schemas"]["MissionId"];
+            /**
+             * Format: int32
+             * @description Which attempt of the mission, where it is a worktree.
+             */
+            attempt?: number | null;
+            /** @description What a person knows it by. */
+            title: string;
+            /** @description Where it was, where it is a worktree. */
+            path?: string | null;
+            /** @description The repository, where it is a worktree. */
+            repository?: string | null;
+            /** @description The branch, where it is a worktree. */
+            branch?: string | null;
+            /**
+             * Format: int64
+             * @description How large it is, in bytes.
+             */
+            bytes: number;
+            /**
+             * Format: date-time
+             * @description When it was removed.
+             */
+            at: string;
+            /**
+             * Format: date-time
+             * @description When it is removed for good.
+             */
+            until: string;
+        };
+        /**
+         * @description What lies in the trash.
+         * @enum {string}
+         */
+        TrashKind: "mission" | "worktree";
+        /** @description What came back from the trash. */
+        TrashRestored: {
+            /** @description What was restored: a mission comes back with its worktrees. */
+            restored: components["schemas"]["TrashItem"][];
+            /** @description What could not be restored, and why; it is in the trash still. */
+            problems: string[];
+        };
+        /** @description Something in the trash. */
+        TrashView: components["schemas"]["TrashItem"] & {
+            /** @description Whether it can be restored; of a worktree, whether its directory is in the trash. */
+            exists: boolean;
+        };
+        /** @description Something that cannot be done as asked. */
+        Trouble: {
+            /** @description What it is. */
+            message: string;
+            /** @description What to do about it. */
+            hint?: string | null;
         };
         /**
          * @description What a gate found.
@@ -2145,6 +4837,38 @@ export interface components {
             head: string;
             /** @description What is wrong, in words a person reads. */
             findings: string[];
+        };
+        /** @description One agent's vote; a second one replaces the first. */
+        Vote: {
+            /** @description The topic. */
+            topic_id: components["schemas"]["TopicId"];
+            /** @description The agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description What it votes for. */
+            option: string;
+            /** @description Why. */
+            rationale: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+        };
+        /** @description A vote with the agent's name. */
+        VoteView: {
+            /** @description The agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description Its name; nothing once it is removed. */
+            agent_name?: string | null;
+            /** @description What it votes for. */
+            option: string;
+            /** @description Why. */
+            rationale: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
         };
         /** @description Why a queued mission has not started; computed from facts when it is asked for. */
         Waiting: {
@@ -2167,6 +4891,42 @@ export interface components {
             /** @enum {string} */
             kind: "agent_removed";
         } | {
+            /** @description Their short ids. */
+            missions: string[];
+            /** @description Those of them that failed, were cancelled or are gone, so that waiting alone does not help. */
+            stuck: string[];
+            /** @enum {string} */
+            kind: "dependencies";
+        } | {
+            /** @description Those that no single agent has all of. */
+            skills: string[];
+            /** @enum {string} */
+            kind: "skills";
+        } | {
+            /**
+             * Format: date-time
+             * @description When it can start.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "until";
+        } | {
+            /** @enum {string} */
+            kind: "halted";
+        } | {
+            /**
+             * Format: int32
+             * @description How much is free, in percent.
+             */
+            free_percent: number;
+            /**
+             * Format: int32
+             * @description How much must be.
+             */
+            needed_percent: number;
+            /** @enum {string} */
+            kind: "memory";
+        } | {
             /**
              * Format: int32
              * @description How many that is.
@@ -2175,12 +4935,39 @@ export interface components {
             /** @enum {string} */
             kind: "limit";
         };
+        /** @description Why a mission waits, and why it went to whom. */
+        Why: {
+            waiting?: components["schemas"]["Waiting"] | null;
+            /** @description The same in words. */
+            waiting_text?: string | null;
+            now?: components["schemas"]["Choice"] | null;
+            /** @description What was decided for each attempt, latest first. */
+            decisions: components["schemas"]["WhyAttempt"][];
+        };
+        /** @description Why an attempt went to its agent. */
+        WhyAttempt: {
+            /**
+             * Format: int32
+             * @description Which attempt of the mission.
+             */
+            n: number;
+            /** @description The agent's name; nothing once it is removed. */
+            agent_name?: string | null;
+            /**
+             * Format: date-time
+             * @description When it got the lease.
+             */
+            leased_at: string;
+            choice?: components["schemas"]["Choice"] | null;
+        };
         /** @description What an attempt left in its worktree. */
         Work: {
             /** @description The last commit of the attempt's branch. */
             head_commit: string;
             /** @description Commits since the base, oldest first, at most 100. */
             commits: components["schemas"]["Commit"][];
+            /** @description The tree of that commit: what evidence is bound to. */
+            tree?: string | null;
             /** @description The difference to the base. */
             diff: components["schemas"]["DiffStat"];
             /**
@@ -2202,6 +4989,81 @@ export interface components {
              * @description Files of the captain's checkout that were not committed and so are not in the worktree.
              */
             uncommitted_files: number;
+        };
+        /** @description A worktree of an attempt. */
+        WorktreeView: {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Its title. */
+            title: string;
+            /**
+             * Format: int32
+             * @description Which attempt of the mission.
+             */
+            attempt: number;
+            /** @description That attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /** @description Where it is. */
+            path: string;
+            /** @description The repository, by its directory. */
+            repository: string;
+            /** @description The attempt's branch; it stays when the worktree goes. */
+            branch: string;
+            /**
+             * Format: int64
+             * @description How much room it takes, in bytes; nothing where that is not known.
+             */
+            bytes?: number | null;
+            /**
+             * Format: int64
+             * @description How many files it has.
+             */
+            files?: number | null;
+            /**
+             * Format: int64
+             * @description How old it is, in seconds.
+             */
+            age_s: number;
+            /**
+             * Format: date-time
+             * @description When something in it was last written.
+             */
+            modified_at?: string | null;
+            /**
+             * Format: int64
+             * @description How many files are not committed.
+             */
+            dirty_files?: number | null;
+            /**
+             * Format: int64
+             * @description How much of the room ignored files take, such as build output, in bytes.
+             */
+            ignored_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Commits that are on no other branch.
+             */
+            unmerged_commits?: number | null;
+            /** @description Whether its attempt is not over. */
+            live: boolean;
+            /** @description Every reason not to clean it up; nothing when it can go without losing anything. */
+            kept_because: string[];
+            /** @description Why it could not be looked at. */
+            problem?: string | null;
+        };
+        /** @description The worktrees of attempts. */
+        Worktrees: {
+            /** @description The worktrees of this page, those of the newest attempts first. */
+            items: components["schemas"]["WorktreeView"][];
+            /**
+             * Format: int64
+             * @description How much room those of this page take, in bytes.
+             */
+            bytes: number;
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
         };
     };
     responses: {
@@ -2518,6 +5380,97 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    get_attempt_table: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttemptTransition"][];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    diff_attempt: {
+        parameters: {
+            query?: {
+                /** @description The file or directory, relative to the repository; all files unless given. */
+                path?: string;
+                /** @description Where the file was before, for a rename or a copy. */
+                old_path?: string;
+                /** @description Unchanged lines around each change, 0 to 10000; 3 unless given. */
+                context?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The attempt's id. */
+                id: components["schemas"]["AttemptId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A unified diff. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PatchView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    read_gate_output: {
+        parameters: {
+            query?: {
+                /** @description Where to start, in bytes; 0 unless given. */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The attempt's id. */
+                id: components["schemas"]["AttemptId"];
+                /** @description The gate's place among those of the mission, from 0. */
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A piece of the output. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateOutput"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
     read_transcript: {
         parameters: {
             query?: {
@@ -2552,6 +5505,39 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    restore_checkpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The checkpoint's id. */
+                id: components["schemas"]["CheckpointId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoreView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
         };
     };
@@ -2735,6 +5721,29 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    get_diagnostics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             500: components["responses"]["Internal"];
         };
     };
@@ -2936,6 +5945,12 @@ export interface operations {
                 state?: components["schemas"]["MissionState"][];
                 /** @description Only missions of this agent (id or name). */
                 agent?: string;
+                /** @description Only missions with this label. */
+                label?: string;
+                /** @description Only missions on this repository, by its root. */
+                repository?: string;
+                /** @description Only missions under this policy. */
+                policy?: string;
                 /** @description Only missions with this text. */
                 text?: string;
                 /** @description Where the page before ended. */
@@ -3000,6 +6015,78 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    check_mission: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMission"];
+            };
+        };
+        responses: {
+            /** @description What it would be. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissionCheck"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    import_missions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportRequest"];
+            };
+        };
+        responses: {
+            /** @description What became of each mission of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportResult"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     get_mission: {
         parameters: {
             query?: never;
@@ -3025,6 +6112,77 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    remove_mission: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is in the trash. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    edit_mission: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditMission"];
+            };
+        };
+        responses: {
+            /** @description The mission. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissionDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
         };
     };
@@ -3148,6 +6306,114 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    list_checkpoints: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_Checkpoint"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    make_checkpoint: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewCheckpoint"] | null;
+            };
+        };
+        responses: {
+            /** @description The checkpoint. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checkpoint"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    take_ci_result: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CiResult"];
+            };
+        };
+        responses: {
+            /** @description The mission. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissionDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     pause_mission: {
         parameters: {
             query?: never;
@@ -3164,6 +6430,46 @@ export interface operations {
         requestBody?: {
             content: {
                 "application/json": components["schemas"]["Ask"] | null;
+            };
+        };
+        responses: {
+            /** @description The mission. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissionDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    report_progress: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProgress"];
             };
         };
         responses: {
@@ -3348,6 +6654,102 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    review_mission: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The review. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    send_back_mission: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Ask"];
+            };
+        };
+        responses: {
+            /** @description The mission. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MissionDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    explain_mission: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The mission's id, short id or unique prefix of it. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The reasons. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Why"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
     get_openapi: {
         parameters: {
             query?: never;
@@ -3391,6 +6793,235 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    list_policies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_Policy"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    get_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The policy's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The policy. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    put_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The policy's name, as in the body. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Policy"];
+            };
+        };
+        responses: {
+            /** @description The policy. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    remove_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The policy's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    radar: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was seen, at most 5 seconds ago. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Radar"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    clear_failed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was changed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryReport"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    reconcile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found and done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReconciledView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    restart_failed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was changed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryReport"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
         };
     };
@@ -3514,6 +7145,124 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    scan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScanRequest"];
+            };
+        };
+        responses: {
+            /** @description The report. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScanReport"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The plan. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    get_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    put_settings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Settings"];
+            };
+        };
+        responses: {
+            /** @description The settings. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     list_signals: {
         parameters: {
             query?: never;
@@ -3574,6 +7323,450 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    halt_swarm: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["HaltRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description What was ended, and what is left. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HaltView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    resume_swarm: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It goes on. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    list_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_TemplateView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    get_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The template's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The template. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    put_template: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The template's name, as in the body. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Template"];
+            };
+        };
+        responses: {
+            /** @description The template. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    remove_template: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The template's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    list_topics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest topics. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_TopicView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    open_topic: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTopic"];
+            };
+        };
+        responses: {
+            /** @description The topic. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    get_topic: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The topic's id. */
+                id: components["schemas"]["TopicId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The topic. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    close_topic: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The topic's id. */
+                id: components["schemas"]["TopicId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CloseTopic"] | null;
+            };
+        };
+        responses: {
+            /** @description The topic. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    vote_on_topic: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The topic's id. */
+                id: components["schemas"]["TopicId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewVote"];
+            };
+        };
+        responses: {
+            /** @description The topic. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TopicView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    list_trash: {
+        parameters: {
+            query?: {
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description How many at most, 1 to 500; 100 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_TrashView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    purge_from_trash: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Its id in the trash. */
+                id: components["schemas"]["TrashId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    restore_from_trash: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Its id in the trash. */
+                id: components["schemas"]["TrashId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What came back. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrashRestored"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     verify: {
         parameters: {
             query?: never;
@@ -3619,6 +7812,71 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    list_worktrees: {
+        parameters: {
+            query?: {
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description How many at most, 1 to 500; 100 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Worktrees"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    clean_worktrees: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CleanRequest"];
+            };
+        };
+        responses: {
+            /** @description What was, or would be, moved. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CleanView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
         };
