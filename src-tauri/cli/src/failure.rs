@@ -49,6 +49,22 @@ impl Failure {
         Self::new(what).kind("usage")
     }
 
+    /// Ends the process with another exit code than 1.
+    pub(crate) fn exit(mut self, with: u8) -> Self {
+        if let Self::Failed { code, .. } = &mut self {
+            *code = with;
+        }
+        self
+    }
+
+    /// Adds what would have been accepted instead.
+    pub(crate) fn allowed(mut self, possible: Vec<String>) -> Self {
+        if let Self::Failed { allowed, .. } = &mut self {
+            *allowed = possible;
+        }
+        self
+    }
+
     /// Names what programs act on.
     pub(crate) fn kind(mut self, word: &'static str) -> Self {
         if let Self::Failed { kind, .. } = &mut self {

@@ -76,6 +76,26 @@ impl Out {
         self.flush()
     }
 
+    /// Prints a patch: as it is for a program, harmless and coloured for a terminal.
+    pub(crate) fn patch(&mut self, text: &str) -> Result<(), Failure> {
+        if !self.terminal {
+            return self.raw(text.as_bytes());
+        }
+        for line in text.lines() {
+            let colour = match line.as_bytes() {
+                [b'+', ..] => "\x1b[32m",
+                [b'-', ..] => "\x1b[31m",
+                [b'@', b'@', ..] => "\x1b[36m",
+                _ => "",
+            };
+            match colour.is_empty() || !self.colour {
+                true => writeln!(self.to, "{}", harmless(line))?,
+                false => writeln!(self.to, "{colour}{}\x1b[0m", harmless(line))?,
+            }
+        }
+        Ok(())
+    }
+
     /// Prints names and values, one pair a line; empty values are left out.
     pub(crate) fn pairs(&mut self, pairs: &[(&str, String)]) -> Result<(), Failure> {
         let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -284,6 +304,25 @@ pub(crate) fn bytes(count: u64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{rest:.1} {}", UNITS[unit]) }
 }
 
+/// A size in memory, in a unit that suits it.
+pub(crate) fn size(count: usize) -> String {
+    bytes(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// A length of time in the two units that suit it.
+pub(crate) fn span(seconds: f64) -> String {
+    // Rounded to whole seconds; what is negative or no number counts as nothing.
+    let whole = seconds.max(0.0).round() as u64;
+    let (days, hours, minutes) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{whole} s"),
+        (0, 0, minutes) if minutes < 10 => format!("{minutes} min {} s", whole % 60),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
 /// A share in percent, or nothing.
 pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(String::new, |share| format!("{share:.1} %"))
@@ -343,6 +382,16 @@ mod tests {
         check(&["a\u{9b}2Jb\u{9d}0;t\u{9c}c"], "abc");
         check(&["bell\x07 back\x08"], "bell\u{fffd} back\u{fffd}");
         check(&["win\r\n"], "win\n");
+    }
+
+    #[test]
+    fn a_length_of_time_is_shown_in_units_that_suit_it() {
+        assert_eq!(span(0.2), "0 s");
+        assert_eq!(span(59.6), "1 min 0 s");
+        assert_eq!(span(754.0), "12 min");
+        assert_eq!(span(3_700.0), "1 h 1 min");
+        assert_eq!(span(200_000.0), "2 d 7 h");
+        assert_eq!(span(f64::NAN), "0 s");
     }
 
     #[test]

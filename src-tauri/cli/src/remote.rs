@@ -68,8 +68,8 @@ impl Remote {
         accepted(operation, answer)
     }
 
-    /// Changes something and reads what it is now.
-    pub(crate) async fn post<T: DeserializeOwned>(
+    /// Asks with a body for something that changes nothing, so that no key is needed.
+    pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         operation: &str,
         path: &str,
@@ -77,7 +77,35 @@ impl Remote {
     ) -> Result<T, Failure> {
         let body =
             serde_json::to_vec(body).map_err(|error| Failure::new(operation).because(&error))?;
-        let answer = self.change(operation, Method::POST, path, Some(body)).await?;
+        let answer = self
+            .client
+            .request(Method::POST, path, Some(body))
+            .await
+            .map_err(|error| Failure::unasked(operation, &error))?;
+        parse(operation, &accepted(operation, answer)?)
+    }
+
+    /// Changes something and reads what it is now.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Failure> {
+        self.send(operation, Method::POST, path, body).await
+    }
+
+    /// Changes something in the way the method says, and reads what it is now.
+    pub(crate) async fn send<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        method: Method,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Failure> {
+        let body =
+            serde_json::to_vec(body).map_err(|error| Failure::new(operation).because(&error))?;
+        let answer = self.change(operation, method, path, Some(body)).await?;
         parse(operation, &answer)
     }
 

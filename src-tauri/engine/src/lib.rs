@@ -43,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use agents::desktop;
+pub use agents::scan;
 pub use agents::survey::exists as process_exists;
 pub use doctor::doctor_without_engine;
 pub use journal::{Format, Rendered};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use engine::view::{Check, CheckGrade, DemoView, Listing, Overview};
+use engine::view::{Check, CheckGrade, DemoView, Listing, Overview, SwarmView};
 use gateway::{Client, VerificationView};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ pub(crate) async fn status(place: &Place, out: &mut Out) -> Result<(), Failure> 
         ("engine", format!("{} (pid {}), {}", overview.version, endpoint.pid, endpoint.url)),
         ("since", time(overview.started_at)),
         ("workspace", overview.data_dir.clone()),
+        ("swarm", swarm(&overview.swarm)),
         ("agents", counts(&overview.agents)),
         ("missions", counts(&overview.missions)),
         ("needs you", overview.needs_you.to_string()),
@@ -97,6 +98,18 @@ pub(crate) async fn status(place: &Place, out: &mut Out) -> Result<(), Failure> 
         pairs.push(("demo", "the demo swarm is there".to_owned()));
     }
     out.pairs(&pairs)
+}
+
+/// The state and health of the swarm in one line.
+fn swarm(swarm: &SwarmView) -> String {
+    let grade = swarm.grade.map_or_else(String::new, |grade| format!(", grade {}", word(&grade)));
+    let since = swarm.halted_since.map(|at| format!(" since {}", time(at)));
+    let why = match swarm.because.is_empty() {
+        true => String::new(),
+        false => format!(": {}", swarm.because.join(", ")),
+    };
+    let advice = swarm.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+    format!("{}{}{grade}{why}{advice}", word(&swarm.state), since.unwrap_or_default())
 }
 
 fn counts<K: Serialize>(counts: &std::collections::BTreeMap<K, u64>) -> String {

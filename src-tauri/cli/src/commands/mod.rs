@@ -1,18 +1,24 @@
 //! The commands, one file per noun.
 
 mod agent;
+mod ci;
 mod devlog;
 mod house;
 mod logs;
 mod mission;
 mod report;
+mod rules;
+mod scan;
 mod signal;
+mod swarm;
+mod topic;
+mod work;
 
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::args::{Cli, Command};
+use crate::args::{Ci, Cli, Command};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::remote::Place;
@@ -35,6 +41,21 @@ pub(crate) async fn run(
         Command::Doctor => return house::doctor(&place, out).await,
         Command::Agent(command) => agent::run(command, &place, out).await?,
         Command::Mission(command) => return mission::run(command, &place, out).await,
+        Command::Plan => swarm::plan(&place, out).await?,
+        Command::Halt(args) => return swarm::halt(args, &place, out).await,
+        Command::Resume => swarm::resume(&place, out).await?,
+        Command::Radar => work::radar(&place, out).await?,
+        Command::Worktree(command) => work::worktree(command, &place, out).await?,
+        Command::Trash(command) => work::trash(command, &place, out).await?,
+        Command::Checkpoint(command) => work::checkpoint(command, &place, out).await?,
+        Command::Scan(args) => return scan::run(args, out).await,
+        Command::Ci(Ci::Post(args)) => ci::post(args, &place, out).await?,
+        Command::Policy(command) => rules::policy(command, &place, out).await?,
+        Command::Template(command) => rules::template(command, &place, out).await?,
+        Command::Settings(command) => rules::settings(command, &place, out).await?,
+        Command::Topic(command) => topic::run(command, &place, out).await?,
+        Command::Recover(command) => return swarm::recover(&command, &place, out).await,
+        Command::Diagnostics(args) => swarm::diagnostics(&args, &place, out).await?,
         Command::Logs(args) => logs::run(&args, &place, out).await?,
         Command::Devlog(command) => devlog::run(command, &place, out).await?,
         Command::Report(command) => report::run(command, &place, out).await?,

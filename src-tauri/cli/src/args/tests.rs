@@ -1,0 +1,161 @@
+//! What is understood and what is not.
+
+use clap::CommandFactory as _;
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split(' ').map(|word| word.replace('_', " ")))
+}
+
+fn check(line: &str) {
+    if let Err(error) = read(line) {
+        panic!("{line}: {error}");
+    }
+}
+
+#[test]
+fn the_description_of_the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn the_lines_scripts_rely_on_are_understood() {
+    check("hivekeeper");
+    check("hivekeeper serve --data-dir D --listen 127.0.0.1:0");
+    check(
+        "hivekeeper agent add A --runtime command --command sh_-c_x --dir D --skill S --skill T --json",
+    );
+    check("hivekeeper agent add A --preset goose --json");
+    check(
+        "hivekeeper mission add --title T --brief - --agent A --repo D --gate command:_x --gate file:_y --priority urgent --depends-on M-1 --depends-on M-2 --policy strict --json",
+    );
+    check("hivekeeper mission show M-7K2P --json");
+    for word in ["accept", "reject", "cancel", "retry"] {
+        check(&format!("hivekeeper mission {word} M-7K2P"));
+    }
+    check("hivekeeper mission list --state done,failed");
+    check("hivekeeper mission assign M-7K2P --any");
+    check("hivekeeper logs M-7K2P -f --stderr");
+    check("hivekeeper halt --json");
+    check("hivekeeper resume --json");
+    check("hivekeeper devlog list --mission M-7K2P --json");
+    check("hivekeeper report mission M-7K2P --format html -o x.html");
+    check("hivekeeper report day 2026-01-02 --format json -o x.json");
+    check("hivekeeper verify --json");
+    let wait = ["hivekeeper", "mission", "wait", "M-7K2P"];
+    let rest = ["--for", "done,in_review,failed", "--timeout", "60s"];
+    assert!(Cli::try_parse_from(wait.iter().chain(&rest)).is_ok());
+    let query = ["hivekeeper", "signal", "query", r#"agent_cpu_percent{agent="a1"}"#];
+    let rest = ["--last", "10m", "--points", "200", "--json"];
+    assert!(Cli::try_parse_from(query.iter().chain(&rest)).is_ok());
+}
+
+#[test]
+fn everything_a_mission_can_be_told_is_understood() {
+    check(
+        "hivekeeper mission add --title T --brief b --label a --label b --skill rust --deadline 2026-05-01 --estimate 30 --criterion c --criterion d --unattended --link node_modules --external-id X-1 --retries 2 --backoff 10 --hand-over --draft --if-similar ask",
+    );
+    check("hivekeeper mission add --template fix --set what=it --set where=a=b --proof human");
+    check("hivekeeper mission check --title T --brief @b.md --policy own");
+    check("hivekeeper mission edit M-1 --hand-over=false --unattended=true --clear agent,deadline");
+    check("hivekeeper mission accept M-1 --merge squash --reviewed abc1234 --note ok");
+    check("hivekeeper mission send-back M-1 --note @f");
+    check("hivekeeper mission pause M-1 --keep-processes");
+    check("hivekeeper mission retry M-1 --fresh --note n");
+    check("hivekeeper mission progress M-1 --text t --percent 50 --met 1 2 --unmet 3,4");
+    check("hivekeeper mission delete M-1 --yes");
+    check("hivekeeper mission diff M-1 src --attempt 2 --context 0");
+    check("hivekeeper mission import - --format csv --repo D --policy P --label a --queue --apply");
+    check("hivekeeper mission list --label ui --repo . --policy strict");
+    check("hivekeeper ci post --mission M-1 --name n --status failed --commit abc1234 --output @f");
+}
+
+#[test]
+fn the_rest_of_the_house_is_understood() {
+    for line in [
+        "plan",
+        "radar",
+        "worktree list",
+        "worktree clean --apply",
+        "trash list --cursor C",
+        "trash restore X",
+        "trash purge X --yes",
+        "checkpoint list M-1",
+        "checkpoint make M-1 --note n",
+        "checkpoint restore X",
+        "scan . --max-lines 10 --block 3 --json",
+        "policy save own @p.json",
+        "policy remove own",
+        "template show fix",
+        "settings set running_max=8 policy=strict",
+        "topic open --title T --option a --option b",
+        "topic vote X --agent ann --option a --because it_is",
+        "topic close X",
+        "halt --note n",
+        "recover reconcile",
+        "diagnostics -o d.json",
+    ] {
+        check(&format!("hivekeeper {line}"));
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_as_usage() {
+    for line in [
+        "mission add --title T",
+        "mission add --brief b --set a=b --title T",
+        "mission add --title T --brief b --deadline tomorrow",
+        "mission edit M-1 --clear title",
+        "mission progress M-1 --text t --percent 101",
+        "mission progress M-1 --text t --met 0",
+        "mission send-back M-1",
+        "scan",
+        "scan . --block 2",
+        "settings set running_max",
+        "topic open --title T",
+        "ci post --mission M-1 --name n --status maybe --commit abc1234",
+    ] {
+        let error = read(&format!("hivekeeper {line}")).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+}
+
+#[test]
+fn every_new_command_shows_an_example() {
+    let cli = Cli::command();
+    for name in ["mission", "worktree", "trash", "checkpoint", "ci", "recover"] {
+        let noun = cli.find_subcommand(name).unwrap();
+        assert!(
+            noun.get_subcommands().filter(|it| it.get_after_help().is_some()).count() > 0,
+            "{name}"
+        );
+    }
+    for name in ["plan", "halt", "resume", "radar", "scan", "diagnostics"] {
+        let help = cli.find_subcommand(name).unwrap().get_after_help().unwrap().to_string();
+        assert!(help.starts_with("Example: hivekeeper "), "{name}: {help}");
+    }
+}
+
+#[test]
+fn a_day_ends_a_second_before_the_next_one() {
+    let day = fields::deadline("2026-05-01").unwrap();
+    let next = fields::deadline("2026-05-02").unwrap();
+    assert!(next > day);
+    let moment = fields::deadline("2026-05-01T17:00:00+02:00").unwrap();
+    assert_eq!(moment.to_string(), "2026-05-01T15:00:00Z");
+    assert!(fields::deadline("2026-02-30").is_err());
+    assert!(fields::deadline("17:00").is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_text_for_a_deadline_or_a_pair_breaks_anything(text in ".{0,40}") {
+        let _ = fields::deadline(&text);
+        if let Ok((name, value)) = pair(&text) {
+            prop_assert!(!name.is_empty());
+            prop_assert!(text.ends_with(&value));
+        }
+    }
+}

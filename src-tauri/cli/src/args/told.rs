@@ -1,0 +1,131 @@
+//! The words of what tells about work: outputs, devlogs, reports, signals.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Which, given};
+use crate::selector::{Selector, duration};
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Go on until the attempt ends.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// What it complained about instead of what it printed.
+    #[arg(long)]
+    pub(crate) stderr: bool,
+    /// Which attempt, from 1.
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Devlog {
+    /// List the devlogs, the newest first.
+    List(ListDevlogs),
+    /// Print a devlog.
+    Show {
+        /// Its id.
+        #[arg(value_parser = given)]
+        devlog: String,
+    },
+    /// Write a devlog to a file.
+    Export(ExportDevlog),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListDevlogs {
+    /// Only devlogs of this mission.
+    #[arg(long, value_name = "ID")]
+    pub(crate) mission: Option<String>,
+    /// Only devlogs with this text.
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// How many at most.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
+    /// Where the page before ended.
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportDevlog {
+    /// Its id.
+    #[arg(value_parser = given)]
+    pub(crate) devlog: String,
+    /// The form.
+    #[arg(long, value_enum, default_value = "md")]
+    pub(crate) format: DevlogFormat,
+    /// The file; - or nothing means standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum DevlogFormat {
+    Md,
+    Html,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Report {
+    /// Report on a mission.
+    Mission {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        to: ReportTo,
+    },
+    /// Report on a day.
+    Day {
+        /// The day, as YYYY-MM-DD; today unless given.
+        day: Option<jiff::civil::Date>,
+        #[command(flatten)]
+        to: ReportTo,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportTo {
+    /// The form.
+    #[arg(long, value_enum, default_value = "md")]
+    pub(crate) format: ReportFormat,
+    /// The file; - or nothing means standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The time zone, such as Europe/Berlin; this machine's unless given.
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Md,
+    Html,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Signal {
+    /// List what is measured.
+    List,
+    /// Read a signal over a range of time.
+    Query(QuerySignal),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuerySignal {
+    /// The signal, such as machine_cpu_percent or 'agent_cpu_percent{agent="a1"}'.
+    pub(crate) signal: Selector,
+    /// How far back, such as 10m or 2h.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) last: Duration,
+    /// How many buckets at most.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub(crate) points: u32,
+}
