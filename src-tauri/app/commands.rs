@@ -78,6 +78,11 @@ impl Listeners {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Carries out something that the window does not wait for.
+    pub(crate) fn carry_out(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(work, tauri::async_runtime::handle().inner());
+    }
+
     /// Ends every listener.
     pub(crate) fn stop_all(&self) {
         for listener in self.open().by_id.drain() {
@@ -90,13 +95,17 @@ impl Listeners {
 /// Passes a request to the API.
 #[tauri::command]
 pub(crate) async fn request(
+    app: AppHandle,
     backend: State<'_, SharedBackend>,
     method: String,
     path: String,
     headers: HashMap<String, String>,
     body: Option<String>,
 ) -> Result<Reply, Problem> {
-    crate::begun::first_request();
+    if crate::begun::first_request() {
+        // Not before: nobody waits for the icon, and everybody waits for the page.
+        crate::tray::open_soon(&app);
+    }
     let call = Call { method, path, headers, body };
     Ok(backend.call(call).await?)
 }

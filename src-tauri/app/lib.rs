@@ -9,6 +9,7 @@ mod backend;
 mod begun;
 mod commands;
 mod start;
+mod tray;
 mod window;
 
 use std::ffi::OsString;

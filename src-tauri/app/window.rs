@@ -43,12 +43,17 @@ impl Focus {
 
 impl WindowControl for Focus {
     fn focus(&self) -> bool {
-        let Some(window) = self.0.get().and_then(|app| app.get_webview_window(LABEL)) else {
-            return false;
-        };
-        let shown = [window.unminimize(), window.show(), window.set_focus()];
-        shown.iter().all(Result::is_ok)
+        self.0.get().is_some_and(bring_to_front)
     }
+}
+
+/// Brings the window to the front; says whether there is one that came.
+pub(crate) fn bring_to_front(app: &AppHandle) -> bool {
+    let Some(window) = app.get_webview_window(LABEL) else {
+        return false;
+    };
+    let shown = [window.unminimize(), window.show(), window.set_focus()];
+    shown.iter().all(Result::is_ok)
 }
 
 #[cfg(test)]
