@@ -245,7 +245,7 @@ impl<'a> Shadow<'a> {
     }
 
     async fn run(&self, command: Command, what: &'static str) -> Result<Answer, GitError> {
-        git::ask(command, what, self.git.timeout).await
+        Box::pin(git::ask(command, what, self.git.timeout)).await
     }
 
     async fn tell(&self, command: Command, what: &'static str) -> Result<Answer, GitError> {

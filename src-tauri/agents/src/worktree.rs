@@ -454,7 +454,8 @@ impl Git {
         command: tokio::process::Command,
         what: &'static str,
     ) -> Result<Answer, GitError> {
-        git::ask(command, what, self.timeout).await
+        // On the heap: what calls git many layers deep would otherwise outgrow a thread's stack.
+        Box::pin(git::ask(command, what, self.timeout)).await
     }
 
     /// As [`Git::run`], for a command of whose answer only some lines are wanted.
@@ -464,7 +465,7 @@ impl Git {
         what: &'static str,
         keep: git::Keep,
     ) -> Result<Answer, GitError> {
-        git::ask_for(command, what, self.timeout, Some(keep)).await
+        Box::pin(git::ask_for(command, what, self.timeout, Some(keep))).await
     }
 }
 
