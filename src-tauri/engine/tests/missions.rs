@@ -8,7 +8,7 @@ use engine::view::{Ask, NewMission};
 use hive::{Hive, agent, mission};
 use model::attempt::AttemptState;
 use model::gate::{Grade, Verdict};
-use model::mission::{MissionState, Policy};
+use model::mission::MissionState;
 use model::refusal::Code;
 use model::transition::MissionInput;
 
@@ -69,7 +69,7 @@ async fn a_mission_whose_gate_fails_is_not_done_and_says_which() {
 async fn a_failed_mission_is_retried_at_most_n_times_then_fails_visibly() {
     let hive = Hive::open().await;
     hive.add(agent("ann", "sh -c 'exit 3'")).await;
-    let id = hive.mission(NewMission { retries: 2, ..mission("Fail", "x") }).await;
+    let id = hive.mission(NewMission { retries: Some(2), ..mission("Fail", "x") }).await;
     let failed = hive.until(&id, MissionState::is_final).await;
     assert_eq!(failed.view.mission.state, MissionState::Failed);
     assert_eq!(failed.attempts.len(), 3);
@@ -84,13 +84,13 @@ async fn without_a_gate_the_captain_decides_and_under_trusting_the_agents_word_i
     let id = hive.mission(mission("Look", "x")).await;
     let review = hive.until(&id, |state| state == MissionState::InReview).await;
     assert_eq!(review.evidence.grade, Grade::SelfReport);
-    let accept = Ask { note: Some("fine".into()) };
+    let accept = Ask { note: Some("fine".into()), ..Ask::default() };
     let done =
         hive.engine.ask_mission(&hive.caller(), &id, MissionInput::Accept, accept).await.unwrap();
     assert_eq!(done.view.mission.state, MissionState::Done);
     assert_eq!(done.evidence.grade, Grade::Human);
 
-    let trusting = NewMission { policy: Policy::Trusting, ..mission("Look", "x") };
+    let trusting = NewMission { policy: Some("trusting".into()), ..mission("Look", "x") };
     let id = hive.mission(trusting).await;
     let done = hive.until(&id, MissionState::is_final).await;
     assert_eq!(done.view.mission.state, MissionState::Done);
@@ -161,7 +161,7 @@ async fn bad_input_is_refused_in_words_and_changes_nothing() {
         (NewMission { repository: Some("x/y".into()), ..mission("Try", "x") }, "absolute path"),
         (NewMission { agent: Some("eve".into()), ..mission("Try", "x") }, "no agent 'eve'"),
         (NewMission { gates: vec!["cargo test".into()], ..mission("Try", "x") }, "kind"),
-        (NewMission { retries: 21, ..mission("Try", "x") }, "21 retries"),
+        (NewMission { retries: Some(21), ..mission("Try", "x") }, "21 retries"),
     ];
     for (new, words) in cases {
         let refusal = hive.engine.add_mission(&hive.caller(), new).await.unwrap_err();
@@ -192,7 +192,7 @@ async fn uncommitted_files_of_the_captain_are_counted_and_stay_where_they_are() 
     let id = hive
         .mission(NewMission {
             repository: Some(repository.display().to_string()),
-            policy: Policy::Trusting,
+            policy: Some("trusting".into()),
             ..mission("Look", "x")
         })
         .await;
@@ -240,7 +240,8 @@ async fn a_paused_agent_gets_no_mission_until_it_is_resumed() {
     let hive = Hive::open().await;
     hive.add(agent("ann", "true")).await;
     hive.engine.pause_agent(&hive.caller(), "ann").await.unwrap();
-    let id = hive.mission(NewMission { policy: Policy::Trusting, ..mission("Wait", "x") }).await;
+    let id =
+        hive.mission(NewMission { policy: Some("trusting".into()), ..mission("Wait", "x") }).await;
     let waiting = hive.engine.mission(&id).await.unwrap();
     assert_eq!(waiting.view.mission.state, MissionState::Queued);
     assert_eq!(waiting.view.reason.as_deref(), Some("waiting for a free agent"));
@@ -255,7 +256,7 @@ async fn a_paused_agent_gets_no_mission_until_it_is_resumed() {
 async fn finishing_a_mission_yields_a_dated_devlog_that_can_be_found_and_exported() {
     let hive = Hive::open().await;
     hive.add(agent("ann", "echo hello")).await;
-    let new = NewMission { policy: Policy::Trusting, ..mission("Say <b>hello</b>", "x") };
+    let new = NewMission { policy: Some("trusting".into()), ..mission("Say <b>hello</b>", "x") };
     let id = hive.mission(new).await;
     hive.until(&id, MissionState::is_final).await;
     let devlog = hive.devlog(&id).await;

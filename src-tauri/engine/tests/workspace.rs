@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use hive::{Hive, agent, fake_agent, mission, processes_of};
 use jiff::SignedDuration;
 use model::event::Fact;
-use model::mission::{MissionState, Policy};
+use model::mission::MissionState;
 use model::refusal::Code;
 use model::status::AgentState;
 
@@ -26,7 +26,8 @@ async fn a_running_agent_goes_on_while_the_engine_is_away_and_is_adopted() {
     let go = hive.place.path().join("go");
     let command = format!("{} say one until {} say two", fake_agent(), go.display());
     hive.add(agent("ann", &command)).await;
-    let id = hive.mission(NewMission { policy: Policy::Trusting, ..mission("Wait", "x") }).await;
+    let id =
+        hive.mission(NewMission { policy: Some("trusting".into()), ..mission("Wait", "x") }).await;
     hive.until_printed(&id, "one\n").await;
     let before = hive.until(&id, |state| state == MissionState::Running).await;
     let hive = hive.reopen().await;
@@ -50,7 +51,8 @@ async fn an_agent_that_ended_while_the_engine_was_away_is_judged_at_the_next_sta
     let go = hive.place.path().join("go");
     let command = format!("{} until {} say bye", fake_agent(), go.display());
     hive.add(agent("ann", &command)).await;
-    let id = hive.mission(NewMission { policy: Policy::Trusting, ..mission("Wait", "x") }).await;
+    let id =
+        hive.mission(NewMission { policy: Some("trusting".into()), ..mission("Wait", "x") }).await;
     let running = hive.until(&id, |state| state == MissionState::Running).await;
     let marker = running.attempts[0].attempt.process.clone().unwrap().marker;
     let Hive { engine, place } = hive;
@@ -102,7 +104,8 @@ async fn an_agent_that_prints_200_mb_and_bytes_that_are_no_text_loses_nothing() 
     let size: u64 = 200 * 1024 * 1024;
     let command = format!("{} garbage flood {size} say end", fake_agent());
     hive.add(agent("ann", &command)).await;
-    let id = hive.mission(NewMission { policy: Policy::Trusting, ..mission("Flood", "x") }).await;
+    let id =
+        hive.mission(NewMission { policy: Some("trusting".into()), ..mission("Flood", "x") }).await;
     let done = hive.until(&id, MissionState::is_final).await;
     assert_eq!(done.view.mission.state, MissionState::Done, "{:?}", done.view.reason);
     assert!(done.attempts[0].stdout_bytes >= size);
@@ -195,7 +198,8 @@ async fn every_event_and_the_changed_swarm_reach_a_listener_in_order() {
     let hive = Hive::open().await;
     let mut live = Box::pin(hive.engine.live(&LiveFrom::default()));
     hive.add(agent("ann", "true")).await;
-    let id = hive.mission(NewMission { policy: Policy::Trusting, ..mission("Go", "x") }).await;
+    let id =
+        hive.mission(NewMission { policy: Some("trusting".into()), ..mission("Go", "x") }).await;
     let (mut last, mut kinds, mut seen_ann) = (0, Vec::new(), false);
     while !(kinds.contains(&"attempt_ended") && seen_ann) {
         let next = tokio::time::timeout(Duration::from_secs(30), live.next()).await;

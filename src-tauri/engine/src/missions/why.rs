@@ -52,12 +52,21 @@ impl Engine {
         Ok(Why { waiting, waiting_text, now, decisions })
     }
 
-    /// What would be started if it were decided now. Touches nothing.
+    /// What would be started if it were decided now; while everything is stopped, what would be
+    /// started once it goes on. Touches nothing.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the engine is shutting down.
     pub async fn plan(&self) -> Result<Plan, Refusal> {
         let look = self.0.orchestrator.look(|state, cycle, now| {
+            let halted = state.halted.is_some();
+            // What would be started once everything goes on is worth knowing before.
+            let resumed = halted.then(|| {
+                let mut state = state.clone();
+                state.halted = None;
+                state
+            });
+            let state = resumed.as_ref().unwrap_or(state);
             let starts = schedule::plan(state, cycle, now);
             let starts: Vec<PlannedStart> =
                 starts.into_iter().filter_map(|start| planned(state, start)).collect();
@@ -76,7 +85,7 @@ impl Engine {
                 PlannedReview { attempt_id, index, agent_id, agent_name }
             });
             let plan = Plan {
-                halted: state.halted.is_some(),
+                halted,
                 memory_free_percent: cycle.memory_free_percent,
                 starts,
                 waiting: Vec::new(),

@@ -143,7 +143,7 @@ mod tests {
             assert_eq!(refusal.message, message);
             assert!(refusal.hint.as_deref().is_some_and(|it| it.contains(hint)), "{refusal:?}");
         };
-        check("command:", "the 'command' gate names nothing to check", "command: cargo test");
+        check("command:", "the 'command' gate names nothing to check", "cargo test");
         check("file: ", "the 'file' gate names nothing to check", "file: out.txt");
         check("file: .", "'.' is a directory, not a file", "name a file in it");
         check("make", "the gate 'make' does not begin with its kind", "file: out.txt");

@@ -86,7 +86,8 @@ pub struct EngineUsage {
     pub memory_bytes: u64,
 }
 
-/// What would be started if it were decided now. Nothing is touched by asking.
+/// What would be started if it were decided now; while everything is stopped, what would be started
+/// once it goes on. Nothing is touched by asking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     /// Whether everything is stopped.

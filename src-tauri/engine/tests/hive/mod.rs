@@ -38,17 +38,7 @@ pub(crate) fn agent(name: &str, command: &str) -> NewAgent {
 }
 
 pub(crate) fn mission(title: &str, brief: &str) -> NewMission {
-    NewMission {
-        title: title.into(),
-        brief: brief.into(),
-        agent: None,
-        repository: None,
-        gates: Vec::new(),
-        priority: Default::default(),
-        policy: Default::default(),
-        retries: 0,
-        draft: false,
-    }
+    NewMission { title: title.into(), brief: brief.into(), ..NewMission::default() }
 }
 
 impl Hive {

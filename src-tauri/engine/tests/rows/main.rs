@@ -1,0 +1,13 @@
+//! What the product promises of missions, one test per promise: real ledger, processes and git.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
+#[path = "../hive/mod.rs"]
+mod hive;
+
+mod captain;
+mod evidence;
+mod halting;
+mod import;
+mod recovery;
+mod schedule;
