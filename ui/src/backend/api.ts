@@ -3,7 +3,7 @@ import createClient, { type Client } from 'openapi-fetch';
 import type { Backend, Method } from './backend';
 import { showHidden } from './hidden';
 import type { components, paths } from './schema';
-import type { MissionInput, NewAgent, NewMission, OutputStream } from './types';
+import type { EditMission, MissionInput, NewAgent, NewMission, OutputStream, Wish } from './types';
 
 /** A request that was refused: what happened, what to do, what would have been accepted. */
 export class Refusal extends Error {
@@ -63,14 +63,14 @@ function key(): string {
 const BODILESS = [204, 205, 304];
 
 /** Answers that keep their bytes: output is counted in them, and a report is saved as it is. */
-const KEPT_AS_IS = /\/transcript$|\/export$|\/reports\//;
+const KEPT_AS_IS = /\/transcript$|\/gates\/\d+\/output$|\/export$|\/reports\/|\/diagnostics$/;
 
 /** Lets openapi-fetch speak through a backend. */
 export function fetchThrough(backend: Backend): (request: Request) => Promise<Response> {
   return async (request) => {
     const { pathname, search } = new URL(request.url);
     const method = request.method as Method;
-    const body = method === 'POST' ? await request.text() : '';
+    const body = method === 'GET' ? '' : await request.text();
     const headers = Object.fromEntries(request.headers);
     const answer = await backend.request(
       method,
@@ -90,8 +90,11 @@ export function fetchThrough(backend: Backend): (request: Request) => Promise<Re
 export type ExportFormat = 'md' | 'html';
 export type Ask = Extract<
   MissionInput,
-  'queue' | 'accept' | 'reject' | 'pause' | 'resume' | 'cancel' | 'retry'
+  'queue' | 'accept' | 'reject' | 'pause' | 'resume' | 'cancel' | 'retry' | 'send_back'
 >;
+
+/** A request with nothing to add. */
+const PLAIN: Wish = { note: null, keep_processes: false, fresh: false, merge: null, reviewed: null };
 
 export interface TranscriptQuery {
   stream: OutputStream;
@@ -107,13 +110,13 @@ interface Given<T> {
 }
 
 /** The data, or the refusal as an error. */
-async function good<T>(asked: Promise<Given<T>>): Promise<T> {
+export async function good<T>(asked: Promise<Given<T>>): Promise<T> {
   const { data, error, response } = await asked;
   if (!response.ok) throw refusal(response.status, error);
   return data as T;
 }
 
-async function file(asked: Promise<Given<string>>, fallback: string): Promise<Rendered> {
+export async function file(asked: Promise<Given<string>>, fallback: string): Promise<Rendered> {
   const { data, error, response } = await asked;
   if (!response.ok) throw refusal(response.status, parsed(error));
   const mediaType = response.headers.get('content-type') ?? 'text/plain';
@@ -132,20 +135,26 @@ function parsed(error: unknown): unknown {
   }
 }
 
+/** Requests through a backend, each of which that changes something is carried out once. */
+export function clientOf(backend: Backend): Client<paths> {
+  // The host is never used: only the path goes through the backend.
+  const client = createClient<paths>({
+    baseUrl: 'http://hivekeeper.invalid',
+    fetch: fetchThrough(backend),
+  });
+  client.use({
+    onRequest: ({ request }) => {
+      if (request.method !== 'GET') request.headers.set('Idempotency-Key', key());
+    },
+  });
+  return client;
+}
+
 export class Api {
   readonly #client: Client<paths>;
 
   constructor(private readonly backend: Backend) {
-    // The host is never used: only the path goes through the backend.
-    this.#client = createClient<paths>({
-      baseUrl: 'http://hivekeeper.invalid',
-      fetch: fetchThrough(backend),
-    });
-    this.#client.use({
-      onRequest: ({ request }) => {
-        if (request.method !== 'GET') request.headers.set('Idempotency-Key', key());
-      },
-    });
+    this.#client = clientOf(backend);
   }
 
   overview = () => good(this.#client.GET('/api/v1/overview'));
@@ -177,8 +186,38 @@ export class Api {
     good(this.#client.GET('/api/v1/missions', { params: { query } }));
   addMission = (body: NewMission) => good(this.#client.POST('/api/v1/missions', { body }));
   mission = (id: string) => good(this.#client.GET('/api/v1/missions/{id}', { params: { path: { id } } }));
-  ask = (id: string, ask: Ask, note: string | null = null) =>
-    good(this.#client.POST(`/api/v1/missions/{id}/${ask}`, { params: { path: { id } }, body: { note } }));
+  ask = (id: string, ask: Ask, wish: Partial<Wish> = {}) =>
+    good(
+      this.#client.POST(`/api/v1/missions/{id}/${ask}`, {
+        params: { path: { id } },
+        body: { ...PLAIN, ...wish },
+      }),
+    );
+  checkMission = (body: NewMission, signal?: AbortSignal) =>
+    good(this.#client.POST('/api/v1/missions/check', { body, signal }));
+  editMission = (id: string, body: EditMission) =>
+    good(
+      this.#client.PATCH('/api/v1/missions/{id}', {
+        params: { path: { id } },
+        body: body as components['schemas']['EditMission'],
+      }),
+    );
+  removeMission = async (id: string) =>
+    void (await good(this.#client.DELETE('/api/v1/missions/{id}', { params: { path: { id } } })));
+  why = (id: string) => good(this.#client.GET('/api/v1/missions/{id}/why', { params: { path: { id } } }));
+  makeCheckpoint = (id: string, note: string | null) =>
+    good(
+      this.#client.POST('/api/v1/missions/{id}/checkpoints', { params: { path: { id } }, body: { note } }),
+    );
+  restoreCheckpoint = (id: string) =>
+    good(this.#client.POST('/api/v1/checkpoints/{id}/restore', { params: { path: { id } } }));
+  gateOutput = (id: string, index: number, offset: number, signal?: AbortSignal) =>
+    good(
+      this.#client.GET('/api/v1/attempts/{id}/gates/{index}/output', {
+        params: { path: { id, index }, query: { offset } },
+        signal,
+      }),
+    );
   assign = (id: string, agent: string | null) =>
     good(this.#client.POST('/api/v1/missions/{id}/assign', { params: { path: { id } }, body: { agent } }));
 

@@ -1,6 +1,7 @@
 /** The missions: one list, kept fresh by reading again what events speak of. */
 import type { Api, Ask } from '../backend/api';
-import type { Event, MissionDetail, MissionView, NewMission } from '../backend/types';
+import type { EditMission, Event, MissionDetail, MissionView, NewMission, Wish } from '../backend/types';
+import type { Fields } from './missiondraft';
 
 /** Missions read for the board and the list; older ones are found by search. */
 export const MISSIONS_READ = 1_000;
@@ -12,7 +13,19 @@ const SETTLE_MS = 1_500;
 
 /** A detail without what only details have. */
 export function summary(detail: MissionDetail): MissionView {
-  const { brief: _brief, evidence: _evidence, attempts: _attempts, ...view } = detail;
+  const {
+    brief: _brief,
+    evidence: _evidence,
+    attempts: _attempts,
+    owner: _owner,
+    dependencies: _dependencies,
+    dependents: _dependents,
+    actual_s: _actual,
+    estimate_error_percent: _error,
+    checkpoints: _checkpoints,
+    similar: _similar,
+    ...view
+  } = detail;
   return view;
 }
 
@@ -22,6 +35,8 @@ export class Missions {
   ready = $state(false);
   /** Whether there are older ones than those read. */
   more = $state(false);
+  /** A new mission that was begun and neither created nor thrown away. */
+  kept = $state.raw<Fields | null>(null);
   byId = $derived(new Map(this.list.map((mission) => [mission.id, mission])));
 
   #touched = new Set<string>();
@@ -85,8 +100,17 @@ export class Missions {
     return this.#put(await this.api.addMission(mission));
   }
 
-  async ask(id: string, ask: Ask, note: string | null = null): Promise<MissionDetail> {
-    return this.#put(await this.api.ask(id, ask, note));
+  async edit(id: string, change: EditMission): Promise<MissionDetail> {
+    return this.#put(await this.api.editMission(id, change));
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.api.removeMission(id);
+    this.list = this.list.filter((one) => one.id !== id);
+  }
+
+  async ask(id: string, ask: Ask, wish: Partial<Wish> = {}): Promise<MissionDetail> {
+    return this.#put(await this.api.ask(id, ask, wish));
   }
 
   async assign(id: string, agent: string | null): Promise<MissionDetail> {

@@ -5,23 +5,35 @@ export type Route =
   | { view: 'missions'; id: string | null }
   | { view: 'agents'; id: string | null }
   | { view: 'devlogs'; id: string | null }
+  | { view: 'review'; id: string | null }
+  | { view: 'topics'; id: string | null }
+  | { view: 'places' }
+  | { view: 'import' }
   | { view: 'settings' };
 
 export type View = Route['view'];
 
 export function parseRoute(hash: string): Route {
-  const [view = '', id = ''] = hash.replace(/^#\/?/, '').split('/').map(decode);
+  const [path = ''] = hash.replace(/^#\/?/, '').split('?');
+  const [view = '', id = ''] = path.split('/').map(decode);
   switch (view) {
     case 'missions':
     case 'agents':
     case 'devlogs':
+    case 'review':
+    case 'topics':
       return { view, id: id === '' ? null : id };
+    case 'places':
+    case 'import':
     case 'settings':
       return { view };
     default:
       return { view: 'deck' };
   }
 }
+
+/** What stands behind the `?` of the address. */
+export const parseQuery = (hash: string): string => hash.split('?').slice(1).join('?');
 
 function decode(part: string): string {
   try {
@@ -37,10 +49,15 @@ export function href(view: View, id?: string): string {
 
 export class Router {
   route = $state.raw<Route>({ view: 'deck' });
+  /** How the screen is set up: what stands behind the `?` of the address. */
+  query = $state('');
+  /** The address of the missions as they were looked at last. */
+  missions = $state(href('missions'));
 
   start(): void {
     const read = () => {
       this.route = parseRoute(location.hash);
+      this.query = parseQuery(location.hash);
     };
     addEventListener('hashchange', read);
     read();
@@ -48,5 +65,12 @@ export class Router {
 
   go(view: View, id?: string): void {
     location.hash = href(view, id);
+  }
+
+  /** Writes how the missions are shown into the address, in place of what was there. */
+  setMissions(query: string): void {
+    this.query = query;
+    this.missions = `${href('missions')}?${query}`;
+    history.replaceState(history.state, '', this.missions);
   }
 }

@@ -1,10 +1,14 @@
 /** Which dialog is open; one at a time, reachable from every screen. */
-import type { AgentView } from '../backend/types';
+import type { AgentView, MissionDetail } from '../backend/types';
 
 export type Sheet =
   | { kind: 'new-mission'; agent: string | null }
+  | { kind: 'edit-mission'; mission: MissionDetail }
   | { kind: 'new-agent' }
   | { kind: 'remove-agent'; agent: AgentView }
+  | { kind: 'new-topic' }
+  | { kind: 'plan' }
+  | { kind: 'scan'; path: string }
   | { kind: 'keys' }
   | { kind: 'palette' };
 

@@ -1,10 +1,11 @@
 /** What happened, in words. */
 import { duration } from '../../kit/time';
 import type { Glyph, Tone } from '../../kit/tone';
-import { plural } from '../../kit/units';
+import { bytes, plural } from '../../kit/units';
+import { gateKind, gateLabel } from '../../state/gates';
 import { href } from '../../state/router.svelte';
-import type { Event, Exit } from '../../state/types';
-import { GRADES, gateLabel, MISSION_STATES, VERDICTS } from '../mission/words';
+import type { Event, Exit, Fact, GateSpec } from '../../state/types';
+import { GRADES, MISSION_STATES, VERDICTS } from '../mission/words';
 
 export interface Names {
   agent: (id: string) => string | null;
@@ -30,10 +31,27 @@ function ended(exit: Exit): string {
       return exit.killed ? 'was killed after its grace ran out' : 'was stopped';
     case 'not_started':
       return `did not start: ${exit.reason}`;
+    case 'rebooted':
+      return 'was cut off when the machine was restarted';
     case 'lost':
       return `was lost: ${exit.reason}`;
   }
 }
+
+type TrashEntry = Extract<Fact, { kind: 'trashed' }>['item'];
+
+const MERGES = { merge: 'merge', squash: 'one commit', rebase: 'rebased' } as const;
+
+/** A command says by itself what it is; the rest is told with its kind. */
+const gateWords = (gate: GateSpec): string =>
+  gate.kind === 'command' || gate.kind === 'file'
+    ? gateLabel(gate)
+    : `${gateKind(gate)} (${gateLabel(gate)})`;
+
+const trashed = (item: TrashEntry): string =>
+  item.kind === 'mission'
+    ? 'the mission'
+    : `the worktree of attempt ${item.attempt ?? '?'} (${bytes(item.bytes)})`;
 
 type Sentence = Pick<Said, 'text' | 'tone' | 'glyph'>;
 const say = (text: string, tone: Tone = 'idle', glyph: Glyph = 'dot'): Sentence => ({ text, tone, glyph });
@@ -65,6 +83,34 @@ function sentence(event: Event, agent: string): Sentence {
       const proof = fact.to === 'done' ? `, evidence: ${GRADES[fact.grade].word}` : '';
       return say(`is ${word}${proof}${fact.note ? ` — ${fact.note}` : ''}`, tone, glyph);
     }
+    case 'mission_changed':
+      return say(fact.brief ? 'was changed, its brief too' : 'was changed', 'idle', 'pen');
+    case 'mission_progressed': {
+      const met = fact.criteria.filter((criterion) => criterion.met).length;
+      const criteria = fact.criteria.length > 0 ? ` (${met} of ${fact.criteria.length} criteria met)` : '';
+      const percent = fact.progress.percent ?? null;
+      return say(
+        `reports ${percent === null ? 'progress' : `${percent} %`}: ${fact.progress.text}${criteria}`,
+        'work',
+        'half',
+      );
+    }
+    case 'handoff_written':
+      return say(
+        fact.handoff
+          ? `has a handoff from attempt ${fact.handoff.from} for the next one`
+          : 'starts anew: the next attempt gets no handoff',
+        'idle',
+        'pen',
+      );
+    case 'work_merged':
+      return say(
+        `was put onto ${fact.merge.target} as ${fact.merge.commit.slice(0, 10)} (${MERGES[fact.merge.how]})`,
+        'ok',
+        'check',
+      );
+    case 'mission_restored':
+      return say('was taken back out of the trash', 'idle', 'loop');
     case 'mission_assigned':
       return say(fact.agent_id ? `is meant for ${agent}` : 'is open to any agent');
     case 'mission_removed':
@@ -98,7 +144,7 @@ function sentence(event: Event, agent: string): Sentence {
     case 'gate_finished': {
       const { word, tone, glyph } = VERDICTS[fact.result.verdict];
       return say(
-        `gate ${gateLabel(fact.result.gate)} ${word} in ${duration(fact.result.duration_ms)}`,
+        `gate ${gateWords(fact.result.gate)} ${word} in ${duration(fact.result.duration_ms)}${fact.result.by ? `, answered by ${fact.result.by}` : ''}`,
         tone,
         glyph,
       );
@@ -108,6 +154,56 @@ function sentence(event: Event, agent: string): Sentence {
         `attempt of ${agent} ${fact.state}${fact.note ? ` — ${fact.note}` : ''}`,
         fact.state === 'accepted' ? 'ok' : 'idle',
         'stop',
+      );
+    case 'attempt_reviewing':
+      return say('its gates passed; somebody’s answer is awaited', 'review', 'eye');
+    case 'review_assigned':
+      return say(`${agent} was asked to review its work`, 'review', 'eye');
+    case 'attempt_frozen':
+      return fact.frozen
+        ? say(`the processes of ${agent} are held where they are`, 'idle', 'pause')
+        : say(`the processes of ${agent} go on`, 'work', 'play');
+    case 'checkpoint_made':
+      return say(
+        `has checkpoint ${fact.checkpoint.n} at ${fact.checkpoint.commit.slice(0, 10)} — ${fact.checkpoint.note}`,
+        'idle',
+        'check',
+      );
+    case 'checkpoint_restored':
+      return say(
+        `was taken back to a checkpoint; what was there before is in ${fact.before.slice(0, 10)}`,
+        'warn',
+        'loop',
+      );
+    case 'swarm_halted':
+      return say(`everything was stopped${fact.note ? ` — ${fact.note}` : ''}`, 'bad', 'stop');
+    case 'swarm_resumed':
+      return say('the swarm goes on', 'work', 'play');
+    case 'settings_changed':
+      return say('the settings were changed', 'idle', 'pen');
+    case 'policy_saved':
+      return say(`the policy ${fact.policy.name} was saved`, 'idle', 'pen');
+    case 'policy_removed':
+      return say(`the policy ${fact.name} was removed`, 'idle', 'slash');
+    case 'template_saved':
+      return say(`the template ${fact.template.name} was saved`, 'idle', 'pen');
+    case 'template_removed':
+      return say(`the template ${fact.name} was removed`, 'idle', 'slash');
+    case 'trashed':
+      return say(`${trashed(fact.item)} went to the trash`, 'idle', 'slash');
+    case 'trash_emptied':
+      return fact.end === 'restored'
+        ? say('something was restored from the trash', 'idle', 'loop')
+        : say('something was removed from the trash for good', 'idle', 'slash');
+    case 'topic_opened':
+      return say(`the agents are asked: ${fact.topic.title}`, 'review', 'question');
+    case 'vote_cast':
+      return say(`${agent} votes for ${fact.vote.option} — ${fact.vote.rationale}`, 'review', 'check');
+    case 'topic_closed':
+      return say(
+        `a question was decided: ${fact.decision.option ?? 'for nothing'} — ${fact.decision.because}`,
+        'ok',
+        'check',
       );
     case 'result_late':
       return say(`a late result was kept and not applied: ${fact.note}`, 'warn', 'question');

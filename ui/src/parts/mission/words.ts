@@ -3,12 +3,10 @@ import type { Glyph, Tone } from '../../kit/tone';
 import { NONE } from '../../kit/units';
 import type {
   Ask,
-  GateSpec,
   Grade,
   MissionInput,
   MissionState,
   MissionView,
-  Policy,
   Priority,
   Verdict,
 } from '../../state/types';
@@ -33,6 +31,25 @@ export const MISSION_STATES: Record<MissionState, Words> = {
   cancelled: { word: 'cancelled', tone: 'idle', glyph: 'slash' },
 };
 
+/** What the owner is to a mission in this state. */
+export function ownerWord(state: MissionState): string {
+  if (state === 'done' || state === 'failed' || state === 'cancelled') return 'worked on by';
+  return state === 'draft' || state === 'queued' || state === 'paused' ? 'meant for' : 'in the hands of';
+}
+
+/** States in which what it is made of may be changed. */
+export const EDITABLE: readonly MissionState[] = [
+  'draft',
+  'queued',
+  'paused',
+  'in_review',
+  'failed',
+  'cancelled',
+];
+
+/** States in which it may go to the trash. */
+export const REMOVABLE: readonly MissionState[] = ['draft', 'done', 'failed', 'cancelled'];
+
 /** States in which an agent may still be chosen. */
 export const WAITS: readonly MissionState[] = ['draft', 'queued', 'paused', 'failed', 'cancelled'];
 
@@ -53,6 +70,9 @@ export interface Column {
   /** What will appear here. */
   about: string;
 }
+
+/** The name of a column as it stands in addresses and test ids. */
+export const slug = (name: string): string => name.toLowerCase().replace(' ', '-');
 
 /** The board, from left to right. */
 export const COLUMNS: readonly Column[] = [
@@ -89,6 +109,11 @@ export const ASKS: Record<Ask, { word: string; hint: string; danger: boolean }> 
   resume: { word: 'Resume', hint: 'Put it back into the queue.', danger: false },
   retry: { word: 'Retry', hint: 'Queue it for another attempt.', danger: false },
   pause: { word: 'Pause', hint: 'Hold it back.', danger: false },
+  send_back: {
+    word: 'Send back',
+    hint: 'The agent gets your comments and goes on from its work.',
+    danger: false,
+  },
   reject: {
     word: 'Reject',
     hint: 'The work is not good: the mission has failed. The branch stays.',
@@ -100,6 +125,22 @@ export const ASKS: Record<Ask, { word: string; hint: string; danger: boolean }> 
     danger: true,
   },
 };
+
+/** What a request touches, to be read before it is confirmed. */
+export function touches(
+  ask: Ask,
+  { state, agent_name, repository }: Pick<MissionView, 'state' | 'agent_name' | 'repository'>,
+): string[] {
+  const kept = repository
+    ? 'Its branch, its worktree and its output stay.'
+    : 'Its directory and its output stay.';
+  if (ask === 'reject') return [kept];
+  if (ask !== 'cancel') return [];
+  if (state === 'running' || state === 'assigned')
+    return [`The processes of ${agent_name ?? 'its agent'} are ended now.`, kept];
+  if (state === 'verifying') return ['The gates that run are ended now.', kept];
+  return ['Nothing of it runs.', kept];
+}
 
 const ASK_ORDER = Object.keys(ASKS) as Ask[];
 
@@ -113,18 +154,6 @@ export const GRADES: Record<Grade, { word: string; about: string; rank: number }
   observed: { word: 'observed', about: 'a gate the engine ran has passed', rank: 2 },
   independent: { word: 'independent', about: 'another agent or system confirmed it', rank: 3 },
   human: { word: 'human', about: 'you accepted it', rank: 4 },
-};
-
-export const POLICIES: Record<Policy, { word: string; about: string }> = {
-  standard: {
-    word: 'Standard',
-    about: 'Done when every gate has passed. Without gates, you review the work.',
-  },
-  strict: { word: 'Strict', about: 'Every gate must pass, and then you review the work, every time.' },
-  trusting: {
-    word: 'Trusting',
-    about: 'Every gate must pass. Without gates, exit code 0 of the agent is enough.',
-  },
 };
 
 export const PRIORITIES: Record<Priority, string> = {
@@ -141,4 +170,28 @@ export const VERDICTS: Record<Verdict, Words> = {
   broken: { word: 'broken', tone: 'bad', glyph: 'question' },
 };
 
-export const gateLabel = (gate: GateSpec): string => (gate.kind === 'command' ? gate.command : gate.path);
+/** A share of one as a whole percentage. */
+export const share = (part: number): string => `${Math.round(part * 100)} %`;
+
+/** How far away a deadline is, and whether it has passed. */
+export function deadlineWords(deadline: string, now: number): { text: string; late: boolean } {
+  const left = Date.parse(deadline) - now;
+  const late = left < 0;
+  return { text: late ? `${largest(-left)} overdue` : `due in ${largest(left)}`, late };
+}
+
+/** A length of time by its largest unit. */
+function largest(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 1) return 'less than a minute';
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h`;
+  return `${Math.floor(minutes / 1_440)} d`;
+}
+
+/** The error of an estimate: `20 % longer than estimated`. */
+export function errorWords(percent: number): string {
+  const whole = Math.round(percent);
+  if (whole === 0) return 'as estimated';
+  return whole > 0 ? `${whole} % longer than estimated` : `${-whole} % shorter than estimated`;
+}
