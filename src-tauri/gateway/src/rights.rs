@@ -234,13 +234,24 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_programs_of_the_callers_choice_is_the_captains_alone() {
-        for path in ["/api/v1/agents", "/api/v1/missions", "/api/v1/demo"] {
-            assert_eq!(
-                look_up(&Method::POST, path),
-                Verdict::Rule(Rule::Needs(Right::Administer)),
-                "{path}"
-            );
+    fn what_decides_what_runs_on_this_machine_or_leaves_it_is_the_captains_alone() {
+        let check = |method: Method, path: &str| {
+            let rule = look_up(&method, path);
+            assert_eq!(rule, Verdict::Rule(Rule::Needs(Right::Administer)), "{method} {path}");
+        };
+        check(Method::POST, "/api/v1/agents");
+        check(Method::POST, "/api/v1/missions");
+        check(Method::POST, "/api/v1/missions/import");
+        check(Method::PATCH, "/api/v1/missions/M-7K2P");
+        check(Method::POST, "/api/v1/demo");
+        check(Method::PUT, "/api/v1/settings");
+        check(Method::PUT, "/api/v1/policies/docs");
+        check(Method::DELETE, "/api/v1/policies/docs");
+        check(Method::PUT, "/api/v1/templates/port");
+        check(Method::GET, "/api/v1/diagnostics");
+        // Whoever works with the swarm can stop it.
+        for path in ["/api/v1/swarm/halt", "/api/v1/swarm/resume"] {
+            assert_eq!(look_up(&Method::POST, path), Verdict::Rule(OPERATE), "{path}");
         }
     }
 

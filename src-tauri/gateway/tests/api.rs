@@ -229,6 +229,63 @@ async fn a_brief_of_one_mebibyte_is_taken_whole_and_a_larger_one_refused() {
 }
 
 #[tokio::test]
+async fn a_near_duplicate_is_a_problem_that_names_its_twin() {
+    let house = House::open().await;
+    let brief = "Write a parser for the configuration file that refuses unknown options by name.";
+    let path = "/api/v1/missions";
+    let body = json!({"title": "Parse it", "brief": brief, "draft": true}).to_string();
+    let (_, _, made) = house.ask("POST", path, &body).await;
+    let body = json!({"title": "Parse it", "brief": brief, "if_similar": "ask"}).to_string();
+    let (status, _, problem) = house.ask("POST", path, &body).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert_eq!(problem["code"], "near_duplicate");
+    assert_eq!(problem["allowed"][0], made["short_id"]);
+    assert!(problem["detail"].as_str().unwrap().contains("100 %"), "{problem}");
+    let (status, _, check) = house.ask("POST", "/api/v1/missions/check", &body).await;
+    assert_eq!(status, StatusCode::OK, "{check}");
+    assert_eq!(check["similar"][0]["short_id"], made["short_id"]);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_mission_takes_what_is_named_and_null_empties() {
+    let house = House::open().await;
+    let body = json!({
+        "title": "t", "brief": "b", "draft": true, "deadline": "2031-01-02T03:04:05Z",
+        "labels": ["one"],
+    });
+    let (_, _, made) = house.ask("POST", "/api/v1/missions", &body.to_string()).await;
+    let path = format!("/api/v1/missions/{}", made["short_id"].as_str().unwrap());
+    let (status, _, after) = house.ask("PATCH", &path, r#"{"deadline":null,"title":"n"}"#).await;
+    assert_eq!(status, StatusCode::OK, "{after}");
+    assert_eq!((&after["title"], &after["deadline"]), (&json!("n"), &Value::Null));
+    assert_eq!((&after["labels"], &after["brief"]), (&json!(["one"]), &json!("b")));
+    let (status, _, _) = house.ask("PATCH", &path, r#"{"state":"done"}"#).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let (status, _, _) = house.ask("DELETE", &path, "").await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(house.ask("GET", &path, "").await.0, StatusCode::NOT_FOUND);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_emergency_stop_and_what_follows_are_answered_over_the_wire() {
+    let house = House::open().await;
+    let (status, _, halted) = house.ask("POST", "/api/v1/swarm/halt", r#"{"note":"x"}"#).await;
+    assert_eq!((status, &halted["recorded"]), (StatusCode::OK, &json!(true)), "{halted}");
+    let (_, _, overview) = house.ask("GET", "/api/v1/overview", "").await;
+    assert_eq!(overview["swarm"]["state"], "halted", "{overview}");
+    assert_eq!(house.ask("POST", "/api/v1/swarm/resume", "").await.0, StatusCode::NO_CONTENT);
+    assert_eq!(house.ask("POST", "/api/v1/swarm/resume", "").await.0, StatusCode::CONFLICT);
+    let (status, headers, bundle) = house.ask("GET", "/api/v1/diagnostics", "").await;
+    assert_eq!(status, StatusCode::OK);
+    let name = headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert!(name.contains("hivekeeper-diagnostics-"), "{name}");
+    assert!(bundle["left_out"].is_array());
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_browser_signs_in_once_with_the_link_and_then_needs_its_pages_proof() {
     let house = House::open().await;
     let link = house.access.login_link(tokio::time::Instant::now());
