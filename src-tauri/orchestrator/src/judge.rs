@@ -46,42 +46,76 @@ pub fn is_fresh(result: &GateResult, attempt: &Attempt) -> bool {
     }
 }
 
+/// What a gate of the mission found on the work as it is.
+///
+/// The captain may change the gates while the work is in review: a result counts for the gate it is
+/// of, wherever that stands now, and never for one that came to stand in its place.
+#[must_use]
+pub fn answer_of<'a>(
+    mission: &Mission,
+    index: u32,
+    gate: &GateSpec,
+    attempt: &Attempt,
+    results: &'a Results,
+) -> Option<&'a GateResult> {
+    let fits = |result: &&GateResult| result.gate == *gate && is_fresh(result, attempt);
+    let moved = |place: u32| mission.gates.get(place as usize) != Some(gate);
+    results.get(&index).filter(fits).or_else(|| {
+        let mut others = results.iter().filter(|(place, _)| moved(**place));
+        others.find_map(|(_, result)| Some(result).filter(fits))
+    })
+}
+
+/// The mission's gates with their places and what each found, if anything.
+type Answers<'a> = Vec<(&'a GateSpec, Option<&'a GateResult>)>;
+
+fn answers<'a>(mission: &'a Mission, attempt: &Attempt, results: &'a Results) -> Answers<'a> {
+    let gates = (0..).zip(&mission.gates);
+    gates.map(|(index, gate)| (gate, answer_of(mission, index, gate, attempt, results))).collect()
+}
+
+/// What build servers said of the work beside what the mission asks for.
+fn unasked<'a>(
+    mission: &Mission,
+    attempt: &Attempt,
+    results: &'a Results,
+) -> impl Iterator<Item = &'a GateResult> {
+    results.values().filter(move |result| {
+        result.gate.answerer() == Answerer::Ci
+            && !mission.gates.contains(&result.gate)
+            && is_fresh(result, attempt)
+    })
+}
+
 /// Judges an attempt that ended with `exit` and whose mission's gates found `results`.
 #[must_use]
 pub fn judge(mission: &Mission, attempt: &Attempt, exit: &Exit, results: &Results) -> Judgement {
     if !exit.claims_completion() {
         return Judgement::Rejected { note: format!("the agent's program {exit}") };
     }
-    let fresh: BTreeMap<u32, &GateResult> = results
-        .iter()
-        .filter(|(_, result)| is_fresh(result, attempt))
-        .map(|(index, result)| (*index, result))
-        .collect();
-    let engines = |result: &&&GateResult| result.gate.answerer() == Answerer::Engine;
-    let failed = |result: &&&GateResult| result.verdict != Verdict::Passed;
-    if let Some(failed) = fresh.values().filter(engines).find(failed) {
+    let answers = answers(mission, attempt, results);
+    let engines = || answers.iter().filter(|(gate, _)| gate.answerer() == Answerer::Engine);
+    let is_red = |result: &&GateResult| result.verdict != Verdict::Passed;
+    if let Some(failed) = engines().filter_map(|(_, result)| *result).find(is_red) {
         return Judgement::Rejected { note: red(failed) };
     }
-    let (mut ran, mut needed) = (0, 0);
-    for (index, gate) in (0..).zip(&mission.gates) {
-        if gate.answerer() == Answerer::Engine {
-            needed += 1;
-            ran += u32::from(fresh.contains_key(&index));
-        }
-    }
+    let needed = engines().count();
+    let ran = engines().filter(|(_, result)| result.is_some()).count();
     if ran < needed {
         return Judgement::Rejected { note: format!("{ran} of {needed} gates were run") };
     }
-    let grade = grade(fresh.values().copied());
+    let asked = answers.iter().filter_map(|(_, result)| *result);
+    let found: Vec<&GateResult> = asked.chain(unasked(mission, attempt, results)).collect();
+    let grade = grade(found.iter().copied());
     let proof = match needed {
         0 => "the agent says it is done; no gate of the engine checked it".to_owned(),
         1 => "its gate passed".to_owned(),
         n => format!("all {n} gates passed"),
     };
-    if let Some(failed) = fresh.values().find(failed) {
+    if let Some(failed) = found.iter().copied().find(is_red) {
         return Judgement::Review { grade, note: format!("{proof}; but {}", red(failed)) };
     }
-    let open = unanswered(mission, &fresh);
+    let open = unanswered(&answers);
     if !open.is_empty() {
         return Judgement::Review { grade, note: format!("{proof}; {}", open.join("; ")) };
     }
@@ -97,9 +131,9 @@ fn red(result: &GateResult) -> String {
 }
 
 /// What the gates nobody has answered wait for.
-fn unanswered(mission: &Mission, fresh: &BTreeMap<u32, &GateResult>) -> Vec<String> {
-    let open = (0..).zip(&mission.gates).filter(|(index, _)| !fresh.contains_key(index));
-    open.filter_map(|(_, gate)| match gate {
+fn unanswered(answers: &Answers<'_>) -> Vec<String> {
+    let open = answers.iter().filter(|(_, result)| result.is_none());
+    open.filter_map(|(gate, _)| match gate {
         GateSpec::Ci { name } => Some(format!("the result of CI '{name}' is awaited")),
         GateSpec::Reviewer { agent: Some(name) } => Some(format!("{name} is to review it")),
         GateSpec::Reviewer { agent: None } => Some("another agent is to review it".to_owned()),
@@ -123,20 +157,15 @@ fn grade<'a>(results: impl Iterator<Item = &'a GateResult>) -> Grade {
 #[must_use]
 pub fn in_the_way(mission: &Mission, attempt: &Attempt, results: &Results) -> Vec<String> {
     let mut reasons = Vec::new();
-    let fresh = |index: u32| results.get(&index).filter(|result| is_fresh(result, attempt));
-    for (index, gate) in (0..).zip(&mission.gates) {
-        match (gate.answerer(), fresh(index)) {
+    for (gate, result) in answers(mission, attempt, results) {
+        match (gate.answerer(), result) {
             (Answerer::Captain, _) => {}
             (_, Some(result)) if result.verdict != Verdict::Passed => reasons.push(red(result)),
             (_, Some(_)) => {}
             (_, None) => reasons.push(format!("gate '{}' has not been answered", gate.label())),
         }
     }
-    let own = u32::try_from(mission.gates.len()).unwrap_or(u32::MAX);
-    for (_, result) in results.range(own..) {
-        if is_fresh(result, attempt) && result.verdict != Verdict::Passed {
-            reasons.push(red(result));
-        }
-    }
+    let others = unasked(mission, attempt, results);
+    reasons.extend(others.filter(|result| result.verdict != Verdict::Passed).map(red));
     reasons
 }

@@ -13,6 +13,7 @@ use model::mission::{Mission, MissionState, Priority};
 use model::status::Waiting;
 
 use crate::input::Cycle;
+use crate::judge::answer_of;
 use crate::state::{State, Track, is_waiting};
 
 /// The skill of agents that review the work of others without being named.
@@ -336,18 +337,17 @@ fn pending_reviews<'a>(state: &'a State, attempt: &Attempt) -> Vec<(u32, Option<
     let Some(mission) = state.missions.get(&attempt.mission_id) else {
         return Vec::new();
     };
-    let answered = |index: u32| {
-        let result = state.results.get(&attempt.id).and_then(|results| results.get(&index));
-        result.is_some_and(|result| crate::judge::is_fresh(result, attempt))
+    let answered = |index: u32, gate: &GateSpec| {
+        let results = state.results.get(&attempt.id);
+        results.is_some_and(|all| answer_of(mission, index, gate, attempt, all).is_some())
     };
+    let asked = |index: u32| state.reviews.contains_key(&(attempt.id, index));
     (0..)
         .zip(&mission.gates)
+        .filter(|(index, gate)| !asked(*index) && !answered(*index, gate))
         .filter_map(|(index, gate)| match gate {
             GateSpec::Reviewer { agent } => Some((index, agent.as_deref())),
             _ => None,
-        })
-        .filter(|(index, _)| {
-            !answered(*index) && !state.reviews.contains_key(&(attempt.id, *index))
         })
         .collect()
 }

@@ -11,6 +11,7 @@ use model::id::{AgentId, AttemptId, MissionId, TopicId};
 use model::mission::{Mission, MissionState};
 use model::settings::Settings;
 use model::topic::Topic;
+use uuid::Uuid;
 
 /// How much of a gate's output is remembered, for the handoff, in bytes.
 const OUTPUT_KEPT_BYTES: usize = 2 * 1024;
@@ -64,8 +65,9 @@ pub struct State {
     pub running_max: u32,
     /// Missions that wait to be leased.
     queued: BTreeSet<MissionId>,
-    /// The attempt each agent is occupied with.
-    occupied: BTreeMap<AgentId, AttemptId>,
+    /// Agents with the attempts that occupy them: one they work on, and those that are verified
+    /// again after their review.
+    occupied: BTreeSet<(AgentId, AttemptId)>,
     /// The unfinished attempt of each mission.
     leases: BTreeMap<MissionId, AttemptId>,
     /// What may be forgotten.
@@ -79,22 +81,29 @@ impl State {
         Self { running_max, ..Self::default() }
     }
 
-    /// The attempt an agent is occupied with.
+    /// The attempt an agent is occupied with; the first, where an older one is verified again.
     #[must_use]
     pub fn attempt_of_agent(&self, id: AgentId) -> Option<&Attempt> {
-        self.occupied.get(&id).and_then(|id| self.attempts.get(id))
+        self.occupied_by(id).next().and_then(|id| self.attempts.get(&id))
+    }
+
+    fn occupied_by(&self, id: AgentId) -> impl Iterator<Item = AttemptId> {
+        let first = AttemptId::from_uuid(Uuid::nil());
+        let last = AttemptId::from_uuid(Uuid::max());
+        self.occupied.range((id, first)..=(id, last)).map(|(_, attempt)| *attempt)
     }
 
     /// Whether an agent is occupied, with an attempt or a review.
     #[must_use]
     pub fn is_busy(&self, id: AgentId) -> bool {
-        self.occupied.contains_key(&id) || self.reviews.values().any(|agent| *agent == id)
+        self.occupied_by(id).next().is_some() || self.reviews.values().any(|agent| *agent == id)
     }
 
     /// Agents that are occupied with an attempt or a review.
     #[must_use]
     pub fn busy(&self) -> BTreeSet<AgentId> {
-        self.occupied.keys().chain(self.reviews.values()).copied().collect()
+        let occupied = self.occupied.iter().map(|(agent, _)| agent);
+        occupied.chain(self.reviews.values()).copied().collect()
     }
 
     /// How many attempts and reviews are under way.
@@ -201,15 +210,17 @@ impl State {
             self.queued.remove(&mission.id);
         }
         self.elsewhere.remove(&mission.id);
+        // The facts do not say when a row was written: a state that was read is as one that was folded.
+        let mission = Mission { updated_at: mission.created_at, ..mission };
         self.missions.insert(mission.id, mission);
     }
 
     fn put_attempt(&mut self, attempt: Attempt) {
         let (id, agent, mission) = (attempt.id, attempt.agent_id, attempt.mission_id);
         if attempt.occupies_agent() {
-            self.occupied.insert(agent, id);
-        } else if self.occupied.get(&agent) == Some(&id) {
-            self.occupied.remove(&agent);
+            self.occupied.insert((agent, id));
+        } else {
+            self.occupied.remove(&(agent, id));
         }
         if attempt.state.is_final() {
             if self.leases.get(&mission) == Some(&id) {

@@ -56,7 +56,11 @@ impl Desk<'_> {
         id: AttemptId,
         process: ProcessIdentity,
     ) -> Result<(), Refusal> {
-        self.live(id)?;
+        let attempt = self.live(id)?;
+        if attempt.state != AttemptState::Running {
+            let message = format!("the attempt is {}, not running", attempt.state.as_str());
+            return Err(Refusal::new(Code::Conflict, message));
+        }
         let subject = self.state.subject_of_attempt(id);
         self.fact(subject, Fact::AttemptAdopted { attempt_id: id, process });
         Ok(())

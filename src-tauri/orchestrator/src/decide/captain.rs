@@ -190,12 +190,14 @@ impl Desk<'_> {
 
     fn resume(
         &mut self,
-        mission: Mission,
+        mut mission: Mission,
         attempt: Option<&Attempt>,
         wish: Wish,
     ) -> Result<(), Refusal> {
         let held = attempt.filter(|attempt| attempt.frozen && !attempt.stopping);
         let Some(held) = held else {
+            // What ended while it was held did not fail: there is a try left.
+            mission.tries = mission.tries.min(mission.retries_max);
             let moved = self.moved(&mission, MissionInput::Resume, wish.note)?;
             self.fact(of_mission(&mission), moved);
             return Ok(());

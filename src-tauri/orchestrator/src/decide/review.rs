@@ -38,19 +38,33 @@ impl Desk<'_> {
         self.judge_again(mission, attempt, &results, &result)
     }
 
-    /// The place of a build's result: that of the mission's gate of that name, else behind them all.
+    /// The place of a build's result: where one of that name stands already, else that of the
+    /// mission's gate of that name, else behind them all.
     fn place_of_ci(&self, mission: &Mission, attempt: &Attempt, name: &str) -> u32 {
         let is_it = |gate: &GateSpec| matches!(gate, GateSpec::Ci { name: its } if its == name);
-        let own = (0..).zip(&mission.gates).find(|(_, gate)| is_it(gate));
-        if let Some((index, _)) = own {
-            return index;
-        }
+        let own = (0..).zip(&mission.gates).find(|(_, gate)| is_it(gate)).map(|(index, _)| index);
+        self.place(mission, attempt, own, &is_it)
+    }
+
+    /// Where the result of a gate is kept, so that it takes the place of no other gate's: the gates
+    /// may have been changed since those answered.
+    fn place(
+        &self,
+        mission: &Mission,
+        attempt: &Attempt,
+        own: Option<u32>,
+        is_it: &dyn Fn(&GateSpec) -> bool,
+    ) -> u32 {
         let none = Results::new();
         let results = self.state.results.get(&attempt.id).unwrap_or(&none);
-        let before = results.values().find(|result| is_it(&result.gate)).map(|it| it.index);
+        let free = |index: &u32| results.get(index).is_none_or(|there| is_it(&there.gate));
+        if let Some(index) = own.filter(free) {
+            return index;
+        }
+        let before = results.iter().find(|(_, result)| is_it(&result.gate));
         let behind = u32::try_from(mission.gates.len()).unwrap_or(u32::MAX);
         let next = results.keys().next_back().map_or(behind, |last| (last + 1).max(behind));
-        before.unwrap_or(next)
+        before.map_or(next, |(index, _)| *index)
     }
 
     fn judge_again(
@@ -151,8 +165,9 @@ impl Desk<'_> {
     /// Keeps the captain's answer as evidence for each gate that asks for it.
     fn answer_for_the_captain(&mut self, mission: &Mission, attempt: &Attempt) {
         let subject = self.state.subject_of_attempt(attempt.id);
-        for (index, gate) in (0..).zip(&mission.gates) {
+        for (own, gate) in (0..).zip(&mission.gates) {
             if gate.answerer() == Answerer::Captain {
+                let index = self.place(mission, attempt, Some(own), &|its| its == gate);
                 let result = GateResult {
                     index,
                     gate: gate.clone(),

@@ -9,6 +9,8 @@
 mod decide;
 /// Evidence, reviews, and answers from outside.
 mod evidence;
+/// What the simulation found.
+mod found;
 /// Dependencies, skills, points, limits.
 mod schedule;
 /// Retries, pauses, the emergency stop, questions.
