@@ -62,6 +62,37 @@ async fn the_emergency_stop_ends_every_tree_within_seconds_and_starts_nothing_un
 }
 
 #[tokio::test]
+async fn the_emergency_stop_works_while_nothing_can_be_recorded_and_holds_after_a_restart() {
+    let hive = Hive::open().await;
+    let known = at_work(&hive, &["ann", "bob"]).await;
+    let Hive { engine, place } = hive;
+    let data = engine.data_dir().to_owned();
+    // Its ledger takes nothing any more, and its loop is gone; the agents go on.
+    engine.shutdown().await;
+    assert!(known.iter().all(|(_, marker)| !processes_of(marker).is_empty()));
+    let caller = engine::Caller {
+        actor: model::event::Actor::Captain,
+        correlation_id: model::id::CorrelationId::from_uuid(uuid::Uuid::now_v7()),
+        key: None,
+        fingerprint: [0; 32],
+    };
+    let began = Instant::now();
+    let halted = engine.halt_swarm(&caller, HaltRequest::default()).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(!halted.recorded && halted.problem.is_some(), "{halted:?}");
+    assert!(halted.trees >= 2 && halted.survivors.is_empty(), "{halted:?}");
+    assert!(known.iter().all(|(_, marker)| processes_of(marker).is_empty()));
+    drop(engine);
+    let hive = Hive { engine: crate::hive::open(&data).await, place };
+    let swarm = hive.engine.overview().await.unwrap().swarm;
+    assert_eq!(swarm.state, SwarmState::Halted, "nothing is started after a restart either");
+    hive.engine.resume_swarm(&hive.caller()).await.unwrap();
+    let swarm = hive.engine.overview().await.unwrap().swarm;
+    assert_ne!(swarm.state, SwarmState::Halted);
+    hive.engine.halt_swarm(&hive.caller(), HaltRequest::default()).await;
+}
+
+#[tokio::test]
 async fn the_grade_is_computed_only_from_live_agents_and_changes_when_one_of_four_is_killed() {
     let hive = Hive::open().await;
     assert_eq!(hive.engine.overview().await.unwrap().swarm.grade, None, "no agent, no grade");
