@@ -1,7 +1,7 @@
 /** The only door to the engine: everything the interface reads or asks passes through a Backend. */
 import type { Frame } from './types';
 
-export type Method = 'GET' | 'POST' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface Answer {
   status: number;

@@ -2,10 +2,13 @@
 import { Api, Refusal } from '../backend/api';
 import type { Backend } from '../backend/backend';
 import type { Event, Frame } from '../backend/types';
+import { WorkApi } from '../backend/workapi';
 import { Connection } from './connection.svelte';
+import { Halting } from './halting.svelte';
 import { Missions } from './missions.svelte';
 import { Notices } from './notices.svelte';
 import { Now } from './now.svelte';
+import { Reviewing } from './reviewing.svelte';
 import { Router } from './router.svelte';
 import { Settings } from './settings.svelte';
 import { Sheets } from './sheets.svelte';
@@ -13,6 +16,8 @@ import { Swarm } from './swarm.svelte';
 
 export class Hive {
   readonly api: Api;
+  readonly work: WorkApi;
+  readonly halting: Halting;
   readonly swarm: Swarm;
   readonly missions: Missions;
   readonly connection: Connection;
@@ -21,6 +26,7 @@ export class Hive {
   readonly router = new Router();
   readonly sheets = new Sheets();
   readonly now = new Now();
+  readonly reviewing = new Reviewing(localStorage);
   /** Counts readings of everything, for screens that read things of their own. */
   fresh = $state(0);
   /** Counts changes of devlogs. */
@@ -32,6 +38,8 @@ export class Hive {
 
   constructor(readonly backend: Backend) {
     this.api = new Api(backend);
+    this.work = new WorkApi(backend);
+    this.halting = new Halting(this.work, () => void this.read());
     this.swarm = new Swarm(this.api);
     this.missions = new Missions(this.api);
     this.connection = new Connection(

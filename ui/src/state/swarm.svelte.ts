@@ -46,6 +46,8 @@ export class Swarm {
     counted(this.overview?.missions, ASKING) +
       this.agents.filter((agent) => STUCK.includes(agent.status.state)).length,
   );
+  /** Its state and grade as a whole. */
+  health = $derived(this.overview?.swarm ?? null);
   byId = $derived(new Map(this.agents.map((agent) => [agent.id, agent])));
 
   /** What changed while a reading is under way is newer than the reading. */

@@ -3,3 +3,4 @@
 export { type Ask, type ExportFormat, Refusal } from '../backend/api';
 export { Unreachable } from '../backend/backend';
 export type * from '../backend/types';
+export type * from '../backend/worktypes';

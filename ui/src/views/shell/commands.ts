@@ -34,13 +34,65 @@ function general(hive: Hive): Command[] {
       about: 'any command-line agent',
       run: () => sheets.show({ kind: 'new-agent' }),
     },
+    {
+      id: 'stop-all',
+      title: 'Stop all agents…',
+      about: 'emergency, halt, end every process',
+      keys: 'Ctrl Shift .',
+      run: () => hive.halting.ask(),
+    },
+    {
+      id: 'import',
+      title: 'Import missions…',
+      about: 'Markdown, JSON, CSV, an issue’s text',
+      run: () => router.go('import'),
+    },
+    {
+      id: 'plan',
+      title: 'What would start now…',
+      about: 'plan, dry run, why something waits',
+      run: () => sheets.show({ kind: 'plan' }),
+    },
+    {
+      id: 'scan',
+      title: 'Scan a directory…',
+      about: 'duplicates, oversize files; changes nothing',
+      run: () => sheets.show({ kind: 'scan', path: '' }),
+    },
+    {
+      id: 'new-topic',
+      title: 'New topic…',
+      about: 'a question the agents vote on',
+      run: () => sheets.show({ kind: 'new-topic' }),
+    },
     { id: 'deck', title: 'Go to the deck', about: 'home', keys: 'g d', run: () => router.go('deck') },
     {
       id: 'missions',
       title: 'Go to the missions',
-      about: 'board, list',
+      about: 'board, list, graph, timeline',
       keys: 'g m',
       run: () => router.go('missions'),
+    },
+    {
+      id: 'review',
+      title: 'Go to what is in review',
+      about: 'diff, gates, accept, merge, send back',
+      keys: 'g r',
+      run: () => router.go('review'),
+    },
+    {
+      id: 'topics',
+      title: 'Go to the topics',
+      about: 'votes, decisions',
+      keys: 'g t',
+      run: () => router.go('topics'),
+    },
+    {
+      id: 'places',
+      title: 'Go to the worktrees and the trash',
+      about: 'disk space, clean-up, restore',
+      keys: 'g w',
+      run: () => router.go('places'),
     },
     { id: 'agents', title: 'Go to the agents', about: 'list', keys: 'g a', run: () => router.go('agents') },
     {
@@ -89,6 +141,13 @@ function general(hive: Hive): Command[] {
       run: () => sheets.show({ kind: 'keys' }),
     },
   ];
+  if (swarm.health?.state === 'halted')
+    all.unshift({
+      id: 'resume-swarm',
+      title: 'Resume the swarm',
+      about: 'everything is stopped',
+      run: () => void notices.during('Resuming the swarm', () => hive.halting.resume()),
+    });
   if (swarm.overview?.demo)
     all.push({
       id: 'demo',
@@ -148,17 +207,32 @@ function missions(hive: Hive): Command[] {
     const about = `mission · ${MISSION_STATES[mission.state].word}${mission.agent_name ? ` · ${mission.agent_name}` : ''}`;
     const asks = asksOf(mission.allowed).map((ask) => ({
       id: `${ask}-${mission.id}`,
-      title: `${ASKS[ask].word} ${mission.short_id}${ASKS[ask].danger ? '…' : ''}`,
+      title: `${ASKS[ask].word} ${mission.short_id}${ASKS[ask].danger || ask === 'send_back' ? '…' : ''}`,
       about: mission.title,
-      // What cannot be taken back is confirmed on the mission's own page.
+      // What cannot be taken back, or needs words, is asked for on the mission's own page; work on a
+      // repository is looked at before it is accepted.
       run: () =>
-        ASKS[ask].danger
-          ? go()
-          : void notices.during(`${ASKS[ask].word} ${mission.short_id}`, () =>
-              hive.missions.ask(mission.id, ask),
-            ),
+        ask === 'accept' && mission.repository
+          ? router.go('review', mission.short_id)
+          : ASKS[ask].danger || ask === 'send_back'
+            ? go()
+            : void notices.during(`${ASKS[ask].word} ${mission.short_id}`, () =>
+                hive.missions.ask(mission.id, ask),
+              ),
     }));
+    const review =
+      mission.state === 'in_review'
+        ? [
+            {
+              id: `review-${mission.id}`,
+              title: `Review ${mission.short_id}`,
+              about: mission.title,
+              run: () => router.go('review', mission.short_id),
+            },
+          ]
+        : [];
     return [
+      ...review,
       { id: `mission-${mission.id}`, title: `${mission.short_id} ${mission.title}`, about, run: go },
       ...asks,
     ];

@@ -7,14 +7,27 @@ export const KEYS: readonly { keys: string; does: string }[] = [
   { keys: '?', does: 'Show these keys' },
   { keys: 'g d', does: 'Go to the deck' },
   { keys: 'g m', does: 'Go to the missions' },
+  { keys: 'g r', does: 'Go to what is in review' },
   { keys: 'g a', does: 'Go to the agents' },
   { keys: 'g l', does: 'Go to the devlogs' },
+  { keys: 'g t', does: 'Go to the topics' },
+  { keys: 'g w', does: 'Go to the worktrees and the trash' },
   { keys: 'g s', does: 'Go to the settings' },
   { keys: 'n', does: 'New mission' },
+  { keys: 'Ctrl Shift .', does: 'Stop all agents, from everywhere' },
   { keys: 'Esc', does: 'Close what is open' },
 ];
 
-const PLACES: Record<string, View> = { d: 'deck', m: 'missions', a: 'agents', l: 'devlogs', s: 'settings' };
+const PLACES: Record<string, View> = {
+  d: 'deck',
+  m: 'missions',
+  r: 'review',
+  a: 'agents',
+  l: 'devlogs',
+  t: 'topics',
+  w: 'places',
+  s: 'settings',
+};
 /** How long a `g` waits for its second key. */
 const PREFIX_MS = 1_200;
 
@@ -26,6 +39,12 @@ export function shortcuts(hive: Hive): (event: KeyboardEvent) => void {
   let prefixAt = Number.NEGATIVE_INFINITY;
   return (event) => {
     const { sheets, router } = hive;
+    // By its place: with Shift the key is another character on each keyboard.
+    if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.code === 'Period') {
+      event.preventDefault();
+      hive.halting.ask();
+      return;
+    }
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
       event.preventDefault();
       if (sheets.open?.kind === 'palette') sheets.close();
@@ -39,7 +58,8 @@ export function shortcuts(hive: Hive): (event: KeyboardEvent) => void {
     const place = PLACES[event.key];
     if (prefixed && place) router.go(place);
     else if (event.key === 'g') prefixAt = event.timeStamp;
-    else if (event.key === 'n') sheets.show({ kind: 'new-mission', agent: null });
+    else if (event.key === 'n' && !(router.route.view === 'review' && router.route.id !== null))
+      sheets.show({ kind: 'new-mission', agent: null });
     else if (event.key === '?') sheets.show({ kind: 'keys' });
     else return;
     event.preventDefault();
