@@ -7,15 +7,15 @@ use std::time::Duration;
 use model::attempt::{Attempt, AttemptState};
 use model::clock::SharedClock;
 use model::effect::{Effect, OutboxEntry};
-use model::event::{Actor, Event, Fact, NewEvent};
+use model::event::{Actor, Fact, NewEvent};
 use model::id::{
     AttemptId, CorrelationId, Draw, EffectId, EventId, MissionId, SHORT_ID_LEN, SHORT_ID_LEN_MAX,
     ShortId,
 };
 use model::mission::Mission;
 use model::refusal::Refusal;
-use store::ledger::{Change, CommitError, Ledger, ReadError, StoredAnswer};
-use tokio::sync::{mpsc, watch};
+use store::ledger::{Change, CommitError, Committed, Ledger, ReadError, StoredAnswer, Ticket};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -28,6 +28,11 @@ use crate::recall::{read_dependencies, read_state};
 use crate::schedule;
 use crate::state::State;
 use crate::trouble::{key_reused, not_recorded, unreadable};
+
+type Reply = oneshot::Sender<Result<Outcome, Refusal>>;
+
+/// Inputs that are decided on before the first of them is waited for.
+const TOGETHER_MAX: usize = 64;
 
 /// How often scheduling is tried again without anything having come in.
 const RESCHEDULE: Duration = Duration::from_secs(5);
@@ -54,6 +59,8 @@ pub(crate) struct Loop {
     switch: Arc<HaltSwitch>,
     /// Effects that are recorded and not yet carried out, by attempt.
     pending: HashMap<AttemptId, Vec<OutboxEntry>>,
+    /// Readable ids of missions that are handed in and not yet on disk.
+    short_ids: HashSet<ShortId>,
     /// Whether the ledger may hold what the state does not: a write that failed may have been kept.
     unsure: bool,
 }
@@ -71,6 +78,7 @@ impl Loop {
             memory_free_percent,
             switch,
             pending,
+            short_ids: HashSet::new(),
             unsure: false,
         }
     }
@@ -107,7 +115,7 @@ impl Loop {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                Some(message) = queue.recv() => self.handle(message).await,
+                Some(message) = queue.recv() => self.handle(message, &mut queue).await,
                 () = tokio::time::sleep(pause) => self.schedule().await,
             }
         }
@@ -124,24 +132,31 @@ impl Loop {
         Cycle { memory_free_percent: *self.memory_free_percent.borrow() }
     }
 
-    async fn handle(&mut self, message: Message) {
-        match message {
-            Message::Carry { command, reply } => {
-                let outcome = self.carry(*command).await;
-                let changed = outcome.as_ref().is_ok_and(|outcome| !outcome.events.is_empty());
-                // Who asked may have gone away; what was recorded stays.
-                drop(reply.send(outcome));
-                if changed {
-                    self.schedule().await;
+    /// Takes what waits in the queue, decides one after the other, and has all of it recorded
+    /// together: each decision sees the one before, and nothing is answered or carried out before
+    /// the ledger acknowledged it.
+    async fn handle(&mut self, first: Message, queue: &mut mpsc::Receiver<Message>) {
+        let mut next = Some(first);
+        let mut open = Vec::new();
+        while let Some(message) = next {
+            match message {
+                Message::Carry { command, reply } => {
+                    self.carry(*command, reply, &mut open).await;
+                }
+                Message::Look(look) => {
+                    self.settle(&mut open).await;
+                    look(&self.state, self.cycle(), self.clock.now());
+                }
+                Message::Reconcile(reply) => {
+                    self.settle(&mut open).await;
+                    // Who asked may have gone away.
+                    drop(reply.send(self.reconcile().await.map_err(unreadable)));
                 }
             }
-            Message::Look(look) => look(&self.state, self.cycle(), self.clock.now()),
-            Message::Reconcile(reply) => {
-                let reconciled = self.reconcile().await.map_err(unreadable);
-                drop(reply.send(reconciled));
-                self.schedule().await;
-            }
+            next = if open.len() < TOGETHER_MAX { queue.try_recv().ok() } else { None };
         }
+        self.plan(&mut open).await;
+        self.settle(&mut open).await;
     }
 
     async fn reconcile(&mut self) -> Result<Reconciled, ReadError> {
@@ -174,26 +189,53 @@ impl Loop {
         any
     }
 
-    async fn carry(&mut self, command: Command) -> Result<Outcome, Refusal> {
-        self.be_sure().await.map_err(unreadable)?;
-        if let Some(replayed) = self.known(command.answer.as_ref()).await? {
-            return Ok(Outcome { events: Vec::new(), replayed: Some(replayed) });
+    /// Decides on an input, and hands what is decided in to the ledger.
+    async fn carry(&mut self, command: Command, reply: Reply, open: &mut Vec<Open>) {
+        if command.input == Input::ResumeSwarm {
+            self.resume_swarm(command, reply, open).await;
+            return;
+        }
+        let asked = command.answer.as_ref().map(|answer| &answer.key);
+        if open.iter().any(|other| asked.is_some() && other.key.as_ref() == asked) {
+            // The same request came again before the first was answered.
+            self.settle(open).await;
+        }
+        match self.decide_on(command).await {
+            Err(answered) => open.push(Open::answered(reply, answered)),
+            Ok(recorded) => self.hand_in(recorded, Some(reply), open).await,
+        }
+    }
+
+    /// What is to be recorded; what is to be answered at once where nothing is.
+    async fn decide_on(&mut self, command: Command) -> Result<Recorded, Result<Outcome, Refusal>> {
+        self.be_sure().await.map_err(|err| Err(unreadable(err)))?;
+        if let Some(replayed) = self.known(command.answer.as_ref()).await.map_err(Err)? {
+            return Err(Ok(Outcome { events: Vec::new(), replayed: Some(replayed) }));
         }
         let Command { mut input, actor, correlation_id, answer } = command;
-        self.admit(&mut input).await?;
-        let resumes = input == Input::ResumeSwarm;
-        if resumes && self.switch.is_thrown() && self.state.halted.is_none() {
-            // The stop itself could not be recorded.
+        self.admit(&mut input).await.map_err(Err)?;
+        let decision = decide(&self.state, input, self.clock.now(), self.draw.as_mut());
+        Ok(Recorded { decision: decision.map_err(Err)?, actor, correlation_id, answer })
+    }
+
+    /// Lets the swarm go on once that is recorded, or where the stop itself could not be.
+    async fn resume_swarm(&mut self, command: Command, reply: Reply, open: &mut Vec<Open>) {
+        self.settle(open).await;
+        if self.switch.is_thrown() && self.state.halted.is_none() && !self.unsure {
             self.switch.release();
-            return Ok(Outcome::default());
+            drop(reply.send(Ok(Outcome::default())));
+            return;
         }
-        let decision = decide(&self.state, input, self.clock.now(), self.draw.as_mut())?;
-        let outcome = self.record(decision, actor, correlation_id, answer).await;
-        self.state.forget_finished();
-        if resumes && outcome.is_ok() {
-            self.switch.release();
+        match self.decide_on(command).await {
+            Err(answered) => drop(reply.send(answered)),
+            Ok(recorded) => {
+                self.hand_in(recorded, Some(reply), open).await;
+                self.settle(open).await;
+                if self.state.halted.is_none() && !self.unsure {
+                    self.switch.release();
+                }
+            }
         }
-        outcome
     }
 
     /// Reads the ledger again after a write whose outcome is not certain, and takes up the effects
@@ -266,29 +308,29 @@ impl Loop {
         read_dependencies(&mut self.state, &self.ledger, wanted).await.map_err(unreadable)
     }
 
-    async fn free_short_id(&self, mission: &Mission) -> Result<ShortId, Refusal> {
+    /// A readable id that no mission has, those that are not yet on disk included.
+    async fn free_short_id(&mut self, mission: &Mission) -> Result<ShortId, Refusal> {
         let mut len = SHORT_ID_LEN;
         loop {
             let short = ShortId::derive(mission.id, len);
-            let taken = self.ledger.short_id_taken(&short).await.map_err(unreadable)?;
+            let taken = self.short_ids.contains(&short)
+                || self.ledger.short_id_taken(&short).await.map_err(unreadable)?;
             if !taken || len >= SHORT_ID_LEN_MAX {
+                self.short_ids.insert(short.clone());
                 return Ok(short);
             }
             len += 1;
         }
     }
 
-    async fn record(
-        &mut self,
-        decision: Decision,
-        actor: Actor,
-        correlation_id: Option<CorrelationId>,
-        answer: Option<StoredAnswer>,
-    ) -> Result<Outcome, Refusal> {
+    /// Hands a decision in to the ledger and folds it into the state, so that the next one sees it.
+    async fn hand_in(&mut self, recorded: Recorded, reply: Option<Reply>, open: &mut Vec<Open>) {
+        let Recorded { decision, actor, correlation_id, answer } = recorded;
         let delivered = self.delivered(&decision);
         let nothing = decision.facts.is_empty() && decision.effects.is_empty();
         if nothing && delivered.is_empty() && answer.is_none() {
-            return Ok(Outcome::default());
+            open.extend(reply.map(|reply| Open::answered(reply, Ok(Outcome::default()))));
+            return;
         }
         let now = self.clock.now();
         let effects: Vec<OutboxEntry> = decision
@@ -296,7 +338,7 @@ impl Loop {
             .into_iter()
             .map(|effect| OutboxEntry { id: EffectId::draw(now, self.draw.as_mut()), effect })
             .collect();
-        let events = decision
+        let events: Vec<NewEvent> = decision
             .facts
             .into_iter()
             .map(|(subject, fact)| NewEvent {
@@ -308,25 +350,42 @@ impl Loop {
                 fact,
             })
             .collect();
-        let change = Change {
-            events,
-            effects: effects.clone(),
-            delivered: delivered.clone(),
-            answer,
-            cursor: None,
-        };
-        let committed = self.ledger.commit(change).await.map_err(|err| {
-            self.unsure |=
-                matches!(err, CommitError::Storage { .. } | CommitError::Conflict { .. });
-            not_recorded(err)
-        })?;
-        if committed.replayed.is_none() {
-            for entries in self.pending.values_mut() {
-                entries.retain(|entry| !delivered.contains(&entry.id));
-            }
-            self.take_in(&committed.events, effects);
+        let key = answer.as_ref().map(|answer| answer.key.clone());
+        for event in &events {
+            self.state.apply(&event.fact);
         }
-        Ok(Outcome { events: committed.events, replayed: committed.replayed })
+        for entries in self.pending.values_mut() {
+            entries.retain(|entry| !delivered.contains(&entry.id));
+        }
+        for entry in &effects {
+            let of_attempt = self.pending.entry(entry.effect.attempt_id()).or_default();
+            of_attempt.push(entry.clone());
+        }
+        let change = Change { events, effects: effects.clone(), delivered, answer, cursor: None };
+        let ticket = self.ledger.submit(change).await;
+        open.push(Open { reply, key, effects, state: Stage::Submitted(ticket) });
+    }
+
+    /// Waits until what was handed in is on disk; only then is it answered and carried out.
+    async fn settle(&mut self, open: &mut Vec<Open>) {
+        for Open { reply, effects, state, .. } in std::mem::take(open) {
+            let outcome = match state {
+                Stage::Answered(answered) => answered,
+                Stage::Submitted(ticket) => {
+                    let committed = match ticket {
+                        Ok(ticket) => ticket.committed().await,
+                        Err(err) => Err(err),
+                    };
+                    self.take_in(committed, effects)
+                }
+            };
+            // Who asked may have gone away; what was recorded stays.
+            drop(reply.map(|reply| reply.send(outcome)));
+        }
+        self.short_ids.clear();
+        if !self.unsure {
+            self.state.forget_finished();
+        }
     }
 
     /// Effects that a decision shows to have been carried out.
@@ -367,25 +426,52 @@ impl Loop {
         delivered
     }
 
-    /// Folds what the ledger acknowledged into the state, and acts on it.
-    fn take_in(&mut self, events: &[Arc<Event>], effects: Vec<OutboxEntry>) {
-        for event in events {
-            self.state.apply(&event.fact);
-            if let Fact::AttemptEnded { attempt_id, .. } = &event.fact {
-                self.pending.remove(attempt_id);
-                self.floor.forget(*attempt_id);
+    /// Acts on what the ledger acknowledged. Where it did not, the state holds what the ledger may
+    /// not: it is read again before the next decision.
+    fn take_in(
+        &mut self,
+        committed: Result<Committed, CommitError>,
+        effects: Vec<OutboxEntry>,
+    ) -> Result<Outcome, Refusal> {
+        match committed {
+            Ok(Committed { events, replayed: None }) => {
+                for event in &events {
+                    if let Fact::AttemptEnded { attempt_id, .. } = &event.fact {
+                        self.pending.remove(attempt_id);
+                        self.floor.forget(*attempt_id);
+                    }
+                }
+                for entry in effects {
+                    self.floor.carry_out(entry.effect);
+                }
+                Ok(Outcome { events, replayed: None })
             }
-        }
-        for entry in effects {
-            self.floor.carry_out(entry.effect.clone());
-            self.pending.entry(entry.effect.attempt_id()).or_default().push(entry);
+            other => {
+                self.unsure = true;
+                // What of it was kept is found in the outbox, and carried out then.
+                for entries in self.pending.values_mut() {
+                    entries.retain(|entry| effects.iter().all(|lost| lost.id != entry.id));
+                }
+                let Committed { events, replayed } = other.map_err(not_recorded)?;
+                Ok(Outcome { events, replayed })
+            }
         }
     }
 
     /// Leases missions to free agents until no pair is left.
     async fn schedule(&mut self) {
+        let mut open = Vec::new();
+        self.plan(&mut open).await;
+        self.settle(&mut open).await;
+    }
+
+    /// Hands in one decision of the scheduler after the other, until there is nothing to start.
+    async fn plan(&mut self, open: &mut Vec<Open>) {
         if self.switch.is_thrown() {
             return;
+        }
+        if self.unsure {
+            self.settle(open).await;
         }
         if let Err(err) = self.be_sure().await {
             warn!(error = &err as &dyn std::error::Error, "the ledger could not be read again");
@@ -402,10 +488,41 @@ impl Loop {
                     return;
                 }
             };
-            if let Err(refusal) = self.record(decision, Actor::Engine, None, None).await {
-                warn!(%refusal, "a lease was not recorded; it is tried again");
-                return;
-            }
+            let recorded =
+                Recorded { decision, actor: Actor::Engine, correlation_id: None, answer: None };
+            self.hand_in(recorded, None, open).await;
         }
+    }
+}
+
+/// A decision on its way into the ledger.
+struct Recorded {
+    decision: Decision,
+    actor: Actor,
+    correlation_id: Option<CorrelationId>,
+    answer: Option<StoredAnswer>,
+}
+
+/// Something that is to be answered once everything before it is on disk.
+struct Open {
+    reply: Option<Reply>,
+    /// The idempotency key it came under.
+    key: Option<String>,
+    /// What is to be done once it is on disk.
+    effects: Vec<OutboxEntry>,
+    state: Stage,
+}
+
+enum Stage {
+    /// Nothing is to be recorded.
+    Answered(Result<Outcome, Refusal>),
+    /// It was handed in to the ledger, or could not be.
+    Submitted(Result<Ticket, CommitError>),
+}
+
+impl Open {
+    const fn answered(reply: Reply, answered: Result<Outcome, Refusal>) -> Self {
+        let state = Stage::Answered(answered);
+        Self { reply: Some(reply), key: None, effects: Vec::new(), state }
     }
 }

@@ -118,6 +118,20 @@ struct Inner {
     verifying: tokio::sync::Mutex<()>,
 }
 
+/// A change that was handed in. Dropping it does not take the change back.
+#[derive(Debug)]
+pub struct Ticket(oneshot::Receiver<Result<Committed, CommitError>>);
+
+impl Ticket {
+    /// Waits until the change is on disk.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    pub async fn committed(self) -> Result<Committed, CommitError> {
+        self.0.await.unwrap_or(Err(CommitError::Closed))
+    }
+}
+
 impl Ledger {
     /// Opens the ledger in a data directory, making it where there is none, and starts its writer.
     ///
@@ -168,11 +182,20 @@ impl Ledger {
     /// # Errors
     /// [`CommitError::Conflict`] when it does not fit what is stored, and the others as they say.
     pub async fn commit(&self, change: Change) -> Result<Committed, CommitError> {
+        self.submit(change).await?.committed().await
+    }
+
+    /// Hands a change in, behind those handed in before. What waits together is written together,
+    /// in order; whether one is on disk, its ticket says.
+    ///
+    /// # Errors
+    /// [`CommitError::Busy`] and [`CommitError::Closed`]; nothing is written then.
+    pub async fn submit(&self, change: Change) -> Result<Ticket, CommitError> {
         use tokio::sync::mpsc::error::SendTimeoutError;
         let (reply, answer) = oneshot::channel();
         let request = Request { change, reply };
         match self.0.queue.send_timeout(request, BUSY_AFTER).await {
-            Ok(()) => answer.await.unwrap_or(Err(CommitError::Closed)),
+            Ok(()) => Ok(Ticket(answer)),
             Err(SendTimeoutError::Timeout(_)) => Err(CommitError::Busy),
             Err(SendTimeoutError::Closed(_)) => Err(CommitError::Closed),
         }
