@@ -34,7 +34,7 @@ impl Source<'_> {
             .read_to_end(&mut bytes)
             .map_err(|error| Failure::new(&operation).because(&error))?;
         if bytes.len() > self.bytes_max {
-            let most = crate::out::size(self.bytes_max);
+            let most = crate::out::size(self.bytes_max).replace(".0 ", " ");
             return Err(Failure::new(&operation)
                 .since(format!("it is larger than {most}"))
                 .hint(self.too_large));
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(source(&named).read().unwrap().len(), 1024);
         std::fs::write(&file, vec![b'x'; 1025]).unwrap();
         let large = source(&named).read().unwrap_err().to_string();
-        assert!(large.contains("1.0 KiB") && large.contains("make it shorter"), "{large}");
+        assert!(large.contains("than 1 KiB") && large.contains("make it shorter"), "{large}");
         std::fs::write(&file, b"\xff").unwrap();
         assert!(source(&named).read().unwrap_err().to_string().contains("UTF-8"));
     }

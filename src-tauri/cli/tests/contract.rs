@@ -6,6 +6,9 @@
 )]
 
 mod house;
+mod missions;
+mod places;
+mod rules;
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -20,7 +20,7 @@ pub(crate) async fn plan(place: &Place, out: &mut Out) -> Result<(), Failure> {
         return out.value(&plan);
     }
     if plan.halted {
-        out.line("everything is stopped: 'hivekeeper resume' lets work go on")?;
+        out.line("everything is stopped; after 'hivekeeper resume':")?;
     }
     if let Some(free) = plan.memory_free_percent {
         out.line(&format!("{free} % of the memory is free"))?;

@@ -130,6 +130,37 @@ impl House {
         id
     }
 
+    /// Makes a git repository with one commit.
+    pub(crate) fn repository(&self) -> PathBuf {
+        let path = self.place.path().join("repository");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("README.md"), "one\n").unwrap();
+        for args in [
+            &["init", "-q", "-b", "main"][..],
+            &["config", "user.name", "Test"],
+            &["config", "user.email", "test@example.org"],
+            &["add", "."],
+            &["commit", "-q", "-m", "one"],
+        ] {
+            let done = Command::new("git").arg("-C").arg(&path).args(args).status().unwrap();
+            assert!(done.success(), "git {args:?}");
+        }
+        path
+    }
+
+    /// Waits until a mission is as it should be.
+    pub(crate) fn until(&self, id: &str, wanted: impl Fn(&Value) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let shown = self.json(&["mission", "show", id]);
+            if wanted(&shown) {
+                return;
+            }
+            assert!(Instant::now() < until, "it never came to that: {shown}");
+            std::thread::yield_now();
+        }
+    }
+
     /// Starts a command whose output is read line by line.
     pub(crate) fn follow(&self, args: &[&str]) -> Follow {
         let mut child =
