@@ -119,7 +119,13 @@ impl Engine {
             Err(problems) => Err(problems),
         };
         match (done, item.mission_id) {
-            (Ok(()), Some(id)) => drop(going.made.insert(entry.external_id.clone(), id)),
+            (Ok(()), Some(id)) => {
+                going.made.insert(entry.external_id.clone(), id);
+                if !going.request.apply {
+                    // What is only looked at has no identity yet.
+                    item.mission_id = there;
+                }
+            }
             (Ok(()), None) => {}
             (Err(problems), there) => {
                 item.action = ImportAction::Skip;

@@ -89,6 +89,7 @@ async fn an_import_makes_missions_and_a_re_import_makes_no_duplicates() {
     let preview = import(&hive, ImportFormat::Json, JSON, false).await;
     assert_eq!((counts(&preview), preview.applied), ([2, 0, 0, 0], false), "{preview:#?}");
     assert_eq!(hive.engine.overview().await.unwrap().events, before, "a preview writes nothing");
+    assert!(preview.items.iter().all(|it| it.mission_id.is_none() && it.short_id.is_none()));
 
     let made = import(&hive, ImportFormat::Json, JSON, true).await;
     assert_eq!(counts(&made), [2, 0, 0, 0], "{made:#?}");
