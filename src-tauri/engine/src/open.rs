@@ -99,7 +99,7 @@ impl Engine {
         Self::open_with(config, clock).await
     }
 
-    async fn open_with(config: Config, clock: SharedClock) -> Result<Self, OpenError> {
+    pub(crate) async fn open_with(config: Config, clock: SharedClock) -> Result<Self, OpenError> {
         let launcher = Launcher::locate()?;
         let dir = DataDir::open(&config.data_dir)?;
         let ledger = Ledger::open(&dir, Arc::clone(&clock)).await?;

@@ -139,7 +139,8 @@ impl Engine {
         }
     }
 
-    async fn hand_in(
+    /// Hands an input in with the answer that a repeated request gets.
+    pub(crate) async fn hand_in(
         &self,
         caller: &Caller,
         input: Input,

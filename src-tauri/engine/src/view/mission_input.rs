@@ -177,7 +177,8 @@ pub struct Ask {
     pub keep_processes: bool,
     /// A retry starts anew instead of going on from the work of the attempt before.
     pub fresh: bool,
-    /// Accepted work is put onto its target branch first, in this way.
+    /// Accepted work is put onto its target branch first, in this way; as the settings say where
+    /// nothing is said and the mission has such a branch.
     pub merge: Option<MergeWish>,
     /// The commit that was reviewed; other work is not accepted.
     pub reviewed: Option<String>,

@@ -1,5 +1,7 @@
 //! Accepting work: it must be what was reviewed, and is put onto its target branch first.
 
+use std::time::Duration;
+
 use model::attempt::Attempt;
 use model::mission::{MergeHow, Mission};
 use model::refusal::{Code, Refusal};
@@ -10,6 +12,9 @@ use super::{Place, git_refusal, review};
 use crate::resolve::unreadable;
 use crate::view::{Ask, MergeWish};
 use crate::{Caller, Engine};
+
+/// How long each command of git may take that compares a worktree with what was reviewed.
+const COMPARING_MAX: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Accepts the work of a mission. It is carried out to its end: where it was put onto its target
@@ -92,7 +97,7 @@ impl Engine {
             return Err(Refusal::new(Code::Conflict, message)
                 .hint("look at the review again; nothing was accepted"));
         }
-        let difference = match review::seen(&place).await {
+        let difference = match review::seen(&place, COMPARING_MAX).await {
             Ok(seen) => seen.and_then(|seen| review::difference(work, &seen)),
             Err(error) => {
                 return Err(git_refusal(&error)

@@ -142,6 +142,9 @@ impl Engine {
         caller: &Caller,
         id: CheckpointId,
     ) -> Result<RestoreView, Refusal> {
+        if let Some(answer) = self.answered(caller).await? {
+            return Ok(answer);
+        }
         let checkpoint = self.checkpoint(id).await?;
         let (engine, caller) = (self.clone(), caller.clone());
         self.to_the_end(async move { engine.take_back(&caller, checkpoint).await }).await
@@ -175,21 +178,21 @@ impl Engine {
             }
             Err(error) => return Err(git_refusal(&error)),
         };
-        let before = restored.snapshot.commit;
-        let told = Input::Restored {
-            id: attempt.id,
-            checkpoint_id: checkpoint.id,
-            before: before.clone(),
-        };
-        self.tell(caller, told).await?;
-        let gates_run_again = attempt.in_review && self.recheck(caller, &checkpoint).await;
-        Ok(RestoreView {
-            before,
+        let mut view = RestoreView {
+            before: restored.snapshot.commit,
             tree: restored.tree,
             changed_files: restored.changed_files,
-            gates_run_again,
+            gates_run_again: attempt.in_review,
             restored: checkpoint,
-        })
+        };
+        let told = Input::Restored {
+            id: attempt.id,
+            checkpoint_id: view.restored.id,
+            before: view.before.clone(),
+        };
+        self.tell_answering(caller, told, &view).await?;
+        view.gates_run_again = attempt.in_review && self.recheck(caller, &view.restored).await;
+        Ok(view)
     }
 
     /// Has the gates look at work under review that was taken back.

@@ -30,10 +30,14 @@ use model::attempt::{Attempt, Workplace};
 use model::id::MissionId;
 use model::mission::Mission;
 use model::refusal::{Code, Refusal};
+use orchestrator::Input;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::ledger::StoredAnswer;
 use tokio::sync::Semaphore;
 
-use crate::Engine;
 use crate::resolve::unreadable;
+use crate::{Caller, Engine};
 
 /// How many worktrees are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;
@@ -152,6 +156,40 @@ impl Engine {
             Refusal::new(Code::Internal, "the engine could not finish it")
                 .hint("look at what was done, then ask again; see the log in the data directory")
         })?
+    }
+
+    /// Hands an input in; the same request again gets this answer.
+    async fn tell_answering<T: Serialize>(
+        &self,
+        caller: &Caller,
+        input: Input,
+        answer: &T,
+    ) -> Result<(), Refusal> {
+        let body = serde_json::to_value(answer).map_err(|error| {
+            tracing::error!(%error, "an answer could not be written");
+            Refusal::new(Code::Internal, "the answer could not be written; nothing was recorded")
+        })?;
+        let fingerprint = caller.fingerprint;
+        let answer = caller.key.clone().map(|key| StoredAnswer { key, fingerprint, body });
+        self.hand_in(caller, input, answer).await.map(drop)
+    }
+
+    /// What the same request was answered when it came before.
+    async fn answered<T: DeserializeOwned>(&self, caller: &Caller) -> Result<Option<T>, Refusal> {
+        let Some(key) = &caller.key else {
+            return Ok(None);
+        };
+        let Some(known) = self.0.ledger.answer(key).await.map_err(unreadable)? else {
+            return Ok(None);
+        };
+        let same = known.fingerprint == caller.fingerprint;
+        match serde_json::from_value(known.body) {
+            Ok(answer) if same => Ok(Some(answer)),
+            _ => Err(Refusal::new(
+                Code::IdempotencyMismatch,
+                "this idempotency key was used before for another request; nothing was changed",
+            )),
+        }
     }
 
     /// The missions of these attempts, removed ones included.

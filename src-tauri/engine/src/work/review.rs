@@ -73,7 +73,7 @@ impl Engine {
         let work = attempt.attempt.work.as_ref();
         let mut problems = Vec::new();
         let ((seen, radar), (changes, merge)) = tokio::join!(
-            async { tokio::join!(in_time(seen(place)), self.radar_of(mission)) },
+            async { tokio::join!(in_time(seen(place, LOOKING_MAX)), self.radar_of(mission)) },
             async {
                 // Before its program has ended, what is checked out is what there is to see.
                 let commit = match work {
@@ -234,11 +234,11 @@ fn show(view: &mut ReviewView, changes: Changes) {
 }
 
 /// What the worktree holds now; nothing where it is gone.
-pub(super) async fn seen(place: &Place) -> Result<Option<Seen>, GitError> {
+pub(super) async fn seen(place: &Place, time: Duration) -> Result<Option<Seen>, GitError> {
     if !place.dir().is_dir() {
         return Ok(None);
     }
-    quick_git(LOOKING_MAX).seen(place.dir()).await.map(Some)
+    quick_git(time).seen(place.dir()).await.map(Some)
 }
 
 /// The commit that is checked out in the worktree; nothing where that cannot be told.

@@ -131,3 +131,48 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::SignedDuration;
+    use model::clock::{Clock as _, ManualClock};
+
+    use crate::open::Config;
+    use crate::view::NewMission;
+    use crate::{Engine, TrashQuery};
+
+    #[tokio::test]
+    async fn what_is_due_is_removed_for_good_and_nothing_before() {
+        let place = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new("2030-01-01T00:00:00Z".parse().unwrap()));
+        let config = Config::new(place.path().join("data"), "0.0.0-test");
+        let engine = Engine::open_with(config, clock.clone()).await.unwrap();
+        let caller = engine.own_caller();
+        let new = |title: &str| NewMission {
+            title: title.into(),
+            brief: "x".into(),
+            draft: true,
+            ..NewMission::default()
+        };
+        let trashed = async || {
+            let items = engine.trash(TrashQuery::default()).await.unwrap().items;
+            items.into_iter().map(|it| it.item.title).collect::<Vec<_>>()
+        };
+        for title in ["early", "late"] {
+            let made = engine.add_mission(&caller, new(title)).await.unwrap();
+            let id = made.view.mission.id.to_string();
+            engine.remove_mission(&caller, &id).await.unwrap();
+            clock.advance(SignedDuration::from_hours(24));
+        }
+        assert_eq!(trashed().await.len(), 2);
+        clock.advance(SignedDuration::from_hours(28 * 24) - SignedDuration::from_secs(1));
+        assert_eq!(engine.purge_due().await.unwrap(), 0, "{}", clock.now());
+        clock.advance(SignedDuration::from_secs(1));
+        assert_eq!(engine.purge_due().await.unwrap(), 1);
+        let left = trashed().await;
+        assert!(left.len() == 1 && left[0].ends_with("late"), "{left:?}");
+        engine.shutdown().await;
+    }
+}

@@ -73,8 +73,8 @@ impl Engine {
     ) -> Result<TrashRestored, Refusal> {
         let (engine, caller) = (self.clone(), caller.clone());
         self.to_the_end(async move {
-            if engine.was_answered(&caller).await? {
-                return Ok(TrashRestored { restored: Vec::new(), problems: Vec::new() });
+            if let Some(answer) = engine.answered(&caller).await? {
+                return Ok(answer);
             }
             let item = engine.trash_item(id).await?;
             match item.kind {
@@ -82,7 +82,7 @@ impl Engine {
                 TrashKind::Worktree => {
                     engine.check_mission_is_there(&item).await?;
                     engine.restore_worktree(&caller, &item).await?;
-                    Ok(TrashRestored { restored: vec![item], problems: Vec::new() })
+                    Ok(came_back(item))
                 }
             }
         })
@@ -97,7 +97,7 @@ impl Engine {
     pub async fn purge_from_trash(&self, caller: &Caller, id: TrashId) -> Result<(), Refusal> {
         let (engine, caller) = (self.clone(), caller.clone());
         self.to_the_end(async move {
-            if engine.was_answered(&caller).await? {
+            if engine.answered::<()>(&caller).await?.is_some() {
                 return Ok(());
             }
             let item = engine.trash_item(id).await?;
@@ -115,6 +115,10 @@ impl Engine {
             let Some((mission, _)) = ledger.mission_ever(id).await.map_err(unreadable)? else {
                 return Ok(());
             };
+            if ledger.mission(id).await.map_err(unreadable)?.is_some() {
+                // It is back already.
+                return Ok(());
+            }
             for attempt in ledger.attempts_of(id).await.map_err(unreadable)? {
                 let place = Place::of(&mission, &attempt).filter(|place| place.dir().is_dir());
                 let Some(place) = place else { continue };
@@ -208,11 +212,12 @@ impl Engine {
         item: TrashItem,
     ) -> Result<TrashRestored, Refusal> {
         let id = item.mission_id;
-        self.tell(caller, Input::RestoreMission { id, trash_id: item.id }).await?;
-        let mut done = TrashRestored { restored: Vec::new(), problems: Vec::new() };
+        let (input, at) = (Input::RestoreMission { id, trash_id: item.id }, item.at);
+        let mut done = came_back(item);
+        self.tell_answering(caller, input, &done).await?;
         for worktree in self.worktrees_in_trash(id).await? {
             // What was cleaned up before the mission was removed stays cleaned up.
-            if worktree.at < item.at {
+            if worktree.at < at {
                 continue;
             }
             match self.restore_worktree(&caller.without_key(), &worktree).await {
@@ -220,7 +225,6 @@ impl Engine {
                 Err(refusal) => done.problems.push(refusal.message),
             }
         }
-        done.restored.insert(0, item);
         Ok(done)
     }
 
@@ -283,8 +287,8 @@ impl Engine {
             Err(TrashError::Unknown(_)) if state_of(&bin, item) == TrashState::InPlace => {}
             Err(error) => return Err(trash_refusal(&error)),
         }
-        let end = TrashEnd::Restored;
-        self.tell(caller, Input::EmptyTrash { id: item.id, end }).await.map(drop)
+        let input = Input::EmptyTrash { id: item.id, end: TrashEnd::Restored };
+        self.tell_answering(caller, input, &came_back(item.clone())).await
     }
 
     pub(super) async fn purge(&self, caller: &Caller, item: &TrashItem) -> Result<(), Refusal> {
@@ -329,6 +333,10 @@ impl Engine {
     pub(super) fn restoring(&self) -> PathBuf {
         self.0.dir.root().join(RESTORING)
     }
+}
+
+fn came_back(item: TrashItem) -> TrashRestored {
+    TrashRestored { restored: vec![item], problems: Vec::new() }
 }
 
 /// Notes that an item is being restored, so that a start after a crash does not take it for one

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agents::tidying::{Keep, Space, removable};
+use agents::worktree::GitError;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use model::attempt::Attempt;
@@ -79,8 +80,7 @@ impl Engine {
         Ok(futures::stream::iter(there)
             .map(async |(mission, attempt, place)| {
                 let looked = timeout_at(until, space(&mission, &place)).await;
-                let looked = looked
-                    .unwrap_or_else(|_| Err("there was no time left to look at it".to_owned()));
+                let looked = looked.unwrap_or(Err(NotSeen::Late));
                 let view = view_of(&mission, &attempt, &place, looked, now);
                 Surveyed { mission, attempt, view }
             })
@@ -90,14 +90,21 @@ impl Engine {
     }
 }
 
-/// What is in a worktree, and what of it is nowhere else; why that is not known, in words.
-async fn space(mission: &Mission, place: &Place) -> Result<Space, String> {
+/// Why it is not known what is in a worktree.
+#[derive(Debug, thiserror::Error)]
+enum NotSeen {
+    #[error("failed to {0}")]
+    Git(#[from] GitError),
+    #[error("there was no time left to look at it")]
+    Late,
+}
+
+/// What is in a worktree, and what of it is nowhere else.
+async fn space(mission: &Mission, place: &Place) -> Result<Space, NotSeen> {
     let target = mission.target.as_ref().map(|branch| format!("refs/heads/{branch}"));
     let (dir, repo) = (place.dir(), place.repo());
     let git = quick_git(COMMAND_MAX);
-    git.survey(dir, repo, &place.branch, &place.base, target.as_deref())
-        .await
-        .map_err(|error| format!("failed to {error}"))
+    Ok(git.survey(dir, repo, &place.branch, &place.base, target.as_deref()).await?)
 }
 
 /// How large a worktree is; nothing where it cannot be told soon.
@@ -112,16 +119,16 @@ fn view_of(
     mission: &Mission,
     attempt: &Attempt,
     place: &Place,
-    looked: Result<Space, String>,
+    looked: Result<Space, NotSeen>,
     now: Timestamp,
 ) -> WorktreeView {
     let live = !attempt.state.is_final();
     let kept_because = match &looked {
         Ok(space) => reasons(removable(space, live), attempt.in_review),
         // What is not known is kept.
-        Err(problem) => vec![problem.clone()],
+        Err(problem) => vec![problem.to_string()],
     };
-    let problem = looked.as_ref().err().cloned();
+    let problem = looked.as_ref().err().map(ToString::to_string);
     let space = looked.ok();
     let age_s = now.duration_since(attempt.leased_at).as_secs();
     let of = |get: fn(&Space) -> u64| space.as_ref().map(get);

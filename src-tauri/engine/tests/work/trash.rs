@@ -143,8 +143,14 @@ async fn what_is_where_a_worktree_was_is_left_alone_and_restoring_says_so() {
     assert!(refused.message.contains("something is there"), "{}", refused.message);
     assert_eq!(std::fs::read_to_string(place.join("mine")).unwrap(), "mine");
     std::fs::remove_dir_all(&place).unwrap();
-    assert_eq!(hive.restore(id).await, [TrashKind::Worktree]);
+    let caller = hive.keyed("back", 1);
+    let restored = hive.engine.restore_from_trash(&caller, id).await.unwrap();
+    assert_eq!(restored.restored[0].path.as_deref(), place.to_str());
     assert!(place.join("README.md").exists());
+    let again = hive.engine.restore_from_trash(&caller, id).await.unwrap();
+    assert_eq!(again, restored, "the same request gets the same answer");
+    let other = hive.engine.restore_from_trash(&hive.keyed("back", 2), id).await.unwrap_err();
+    assert_eq!(other.code, Code::IdempotencyMismatch);
 }
 
 #[tokio::test]
