@@ -41,7 +41,14 @@ test('a refused drop puts the card back and says why', async ({ page }) => {
   await expect(
     page.getByTestId('column-working').getByTestId('mission-card').filter({ hasText: 'Hold' }),
   ).toBeVisible();
+  // What runs is ended only after asking; kept, the card is where it was.
   await card.dragTo(page.getByTestId('column-failed'));
+  await page.getByRole('button', { name: 'Keep it' }).click();
+  await expect(
+    page.getByTestId('column-working').getByTestId('mission-card').filter({ hasText: 'Hold' }),
+  ).toBeVisible();
+  await card.dragTo(page.getByTestId('column-failed'));
+  await page.getByTestId('ask-confirm').click();
   await expect(
     page.getByTestId('column-failed').getByTestId('mission-card').filter({ hasText: 'Hold' }),
   ).toBeVisible();

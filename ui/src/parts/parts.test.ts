@@ -33,6 +33,45 @@ test.each([
     { kind: 'work_recorded', work: { commits: [{}], diff: { insertions: 3, deletions: 1 } } },
     '1 commit secured: +3 −1',
   ],
+  [
+    { kind: 'attempt_exited', record: { exit: { kind: 'rebooted' } } },
+    'scout was cut off when the machine was restarted',
+  ],
+  [{ kind: 'mission_changed', brief: null }, 'was changed'],
+  [
+    {
+      kind: 'mission_progressed',
+      progress: { percent: 40, text: 'half way' },
+      criteria: [{ met: true }, { met: false }],
+    },
+    'reports 40 %: half way (1 of 2 criteria met)',
+  ],
+  [{ kind: 'handoff_written', handoff: null }, 'starts anew: the next attempt gets no handoff'],
+  [
+    { kind: 'work_merged', merge: { target: 'main', commit: 'abcdef0123456', how: 'squash' } },
+    'was put onto main as abcdef0123 (one commit)',
+  ],
+  [
+    {
+      kind: 'gate_finished',
+      result: { verdict: 'passed', duration_ms: 2_000, by: 'ada', gate: { kind: 'reviewer', agent: 'ada' } },
+    },
+    'gate reviewer (ada) passed in 2 s, answered by ada',
+  ],
+  [{ kind: 'attempt_frozen', frozen: true }, 'the processes of scout are held where they are'],
+  [
+    { kind: 'checkpoint_made', checkpoint: { n: 2, commit: '0123456789abc', note: 'before a pause' } },
+    'has checkpoint 2 at 0123456789 — before a pause',
+  ],
+  [{ kind: 'swarm_halted', note: 'fire' }, 'everything was stopped — fire'],
+  [
+    { kind: 'trashed', item: { kind: 'worktree', attempt: 1, bytes: 2_048 } },
+    'the worktree of attempt 1 (2.00 KiB) went to the trash',
+  ],
+  [
+    { kind: 'vote_cast', vote: { option: 'red', rationale: 'it is seen' } },
+    'scout votes for red — it is seen',
+  ],
 ])('an event is told in words: %#', (fact, text) => expect(said(fact).text).toBe(text));
 
 test('an event leads to its mission', () => {
