@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use model::attempt::Attempt;
 use model::gate::{Answerer, GateResult, GateSpec, Grade, Verdict};
+use model::id::MissionId;
 use model::mission::Mission;
 use model::process::Exit;
+
+use crate::state::State;
 
 /// What an attempt came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,4 +171,19 @@ pub fn in_the_way(mission: &Mission, attempt: &Attempt, results: &Results) -> Ve
     let others = unasked(mission, attempt, results);
     reasons.extend(others.filter(|result| result.verdict != Verdict::Passed).map(red));
     reasons
+}
+
+/// Why the work of a mission in review stands where it stands, with the answers there are by now;
+/// nothing when it is not in review.
+#[must_use]
+pub fn standing(state: &State, id: MissionId) -> Option<String> {
+    let mission = state.missions.get(&id)?;
+    let attempt = state.attempt_of_mission(id).filter(|attempt| attempt.in_review)?;
+    let none = Results::new();
+    let results = state.results.get(&attempt.id).unwrap_or(&none);
+    match judge(mission, attempt, attempt.exit()?, results) {
+        Judgement::Done { note, .. }
+        | Judgement::Review { note, .. }
+        | Judgement::Rejected { note } => Some(note),
+    }
 }
