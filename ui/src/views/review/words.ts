@@ -21,9 +21,12 @@ export const STATUSES: Record<ChangeStatus, { letter: string; word: string }> = 
 };
 
 export const MERGES: Record<MergeWish, { word: string; about: string }> = {
-  merge: { word: 'Merge', about: 'With a merge commit, or a fast-forward where the branch has not moved.' },
+  merge: { word: 'Merge', about: 'With a merge commit that has the reviewed commit as its second parent.' },
   squash: { word: 'Squash', about: 'As one commit of the agent’s author.' },
-  rebase: { word: 'Rebase', about: 'Commit by commit on top of the branch.' },
+  rebase: {
+    word: 'Rebase',
+    about: 'Commit by commit on top of the branch; as they are where it has not moved.',
+  },
   none: { word: 'Do not merge', about: 'The work is accepted and stays on its own branch.' },
 };
 
@@ -59,7 +62,7 @@ export function mergeWords(merge: MergeView | null | undefined): {
       tone: 'bad',
     };
   if (preview.can_fast_forward)
-    return { text: `Merges into ${target} as it is (fast-forward).`, can: true, tone: 'ok' };
+    return { text: `Merges into ${target} without conflicts; it has not moved.`, can: true, tone: 'ok' };
   const moved = preview.target_moved
     ? `${target} has moved by ${plural(preview.commits_behind, 'commit')}; `
     : '';
