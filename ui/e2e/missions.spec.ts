@@ -20,6 +20,13 @@ test('a mission that is nearly there already is shown, and created only when ask
   await page.getByTestId('mission-title').fill('Answer the complaints');
   await page.getByTestId('mission-brief').fill(`${text}.`);
   await expect(page.getByTestId('mission-twins')).toContainText('Answer the complaints');
+  await expect(page.getByTestId('mission-suggestion')).toContainText('writer');
+  // A menu in the sheet closes alone.
+  await page.getByTestId('gate-add').click();
+  await expect(page.getByTestId('gate-add-diff')).toBeFocused();
+  await page.keyboard.press('Escape');
+  await expect(page.getByTestId('gate-add-diff')).toBeHidden();
+  await expect(page.getByTestId('mission-title')).toBeVisible();
   await page.getByTestId('mission-create').click();
   await expect(page.getByTestId('mission-refused')).toContainText('nearly the same');
   await expect(page.getByTestId('mission-create')).toHaveText('Create anyway');

@@ -4026,7 +4026,10 @@ export interface components {
             /** @description What goes in when no value is given; nothing means that a value must be given. */
             default?: string | null;
         };
-        /** @description What would be started if it were decided now. Nothing is touched by asking. */
+        /**
+         * @description What would be started if it were decided now; while everything is stopped, what would be started
+         *     once it goes on. Nothing is touched by asking.
+         */
         Plan: {
             /** @description Whether everything is stopped. */
             halted: boolean;

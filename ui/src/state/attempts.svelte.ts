@@ -38,8 +38,10 @@ export class Attempts {
     const work = async () => {
       for (let next = queue.shift(); next !== undefined && turn === this.#turn; next = queue.shift()) {
         const { attempts, updated_at } = await this.api.mission(next.id);
+        // What was read is true whoever asked for it, unless something newer came first.
+        if ((this.#kept.get(next.id)?.at ?? '') <= updated_at)
+          this.#kept = new Map(this.#kept).set(next.id, { at: updated_at, attempts });
         if (turn !== this.#turn) return;
-        this.#kept = new Map(this.#kept).set(next.id, { at: updated_at, attempts });
         this.left -= 1;
       }
     };
