@@ -8,7 +8,9 @@ use model::id::{AgentId, MissionId};
 use model::mission::{Mission, MissionState};
 use model::refusal::Refusal;
 use model::transition::allowed;
+use orchestrator::judge;
 use orchestrator::schedule::{self, Around};
+use orchestrator::state::State;
 use store::ledger::{MissionFilter, PAGE_ROWS_DEFAULT};
 
 use super::names;
@@ -51,6 +53,8 @@ pub(crate) struct Surroundings {
     memory_free_percent: Option<u8>,
     memory_free_min_percent: u8,
     dependencies: BTreeMap<MissionId, (String, MissionState)>,
+    /// What missions in review wait for, with the answers there are by now.
+    standing: HashMap<MissionId, String>,
     now: jiff::Timestamp,
 }
 
@@ -72,10 +76,11 @@ impl Surroundings {
     fn view(&self, mission: Mission) -> MissionView {
         let agent = self.at_work.get(&mission.id).copied().or(mission.agent);
         let waiting = schedule::waiting(&mission, &self.around());
-        let reason = match (&waiting, &mission.note) {
+        let note = self.standing.get(&mission.id).or(mission.note.as_ref());
+        let reason = match (&waiting, note) {
             (Some(waiting), Some(note)) => Some(format!("{waiting} ({note})")),
             (Some(waiting), None) => Some(waiting.to_string()),
-            (None, note) => note.clone(),
+            (None, note) => note.cloned(),
         };
         MissionView {
             agent_name: agent.and_then(|id| self.names.get(&id).cloned()),
@@ -153,6 +158,7 @@ impl Engine {
             .map(|it| (it.id, (it.short_id.as_str().to_owned(), it.state)))
             .collect();
         Ok(Surroundings {
+            standing: self.standing(missions).await?,
             names: names(&agents),
             at_work: unfinished.iter().map(|it| (it.mission_id, it.agent_id)).collect(),
             busy: occupying().map(|attempt| attempt.agent_id).chain(reviewers).collect(),
@@ -165,6 +171,20 @@ impl Engine {
             now: self.0.clock.now(),
             agents,
         })
+    }
+
+    /// What those of the missions that are in review wait for.
+    async fn standing(&self, missions: &[Mission]) -> Result<HashMap<MissionId, String>, Refusal> {
+        let reviewed = missions.iter().filter(|it| it.state == MissionState::InReview);
+        let ids: Vec<MissionId> = reviewed.map(|mission| mission.id).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let look = move |state: &State, _, _| {
+            let said = ids.into_iter().filter_map(|id| Some((id, judge::standing(state, id)?)));
+            said.collect()
+        };
+        self.0.orchestrator.look(look).await
     }
 
     async fn mission_detail(

@@ -126,6 +126,8 @@ async fn a_ci_result_attaches_to_a_mission_as_evidence_and_a_red_one_blocks_done
     let red = ci("build", CiStatus::Failed, &commit[..9]);
     let after = hive.engine.take_ci(&hive.caller(), &id, red).await.unwrap();
     assert_eq!(after.view.mission.state, MissionState::InReview);
+    let reason = after.view.reason.unwrap();
+    assert!(reason.contains("but gate 'ci: build' did not pass"), "what is true now: {reason}");
     let item = &after.evidence.items[1];
     assert_eq!((item.verdict, item.grade), (Verdict::Failed, Grade::Independent));
     assert_eq!(item.by.as_deref(), Some("https://ci.example/7"));
