@@ -62,13 +62,17 @@ rust_tests() {
   fi
 }
 
-# The crash tests count only because they catch a ledger that is wrong on purpose.
+# The crash tests and the simulation count only because they catch what is wrong on purpose.
 fault_tests() {
+  local code=0
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run -p store --features mutants --test ledger --no-fail-fast is_caught
+    cargo nextest run -p store --features mutants --test ledger --no-fail-fast is_caught || code=$?
+    cargo nextest run -p orchestrator --features faults --test sim --no-fail-fast is_caught || code=$?
   else
-    cargo test -p store --features mutants --test ledger --no-fail-fast is_caught
+    cargo test -p store --features mutants --test ledger --no-fail-fast is_caught || code=$?
+    cargo test -p orchestrator --features faults --test sim --no-fail-fast is_caught || code=$?
   fi
+  return "$code"
 }
 
 summary() {

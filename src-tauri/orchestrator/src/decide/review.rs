@@ -57,14 +57,12 @@ impl Desk<'_> {
     ) -> u32 {
         let none = Results::new();
         let results = self.state.results.get(&attempt.id).unwrap_or(&none);
-        let free = |index: &u32| results.get(index).is_none_or(|there| is_it(&there.gate));
-        if let Some(index) = own.filter(free) {
-            return index;
-        }
-        let before = results.iter().find(|(_, result)| is_it(&result.gate));
+        let its = |index: &u32| results.get(index).is_some_and(|there| is_it(&there.gate));
+        let before = || results.iter().find(|(_, it)| is_it(&it.gate)).map(|(index, _)| *index);
+        let free = own.filter(|index| !results.contains_key(index));
         let behind = u32::try_from(mission.gates.len()).unwrap_or(u32::MAX);
         let next = results.keys().next_back().map_or(behind, |last| (last + 1).max(behind));
-        before.map_or(next, |(index, _)| *index)
+        own.filter(its).or_else(before).or(free).unwrap_or(next)
     }
 
     fn judge_again(

@@ -64,6 +64,19 @@ fn a_gate_that_is_taken_off_leaves_the_others_what_they_found() {
 }
 
 #[test]
+fn a_build_that_was_posted_before_its_gate_was_asked_for_has_one_place() {
+    let (mut world, id, attempt) = in_review(&["command: make", "human: well?"]);
+    let result = gate_at("ci: build", 0, Verdict::Failed, "c1");
+    world.tell(Input::GateFinished { id: attempt, result }).unwrap();
+    edit(&mut world, id, &["ci: build", "command: make"]);
+    let result = gate_at("ci: build", 0, Verdict::Passed, "c1");
+    world.tell(Input::GateFinished { id: attempt, result }).unwrap();
+    let builds = world.state.results[&attempt].values().filter(|it| it.gate.kind() == "ci");
+    assert_eq!(builds.map(|it| it.verdict).collect::<Vec<_>>(), [Verdict::Passed]);
+    assert_eq!(world.stands(id), MissionState::Done);
+}
+
+#[test]
 fn an_agent_whose_older_work_is_verified_again_stays_at_work_until_both_are_over() {
     let (mut world, id, older) = in_review(&["command: make", "human: well?"]);
     let second = world.mission(|_| {});

@@ -23,7 +23,10 @@ fn is_found(fault: Fault, words: &[&str]) {
 
 #[test]
 fn an_attempt_that_keeps_the_lease_of_a_mission_that_is_done_is_caught() {
-    is_found(Fault::LostLeaseRelease, &["a mission is done, and its attempt"]);
+    is_found(
+        Fault::LostLeaseRelease,
+        &["a mission is done, and its attempt", "nobody works on an attempt"],
+    );
 }
 
 #[test]

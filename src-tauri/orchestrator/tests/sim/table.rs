@@ -100,7 +100,7 @@ fn lead_to(sim: &mut Sim, mission: MissionId, state: MissionState, held: bool) {
 #[test]
 fn every_transition_outside_the_published_table_is_refused_with_a_reason_and_accepted_ones_survive_a_crash()
  {
-    let (mut accepted, mut refused) = (Vec::new(), 0);
+    let (mut accepted, mut refused, mut by_table) = (Vec::new(), 0, 0);
     // Nothing leads to a mission that asks the captain yet.
     let states = MissionState::ALL.into_iter().filter(|state| *state != MissionState::NeedsInput);
     for (state, held) in states.map(|state| (state, false)).chain([(MissionState::Paused, true)]) {
@@ -112,8 +112,15 @@ fn every_transition_outside_the_published_table_is_refused_with_a_reason_and_acc
             let told = ask(&mut sim, id, input, false);
             if !listed {
                 let Told::Refused(refusal) = told else { panic!("{state}, {input:?}: {told:?}") };
-                assert_eq!(refusal.code, Code::TransitionRefused, "{state}, {input:?}");
-                assert!(refusal.message.contains(input.as_str()), "{}", refusal.message);
+                // An attempt that is under way may be in the way before the table is looked at.
+                match refusal.code {
+                    Code::TransitionRefused => {
+                        assert!(refusal.message.contains(input.as_str()), "{}", refusal.message);
+                        by_table += 1;
+                    }
+                    code => assert_eq!(code, Code::Conflict, "{state}, {input:?}"),
+                }
+                assert!(!refusal.message.is_empty(), "{state}, {input:?}");
                 assert_eq!(sim.book.events.len(), facts, "a refusal records nothing");
                 refused += 1;
                 continue;
@@ -144,5 +151,5 @@ fn every_transition_outside_the_published_table_is_refused_with_a_reason_and_acc
     for rule in captains.filter(|rule| rule.from != MissionState::NeedsInput) {
         assert!(accepted.contains(&(rule.from, rule.input)), "{rule:?} was not tried");
     }
-    assert!(refused > 100, "only {refused} were refused");
+    assert!(refused > 100 && by_table > refused * 9 / 10, "{by_table} of {refused} by the table");
 }
