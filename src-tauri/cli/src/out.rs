@@ -316,7 +316,9 @@ pub(crate) fn span(seconds: f64) -> String {
     let (days, hours, minutes) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{whole} s"),
-        (0, 0, minutes) if minutes < 10 => format!("{minutes} min {} s", whole % 60),
+        (0, 0, minutes) if minutes < 10 && !whole.is_multiple_of(60) => {
+            format!("{minutes} min {} s", whole % 60)
+        }
         (0, 0, minutes) => format!("{minutes} min"),
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
@@ -387,7 +389,8 @@ mod tests {
     #[test]
     fn a_length_of_time_is_shown_in_units_that_suit_it() {
         assert_eq!(span(0.2), "0 s");
-        assert_eq!(span(59.6), "1 min 0 s");
+        assert_eq!(span(59.6), "1 min");
+        assert_eq!(span(61.0), "1 min 1 s");
         assert_eq!(span(754.0), "12 min");
         assert_eq!(span(3_700.0), "1 h 1 min");
         assert_eq!(span(200_000.0), "2 d 7 h");

@@ -9,28 +9,34 @@ use super::given;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Agent {
     /// List the agents.
+    #[command(after_help = "Example: hivekeeper agent list")]
     List,
     /// Create an agent.
+    #[command(after_help = "Example: hivekeeper agent add ann --command 'sh -c \"cat > out.txt\"'")]
     Add(AddAgent),
     /// Show an agent.
+    #[command(after_help = "Example: hivekeeper agent show ann")]
     Show {
         /// Its name or id.
         #[arg(value_parser = given)]
         agent: String,
     },
     /// Hold an agent back: it gets no new mission.
+    #[command(after_help = "Example: hivekeeper agent pause ann")]
     Pause {
         /// Its name or id.
         #[arg(value_parser = given)]
         agent: String,
     },
     /// Let an agent go on.
+    #[command(after_help = "Example: hivekeeper agent resume ann")]
     Resume {
         /// Its name or id.
         #[arg(value_parser = given)]
         agent: String,
     },
     /// Remove an agent; what it did stays.
+    #[command(after_help = "Example: hivekeeper agent remove ann")]
     Remove {
         /// Its name or id.
         #[arg(value_parser = given)]

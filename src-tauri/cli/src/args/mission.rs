@@ -16,6 +16,7 @@ pub(crate) enum Mission {
     #[command(after_help = "Example: hivekeeper mission list --state in_review --label ui")]
     List(ListMissions),
     /// Show everything about a mission.
+    #[command(after_help = "Example: hivekeeper mission show M-7K2P")]
     Show(Which),
     /// Create a mission.
     #[command(after_help = "Example: hivekeeper mission add --title 'Fix the login' \
@@ -37,8 +38,10 @@ pub(crate) enum Mission {
     #[command(after_help = "Example: hivekeeper mission why M-7K2P")]
     Why(Which),
     /// Choose the agent of a mission.
+    #[command(after_help = "Example: hivekeeper mission assign M-7K2P --agent ann")]
     Assign(Assign),
     /// Offer a draft to the agents.
+    #[command(after_help = "Example: hivekeeper mission queue M-7K2P")]
     Queue(Ask),
     /// Show the work of a mission: its files, its gates, and what merging would do.
     #[command(after_help = "Example: hivekeeper mission review M-7K2P")]
@@ -50,6 +53,9 @@ pub(crate) enum Mission {
     #[command(after_help = "Example: hivekeeper mission accept M-7K2P --merge squash")]
     Accept(Accept),
     /// Reject the work of a mission in review.
+    #[command(
+        after_help = "Example: hivekeeper mission reject M-7K2P --note 'not what was asked for'"
+    )]
     Reject(Ask),
     /// Send the work of a mission in review back with what is missing; the agent gets your words.
     #[command(
@@ -60,8 +66,10 @@ pub(crate) enum Mission {
     #[command(after_help = "Example: hivekeeper mission pause M-7K2P --keep-processes")]
     Pause(Pause),
     /// Let a paused mission go on.
+    #[command(after_help = "Example: hivekeeper mission resume M-7K2P")]
     Resume(Ask),
     /// Call a mission off.
+    #[command(after_help = "Example: hivekeeper mission cancel M-7K2P")]
     Cancel(Ask),
     /// Ask for another attempt.
     #[command(after_help = "Example: hivekeeper mission retry M-7K2P --fresh")]

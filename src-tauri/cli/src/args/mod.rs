@@ -46,10 +46,13 @@ pub(crate) enum Command {
     #[command(after_help = "Example: hivekeeper serve --listen 127.0.0.1:0")]
     Serve(Serve),
     /// Print a link that signs a browser in.
+    #[command(after_help = "Example: hivekeeper login")]
     Login,
     /// Show the swarm at a glance.
+    #[command(after_help = "Example: hivekeeper status")]
     Status,
     /// Check what the engine needs.
+    #[command(after_help = "Example: hivekeeper doctor")]
     Doctor,
     /// Work with agents.
     #[command(subcommand)]
@@ -120,6 +123,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Demo(Demo),
     /// Check the ledger: its chain of hashes, its head, and every row against the events.
+    #[command(after_help = "Example: hivekeeper verify --json")]
     Verify,
     /// Print the description of the API (OpenAPI 3.1).
     #[command(hide = true)]

@@ -10,6 +10,7 @@ pub(crate) enum Policy {
     #[command(after_help = "Example: hivekeeper policy list")]
     List,
     /// Show a policy.
+    #[command(after_help = "Example: hivekeeper policy show careful")]
     Show(Named),
     /// Create or change a policy of your own.
     #[command(after_help = "Example: hivekeeper policy save careful @careful.json\n\
@@ -18,6 +19,7 @@ pub(crate) enum Policy {
         'policy show NAME --json' prints one.")]
     Save(Save),
     /// Remove a policy of your own; missions that are there stay as they are.
+    #[command(after_help = "Example: hivekeeper policy remove careful")]
     Remove(Named),
 }
 
@@ -27,6 +29,7 @@ pub(crate) enum Template {
     #[command(after_help = "Example: hivekeeper template list")]
     List,
     /// Show a template and its places.
+    #[command(after_help = "Example: hivekeeper template show fix")]
     Show(Named),
     /// Create or change a template.
     #[command(after_help = "Example: hivekeeper template save fix @fix.json\n\
@@ -35,6 +38,7 @@ pub(crate) enum Template {
         'template show NAME --json' prints one.")]
     Save(Save),
     /// Remove a template; missions that are there stay as they are.
+    #[command(after_help = "Example: hivekeeper template remove fix")]
     Remove(Named),
 }
 
@@ -76,6 +80,7 @@ pub(crate) enum Topic {
     #[command(after_help = "Example: hivekeeper topic list")]
     List,
     /// Show a topic with its votes.
+    #[command(after_help = "Example: hivekeeper topic show ID")]
     Show {
         /// Its id.
         #[arg(value_name = "ID", value_parser = given)]

@@ -34,7 +34,9 @@ pub(crate) struct Diagnostics {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Demo {
     /// Start the demo swarm.
+    #[command(after_help = "Example: hivekeeper demo start")]
     Start,
     /// Stop the demo swarm and remove everything it made.
+    #[command(after_help = "Example: hivekeeper demo remove")]
     Remove,
 }

@@ -26,14 +26,17 @@ pub(crate) struct Logs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Devlog {
     /// List the devlogs, the newest first.
+    #[command(after_help = "Example: hivekeeper devlog list --mission M-7K2P")]
     List(ListDevlogs),
     /// Print a devlog.
+    #[command(after_help = "Example: hivekeeper devlog show ID")]
     Show {
         /// Its id.
         #[arg(value_parser = given)]
         devlog: String,
     },
     /// Write a devlog to a file.
+    #[command(after_help = "Example: hivekeeper devlog export ID --format html -o devlog.html")]
     Export(ExportDevlog),
 }
 
@@ -75,6 +78,9 @@ pub(crate) enum DevlogFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Report {
     /// Report on a mission.
+    #[command(
+        after_help = "Example: hivekeeper report mission M-7K2P --format html -o report.html"
+    )]
     Mission {
         #[command(flatten)]
         which: Which,
@@ -82,6 +88,7 @@ pub(crate) enum Report {
         to: ReportTo,
     },
     /// Report on a day.
+    #[command(after_help = "Example: hivekeeper report day 2026-05-01 -o day.md")]
     Day {
         /// The day, as YYYY-MM-DD; today unless given.
         day: Option<jiff::civil::Date>,
@@ -113,8 +120,10 @@ pub(crate) enum ReportFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Signal {
     /// List what is measured.
+    #[command(after_help = "Example: hivekeeper signal list")]
     List,
     /// Read a signal over a range of time.
+    #[command(after_help = "Example: hivekeeper signal query machine_cpu_percent --last 10m")]
     Query(QuerySignal),
 }
 

@@ -51,12 +51,10 @@ async fn ask_about_twins(
     if input::agrees("Create the new one all the same?")? {
         return Ok(());
     }
-    let twins = found.similar.iter().map(|twin| twin.short_id.to_string()).collect();
     Err(Failure::new(operation)
         .since("a mission says nearly the same, and you said no")
         .kind("near_duplicate")
-        .hint("nothing was created")
-        .allowed(twins))
+        .hint("nothing was created"))
 }
 
 fn named(twin: &Similar) -> String {
@@ -213,8 +211,9 @@ fn say(found: &MissionCheck, out: &mut Out) -> Result<(), Failure> {
 }
 
 fn suggest(suggestion: &Suggestion, out: &mut Out) -> Result<(), Failure> {
-    let whom = suggestion.agent_name.as_deref().unwrap_or("nobody");
-    out.line(&format!("suggested: {whom}, {}", suggestion.because))?;
+    // Whoever is suggested stands in the reason.
+    let nobody = if suggestion.agent_name.is_none() { "nobody, " } else { "" };
+    out.line(&format!("suggested: {nobody}{}", suggestion.because))?;
     if suggestion.candidates.is_empty() {
         return Ok(());
     }

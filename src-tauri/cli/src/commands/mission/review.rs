@@ -3,7 +3,7 @@
 use engine::view::{MergeView, MissionDetail, PatchView, RadarConflict, RadarPlace, ReviewView};
 
 use super::path;
-use super::show::{short, show_attempt};
+use super::show::{short, show_attempt, show_gates};
 use crate::args::Diff;
 use crate::failure::Failure;
 use crate::out::{Out, remark, word};
@@ -19,6 +19,7 @@ pub(super) async fn review(id: &str, place: &Place, out: &mut Out) -> Result<(),
         return out.value(&review);
     }
     show_attempt(&review.attempt, out)?;
+    show_gates(&review.attempt, out)?;
     out.line("")?;
     let commit = |commit: &Option<String>| commit.as_deref().map(short).unwrap_or("").to_owned();
     out.pairs(&[

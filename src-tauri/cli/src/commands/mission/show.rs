@@ -26,6 +26,10 @@ pub(super) async fn show(id: &str, place: &Place, out: &mut Out) -> Result<(), F
     }
     for attempt in &detail.attempts {
         show_attempt(attempt, out)?;
+        // What the last one's gates found is told as evidence already.
+        if !detail.evidence.items.iter().any(|item| item.attempt_id == attempt.attempt.id) {
+            show_gates(attempt, out)?;
+        }
     }
     out.line("")?;
     for line in detail.brief.lines() {
@@ -153,7 +157,7 @@ pub(super) fn short(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
-/// Shows an attempt with its gates.
+/// Shows an attempt.
 pub(super) fn show_attempt(view: &AttemptView, out: &mut Out) -> Result<(), Failure> {
     let attempt = &view.attempt;
     out.line("")?;
@@ -188,7 +192,11 @@ pub(super) fn show_attempt(view: &AttemptView, out: &mut Out) -> Result<(), Fail
                 )
             }),
         ),
-    ])?;
+    ])
+}
+
+/// Shows what the gates of an attempt found.
+pub(super) fn show_gates(view: &AttemptView, out: &mut Out) -> Result<(), Failure> {
     for gate in &view.gates {
         out.line(&format!(
             "  {:9}  {}: {}",
