@@ -134,7 +134,7 @@ export function touches(
   const kept = repository
     ? 'Its branch, its worktree and its output stay.'
     : 'Its directory and its output stay.';
-  if (ask === 'reject') return [kept];
+  if (ask === 'reject') return ['The mission has failed, because the work is not good.', kept];
   if (ask !== 'cancel') return [];
   if (state === 'running' || state === 'assigned')
     return [`The processes of ${agent_name ?? 'its agent'} are ended now.`, kept];
