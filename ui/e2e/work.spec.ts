@@ -71,6 +71,11 @@ test('a change made after the review sends the work back to its gates instead of
   await page.getByTestId('review-accept').click();
   await page.getByTestId('accept-confirm').click();
   await expect(page.getByTestId('accept-refused')).toBeVisible();
+  // Once the gates have run again, the new work is not accepted by pressing once more: it was not looked at.
+  await expect(page.getByTestId('moved')).toBeVisible();
+  await expect(page.getByTestId('accept-confirm')).toBeDisabled();
+  await page.keyboard.press('Escape');
+  await expect(page.getByTestId('review-file')).toContainText('late.txt');
   expect(existsSync(join(directory, 'late.txt'))).toBe(false);
 });
 
@@ -103,6 +108,10 @@ test('work is sent back with comments on its lines, and the agent gets them as o
   await page.getByTestId('mission-card').filter({ hasText: 'Improve me' }).click();
   await expect(page.getByTestId('attempt')).toHaveCount(2);
   await expectState(page, 'in_review');
+  // It writes down what it is told, so the note is in its work, as it was composed.
+  await openReview(page, 'Improve me');
+  await expect(page.getByTestId('diff')).toContainText('Nearly there.');
+  await expect(page.getByTestId('diff')).toContainText('words.txt:1: say it in one word');
 });
 
 test('stop all ends what runs from any screen with one confirmation, and only a resume lets it go on', async ({

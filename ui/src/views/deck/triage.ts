@@ -38,7 +38,7 @@ function ofMission(mission: MissionView, byId: ReadonlyMap<string, AgentView>): 
   const worker = [...byId.values()].find((agent) => agent.current?.mission_id === mission.id);
   return {
     key: mission.id,
-    link: href('missions', mission.short_id),
+    link: href(mission.state === 'in_review' ? 'review' : 'missions', mission.short_id),
     id: mission.short_id,
     title: mission.title,
     line: worker?.last_line ?? mission.reason ?? '',
