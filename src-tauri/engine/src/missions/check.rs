@@ -2,7 +2,7 @@
 //! policy, its template and what was measured before.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use insight::history::{self, Past};
 use model::agent::Agent;
@@ -23,8 +23,6 @@ use crate::resolve::{self, unreadable};
 use crate::twins::{Known, twins_of};
 use crate::view::{Filling, GateFrom, GateView, MissionCheck, NewMission, RepositoryView, Similar};
 
-/// Past attempts that suggestions and estimates rest on.
-const PAST: u32 = 1_000;
 /// The longest estimate, in minutes: a year.
 const ESTIMATE_MIN_MAX: u32 = 366 * 24 * 60;
 /// The longest name of a mission where it comes from, in characters.
@@ -36,7 +34,7 @@ pub(crate) struct Background {
     pub(crate) policies: Vec<Policy>,
     pub(crate) agents: Vec<Agent>,
     pub(crate) past: Vec<Past<AgentId>>,
-    pub(crate) known: Vec<Known>,
+    pub(crate) known: Vec<Arc<Known>>,
     /// Repositories that were looked at, by the directory that was named.
     places: Mutex<HashMap<String, RepositoryView>>,
 }
@@ -87,22 +85,22 @@ impl Engine {
 
     pub(crate) async fn background(&self) -> Result<Background, Refusal> {
         let ledger = &self.0.ledger;
-        let past = ledger.past(PAST).await.map_err(unreadable)?;
+        let (known, past) = self.remembered().await?;
         Ok(Background {
             settings: ledger.settings().await.map_err(unreadable)?,
             policies: self.all_policies().await?,
             agents: ledger.agents().await.map_err(unreadable)?,
             past: past
-                .into_iter()
+                .iter()
                 .map(|it| Past {
                     agent: it.agent_id,
-                    labels: it.labels,
+                    labels: it.labels.clone(),
                     accepted: it.accepted,
                     duration_s: it.seconds,
                     cost_usd: None,
                 })
                 .collect(),
-            known: self.known_words().await?,
+            known,
             places: Mutex::default(),
         })
     }

@@ -122,7 +122,7 @@ impl Engine {
         Ok(count)
     }
 
-    fn own_caller(&self) -> Caller {
+    pub(crate) fn own_caller(&self) -> Caller {
         Caller {
             actor: Actor::Engine,
             correlation_id: CorrelationId::draw(self.0.clock.now(), &mut SystemDraw),
