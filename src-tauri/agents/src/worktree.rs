@@ -425,6 +425,24 @@ impl Git {
         self.tell(repo, what, &["worktree", "remove"], &[dir]).await.map(drop)
     }
 
+    /// Removes a worktree that was only looked at, and its branch, which is ours alone and still ends
+    /// with `commit`. One that was moved has something of its own and stays.
+    ///
+    /// # Errors
+    /// As [`Git::remove`]; the branch stays then.
+    pub async fn remove_with_branch(
+        &self,
+        repo: &Path,
+        dir: &Path,
+        branch: &str,
+        commit: &str,
+    ) -> Result<(), GitError> {
+        self.remove(repo, dir).await?;
+        let name = format!("refs/heads/{branch}");
+        let delete = ["update-ref", "-d", name.as_str(), commit];
+        self.tell(repo, "remove the branch of a worktree", &delete, &[]).await.map(drop)
+    }
+
     /// Runs git and takes anything but exit code 0 for a refusal.
     pub(crate) async fn tell(
         &self,

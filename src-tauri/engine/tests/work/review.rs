@@ -1,12 +1,13 @@
 //! Reviewing work, and putting exactly what was reviewed onto its branch.
 
 use engine::PatchQuery;
-use engine::view::{Ask, FileStatus, MergeWish};
+use engine::view::{Ask, FileStatus, MergeWish, MissionDetail, NewMission};
+use model::gate::Verdict;
 use model::mission::{MergeHow, MissionState};
 use model::refusal::Code;
 use model::transition::MissionInput;
 
-use crate::hive::{Hive, git};
+use crate::hive::{Hive, agent, git, mission};
 use crate::{commit_all, head, short, tip, worktree};
 
 fn merge(how: MergeWish) -> Ask {
@@ -222,4 +223,40 @@ async fn a_review_of_a_repository_that_is_gone_says_so_and_shows_the_rest() {
     let id = short(&detail);
     let refused = hive.engine.ask_mission(&hive.caller(), &id, MissionInput::Accept, ask).await;
     assert_eq!(refused.unwrap_err().code, Code::Conflict);
+}
+
+#[tokio::test]
+async fn a_reviewing_agent_that_is_asked_again_looks_at_the_work_as_it_is_by_then() {
+    for leaves in ["true", "touch left-behind.txt"] {
+        let hive = Hive::open().await;
+        let repository = hive.repository("work");
+        let mut bob =
+            agent("bob", &format!("sh -c '{leaves}; cat made.txt; echo VERDICT: approve'"));
+        bob.skills = vec!["review".into()];
+        hive.add(bob).await;
+        hive.add(agent("ann", "sh -c 'echo new > made.txt'")).await;
+        let id = hive
+            .mission(NewMission {
+                agent: Some("ann".into()),
+                repository: Some(repository.display().to_string()),
+                gates: vec!["reviewer: any".into(), "human: is it fine?".into()],
+                ..mission("Make it", "please do it")
+            })
+            .await;
+        let answered = |detail: &MissionDetail, printed: &str| {
+            let its = detail.attempts[0].gates.iter().find(|it| it.index == 0);
+            detail.view.mission.state == MissionState::InReview
+                && its
+                    .is_some_and(|it| it.verdict == Verdict::Passed && it.output.contains(printed))
+        };
+        let first = hive.until_detail(&id, |detail| answered(detail, "new")).await;
+        std::fs::write(worktree(&first).join("made.txt"), "newer\n").unwrap();
+        let ask = merge(MergeWish::Merge);
+        let refused = hive.engine.ask_mission(&hive.caller(), &id, MissionInput::Accept, ask).await;
+        assert_eq!(refused.unwrap_err().code, Code::Conflict);
+        let again = hive.until_detail(&id, |detail| answered(detail, "newer")).await;
+        assert_eq!(again.attempts[0].gates[0].commit, Some(head(&again)));
+        let branches = git(&repository, &["branch", "--list", "hive/*-review-*"]);
+        assert_eq!(branches.trim().is_empty(), leaves == "true", "{branches}");
+    }
 }

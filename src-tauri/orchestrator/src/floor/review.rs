@@ -1,7 +1,7 @@
 //! Letting an agent review the work of another: it gets a worktree of its own at the reviewed
 //! commit, and its answer is a line of its output.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agents::links::Ground;
@@ -22,6 +22,9 @@ use crate::input::Input;
 const REVIEW_TIME: Duration = Duration::from_secs(60 * 60);
 /// What the line of a reviewing agent's answer begins with.
 const VERDICT: &str = "VERDICT:";
+
+/// How much of a commit's hash is in the name of a worktree.
+const HASH_CHARS: usize = 12;
 
 /// What a review came to.
 struct Answer {
@@ -91,23 +94,10 @@ impl FloorSetup {
         let id = case.attempt.id;
         let work = case.attempt.work.as_ref();
         let run = self.run(id).join(GATES).join(index.to_string());
-        let place = match (&case.mission.repository, work) {
-            (Some(repository), Some(work)) => {
-                let n = case.attempt.n;
-                let name = format!("{n}-review-{index}");
-                let place = self.worktrees.join(case.mission.id.to_string()).join(&name);
-                let branch = format!("hive/{}/{name}", case.mission.short_id);
-                let ground = Ground {
-                    repo: Path::new(repository),
-                    branch: &branch,
-                    dir: &place,
-                    start: Some(&work.head_commit),
-                    links: &[],
-                };
-                Git::new().lay(ground).await?;
-                place
-            }
-            _ => case
+        let own = self.review_worktree(case, index).await?;
+        let place = match &own {
+            Some((place, ..)) => place.clone(),
+            None => case
                 .attempt
                 .workplace
                 .as_ref()
@@ -143,12 +133,43 @@ impl FloorSetup {
                 Answer::new(Verdict::TimedOut, "the review did not end within an hour")
             }
         };
-        if let Some(repository) = &case.mission.repository
-            && let Err(error) = Git::new().remove(Path::new(repository), &place).await
+        if let (Some(repository), Some((place, branch, commit))) = (&case.mission.repository, &own)
+            && let Err(error) =
+                Git::new().remove_with_branch(Path::new(repository), place, branch, commit).await
         {
             warn!(attempt = %id, %error, "what a review left in its worktree stays there");
         }
         Ok(answer)
+    }
+
+    /// Makes a worktree with exactly the work that is to be reviewed; nothing where the work is in no
+    /// repository. Its name has the commit: what an earlier review of other work left is not taken
+    /// for it.
+    async fn review_worktree(
+        &self,
+        case: &Case,
+        index: u32,
+    ) -> Result<Option<(PathBuf, String, String)>, Hindrance> {
+        let (Some(repository), Some(work)) = (&case.mission.repository, &case.attempt.work) else {
+            return Ok(None);
+        };
+        let commit = &work.head_commit;
+        let hash = commit.get(..HASH_CHARS).unwrap_or(commit);
+        let name = format!("{}-review-{index}-{hash}", case.attempt.n);
+        let place = self.worktrees.join(case.mission.id.to_string()).join(&name);
+        let branch = format!("hive/{}/{name}", case.mission.short_id);
+        let ground = Ground {
+            repo: Path::new(repository),
+            branch: &branch,
+            dir: &place,
+            start: Some(commit),
+            links: &[],
+        };
+        Git::new().lay(ground).await?;
+        if Git::new().inspect(&place).await?.head_commit != *commit {
+            return Err(Hindrance::Review("its worktree does not hold the work under review"));
+        }
+        Ok(Some((place, branch, commit.clone())))
     }
 
     async fn answer(

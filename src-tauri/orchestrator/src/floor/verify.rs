@@ -9,7 +9,7 @@ use model::gate::{Answerer, GateResult, GateSpec, Verdict};
 use model::id::AttemptId;
 use model::process::Exit;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{Case, FloorSetup, GATES, Hindrance, not_secured};
 use crate::input::Input;
@@ -32,12 +32,20 @@ impl FloorSetup {
                 return;
             }
         };
-        self.set_old_gates_aside(id, work.as_ref());
+        if let Err(error) = self.set_old_gates_aside(id, work.as_ref()) {
+            let problem = format!("what its gates printed before could not be set aside: {error}");
+            self.tell(Input::Verified { id, problem: Some(problem) }).await;
+            return;
+        }
         let claims = case.attempt.exit().is_some_and(Exit::claims_completion);
         let gates = if claims { case.mission.gates.as_slice() } else { &[] };
         for (index, gate) in (0..).zip(gates) {
             if gate.answerer() != Answerer::Engine {
                 continue;
+            }
+            // Nothing is started while everything is stopped.
+            if cancel.run_until_cancelled(self.switch.pass()).await.is_none() {
+                return;
             }
             let result = self.gate(&case, &workplace, work.as_ref(), index, gate, cancel).await;
             // A gate that was ended with everything else says nothing; its attempt is stopped.
@@ -52,25 +60,31 @@ impl FloorSetup {
     }
 
     /// Gates that ran on other work than this are not taken for having run on it.
-    fn set_old_gates_aside(&self, id: AttemptId, work: Option<&Work>) {
+    fn set_old_gates_aside(&self, id: AttemptId, work: Option<&Work>) -> std::io::Result<()> {
         let Some(work) = work else {
-            return;
+            return Ok(());
         };
         let run = self.run(id);
         let (gates, about) = (run.join(GATES), run.join("gates.commit"));
-        let known = std::fs::read_to_string(&about).unwrap_or_default();
+        let known = match std::fs::read_to_string(&about) {
+            Ok(known) => known,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
         if known == work.head_commit {
-            return;
+            return Ok(());
         }
         if gates.exists() && !known.is_empty() {
-            let aside = run.join(format!("{GATES}-{known}"));
-            if let Err(error) = std::fs::rename(&gates, &aside) {
-                warn!(attempt = %id, %error, "what gates printed before could not be set aside");
+            // The same work may have been looked at before, with other work in between.
+            let names = (1..).map(|n| match n {
+                1 => format!("{GATES}-{known}"),
+                n => format!("{GATES}-{known}-{n}"),
+            });
+            if let Some(aside) = names.map(|name| run.join(name)).find(|it| !it.exists()) {
+                std::fs::rename(&gates, &aside)?;
             }
         }
-        if let Err(error) = std::fs::write(&about, &work.head_commit) {
-            warn!(attempt = %id, %error, "what the gates look at could not be noted");
-        }
+        if run.is_dir() { std::fs::write(&about, &work.head_commit) } else { Ok(()) }
     }
 
     async fn gate(
