@@ -1,6 +1,7 @@
 //! The switch of the emergency stop: thrown before anything is recorded, so that it works while the
 //! ledger refuses writes and while the loop is busy.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use agents::Launcher;
 use model::clock::SharedClock;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
 use crate::entry::HaltReport;
@@ -16,6 +18,8 @@ use crate::entry::HaltReport;
 const WITHIN: Duration = Duration::from_secs(4);
 /// How long what was just being started may take.
 const WITHIN_AGAIN: Duration = Duration::from_millis(300);
+/// How long is waited for the mark on the disk before the processes are ended, and after it.
+const MARKING: Duration = Duration::from_millis(100);
 /// Looks for what was being started while the switch was thrown.
 const SWEEPS: usize = 3;
 /// The pause between two looks.
@@ -63,6 +67,9 @@ impl HaltSwitch {
     pub(crate) async fn throw(&self) -> HaltReport {
         let began = self.clock.now();
         self.thrown.store(true, Ordering::SeqCst);
+        // Before anything is ended: a crash in between must not let everything go on again.
+        let mut marking = self.mark();
+        let marked = tokio::time::timeout(MARKING, &mut marking).await.is_ok();
         let mut report = HaltReport::default();
         for sweep in 0..SWEEPS {
             if sweep > 0 {
@@ -82,8 +89,8 @@ impl HaltSwitch {
                 );
             }
         }
-        if let Err(error) = std::fs::write(&self.mark, "everything was stopped by the captain\n") {
-            warn!(%error, "the emergency stop could not be marked in the data directory");
+        if !marked && tokio::time::timeout(MARKING, marking).await.is_err() {
+            warn!("the emergency stop is not marked in the data directory yet: its disk is slow");
         }
         let took = self.clock.now().duration_since(began);
         report.took_ms = u64::try_from(took.as_millis()).unwrap_or(0);
@@ -91,6 +98,26 @@ impl HaltSwitch {
             error!(survivors = ?report.survivors, "processes outlived the emergency stop");
         }
         report
+    }
+
+    /// Leaves a mark that the next start sees. It is written beside everything else: a disk that
+    /// hangs must not hold the stop up.
+    fn mark(&self) -> JoinHandle<()> {
+        let mark = self.mark.clone();
+        tokio::task::spawn_blocking(move || {
+            let written = std::fs::File::create(&mark).and_then(|mut file| {
+                file.write_all(b"everything was stopped by the captain\n")?;
+                file.sync_all()
+            });
+            if let Err(error) = written {
+                warn!(%error, "the emergency stop could not be marked in the data directory");
+            }
+        })
+    }
+
+    /// Says that everything is stopped, as it is recorded.
+    pub(crate) fn hold(&self) {
+        self.thrown.store(true, Ordering::SeqCst);
     }
 
     /// Lets things be started again.

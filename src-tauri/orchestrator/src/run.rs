@@ -61,6 +61,8 @@ pub(crate) struct Loop {
     pending: HashMap<AttemptId, Vec<OutboxEntry>>,
     /// Readable ids of missions that are handed in and not yet on disk.
     short_ids: HashSet<ShortId>,
+    /// Whether missions were read because others depend on them.
+    walked: bool,
     /// Whether the ledger may hold what the state does not: a write that failed may have been kept.
     unsure: bool,
 }
@@ -79,6 +81,7 @@ impl Loop {
             switch,
             pending,
             short_ids: HashSet::new(),
+            walked: false,
             unsure: false,
         }
     }
@@ -288,6 +291,7 @@ impl Loop {
             self.admit_mission(id).await?;
         }
         let wanted = input.depends_on().to_vec();
+        self.walked |= !wanted.is_empty();
         read_dependencies(&mut self.state, &self.ledger, wanted).await.map_err(unreadable)?;
         if let Input::AddMission { mission, .. } = input {
             mission.short_id = self.free_short_id(mission).await?;
@@ -304,6 +308,7 @@ impl Loop {
             return Ok(());
         };
         let wanted = mission.depends_on.clone();
+        self.walked |= !wanted.is_empty();
         self.state.admit_mission(mission);
         read_dependencies(&mut self.state, &self.ledger, wanted).await.map_err(unreadable)
     }
@@ -385,6 +390,9 @@ impl Loop {
         self.short_ids.clear();
         if !self.unsure {
             self.state.forget_finished();
+            if std::mem::take(&mut self.walked) {
+                self.state.forget_ancestors();
+            }
         }
     }
 
@@ -436,9 +444,14 @@ impl Loop {
         match committed {
             Ok(Committed { events, replayed: None }) => {
                 for event in &events {
-                    if let Fact::AttemptEnded { attempt_id, .. } = &event.fact {
-                        self.pending.remove(attempt_id);
-                        self.floor.forget(*attempt_id);
+                    match &event.fact {
+                        Fact::AttemptEnded { attempt_id, .. } => {
+                            self.pending.remove(attempt_id);
+                            self.floor.forget(*attempt_id);
+                        }
+                        // An earlier stop may have been resumed since the switch was thrown.
+                        Fact::SwarmHalted { .. } => self.switch.hold(),
+                        _ => {}
                     }
                 }
                 for entry in effects {
