@@ -112,7 +112,8 @@ impl Engine {
             "halted": ledger.halted().await.map_err(unreadable)?.map(|it| it.since),
             "settings": self.settings().await?,
             "events": events.iter().map(lean).collect::<Vec<_>>(),
-            "log": self.log_tail().await,
+            // Line by line as it was written: in the text of the bundle its lines are one.
+            "log": agents::secrets::redact(&self.log_tail().await),
             "left_out": [
                 "briefs, titles, notes, handoffs and the texts of topics",
                 "command lines and environments of agents",
@@ -220,4 +221,23 @@ fn harmless(text: &str) -> String {
         };
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_at_the_beginning_of_a_line_of_the_log_is_not_in_the_bundle() {
+        let secret = ["ghp_", "a8K2m4Qx9Zr7Tn1Vb5Ws3Yd6Hf0Jg2LpXcEu"].concat();
+        let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+        let log = format!(
+            "started\n{secret} was given\n-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\nended"
+        );
+        let log = agents::secrets::redact(&log);
+        let text = serde_json::to_string_pretty(&json!({ "log": log })).unwrap();
+        let text = harmless(&text);
+        assert!(!text.contains(&secret) && !text.contains(body), "{text}");
+        assert!(text.contains("started") && text.contains("ended"), "{text}");
+    }
 }
