@@ -64,7 +64,7 @@ pub fn decide(
         Input::GateFinished { id, result } => desk.gate_finished(id, result)?,
         Input::Verified { id, problem } => desk.verified(id, problem)?,
         Input::Stopped { id, record, problem } => desk.stopped(id, record, problem)?,
-        Input::Froze { id } => desk.decision.carried.push((id, "freeze")),
+        Input::Froze { id, frozen } => desk.froze(id, frozen),
         Input::Changed { id, note } => desk.changed(id, note)?,
         Input::Checkpointed(checkpoint) => desk.checkpointed(checkpoint),
         Input::Restored { id, checkpoint_id, before } => {

@@ -175,6 +175,7 @@ impl Orchestrator {
             url: setup.url,
             orchestrator: this.clone(),
             switch: Arc::clone(&switch),
+            freezing: tokio::sync::Mutex::new(()),
             tasks: tasks.clone(),
             cancel: cancel.clone(),
         });
@@ -240,7 +241,7 @@ impl Orchestrator {
         loop {
             match self.tell(command.clone()).await {
                 // The rest is not the same request again, which would only be answered.
-                Ok(outcome) if outcome.events.len() > HALT_AT_ONCE => command.answer = None,
+                Ok(outcome) if outcome.events.len() >= HALT_AT_ONCE => command.answer = None,
                 Ok(_) => break,
                 Err(refusal) => {
                     report.not_recorded = Some(refusal.message);

@@ -86,6 +86,8 @@ pub(crate) struct FloorSetup {
     pub(crate) url: watch::Receiver<Option<String>>,
     pub(crate) orchestrator: Orchestrator,
     pub(crate) switch: Arc<HaltSwitch>,
+    /// Held while processes are being held or let go.
+    pub(crate) freezing: tokio::sync::Mutex<()>,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
 }
@@ -97,10 +99,17 @@ pub(crate) struct Floor {
 }
 
 struct Slot {
-    cancel: CancellationToken,
+    /// Ends what is under way, and what it waits for.
+    cancels: Vec<CancellationToken>,
     task: JoinHandle<()>,
     /// Whether another agent reviews the work in it.
     review: bool,
+}
+
+impl Slot {
+    fn cancel(&self) {
+        self.cancels.iter().for_each(CancellationToken::cancel);
+    }
 }
 
 impl Floor {
@@ -119,7 +128,7 @@ impl Floor {
             && (matches!(effect, Effect::Stop { .. })
                 || matches!(effect, Effect::Verify { .. }) && slot.review)
         {
-            slot.cancel.cancel();
+            slot.cancel();
         }
         let review = matches!(effect, Effect::Review { .. });
         self.after_what_is_under_way(attempt_id, review, move |hands, cancel| async move {
@@ -158,7 +167,7 @@ impl Floor {
     /// Forgets an attempt that is over; a review of it that still runs is ended.
     pub(crate) fn forget(&self, attempt_id: AttemptId) {
         if let Some(slot) = self.slots().remove(&attempt_id) {
-            slot.cancel.cancel();
+            slot.cancel();
         }
     }
 
@@ -171,6 +180,9 @@ impl Floor {
         let before = slots.remove(&attempt_id);
         let cancel = CancellationToken::new();
         let (hands, token) = (Arc::clone(&self.hands), cancel.clone());
+        let unfinished = before.iter().filter(|slot| !slot.task.is_finished());
+        let mut cancels: Vec<_> = unfinished.flat_map(|slot| slot.cancels.clone()).collect();
+        cancels.push(cancel);
         let closing = self.hands.cancel.clone();
         let work = async move {
             if let Some(before) = before
@@ -184,7 +196,7 @@ impl Floor {
         let task = self.hands.tasks.spawn(async move {
             closing.run_until_cancelled(work).await;
         });
-        slots.insert(attempt_id, Slot { cancel, task, review });
+        slots.insert(attempt_id, Slot { cancels, task, review });
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<AttemptId, Slot>> {

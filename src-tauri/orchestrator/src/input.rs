@@ -171,10 +171,12 @@ pub enum Input {
         /// What could not be secured, if anything.
         problem: Option<String>,
     },
-    /// The processes of an attempt are held, or go on, as they were asked to.
+    /// The processes of an attempt are held, or go on.
     Froze {
         /// The attempt.
         id: AttemptId,
+        /// Whether they are held.
+        frozen: bool,
     },
     /// The work is not as it was reviewed.
     Changed {
@@ -263,7 +265,7 @@ impl Input {
             | Self::GateFinished { id, .. }
             | Self::Verified { id, .. }
             | Self::Stopped { id, .. }
-            | Self::Froze { id }
+            | Self::Froze { id, .. }
             | Self::Restored { id, .. } => Some(*id),
             Self::Checkpointed(checkpoint) => Some(checkpoint.attempt_id),
             _ => None,

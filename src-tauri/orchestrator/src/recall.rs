@@ -1,5 +1,7 @@
 //! What the ledger says about unfinished work, as the orchestrator's state.
 
+use std::collections::BTreeSet;
+
 use model::id::MissionId;
 use store::ledger::{Ledger, ReadError};
 
@@ -49,23 +51,30 @@ pub(crate) async fn read_state(ledger: &Ledger, running_max: u32) -> Result<Stat
     let wanted: Vec<MissionId> =
         state.missions.values().flat_map(|mission| mission.depends_on.clone()).collect();
     read_dependencies(&mut state, ledger, wanted).await?;
+    state.forget_ancestors();
     Ok(state)
 }
 
-/// Reads the missions that others depend on, and what those depend on themselves.
+/// Reads the missions that others depend on, and what those depend on themselves, so that every
+/// circle is seen.
 pub(crate) async fn read_dependencies(
     state: &mut State,
     ledger: &Ledger,
     mut wanted: Vec<MissionId>,
 ) -> Result<(), ReadError> {
-    for _ in 0..DEPENDENCIES_MAX {
-        let Some(id) = wanted.pop() else {
+    let mut seen = BTreeSet::new();
+    while let Some(id) = wanted.pop() {
+        if seen.len() >= DEPENDENCIES_MAX {
             break;
-        };
-        if state.dependency(id).is_some() {
+        }
+        if !seen.insert(id) {
             continue;
         }
-        if let Some((mission, _)) = ledger.mission_ever(id).await? {
+        let known = state.missions.get(&id).map(|mission| &mission.depends_on);
+        let known = known.or_else(|| state.elsewhere.get(&id).map(|it| &it.depends_on));
+        if let Some(known) = known {
+            wanted.extend(known);
+        } else if let Some((mission, _)) = ledger.mission_ever(id).await? {
             wanted.extend(&mission.depends_on);
             let short_id = mission.short_id.as_str().to_owned();
             let (state_, depends_on) = (mission.state, mission.depends_on);

@@ -180,6 +180,14 @@ impl State {
         }
     }
 
+    /// Forgets missions that were looked at for a circle and that no unfinished one depends on.
+    pub fn forget_ancestors(&mut self) {
+        let missions = self.missions.values();
+        let needed: BTreeSet<MissionId> =
+            missions.flat_map(|mission| mission.depends_on.iter().copied()).collect();
+        self.elsewhere.retain(|id, _| needed.contains(id));
+    }
+
     /// Keeps of a finished mission what those that depend on it need.
     fn set_aside(&mut self, id: MissionId) {
         let Some(mission) = self.missions.remove(&id) else {

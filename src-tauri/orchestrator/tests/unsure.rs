@@ -2,6 +2,7 @@
 //! was kept all the same.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use model::gate::Grade;
 use model::id::{AgentId, AttemptId, EffectId, EventId, MissionId, SystemDraw};
 use model::mission::{Mission, MissionState};
 use model::refusal::Code;
-use orchestrator::{Command, Input, Orchestrator, Setup};
+use model::transition::MissionInput;
+use orchestrator::{Command, Input, Orchestrator, Setup, Wish};
 use store::DataDir;
 use store::ledger::{Change, Ledger};
 use tokio::sync::watch;
@@ -93,24 +95,28 @@ async fn behind_its_back(ledger: &Ledger, agent: &Agent) -> MissionId {
     id
 }
 
+fn setup(ledger: &Ledger, dir: &DataDir, place: &Path) -> Setup {
+    Setup {
+        ledger: ledger.clone(),
+        clock: Arc::new(SystemClock),
+        draw: Box::new(SystemDraw),
+        launcher: Launcher::with_shim(place.join("no-shim")),
+        runs: dir.runs(),
+        worktrees: dir.worktrees(),
+        url: watch::Sender::new(None).subscribe(),
+        running_max: 10,
+        memory_free_percent: watch::Sender::new(None).subscribe(),
+        halt_mark: place.join("data/HALTED"),
+    }
+}
+
 #[tokio::test]
 async fn what_was_kept_without_the_loop_knowing_is_read_again_and_carried_out() {
     let place = tempfile::tempdir().unwrap();
     let dir = DataDir::open(&place.path().join("data")).unwrap();
     let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
     let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-    let setup = Setup {
-        ledger: ledger.clone(),
-        clock: Arc::new(SystemClock),
-        draw: Box::new(SystemDraw),
-        launcher: Launcher::with_shim(place.path().join("no-shim")),
-        runs: dir.runs(),
-        worktrees: dir.worktrees(),
-        url: watch::Sender::new(None).subscribe(),
-        running_max: 10,
-        memory_free_percent: watch::Sender::new(None).subscribe(),
-        halt_mark: place.path().join("data/HALTED"),
-    };
+    let setup = setup(&ledger, &dir, place.path());
     let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
     let ann = agent("ann");
     let id = behind_its_back(&ledger, &ann).await;
@@ -133,4 +139,57 @@ async fn what_was_kept_without_the_loop_knowing_is_read_again_and_carried_out() 
     tasks.close();
     tasks.wait().await;
     ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_circle_through_missions_long_finished_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(&place.path().join("data")).unwrap();
+    let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
+    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+    let setup = setup(&ledger, &dir, place.path());
+    let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
+    let tell = async |input| orchestrator.tell(Command::own(input)).await;
+    // A way of four, of which all but the first are cancelled and forgotten.
+    let mut way: Vec<Mission> = Vec::new();
+    for _ in 0..4 {
+        let depends_on = way.last().map(|before| before.id).into_iter().collect();
+        let mission = Mission { depends_on, ..mission() };
+        way.push(mission.clone());
+        tell(Input::AddMission { mission, brief: "b".to_owned(), queue: true }).await.unwrap();
+    }
+    for mission in &way[..3] {
+        let wish = Wish::new(MissionInput::Cancel);
+        tell(Input::Ask { id: mission.id, wish }).await.unwrap();
+    }
+    let circle = Mission { depends_on: vec![way[3].id], ..way[0].clone() };
+    let refused = tell(Input::EditMission { mission: circle, brief: None }).await.unwrap_err();
+    assert_eq!(refused.code, Code::Conflict);
+    assert_eq!(refused.message.matches(" → ").count(), 4, "{}", refused.message);
+    cancel.cancel();
+    tasks.close();
+    tasks.wait().await;
+}
+
+#[tokio::test]
+async fn what_waits_together_is_recorded_together_and_each_sees_the_one_before() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(&place.path().join("data")).unwrap();
+    let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
+    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+    let setup = setup(&ledger, &dir, place.path());
+    let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
+    let twins = (0..40).map(|_| {
+        let add = Input::AddAgent(Agent { paused: true, ..agent("ann") });
+        orchestrator.tell(Command::own(add))
+    });
+    let told = futures::future::join_all(twins).await;
+    let made = told.iter().filter(|told| told.is_ok()).count();
+    let refused = told.iter().filter_map(|told| told.as_ref().err());
+    assert_eq!(made, 1);
+    assert!(refused.into_iter().all(|refusal| refusal.code == Code::Conflict), "{told:?}");
+    assert_eq!(ledger.agents().await.unwrap().len(), 1);
+    cancel.cancel();
+    tasks.close();
+    tasks.wait().await;
 }

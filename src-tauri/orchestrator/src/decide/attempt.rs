@@ -193,6 +193,14 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// What was asked is carried out only where it is what is asked by now.
+    pub(super) fn froze(&mut self, id: AttemptId, frozen: bool) {
+        let asked = self.state.attempts.get(&id).map(|attempt| attempt.frozen);
+        if asked.is_none_or(|asked| asked == frozen) {
+            self.decision.carried.push((id, "freeze"));
+        }
+    }
+
     pub(super) fn checkpointed(&mut self, checkpoint: Checkpoint) {
         let subject = self.state.subject_of_attempt(checkpoint.attempt_id);
         self.fact(subject, Fact::CheckpointMade { checkpoint });

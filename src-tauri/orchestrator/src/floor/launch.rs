@@ -163,12 +163,15 @@ impl FloorSetup {
 
     /// Holds the processes of an attempt where they are, or lets them go on, as the attempt says.
     pub(super) async fn freeze(&self, id: AttemptId) {
+        // One after the other: each does what is asked by then, so the last one leaves it so.
+        let _turn = self.freezing.lock().await;
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
         let run = self.run(id);
+        let frozen = case.attempt.frozen;
         if let Found::Running(process) = self.launcher.look(&run) {
-            let done = if case.attempt.frozen {
+            let done = if frozen {
                 self.launcher.freeze(&run, &process).await
             } else {
                 self.launcher.thaw(&run, &process).await
@@ -177,7 +180,7 @@ impl FloorSetup {
                 warn!(attempt = %id, %err, "processes could not be held or let go");
             }
         }
-        self.tell(Input::Froze { id }).await;
+        self.tell(Input::Froze { id, frozen }).await;
     }
 }
 

@@ -312,3 +312,19 @@ fn an_attempt_that_never_began_hands_on_what_it_was_given() {
         world.tell(Input::Exited { id, record: not_started }).unwrap();
     }
 }
+
+#[test]
+fn what_was_held_or_let_go_counts_only_where_it_is_what_is_asked_by_now() {
+    let mut world = World::new();
+    world.agent("ann");
+    let id = world.mission(|_| {});
+    let (_, attempt) = world.lease().unwrap();
+    world.tell(Input::Prepared { id: attempt, workplace: workplace() }).unwrap();
+    world.tell(Input::Started { id: attempt, process: process() }).unwrap();
+    let wish = Wish { keep_processes: true, ..Wish::new(MissionInput::Pause) };
+    world.tell(Input::Ask { id, wish }).unwrap();
+    world.ask(id, MissionInput::Resume).unwrap();
+    let mut told = |frozen| world.tell(Input::Froze { id: attempt, frozen }).unwrap().carried;
+    assert_eq!(told(true), [], "they were to go on by then");
+    assert_eq!(told(false), [(attempt, "freeze")]);
+}

@@ -361,7 +361,7 @@ impl Sim {
             3 => Input::Verified { id, problem: None },
             4 => Input::Prepared { id, workplace: attempt.workplace? },
             5 => Input::Started { id, process: attempt.process? },
-            6 => Input::Froze { id },
+            6 => Input::Froze { id, frozen: attempt.frozen },
             _ => {
                 let result = found(&attempt, 0, &gate, Verdict::Passed, self.now);
                 Input::GateFinished { id, result }

@@ -118,7 +118,7 @@ impl Sim {
         let (id, epoch) = (self.engine.freezes[place], self.epoch);
         let frozen = self.book.rows.attempts.get(&id).is_some_and(|it| it.frozen);
         self.machine.freeze(id, frozen);
-        let told = self.tell(Input::Froze { id }, None, Actor::Engine);
+        let told = self.tell(Input::Froze { id, frozen }, None, Actor::Engine);
         if self.epoch == epoch && !comes_again(&told) {
             self.engine.freezes.remove(place);
         }
