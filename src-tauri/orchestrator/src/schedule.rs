@@ -404,7 +404,7 @@ pub fn waiting(mission: &Mission, around: &Around<'_>) -> Option<Waiting> {
 }
 
 fn waiting_for_agent(mission: &Mission, around: &Around<'_>) -> Option<Waiting> {
-    if let Some(chosen) = mission.agent.filter(|_| !mission.hand_over) {
+    if let Some(chosen) = mission.agent.filter(|_| previous(mission).is_none()) {
         let Some(agent) = around.agents.iter().find(|agent| agent.id == chosen) else {
             return Some(Waiting::AgentRemoved);
         };

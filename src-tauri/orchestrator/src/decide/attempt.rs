@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use model::attempt::{Attempt, AttemptState, Checkpoint, Work, Workplace};
 use model::effect::Effect;
 use model::event::Fact;
-use model::gate::{Grade, Verdict};
+use model::gate::{GateResult, Grade, Verdict};
 use model::id::{AttemptId, CheckpointId};
 use model::mission::{BACKOFF_S_MAX, Handoff, Mission, MissionState, RECOVERIES_MAX};
 use model::process::{Exit, ExitRecord, ProcessIdentity};
@@ -14,6 +14,9 @@ use model::transition::{AttemptInput, MissionInput, attempt_next};
 use super::Desk;
 use crate::fault::{self, Fault};
 use crate::judge::{Judgement, judge};
+
+/// From how much of what gates found on a handoff says no more, in bytes.
+const FOUND_BYTES_MAX: usize = 16 * 1024;
 
 impl Desk<'_> {
     pub(super) fn prepared(&mut self, id: AttemptId, workplace: Workplace) -> Result<(), Refusal> {
@@ -292,15 +295,10 @@ impl Desk<'_> {
 
     /// Writes down what the next attempt needs to know of this one.
     pub(super) fn hand_over(&mut self, mission: &Mission, attempt: &Attempt, text: &str) {
-        let mut text = text.to_owned();
-        for result in self.state.results.get(&attempt.id).into_iter().flat_map(|all| all.values()) {
-            if result.verdict != Verdict::Passed {
-                text.push_str(&format!("\n\nGate '{}': {}", result.gate.label(), result.reason));
-                if !result.output.trim().is_empty() {
-                    text.push_str(&format!("\n{}", result.output.trim_end()));
-                }
-            }
-        }
+        let results = self.state.results.get(&attempt.id).into_iter().flat_map(|all| all.values());
+        let found = found_by(results.filter(|result| result.verdict != Verdict::Passed));
+        // It may become an argument, which ends at such a byte.
+        let text = format!("{text}{found}").replace('\0', "\u{fffd}");
         let handoff = Handoff {
             from: attempt.n,
             agent_id: attempt.agent_id,
@@ -316,4 +314,23 @@ impl Desk<'_> {
         let subject = self.state.subject_of_attempt(attempt.id);
         self.fact(subject, Fact::HandoffWritten { mission_id: mission.id, handoff: Some(handoff) });
     }
+}
+
+/// What gates found that did not pass, as far as it fits.
+fn found_by<'a>(results: impl Iterator<Item = &'a GateResult>) -> String {
+    let (mut text, mut more) = (String::new(), 0);
+    for result in results {
+        if text.len() >= FOUND_BYTES_MAX {
+            more += 1;
+            continue;
+        }
+        text.push_str(&format!("\n\nGate '{}': {}", result.gate.label(), result.reason));
+        if !result.output.trim().is_empty() {
+            text.push_str(&format!("\n{}", result.output.trim_end()));
+        }
+    }
+    if more > 0 {
+        text.push_str(&format!("\n\n{more} more gates did not pass."));
+    }
+    text
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use agents::brief::ARGUMENT_BYTES_MAX;
 use agents::links::Ground;
 use agents::worktree::Git;
 use agents::{Found, LaunchError, brief};
@@ -16,6 +17,8 @@ use tracing::warn;
 use super::{Case, FloorSetup, Hindrance};
 use crate::input::Input;
 
+/// Room that an argument needs beside the brief and the handoff's own words, in bytes.
+const BESIDE_BYTES: usize = 4 * 1024;
 /// The directory of a run an attempt works in when neither mission nor agent names one.
 const WORK: &str = "work";
 
@@ -195,10 +198,24 @@ fn with_handoff(brief: &str, handoff: Option<&Handoff>) -> String {
             };
             format!(
                 "{brief}\n\n---\nHandoff from attempt {} of this mission. {on}\n\n{}\n",
-                handoff.from, handoff.text
+                handoff.from,
+                fitting(brief, &handoff.text)
             )
         }
     }
+}
+
+/// As much of a handoff's text as leaves a brief that may be an argument short enough for one.
+fn fitting(brief: &str, text: &str) -> String {
+    let Some(room) = ARGUMENT_BYTES_MAX.checked_sub(brief.len() + BESIDE_BYTES) else {
+        // With or without it, the brief is none; it goes another way.
+        return text.to_owned();
+    };
+    if text.len() <= room {
+        return text.to_owned();
+    }
+    let cut = text.floor_char_boundary(room);
+    format!("{}\n(cut here: the rest did not fit)", &text[..cut])
 }
 
 #[cfg(test)]
@@ -223,5 +240,22 @@ mod tests {
         assert!(text.contains("Its work is in your directory."), "{text}");
         assert!(text.contains("gate 'command: make' did not pass"), "{text}");
         assert!(with_handoff("Do it.", Some(&handoff(None))).contains("You start anew."));
+    }
+
+    #[test]
+    fn a_brief_that_was_an_argument_is_one_with_its_handoff_too() {
+        let brief = "b".repeat(ARGUMENT_BYTES_MAX - 2 * BESIDE_BYTES);
+        let handoff = Handoff {
+            from: 1,
+            agent_id: AgentId::from_uuid(Default::default()),
+            commit: None,
+            text: "ä".repeat(100_000),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let text = with_handoff(&brief, Some(&handoff));
+        assert!(text.len() <= ARGUMENT_BYTES_MAX, "{}", text.len());
+        assert!(text.starts_with(&brief) && text.contains("cut here"));
+        let long = "b".repeat(ARGUMENT_BYTES_MAX);
+        assert!(with_handoff(&long, Some(&handoff)).contains(&handoff.text));
     }
 }
