@@ -1,7 +1,7 @@
 //! What the captain asks of missions, and what is reported about them.
 
 use model::gate::{GATE_OUTPUT_BYTES_MAX, GateResult, GateSpec, Verdict};
-use model::id::{SystemDraw, TrashId};
+use model::id::{AttemptId, SystemDraw, TrashId};
 use model::mission::{Mission, Progress, WORDS_CHARS_MAX};
 use model::refusal::{Code, Refusal};
 use model::transition::MissionInput;
@@ -17,6 +17,8 @@ use crate::{Caller, Engine};
 const NOTE_CHARS_MAX: usize = 20_000;
 /// How much of a commit's hash must be given.
 const HASH_CHARS_MIN: usize = 7;
+/// The most checks of build servers that are kept of one attempt.
+const CI_RESULTS_MAX: usize = 64;
 /// The longest address of a build, in characters.
 const URL_CHARS_MAX: usize = 2_000;
 
@@ -164,6 +166,7 @@ impl Engine {
             let message = format!("'{}' is the beginning of several commits", new.commit);
             return Err(Refusal::new(Code::Ambiguous, message).hint("give the whole hash"));
         }
+        self.check_room_for_ci(attempt.id, &name).await?;
         let output = new.output.unwrap_or_default();
         let at = output.len().saturating_sub(GATE_OUTPUT_BYTES_MAX);
         let end = output.ceil_char_boundary(at);
@@ -195,6 +198,24 @@ impl Engine {
                 .hint("post the result while the mission is in review"));
         }
         self.mission_of(mission.id).await
+    }
+}
+
+impl Engine {
+    /// Refuses one more name of a check where an attempt has as many as are kept.
+    async fn check_room_for_ci(&self, id: AttemptId, name: &str) -> Result<(), Refusal> {
+        let known = self.0.ledger.gate_results(id).await.map_err(unreadable)?;
+        let of = |result: &GateResult| match &result.gate {
+            GateSpec::Ci { name } => Some(name.clone()),
+            _ => None,
+        };
+        let names: Vec<String> = known.iter().filter_map(of).collect();
+        if names.len() < CI_RESULTS_MAX || names.iter().any(|it| it == name) {
+            return Ok(());
+        }
+        let message = format!("the attempt has the results of {} checks", names.len());
+        Err(Refusal::new(Code::Conflict, message)
+            .hint("nothing was recorded; post one result for all checks of a build"))
     }
 }
 

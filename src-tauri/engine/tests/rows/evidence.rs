@@ -177,3 +177,38 @@ async fn evidence_older_than_the_last_change_of_the_work_is_stale_and_no_longer_
     assert_eq!(failed.view.mission.state, MissionState::Failed, "its gates ran on the new work");
     assert!(!failed.evidence.enough);
 }
+
+#[tokio::test]
+async fn what_a_gate_printed_does_not_keep_the_next_attempt_from_starting() {
+    let hive = Hive::open().await;
+    hive.add(agent("ann", "sh -c true ann {brief}")).await;
+    let id = hive
+        .mission(NewMission {
+            agent: Some("ann".into()),
+            gates: vec!["command: head -c 300000 /dev/zero; false".into()],
+            retries: Some(1),
+            backoff_s: Some(1),
+            ..mission("Print it", &"please ".repeat(18_000))
+        })
+        .await;
+    let detail = hive.until(&id, MissionState::is_final).await;
+    let ended: Vec<_> = detail.attempts.iter().map(|it| it.exit_code).collect();
+    assert_eq!(ended, [Some(0), Some(0)], "{:?}", detail.view.reason);
+    assert!(detail.attempts[0].attempt.handoff.as_ref().unwrap().text.contains("Gate"));
+}
+
+#[tokio::test]
+async fn build_servers_name_only_so_many_checks_of_an_attempt() {
+    let hive = Hive::open().await;
+    let (id, review) = in_review(&hive, &["human: is it fine?"]).await;
+    for n in 0..64 {
+        let green = ci(&format!("check {n}"), CiStatus::Passed, &head(&review));
+        hive.engine.take_ci(&hive.caller(), &id, green).await.unwrap();
+    }
+    let post = async |name: &str| {
+        let green = ci(name, CiStatus::Passed, &head(&review));
+        hive.engine.take_ci(&hive.caller(), &id, green).await
+    };
+    assert_eq!(post("one more").await.unwrap_err().code, Code::Conflict);
+    assert!(post("check 3").await.is_ok(), "one that is known is replaced");
+}
