@@ -409,6 +409,23 @@ impl Git {
         }
     }
 
+    /// Takes a worktree back to the commit that is checked out: what is not committed goes, ignored
+    /// files and repositories inside excepted. To be called once all of it is kept elsewhere.
+    ///
+    /// # Errors
+    /// When git refuses, or something else than `commit` is checked out; nothing is changed then.
+    pub async fn take_back(&self, dir: &Path, commit: &str) -> Result<(), GitError> {
+        let what = "take the worktree back to its commit";
+        crate::secure::linked(dir)?;
+        let ask = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"];
+        let head = self.tell(dir, what, &ask, &[]).await?.line();
+        if head != commit {
+            return Err(GitError::NoCommit { commit: commit.to_owned(), repo: dir.to_owned() });
+        }
+        self.tell(dir, what, &["reset", "--hard", "--quiet", commit], &[]).await?;
+        self.tell(dir, what, &["clean", "-d", "--force", "--quiet"], &[]).await.map(drop)
+    }
+
     /// Removes a worktree, never its branch. Does nothing where there is none.
     ///
     /// # Errors

@@ -260,3 +260,29 @@ async fn a_reviewing_agent_that_is_asked_again_looks_at_the_work_as_it_is_by_the
         assert_eq!(branches.trim().is_empty(), leaves == "true", "{branches}");
     }
 }
+
+#[tokio::test]
+async fn what_a_gate_writes_into_the_worktree_is_no_part_of_the_work() {
+    let hive = Hive::open().await;
+    let repository = hive.repository("work");
+    hive.add(agent("ann", "sh -c 'echo new > made.txt'")).await;
+    let writes = "command: date +%s%N > coverage.txt; date +%s%N >> made.txt";
+    let id = hive
+        .mission(NewMission {
+            agent: Some("ann".into()),
+            repository: Some(repository.display().to_string()),
+            gates: vec![writes.into(), "human: is it fine?".into()],
+            ..mission("Make it", "please do it")
+        })
+        .await;
+    let detail = hive.until(&id, |it| it == MissionState::InReview).await;
+    assert_eq!(hive.engine.review(&id).await.unwrap().changed_since, None);
+    let ask = merge(MergeWish::Squash);
+    let accepted = hive.engine.ask_mission(&hive.caller(), &id, MissionInput::Accept, ask).await;
+    assert_eq!(accepted.unwrap().view.mission.state, MissionState::Done);
+    assert!(!repository.join("coverage.txt").exists());
+    assert_eq!(std::fs::read_to_string(repository.join("made.txt")).unwrap(), "new\n");
+    let kept = hive.engine.checkpoints(&id).await.unwrap().items;
+    let kept: Vec<_> = kept.iter().map(|it| (it.note.as_str(), it.uncommitted_files)).collect();
+    assert_eq!(kept, [("left by its gates", 2)], "nothing of it is lost: {}", head(&detail));
+}

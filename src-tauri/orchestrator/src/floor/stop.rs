@@ -64,7 +64,7 @@ impl FloorSetup {
     }
 
     /// Keeps everything that is in the attempt's worktree as a checkpoint.
-    async fn checkpoint(&self, case: &Case, note: &str) -> Result<(), Hindrance> {
+    pub(super) async fn checkpoint(&self, case: &Case, note: &str) -> Result<(), Hindrance> {
         let Some(workplace) = case.attempt.workplace.as_ref().filter(|it| it.branch.is_some())
         else {
             return Ok(());

@@ -9,7 +9,7 @@ use model::gate::{Answerer, GateResult, GateSpec, Verdict};
 use model::id::AttemptId;
 use model::process::Exit;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Case, FloorSetup, GATES, Hindrance, not_secured};
 use crate::input::Input;
@@ -56,7 +56,30 @@ impl FloorSetup {
                 return;
             }
         }
+        let commands = gates.iter().any(|gate| matches!(gate, GateSpec::Command { .. }));
+        if let Some(work) = work.as_ref().filter(|_| commands)
+            && let Err(hindrance) = self.clear_after_gates(&case, &workplace, work).await
+        {
+            warn!(attempt = %id, %hindrance, "what its gates left stays in its worktree");
+        }
         self.tell(Input::Verified { id, problem: None }).await;
+    }
+
+    /// Takes what the gates' commands wrote out of the worktree, so that it is neither taken for a
+    /// change of the work nor becomes part of it. It is kept as a checkpoint.
+    async fn clear_after_gates(
+        &self,
+        case: &Case,
+        workplace: &Workplace,
+        work: &Work,
+    ) -> Result<(), Hindrance> {
+        let (git, place) = (Git::new(), Path::new(&workplace.directory));
+        let seen = git.seen(place).await?;
+        if seen.dirty_files == 0 || seen.head_commit != work.head_commit {
+            return Ok(());
+        }
+        self.checkpoint(case, "left by its gates").await?;
+        Ok(git.take_back(place, &work.head_commit).await?)
     }
 
     /// Gates that ran on other work than this are not taken for having run on it.
