@@ -50,7 +50,7 @@ impl Source<'_> {
         std::fs::File::open(file).map_err(|error| {
             Failure::new(format!("read {} from {file}", self.what))
                 .because(&error)
-                .hint("@ is followed by the path of a file; without @ it is the text itself")
+                .hint("check the path; where a text is taken, the path of a file has @ before it")
         })
     }
 }

@@ -312,6 +312,7 @@ fn with(
                 .exit(2));
         };
         *place = match text.trim() {
+            "none" | "null" if place.is_array() => Value::Array(Vec::new()),
             "none" | "null" => Value::Null,
             // A name stays a name, even one that is all digits.
             text if place.is_string() => text.into(),
@@ -381,6 +382,11 @@ mod tests {
         assert_eq!(new.trash_days, 7);
         let none = with(&new, pairs(&[("running_max", "none")]), "set").unwrap();
         assert_eq!(none.running_max, None);
+        let by_label = r#"[{"label": "ui", "policy": "strict"}]"#;
+        let some = with(&old, pairs(&[("policy_of_label", by_label)]), "set").unwrap();
+        assert_eq!(some.policy_of_label.len(), 1);
+        let none = with(&some, pairs(&[("policy_of_label", "none")]), "set").unwrap();
+        assert!(none.policy_of_label.is_empty(), "'none' empties what can be empty");
         let unknown = with(&old, pairs(&[("nonsense", "1")]), "set").unwrap_err();
         assert_eq!(unknown.exit_code(), 2);
         assert!(unknown.to_string().contains("trash_days"), "{unknown}");

@@ -173,8 +173,11 @@ fn a_document_is_shown_before_it_is_imported_and_twice_makes_nothing_twice() {
     );
     let wrong = house.place.path().join("wrong.json");
     fs::write(&wrong, "{not json").unwrap();
-    let (code, out, _) = house.run(&["mission", "import", wrong.to_str().unwrap()]);
+    let (code, out, _) = house.run(&["mission", "import", wrong.to_str().unwrap(), "--apply"]);
     assert_eq!(code, 1, "{out}");
+    assert!(out.contains("nothing was made; correct the document"), "{out}");
+    let (code, _, error) = house.run(&["mission", "import", "no/such.md"]);
+    assert!(code == 1 && error.contains("check the path"), "{error}");
     let (code, _, error) = house.run(&["mission", "import", "-"]);
     assert!(code == 2 && error.contains("--format"), "{error}");
 }

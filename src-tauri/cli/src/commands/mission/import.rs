@@ -96,6 +96,9 @@ fn say(result: &ImportResult, out: &mut Out) -> Result<(), Failure> {
     );
     match result.applied {
         true => out.line(&format!("done: {counts}")),
+        false if !result.errors.is_empty() => {
+            out.line("nothing was made; correct the document, then import it again")
+        }
         false => out.line(&format!("would be: {counts}; nothing was made, --apply makes it")),
     }
 }

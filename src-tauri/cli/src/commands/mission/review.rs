@@ -107,7 +107,9 @@ pub(crate) fn conflicts(conflicts: &[RadarConflict], out: &mut Out) -> Result<()
         for party in &conflict.between {
             let at =
                 |it: &&engine::view::RadarLines| (it.short_id == party.short_id) && it.n == party.n;
-            let ranges = conflict.lines.iter().find(at).map(|lines| {
+            // A file that each of them adds has no lines in common to name.
+            let known = |it: &&engine::view::RadarLines| !it.ranges.is_empty();
+            let ranges = conflict.lines.iter().find(at).filter(known).map(|lines| {
                 let ranges: Vec<String> = lines
                     .ranges
                     .iter()
