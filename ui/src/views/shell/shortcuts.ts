@@ -18,6 +18,14 @@ export const KEYS: readonly { keys: string; does: string }[] = [
   { keys: 'Esc', does: 'Close what is open' },
 ];
 
+/** What is pressed while the missions are looked at. */
+export const MISSION_KEYS: readonly { keys: string; does: string }[] = [
+  { keys: '1', does: 'As a board' },
+  { keys: '2', does: 'As a list' },
+  { keys: '3', does: 'As a graph' },
+  { keys: '4', does: 'On a timeline' },
+];
+
 const PLACES: Record<string, View> = {
   d: 'deck',
   m: 'missions',
