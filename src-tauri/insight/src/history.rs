@@ -186,8 +186,8 @@ fn suggested<K: PartialEq + Clone>(
             (Basis::All, all, format!("accepted {}", figures(&all, "missions")))
         }
         (0, _) => {
-            let figures = figures(&all, "over all missions");
-            (Basis::All, all, format!("no history yet for {kind}; {figures}"))
+            let figures = figures(&all, "missions of other kinds");
+            (Basis::All, all, format!("no history yet for {kind}; accepted {figures}"))
         }
         _ => {
             let figures = figures(&alike, &format!("missions labelled {kind}"));

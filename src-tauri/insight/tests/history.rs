@@ -38,11 +38,15 @@ fn each_suggestion_names_the_measured_history_or_says_that_there_is_none_yet() {
     };
     check("ada", &["tests"], "accepted 9 of 11 missions labelled 'tests' (median 4 min)");
     check("ada", &[], "accepted 9 of 11 missions (median 4 min)");
-    check("bob", &["tests"], "no history yet for 'tests'; 3 of 4 over all missions (median 4 min)");
     check(
         "bob",
         &["tests", "ui"],
-        "no history yet for 'tests' or 'ui'; 3 of 4 over all missions (median 4 min)",
+        "no history yet for 'tests' or 'ui'; accepted 3 of 4 missions of other kinds (median 4 min)",
+    );
+    check(
+        "cleo",
+        &["docs"],
+        "no history yet for 'docs'; accepted 1 of 1 mission of other kinds (median 2 h 15 min, $0.40)",
     );
     check(
         "cleo",
