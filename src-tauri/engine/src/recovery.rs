@@ -1,6 +1,7 @@
 //! Recovery controls: each says what it really changed.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use journal::Rendered;
 use model::event::{Event, Fact};
@@ -10,6 +11,7 @@ use model::transition::MissionInput;
 use orchestrator::{Input, Wish};
 use serde_json::{Value, json};
 use store::ledger::{EventFilter, MissionFilter, PAGE_ROWS_MAX};
+use tokio::time::Instant;
 
 use crate::resolve::unreadable;
 use crate::view::{NotRecovered, ReconciledView, Recovered, RecoveryReport, TakenUp};
@@ -17,6 +19,8 @@ use crate::{Caller, Engine};
 
 /// How many failed missions one request takes on.
 const MISSIONS_MAX: usize = 5_000;
+/// How long one request may go on, so that what it changed is said to the one who asked.
+const RECOVERING_MAX: Duration = Duration::from_secs(20);
 /// How many events a bundle holds.
 const EVENTS: u32 = 200;
 /// How much of the log a bundle holds, in bytes.
@@ -28,8 +32,12 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read; what could not be restarted is in the answer.
     pub async fn restart_failed(&self, caller: &Caller) -> Result<RecoveryReport, Refusal> {
-        let mut report = RecoveryReport::default();
+        let (mut report, until) = (RecoveryReport::default(), Instant::now() + RECOVERING_MAX);
         for mission in self.failed().await? {
+            if Instant::now() >= until {
+                note(&mut report, mission, "", Err(late()));
+                continue;
+            }
             let wish = Wish::new(MissionInput::Retry);
             let told = self.tell(&caller.without_key(), Input::Ask { id: mission.id, wish }).await;
             note(&mut report, mission, "waits for an agent again", told.map(drop));
@@ -42,8 +50,12 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read; what could not be moved is in the answer.
     pub async fn clear_failed(&self, caller: &Caller) -> Result<RecoveryReport, Refusal> {
-        let mut report = RecoveryReport::default();
+        let (mut report, until) = (RecoveryReport::default(), Instant::now() + RECOVERING_MAX);
         for mission in self.failed().await? {
+            if Instant::now() >= until {
+                note(&mut report, mission, "", Err(late()));
+                continue;
+            }
             let told = self.trash_mission(&caller.without_key(), &mission).await;
             note(&mut report, mission, "is in the trash", told);
         }
@@ -141,6 +153,10 @@ impl Engine {
             Err(_) => "the log could not be read".to_owned(),
         }
     }
+}
+
+fn late() -> Refusal {
+    Refusal::new(Code::Busy, "there was no time left; ask again")
 }
 
 fn note(report: &mut RecoveryReport, mission: Mission, what: &str, told: Result<(), Refusal>) {

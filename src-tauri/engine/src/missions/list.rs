@@ -158,7 +158,12 @@ impl Engine {
         };
         let dependencies = standings
             .into_iter()
-            .map(|it| (it.id, (it.short_id.as_str().to_owned(), it.state)))
+            .map(|it| {
+                // What was taken off the lists before it was done will not be done by itself.
+                let gone = it.removed && it.state != MissionState::Done;
+                let state = if gone { MissionState::Cancelled } else { it.state };
+                (it.id, (it.short_id.as_str().to_owned(), state))
+            })
             .collect();
         Ok(Surroundings {
             standing: self.standing(missions).await?,

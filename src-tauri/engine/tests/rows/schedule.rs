@@ -317,3 +317,16 @@ fn kill_all(shim: u32, marker: &str) {
         let _ = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_mission_that_depends_on_a_removed_draft_says_that_waiting_does_not_help() {
+    let hive = Hive::open().await;
+    let draft = NewMission { draft: true, ..mission("First", "one thing") };
+    let first = hive.mission(draft).await;
+    let second = NewMission { depends_on: vec![first.clone()], ..mission("Then", "another") };
+    let second = hive.mission(second).await;
+    let reason = async || hive.engine.mission(&second).await.unwrap().view.reason.unwrap();
+    assert_eq!(reason().await, format!("waiting for {first} to be done"));
+    hive.engine.remove_mission(&hive.caller(), &first).await.unwrap();
+    assert_eq!(reason().await, format!("waiting for {first}, which will not be done by itself"));
+}
