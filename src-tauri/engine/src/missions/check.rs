@@ -133,7 +133,7 @@ impl Engine {
         mission.depends_on = check.depends_on(&new.depends_on).await;
         let (policy, policy_because) = check.policy(new.policy.as_deref(), &mission.labels);
         let own = check.keep(checked_gates(&new.gates), Vec::new());
-        let gates = check.gates(&policy, own, mission.repository.is_some());
+        let gates = check.gates(&policy, own, &mission);
         under(&mut mission, &policy);
         mission.gates = gates.iter().map(|(gate, _)| gate.clone()).collect();
         mission.proof = new.proof.or(mission.proof);
@@ -292,8 +292,9 @@ impl<'a> Checking<'a> {
         &mut self,
         policy: &Policy,
         own: Vec<GateSpec>,
-        repository: bool,
+        mission: &Mission,
     ) -> Vec<(GateSpec, GateFrom)> {
+        let repository = mission.repository.is_some();
         let fits = |gate: &&GateSpec| repository || !gate.needs_repository();
         let given = policy.gates.iter().filter(fits).cloned().map(|it| (it, GateFrom::Policy));
         let mut gates: Vec<(GateSpec, GateFrom)> = given.collect();
@@ -310,7 +311,30 @@ impl<'a> Checking<'a> {
         if gates.len() > GATES_MAX {
             self.problems.push(too_many_gates(gates.len()));
         }
+        for (gate, _) in &gates {
+            self.reviewer(gate, mission.agent);
+        }
         gates
+    }
+
+    /// A review by an agent there is not, or by the one whose work it is, would be waited for
+    /// without end.
+    fn reviewer(&mut self, gate: &GateSpec, author: Option<AgentId>) {
+        let GateSpec::Reviewer { agent: Some(name) } = gate else {
+            return;
+        };
+        let named = self.back.agents.iter().find(|agent| agent.name.eq_ignore_ascii_case(name));
+        let problem = match named {
+            None => invalid(format!("the gate '{}' names no agent there is", gate.label()))
+                .hint("create that agent first, or name another one, or 'any'")
+                .allowed(self.back.agents.iter().map(|agent| agent.name.clone()).collect()),
+            Some(agent) if Some(agent.id) == author => {
+                invalid(format!("'{}' would review its own work", agent.name))
+                    .hint("name another agent in the gate or for the mission, or write 'any'")
+            }
+            Some(_) => return,
+        };
+        self.problems.push(problem);
     }
 
     pub(crate) fn retries(&mut self, given: Option<u32>) -> Option<u32> {

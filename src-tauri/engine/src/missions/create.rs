@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use model::id::MissionId;
+use model::mission::Mission;
 use model::refusal::{Code, Refusal};
 use orchestrator::Input;
 
 use super::check::Drafted;
+use crate::resolve::unreadable;
 use crate::view::{IfSimilar, MissionDetail, NewMission, Similar};
 use crate::{Caller, Engine};
 
@@ -28,6 +30,9 @@ impl Engine {
         if if_similar == IfSimilar::Ask && !again {
             refuse_twins(&drafted.similar)?;
         }
+        if !again {
+            self.refuse_taken_name(&drafted.mission).await?;
+        }
         let Drafted { mission, brief, similar, .. } = drafted;
         let id = mission.id;
         let input = Input::AddMission { mission, brief, queue };
@@ -35,6 +40,24 @@ impl Engine {
         let detail = self.mission_of(id).await?;
         let similar = similar.into_iter().filter(|twin| twin.mission_id != id).collect();
         Ok(MissionDetail { similar, ..detail })
+    }
+
+    /// Refuses a name from outside that another mission has: two of them could not be told apart
+    /// when their document is imported again.
+    pub(crate) async fn refuse_taken_name(&self, mission: &Mission) -> Result<(), Refusal> {
+        let Some(name) = &mission.external_id else {
+            return Ok(());
+        };
+        match self.0.ledger.mission_by_external_id(name).await.map_err(unreadable)? {
+            Some((other, _)) if other.id != mission.id => {
+                let message =
+                    format!("{} '{}' has the external id '{name}'", other.short_id, other.title);
+                Err(Refusal::new(Code::Conflict, message)
+                    .hint("change or empty the external id of one of them; nothing was changed")
+                    .allowed(vec![other.short_id.to_string()]))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -50,6 +73,6 @@ fn refuse_twins(similar: &[Similar]) -> Result<(), Refusal> {
     );
     let names = similar.iter().map(|twin| twin.short_id.to_string()).collect();
     Err(Refusal::new(Code::NearDuplicate, message)
-        .hint("look at it first; to create this one all the same, send if_similar: create")
+        .hint("look at it first; 'if_similar: create' (--if-similar create) makes this one all the same")
         .allowed(names))
 }

@@ -31,6 +31,7 @@ impl Engine {
         let back = self.background().await?;
         let brief = edit.brief.as_deref().map(checked_brief).transpose()?;
         let mission = self.edited(mission, edit, &back, &BTreeMap::new()).await?;
+        self.refuse_taken_name(&mission).await?;
         self.tell(caller, Input::EditMission { mission, brief }).await?;
         self.mission_of(id).await
     }
@@ -83,7 +84,7 @@ impl Engine {
                 Some(lines) => check.keep(checked_gates(lines), Vec::new()),
                 None => own,
             };
-            let gates = check.gates(&policy, own, mission.repository.is_some());
+            let gates = check.gates(&policy, own, &mission);
             mission.gates = gates.into_iter().map(|(gate, _)| gate).collect();
         }
         mission.proof = edit.proof.unwrap_or(mission.proof);

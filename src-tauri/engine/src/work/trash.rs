@@ -212,6 +212,9 @@ impl Engine {
         item: TrashItem,
     ) -> Result<TrashRestored, Refusal> {
         let id = item.mission_id;
+        if let Some((mission, _)) = self.0.ledger.mission_ever(id).await.map_err(unreadable)? {
+            self.refuse_taken_name(&mission).await?;
+        }
         let (input, at) = (Input::RestoreMission { id, trash_id: item.id }, item.at);
         let mut done = came_back(item);
         self.tell_answering(caller, input, &done).await?;

@@ -116,6 +116,27 @@ async fn a_completion_is_verified_by_another_agent_and_stays_in_review_until_it_
 }
 
 #[tokio::test]
+async fn a_reviewer_that_would_be_waited_for_without_end_is_refused_with_who_could() {
+    let hive = Hive::open().await;
+    hive.add(agent("ann", "true")).await;
+    let by = |name: &str, author: Option<&str>| NewMission {
+        gates: vec![format!("reviewer: {name}")],
+        agent: author.map(Into::into),
+        draft: true,
+        ..mission("Reviewed", "make it")
+    };
+    let caller = hive.caller();
+    let refused = |new| hive.engine.add_mission(&caller, new);
+    let ghost = refused(by("ghost", None)).await.unwrap_err();
+    assert_eq!((ghost.code, &ghost.allowed[..]), (Code::InvalidInput, &["ann".to_owned()][..]));
+    assert!(ghost.message.contains("reviewer: ghost"), "{ghost:?}");
+    let own = refused(by("Ann", Some("ann"))).await.unwrap_err();
+    assert!(own.message.contains("its own work"), "{own:?}");
+    hive.add(agent("bob", "true")).await;
+    refused(by("ANN", Some("bob"))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_ci_result_attaches_to_a_mission_as_evidence_and_a_red_one_blocks_done() {
     let hive = Hive::open().await;
     let (id, review) = in_review(&hive, &["file: out.txt", "ci: build"]).await;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use engine::MissionQuery;
-use engine::view::{Filling, ImportAction, ImportFormat, ImportRequest, ImportResult, NewMission};
+use engine::view::{
+    EditMission, Filling, ImportAction, ImportFormat, ImportRequest, ImportResult, NewMission,
+};
 use model::mission::{MissionState, Priority};
 use model::refusal::Code;
 use model::settings::Template;
@@ -113,6 +115,53 @@ async fn an_import_makes_missions_and_a_re_import_makes_no_duplicates() {
     assert_eq!(hive.engine.mission(&short(0)).await.unwrap().brief, "Then that.");
     let all = hive.engine.missions(MissionQuery::default()).await.unwrap();
     assert_eq!(all.items.len(), 2);
+}
+
+#[tokio::test]
+async fn a_name_from_outside_that_another_mission_has_is_refused_with_that_mission() {
+    let hive = Hive::open().await;
+    let made = import(&hive, ImportFormat::Json, JSON, true).await;
+    let old = made.items[0].short_id.clone().unwrap().to_string();
+    hive.engine.remove_mission(&hive.caller(), &old).await.unwrap();
+    let made = import(&hive, ImportFormat::Json, JSON, true).await;
+    assert_eq!(counts(&made), [1, 0, 1, 0], "{made:#?}");
+    let new = made.items[0].short_id.clone().unwrap().to_string();
+    let taken = |refused: model::refusal::Refusal| {
+        assert_eq!(refused.code, Code::Conflict, "{refused:?}");
+        assert!(refused.message.contains("external id 'b'"), "{refused:?}");
+        assert_eq!(refused.allowed, [new.as_str()]);
+    };
+    let trash = hive.engine.trash(engine::TrashQuery::default()).await.unwrap().items[0].item.id;
+    taken(hive.engine.restore_from_trash(&hive.caller(), trash).await.unwrap_err());
+    let named = || Some("b".to_owned());
+    let other = NewMission {
+        title: "Another".into(),
+        brief: "Something else.".into(),
+        draft: true,
+        ..NewMission::default()
+    };
+    let same = NewMission { external_id: named(), ..other.clone() };
+    taken(hive.engine.add_mission(&hive.caller(), same).await.unwrap_err());
+    let other = hive.engine.add_mission(&hive.caller(), other).await.unwrap();
+    let other = other.view.mission.short_id.to_string();
+    let edit = EditMission { external_id: Some(named()), ..EditMission::default() };
+    taken(hive.engine.edit_mission(&hive.caller(), &other, edit).await.unwrap_err());
+
+    let edit = EditMission { external_id: Some(None), ..EditMission::default() };
+    hive.engine.edit_mission(&hive.caller(), &new, edit).await.unwrap();
+    let back = hive.engine.restore_from_trash(&hive.caller(), trash).await.unwrap();
+    assert_eq!(back.restored.len(), 1, "the way out that was named works");
+    let free = || Some("c".to_owned());
+    let again = NewMission {
+        title: "Again".into(),
+        brief: "Once only.".into(),
+        draft: true,
+        external_id: free(),
+        ..NewMission::default()
+    };
+    let first = hive.engine.add_mission(&hive.keyed("once", 1), again.clone()).await.unwrap();
+    let second = hive.engine.add_mission(&hive.keyed("once", 1), again).await.unwrap();
+    assert_eq!(first.view.mission.id, second.view.mission.id, "it is not in its own way");
 }
 
 #[tokio::test]
