@@ -10,9 +10,9 @@ mod swarm;
 
 use jiff::Timestamp;
 use model::attempt::Attempt;
-use model::effect::Effect;
+use model::effect::{Effect, OutboxEntry};
 use model::event::{Fact, Subject};
-use model::id::{AgentId, AttemptId, Draw, MissionId};
+use model::id::{AgentId, AttemptId, Draw, EffectId, MissionId};
 use model::mission::Mission;
 use model::refusal::{Code, Refusal};
 use model::transition::{MissionInput, mission_next};
@@ -31,6 +31,48 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// Effects of these attempts and this kind are carried out, although no fact says so.
     pub carried: Vec<(AttemptId, &'static str)>,
+}
+
+impl Decision {
+    /// Which of the effects that are still open it shows to have been carried out; `open` gives
+    /// those of an attempt.
+    pub fn delivered<'a>(
+        &self,
+        open: impl Fn(AttemptId) -> Option<&'a Vec<OutboxEntry>>,
+    ) -> Vec<EffectId> {
+        let mut delivered = Vec::new();
+        let mut mark = |id: AttemptId, is: &dyn Fn(&Effect) -> bool| {
+            for entry in open(id).into_iter().flatten() {
+                if is(&entry.effect) && !delivered.contains(&entry.id) {
+                    delivered.push(entry.id);
+                }
+            }
+        };
+        for (_, fact) in &self.facts {
+            match fact {
+                Fact::AttemptStarted { attempt_id: id, .. }
+                | Fact::AttemptExited { attempt_id: id, .. } => {
+                    mark(*id, &|effect| matches!(effect, Effect::Start { .. }));
+                }
+                Fact::AttemptReviewing { attempt_id: id } => {
+                    mark(*id, &|effect| matches!(effect, Effect::Verify { .. }));
+                }
+                Fact::AttemptVerifying { attempt_id: id } => {
+                    mark(*id, &|effect| matches!(effect, Effect::Review { .. }));
+                }
+                Fact::GateFinished { attempt_id: id, result } => {
+                    let place = result.index;
+                    mark(*id, &|it| matches!(it, Effect::Review { index, .. } if *index == place));
+                }
+                Fact::AttemptEnded { attempt_id: id, .. } => mark(*id, &|_| true),
+                _ => {}
+            }
+        }
+        for (id, kind) in &self.carried {
+            mark(*id, &|effect| effect.kind() == *kind);
+        }
+        delivered
+    }
 }
 
 /// Decides. The same state, input, time and random bits always give the same decision.

@@ -331,7 +331,7 @@ impl Loop {
     /// Hands a decision in to the ledger and folds it into the state, so that the next one sees it.
     async fn hand_in(&mut self, recorded: Recorded, reply: Option<Reply>, open: &mut Vec<Open>) {
         let Recorded { decision, actor, correlation_id, answer } = recorded;
-        let delivered = self.delivered(&decision);
+        let delivered = decision.delivered(|id| self.pending.get(&id));
         let nothing = decision.facts.is_empty() && decision.effects.is_empty();
         if nothing && delivered.is_empty() && answer.is_none() {
             open.extend(reply.map(|reply| Open::answered(reply, Ok(Outcome::default()))));
@@ -394,44 +394,6 @@ impl Loop {
                 self.state.forget_ancestors();
             }
         }
-    }
-
-    /// Effects that a decision shows to have been carried out.
-    fn delivered(&self, decision: &Decision) -> Vec<EffectId> {
-        let mut delivered = Vec::new();
-        let mut mark = |id: AttemptId, is: &dyn Fn(&Effect) -> bool| {
-            for entry in self.pending.get(&id).into_iter().flatten() {
-                if is(&entry.effect) && !delivered.contains(&entry.id) {
-                    delivered.push(entry.id);
-                }
-            }
-        };
-        for (_, fact) in &decision.facts {
-            match fact {
-                Fact::AttemptStarted { attempt_id, .. }
-                | Fact::AttemptExited { attempt_id, .. } => {
-                    mark(*attempt_id, &|effect| matches!(effect, Effect::Start { .. }));
-                }
-                Fact::AttemptReviewing { attempt_id } => {
-                    mark(*attempt_id, &|effect| matches!(effect, Effect::Verify { .. }));
-                }
-                Fact::AttemptVerifying { attempt_id } => {
-                    mark(*attempt_id, &|effect| matches!(effect, Effect::Review { .. }));
-                }
-                Fact::GateFinished { attempt_id, result } => {
-                    mark(
-                        *attempt_id,
-                        &|effect| matches!(effect, Effect::Review { index, .. } if *index == result.index),
-                    );
-                }
-                Fact::AttemptEnded { attempt_id, .. } => mark(*attempt_id, &|_| true),
-                _ => {}
-            }
-        }
-        for (attempt_id, kind) in &decision.carried {
-            mark(*attempt_id, &|effect| effect.kind() == *kind);
-        }
-        delivered
     }
 
     /// Acts on what the ledger acknowledged. Where it did not, the state holds what the ledger may

@@ -109,8 +109,7 @@ fn cancelling_a_running_mission_stops_its_attempt_once_and_keeps_the_agent_until
     world.agent("ann");
     let id = world.mission(|_| {});
     let (_, attempt) = world.lease().unwrap();
-    world.tell(Input::Prepared { id: attempt, workplace: workplace() }).unwrap();
-    world.tell(Input::Started { id: attempt, process: process() }).unwrap();
+    world.start(attempt);
     let decision = world.ask(id, MissionInput::Cancel).unwrap();
     assert_eq!(decision.effects, [Effect::Stop { attempt_id: attempt }]);
     assert_eq!(world.stands(id), MissionState::Cancelled);

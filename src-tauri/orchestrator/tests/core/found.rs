@@ -10,7 +10,7 @@ use model::transition::MissionInput;
 use orchestrator::state::State;
 use orchestrator::{Input, Wish};
 
-use crate::world::{World, gate_at, process, record, work_at, workplace};
+use crate::world::{World, gate_at, process, record, work_at};
 
 /// A mission whose work is in review, with these gates; those of the engine have passed.
 fn in_review(lines: &[&str]) -> (World, MissionId, AttemptId) {
@@ -97,8 +97,7 @@ fn what_ended_while_it_was_held_costs_no_try_beyond_those_asked_for() {
     world.agent("ann");
     let id = world.mission(|_| {});
     let (_, attempt) = world.lease().unwrap();
-    world.tell(Input::Prepared { id: attempt, workplace: workplace() }).unwrap();
-    world.tell(Input::Started { id: attempt, process: process() }).unwrap();
+    world.start(attempt);
     let wish = Wish { keep_processes: true, ..Wish::new(MissionInput::Pause) };
     world.tell(Input::Ask { id, wish }).unwrap();
     let killed = record(Exit::Signal { signal: 9 });

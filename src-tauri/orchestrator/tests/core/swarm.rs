@@ -12,7 +12,7 @@ use model::topic::{Topic, Vote};
 use model::transition::MissionInput;
 use orchestrator::{Cycle, Input, Wish};
 
-use crate::world::{World, find, gate, process, record, work_at, workplace};
+use crate::world::{World, find, gate, record, work_at};
 
 #[test]
 fn a_failed_mission_is_retried_at_most_n_times_with_growing_delays_then_fails_visibly() {
@@ -128,8 +128,7 @@ fn a_pause_holds_the_processes_or_stops_them_at_a_checkpoint_as_chosen() {
         world.agent("ann");
         let id = world.mission(|_| {});
         let (_, attempt) = world.lease().unwrap();
-        world.tell(Input::Prepared { id: attempt, workplace: workplace() }).unwrap();
-        world.tell(Input::Started { id: attempt, process: process() }).unwrap();
+        world.start(attempt);
         (world, id, attempt)
     };
     let (mut world, id, attempt) = running();
@@ -164,8 +163,7 @@ fn what_ends_while_it_is_held_leaves_its_mission_held() {
     world.agent("ann");
     let id = world.mission(|_| {});
     let (_, attempt) = world.lease().unwrap();
-    world.tell(Input::Prepared { id: attempt, workplace: workplace() }).unwrap();
-    world.tell(Input::Started { id: attempt, process: process() }).unwrap();
+    world.start(attempt);
     let wish = Wish { keep_processes: true, ..Wish::new(MissionInput::Pause) };
     world.tell(Input::Ask { id, wish }).unwrap();
     let killed = record(Exit::Signal { signal: 9 });
@@ -202,8 +200,7 @@ fn the_emergency_stop_ends_every_attempt_and_nothing_starts_until_the_swarm_is_r
     }
     let ids = [world.mission(|_| {}), world.mission(|_| {}), world.mission(|_| {})];
     let (_, first) = world.lease().unwrap();
-    world.tell(Input::Prepared { id: first, workplace: workplace() }).unwrap();
-    world.tell(Input::Started { id: first, process: process() }).unwrap();
+    world.start(first);
     let live = world.state.attempts.len();
     let decision = world.tell(Input::Halt { note: Some("smoke".to_owned()) }).unwrap();
     assert_eq!(decision.effects.len(), live);
@@ -319,8 +316,7 @@ fn what_was_held_or_let_go_counts_only_where_it_is_what_is_asked_by_now() {
     world.agent("ann");
     let id = world.mission(|_| {});
     let (_, attempt) = world.lease().unwrap();
-    world.tell(Input::Prepared { id: attempt, workplace: workplace() }).unwrap();
-    world.tell(Input::Started { id: attempt, process: process() }).unwrap();
+    world.start(attempt);
     let wish = Wish { keep_processes: true, ..Wish::new(MissionInput::Pause) };
     world.tell(Input::Ask { id, wish }).unwrap();
     world.ask(id, MissionInput::Resume).unwrap();

@@ -95,10 +95,15 @@ impl World {
         })
     }
 
-    /// Takes an attempt through to its verification.
-    pub(crate) fn work(&mut self, id: AttemptId, exit: Exit) {
+    /// Takes an attempt to where its program runs.
+    pub(crate) fn start(&mut self, id: AttemptId) {
         self.tell(Input::Prepared { id, workplace: workplace() }).unwrap();
         self.tell(Input::Started { id, process: process() }).unwrap();
+    }
+
+    /// Takes an attempt through to its verification.
+    pub(crate) fn work(&mut self, id: AttemptId, exit: Exit) {
+        self.start(id);
         self.tell(Input::Exited { id, record: record(exit) }).unwrap();
     }
 

@@ -233,7 +233,7 @@ impl Sim {
         actor: Actor,
         answer: Option<StoredAnswer>,
     ) -> Result<usize, Not> {
-        let delivered = self.delivered(&decision);
+        let delivered = decision.delivered(|id| self.engine.pending.get(&id));
         let nothing = decision.facts.is_empty() && decision.effects.is_empty();
         if nothing && delivered.is_empty() && answer.is_none() {
             return Ok(0);
@@ -300,44 +300,6 @@ impl Sim {
         self.tally.failed_commits += 1;
         self.engine.unsure = true;
         Err(internal())
-    }
-
-    /// Effects that a decision shows to have been carried out.
-    fn delivered(&self, decision: &Decision) -> Vec<EffectId> {
-        let mut delivered = Vec::new();
-        let mut mark = |id: AttemptId, is: &dyn Fn(&Effect) -> bool| {
-            for entry in self.engine.pending.get(&id).into_iter().flatten() {
-                if is(&entry.effect) && !delivered.contains(&entry.id) {
-                    delivered.push(entry.id);
-                }
-            }
-        };
-        for (_, fact) in &decision.facts {
-            match fact {
-                Fact::AttemptStarted { attempt_id, .. }
-                | Fact::AttemptExited { attempt_id, .. } => {
-                    mark(*attempt_id, &|effect| matches!(effect, Effect::Start { .. }));
-                }
-                Fact::AttemptReviewing { attempt_id } => {
-                    mark(*attempt_id, &|effect| matches!(effect, Effect::Verify { .. }));
-                }
-                Fact::AttemptVerifying { attempt_id } => {
-                    mark(*attempt_id, &|effect| matches!(effect, Effect::Review { .. }));
-                }
-                Fact::GateFinished { attempt_id, result } => {
-                    mark(
-                        *attempt_id,
-                        &|effect| matches!(effect, Effect::Review { index, .. } if *index == result.index),
-                    );
-                }
-                Fact::AttemptEnded { attempt_id, .. } => mark(*attempt_id, &|_| true),
-                _ => {}
-            }
-        }
-        for (attempt_id, kind) in &decision.carried {
-            mark(*attempt_id, &|effect| effect.kind() == *kind);
-        }
-        delivered
     }
 
     /// Folds what was acknowledged into the state, and acts on it.
