@@ -257,7 +257,7 @@ fn judge_answer(text: &str, exit: &Exit) -> Answer {
     }
     let said = text.lines().rev().find_map(|line| line.trim().strip_prefix(VERDICT));
     match said.map(|said| said.trim().to_lowercase()) {
-        Some(said) if said.starts_with("approve") => {
+        Some(said) if said == "approve" => {
             Answer::new(Verdict::Passed, "it approves of the work")
         }
         Some(said) if said.starts_with("reject") => {
@@ -285,6 +285,7 @@ mod tests {
         check("VERDICT: approve\nno wait\n  VERDICT: Reject, a.rs:3\n", 0, Verdict::Failed);
         check("looks good to me", 0, Verdict::Broken);
         check("VERDICT: maybe", 0, Verdict::Broken);
+        check("VERDICT: approve once it is fixed", 0, Verdict::Broken);
         check("VERDICT: approve", 1, Verdict::Broken);
         check("", 0, Verdict::Broken);
     }
