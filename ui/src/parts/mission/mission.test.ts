@@ -10,6 +10,7 @@ import {
   dropAsk,
   EDITABLE,
   errorWords,
+  foldedOf,
   ownerWord,
   slug,
   touches,
@@ -58,6 +59,13 @@ test('sending back comes before what ends a mission', () => {
     'reject',
     'cancel',
   ]);
+});
+
+test('the rarer asks go into the menu where there are many, and rejecting where a review offers it', () => {
+  const allowed = ['accept', 'retry', 'send_back', 'reject', 'cancel'] as const;
+  expect(foldedOf({ allowed: [...allowed], repository: '/r' })).toEqual(['retry', 'reject', 'cancel']);
+  expect(foldedOf({ allowed: [...allowed], repository: null })).toEqual(['retry', 'cancel']);
+  expect(foldedOf({ allowed: ['pause', 'cancel'], repository: '/r' })).toEqual([]);
 });
 
 test('what runs is not changed, and the addresses of columns are lasting', () => {

@@ -148,6 +148,16 @@ const ASK_ORDER = Object.keys(ASKS) as Ask[];
 export const asksOf = (allowed: readonly MissionInput[]): Ask[] =>
   ASK_ORDER.filter((ask) => allowed.includes(ask));
 
+/** So many asks leave room for the title. */
+const SHOWN_MAX = 3;
+
+/** The rarer asks, which are in a menu where there are many. Work on a repository is also rejected on its review. */
+export function foldedOf({ allowed, repository }: Pick<MissionView, 'allowed' | 'repository'>): Ask[] {
+  const all = asksOf(allowed);
+  const rare: readonly Ask[] = repository ? ['retry', 'reject', 'cancel'] : ['retry', 'cancel'];
+  return all.length > SHOWN_MAX ? all.filter((ask) => rare.includes(ask)) : [];
+}
+
 export const GRADES: Record<Grade, { word: string; about: string; rank: number }> = {
   none: { word: 'none', about: 'nothing was proved', rank: 0 },
   self_report: { word: 'self-report', about: 'the agent says so', rank: 1 },
