@@ -25,6 +25,7 @@ const SAFE: &[&str] = &[
     "gc.auto=0",
     "maintenance.auto=false",
     "advice.detachedHead=false",
+    "advice.graftFileDeprecated=false",
     "log.showSignature=false",
     "merge.verifySignatures=false",
     "merge.renormalize=false",
@@ -218,7 +219,7 @@ async fn run(
             code: status.code(),
             out,
             cut,
-            said: String::from_utf8_lossy(&err).trim().to_owned(),
+            said: complaint(&String::from_utf8_lossy(&err)),
         }),
         Ok(Err(source)) => Err(GitError::Io { what, source }),
         Err(_) => {
@@ -305,6 +306,14 @@ async fn kept_lines<R: AsyncBufRead + Unpin>(
     }
 }
 
+/// What git complained about, without its advice and its progress: what went wrong stands behind
+/// them, and only the beginning is shown.
+fn complaint(text: &str) -> String {
+    let aside = |line: &&str| line.starts_with("hint:") || line.starts_with("Preparing worktree");
+    let lines: Vec<&str> = text.trim().lines().filter(|line| !aside(line)).collect();
+    lines.join("\n").trim().to_owned()
+}
+
 /// Ends git and what it started. Its child handle is still held, so the number is its own.
 fn end_group(group: Option<u32>) {
     use rustix::process::{Pid, Signal, kill_process_group};
@@ -318,6 +327,15 @@ fn end_group(group: Option<u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_complaint_is_what_went_wrong_without_the_advice_before_it() {
+        let text = "hint: Support for grafts is deprecated\nPreparing worktree (new branch 'a')\n\
+                    error: unable to write file a.txt\nfatal: No space left on device\n";
+        let said = "error: unable to write file a.txt\nfatal: No space left on device";
+        assert_eq!(complaint(text), said);
+        assert_eq!(complaint("hint: only this\n"), "");
+    }
 
     #[tokio::test]
     async fn of_many_lines_only_the_wanted_are_kept_and_a_long_one_only_so_far() {

@@ -163,6 +163,10 @@ impl Orchestrator {
             Arc::clone(&setup.clock),
             halted,
         );
+        if halted {
+            // The run before may have died while it ended what ran.
+            switch.sweep().await;
+        }
         let switch = Arc::new(switch);
         let this = Self { inputs, switch: Arc::clone(&switch) };
         let pending = setup.ledger.outbox(OUTBOX_MAX).await?;

@@ -63,6 +63,13 @@ impl HaltSwitch {
         }
     }
 
+    /// Ends every process tree that an emergency stop before left.
+    pub(crate) async fn sweep(&self) {
+        for run in self.launcher.halt(&self.runs, WITHIN).await {
+            warn!(run = run.run, ended = run.ended.len(), "the emergency stop is finished now");
+        }
+    }
+
     /// Ends every process tree. Says what was found and what could not be ended.
     pub(crate) async fn throw(&self) -> HaltReport {
         let began = self.clock.now();

@@ -111,6 +111,7 @@ pub fn judge(mission: &Mission, attempt: &Attempt, exit: &Exit, results: &Result
     let found: Vec<&GateResult> = asked.chain(unasked(mission, attempt, results)).collect();
     let grade = grade(found.iter().copied());
     let proof = match needed {
+        0 if grade > Grade::SelfReport => "those who were asked agree".to_owned(),
         0 => "the agent says it is done; no gate of the engine checked it".to_owned(),
         1 => "its gate passed".to_owned(),
         n => format!("all {n} gates passed"),

@@ -224,7 +224,11 @@ impl Loop {
     /// Lets the swarm go on once that is recorded, or where the stop itself could not be.
     async fn resume_swarm(&mut self, command: Command, reply: Reply, open: &mut Vec<Open>) {
         self.settle(open).await;
-        if self.switch.is_thrown() && self.state.halted.is_none() && !self.unsure {
+        if let Err(err) = self.be_sure().await {
+            drop(reply.send(Err(unreadable(err))));
+            return;
+        }
+        if self.switch.is_thrown() && self.state.halted.is_none() {
             self.switch.release();
             drop(reply.send(Ok(Outcome::default())));
             return;

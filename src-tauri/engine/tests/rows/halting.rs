@@ -121,3 +121,18 @@ async fn the_grade_is_computed_only_from_live_agents_and_changes_when_one_of_fou
     assert!(three.advice.is_some());
     hive.engine.halt_swarm(&hive.caller(), HaltRequest::default()).await;
 }
+
+#[tokio::test]
+async fn a_stop_that_died_on_its_way_is_finished_at_the_next_start() {
+    let hive = Hive::open().await;
+    let known = at_work(&hive, &["ann"]).await;
+    let (id, marker) = known[0].clone();
+    // As it is when the engine is killed between its mark and the end of the processes.
+    std::fs::write(hive.engine.data_dir().join("HALTED"), "stopped").unwrap();
+    let hive = hive.reopen().await;
+    assert_eq!(processes_of(&marker), Vec::<String>::new());
+    let detail = hive.until(&id, |state| state == MissionState::Queued).await;
+    assert_eq!(detail.view.waiting, Some(Waiting::Halted));
+    hive.engine.resume_swarm(&hive.caller()).await.unwrap();
+    hive.until(&id, |state| state == MissionState::Running).await;
+}

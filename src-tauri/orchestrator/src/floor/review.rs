@@ -257,9 +257,7 @@ fn judge_answer(text: &str, exit: &Exit) -> Answer {
     }
     let said = text.lines().rev().find_map(|line| line.trim().strip_prefix(VERDICT));
     match said.map(|said| said.trim().to_lowercase()) {
-        Some(said) if said == "approve" => {
-            Answer::new(Verdict::Passed, "it approves of the work")
-        }
+        Some(said) if said == "approve" => Answer::new(Verdict::Passed, "it approves of the work"),
         Some(said) if said.starts_with("reject") => {
             Answer::new(Verdict::Failed, "it rejects the work")
         }
