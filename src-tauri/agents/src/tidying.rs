@@ -76,8 +76,11 @@ impl std::fmt::Display for Keep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::LiveAttempt => f.write_str("a live attempt works in it"),
+            Self::Uncommitted { files: 1 } => f.write_str("1 file is not committed"),
             Self::Uncommitted { files } => write!(f, "{files} files are not committed"),
+            Self::Unmerged { commits: 1 } => f.write_str("1 commit is on no other branch"),
             Self::Unmerged { commits } => write!(f, "{commits} commits are on no other branch"),
+            Self::Nested { repositories: 1 } => f.write_str("1 repository is inside"),
             Self::Nested { repositories } => write!(f, "{repositories} repositories are inside"),
             Self::Unseen => f.write_str("not all of it could be looked at"),
         }
@@ -347,7 +350,7 @@ mod tests {
             [
                 "a live attempt works in it",
                 "1 files are not committed",
-                "1 commits are on no other branch",
+                "1 commit is on no other branch",
                 "not all of it could be looked at",
             ]
         );
