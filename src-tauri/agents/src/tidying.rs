@@ -349,7 +349,7 @@ mod tests {
             all,
             [
                 "a live attempt works in it",
-                "1 files are not committed",
+                "1 file is not committed",
                 "1 commit is on no other branch",
                 "not all of it could be looked at",
             ]

@@ -55,7 +55,7 @@ async fn an_agent_that_ended_while_the_engine_was_away_is_judged_at_the_next_sta
         hive.mission(NewMission { policy: Some("trusting".into()), ..mission("Wait", "x") }).await;
     let running = hive.until(&id, |state| state == MissionState::Running).await;
     let marker = running.attempts[0].attempt.process.clone().unwrap().marker;
-    let Hive { engine, place } = hive;
+    let Hive { engine, ending, place } = hive;
     let data = engine.data_dir().to_owned();
     engine.shutdown().await;
     drop(engine);
@@ -65,7 +65,7 @@ async fn an_agent_that_ended_while_the_engine_was_away_is_judged_at_the_next_sta
         assert!(start.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let hive = Hive { engine: hive::open(&data).await, place };
+    let hive = Hive { engine: hive::open(&data).await, ending, place };
     let done = hive.until(&id, MissionState::is_final).await;
     assert_eq!(done.view.mission.state, MissionState::Done);
     assert_eq!(hive.printed(&done).await, "bye\n");

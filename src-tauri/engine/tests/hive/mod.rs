@@ -20,7 +20,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Hive {
     pub(crate) engine: Engine,
+    pub(crate) ending: Ending,
     pub(crate) place: TempDir,
+}
+
+/// Ends what still runs when a test is over, passed or not: agents outlive their engine by design.
+pub(crate) struct Ending(PathBuf);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        for run in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let record = std::fs::read_to_string(run.path().join("process.json"));
+            let record: serde_json::Value =
+                record.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            let Some(pid) = record["shim"]["pid"].as_u64() else {
+                continue;
+            };
+            // Nothing is ended by its number alone.
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if line.contains(&run.path().display().to_string()) {
+                drop(std::process::Command::new("kill").arg(pid.to_string()).status());
+            }
+        }
+    }
 }
 
 pub(crate) fn agent(name: &str, command: &str) -> NewAgent {
@@ -44,17 +66,18 @@ pub(crate) fn mission(title: &str, brief: &str) -> NewMission {
 impl Hive {
     pub(crate) async fn open() -> Self {
         let place = tempfile::tempdir().unwrap();
-        let engine = open(&place.path().join("data")).await;
-        Self { engine, place }
+        let data = place.path().join("data");
+        let engine = open(&data).await;
+        Self { engine, ending: Ending(data.join("runs")), place }
     }
 
     /// Ends the engine in order and opens its workspace again.
     pub(crate) async fn reopen(self) -> Self {
-        let Self { engine, place } = self;
+        let Self { engine, ending, place } = self;
         let data = engine.data_dir().to_owned();
         engine.shutdown().await;
         drop(engine);
-        Self { engine: open(&data).await, place }
+        Self { engine: open(&data).await, ending, place }
     }
 
     pub(crate) fn caller(&self) -> Caller {

@@ -65,7 +65,7 @@ async fn the_emergency_stop_ends_every_tree_within_seconds_and_starts_nothing_un
 async fn the_emergency_stop_works_while_nothing_can_be_recorded_and_holds_after_a_restart() {
     let hive = Hive::open().await;
     let known = at_work(&hive, &["ann", "bob"]).await;
-    let Hive { engine, place } = hive;
+    let Hive { engine, ending, place } = hive;
     let data = engine.data_dir().to_owned();
     // Its ledger takes nothing any more, and its loop is gone; the agents go on.
     engine.shutdown().await;
@@ -83,7 +83,7 @@ async fn the_emergency_stop_works_while_nothing_can_be_recorded_and_holds_after_
     assert!(halted.trees >= 2 && halted.survivors.is_empty(), "{halted:?}");
     assert!(known.iter().all(|(_, marker)| processes_of(marker).is_empty()));
     drop(engine);
-    let hive = Hive { engine: crate::hive::open(&data).await, place };
+    let hive = Hive { engine: crate::hive::open(&data).await, ending, place };
     let swarm = hive.engine.overview().await.unwrap().swarm;
     assert_eq!(swarm.state, SwarmState::Halted, "nothing is started after a restart either");
     hive.engine.resume_swarm(&hive.caller()).await.unwrap();

@@ -53,7 +53,7 @@ async fn worktrees_list_size_age_and_dirtiness_and_clean_up_skips_everything_dir
     assert_eq!(of(&all, &unmerged).unmerged_commits, Some(1));
     assert_eq!(kept(&merged), Vec::<String>::new(), "a squash has all of it");
     assert_eq!(kept(&unmerged), ["1 commit is on no other branch"]);
-    assert_eq!(kept(&dirty), ["1 files are not committed"]);
+    assert_eq!(kept(&dirty), ["1 file is not committed"]);
     assert_eq!(kept(&reviewed), ["its work is under review"]);
     assert_eq!(kept(&live), ["a live attempt works in it"]);
 
