@@ -14,7 +14,7 @@ use model::id::{
 };
 use model::mission::Mission;
 use model::refusal::Refusal;
-use store::ledger::{Change, CommitError, Committed, Ledger, ReadError, StoredAnswer};
+use store::ledger::{Change, CommitError, Committed, Ledger, ReadError, StoredAnswer, Ticket};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -205,7 +205,7 @@ impl Loop {
         }
         match self.decide_on(command).await {
             Err(answered) => open.push(Open::answered(reply, answered)),
-            Ok(recorded) => self.hand_in(recorded, Some(reply), open),
+            Ok(recorded) => self.hand_in(recorded, Some(reply), open).await,
         }
     }
 
@@ -236,7 +236,7 @@ impl Loop {
         match self.decide_on(command).await {
             Err(answered) => drop(reply.send(answered)),
             Ok(recorded) => {
-                self.hand_in(recorded, Some(reply), open);
+                self.hand_in(recorded, Some(reply), open).await;
                 self.settle(open).await;
                 if self.state.halted.is_none() && !self.unsure {
                     self.switch.release();
@@ -332,8 +332,8 @@ impl Loop {
         }
     }
 
-    /// Folds a decision into the state, so that the next one sees it, and keeps it for the ledger.
-    fn hand_in(&mut self, recorded: Recorded, reply: Option<Reply>, open: &mut Vec<Open>) {
+    /// Hands a decision in to the ledger and folds it into the state, so that the next one sees it.
+    async fn hand_in(&mut self, recorded: Recorded, reply: Option<Reply>, open: &mut Vec<Open>) {
         let Recorded { decision, actor, correlation_id, answer } = recorded;
         let delivered = decision.delivered(|id| self.pending.get(&id));
         let nothing = decision.facts.is_empty() && decision.effects.is_empty();
@@ -371,26 +371,22 @@ impl Loop {
             of_attempt.push(entry.clone());
         }
         let change = Change { events, effects: effects.clone(), delivered, answer, cursor: None };
-        open.push(Open { reply, key, effects, state: Stage::Decided(Box::new(change)) });
+        let ticket = self.ledger.submit(change).await;
+        open.push(Open { reply, key, effects, state: Stage::Submitted(ticket) });
     }
 
-    /// Hands in what was decided, in order, and waits until it is on disk; only then is it answered
-    /// and carried out.
+    /// Waits until what was handed in is on disk; only then is it answered and carried out.
     async fn settle(&mut self, open: &mut Vec<Open>) {
-        let mut handed_in = Vec::with_capacity(open.len());
         for Open { reply, effects, state, .. } in std::mem::take(open) {
-            // One right behind the other, so that the ledger finds them together.
-            let state = match state {
-                Stage::Answered(answered) => Err(answered),
-                Stage::Decided(change) => Ok(self.ledger.submit(*change).await),
-            };
-            handed_in.push((reply, effects, state));
-        }
-        for (reply, effects, state) in handed_in {
             let outcome = match state {
-                Err(answered) => answered,
-                Ok(Ok(ticket)) => self.take_in(ticket.committed().await, effects),
-                Ok(Err(refused)) => self.take_in(Err(refused), effects),
+                Stage::Answered(answered) => answered,
+                Stage::Submitted(ticket) => {
+                    let committed = match ticket {
+                        Ok(ticket) => ticket.committed().await,
+                        Err(err) => Err(err),
+                    };
+                    self.take_in(committed, effects)
+                }
             };
             // Who asked may have gone away; what was recorded stays.
             drop(reply.map(|reply| reply.send(outcome)));
@@ -473,7 +469,7 @@ impl Loop {
             };
             let recorded =
                 Recorded { decision, actor: Actor::Engine, correlation_id: None, answer: None };
-            self.hand_in(recorded, None, open);
+            self.hand_in(recorded, None, open).await;
         }
     }
 }
@@ -499,8 +495,8 @@ struct Open {
 enum Stage {
     /// Nothing is to be recorded.
     Answered(Result<Outcome, Refusal>),
-    /// It is to be handed in to the ledger.
-    Decided(Box<Change>),
+    /// It was handed in to the ledger, or could not be.
+    Submitted(Result<Ticket, CommitError>),
 }
 
 impl Open {
