@@ -110,7 +110,7 @@ pub fn decide(
         Input::Changed { id, note } => desk.changed(id, note)?,
         Input::Checkpointed(checkpoint) => desk.checkpointed(checkpoint),
         Input::Restored { id, checkpoint_id, before } => {
-            desk.restored(id, checkpoint_id, before)?
+            desk.restored(id, checkpoint_id, before);
         }
         Input::Halt { note } => desk.halt(note)?,
         Input::ResumeSwarm => desk.resume_swarm()?,

@@ -2,7 +2,6 @@
 //! was kept all the same.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,31 +94,52 @@ async fn behind_its_back(ledger: &Ledger, agent: &Agent) -> MissionId {
     id
 }
 
-fn setup(ledger: &Ledger, dir: &DataDir, place: &Path) -> Setup {
-    Setup {
-        ledger: ledger.clone(),
-        clock: Arc::new(SystemClock),
-        draw: Box::new(SystemDraw),
-        launcher: Launcher::with_shim(place.join("no-shim")),
-        runs: dir.runs(),
-        worktrees: dir.worktrees(),
-        url: watch::Sender::new(None).subscribe(),
-        running_max: 10,
-        memory_free_percent: watch::Sender::new(None).subscribe(),
-        halt_mark: place.join("data/HALTED"),
+/// An orchestrator at work on a ledger of its own.
+struct House {
+    orchestrator: Orchestrator,
+    ledger: Ledger,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+    _dir: DataDir,
+    _place: tempfile::TempDir,
+}
+
+impl House {
+    async fn open() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&place.path().join("data")).unwrap();
+        let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let setup = Setup {
+            ledger: ledger.clone(),
+            clock: Arc::new(SystemClock),
+            draw: Box::new(SystemDraw),
+            launcher: Launcher::with_shim(place.path().join("no-shim")),
+            runs: dir.runs(),
+            worktrees: dir.worktrees(),
+            url: watch::Sender::new(None).subscribe(),
+            running_max: 10,
+            memory_free_percent: watch::Sender::new(None).subscribe(),
+            halt_mark: place.path().join("data/HALTED"),
+        };
+        let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
+        Self { orchestrator, ledger, tasks, cancel, _dir: dir, _place: place }
+    }
+
+    async fn close(self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.ledger.close().await;
     }
 }
 
 #[tokio::test]
 async fn what_was_kept_without_the_loop_knowing_is_read_again_and_carried_out() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(&place.path().join("data")).unwrap();
-    let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
-    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-    let setup = setup(&ledger, &dir, place.path());
-    let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
+    let house = House::open().await;
+    let (orchestrator, ledger) = (&house.orchestrator, &house.ledger);
     let ann = agent("ann");
-    let id = behind_its_back(&ledger, &ann).await;
+    let id = behind_its_back(ledger, &ann).await;
 
     let same_name = Command::own(Input::AddAgent(agent("ann")));
     for expect in [Code::Busy, Code::Conflict] {
@@ -135,22 +155,15 @@ async fn what_was_kept_without_the_loop_knowing_is_read_again_and_carried_out() 
     };
     tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
     assert!(ledger.outbox(10).await.unwrap().is_empty());
-    cancel.cancel();
-    tasks.close();
-    tasks.wait().await;
-    ledger.close().await;
+    house.close().await;
 }
 
 #[tokio::test]
 async fn a_circle_through_missions_long_finished_is_refused() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(&place.path().join("data")).unwrap();
-    let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
-    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-    let setup = setup(&ledger, &dir, place.path());
-    let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
+    let house = House::open().await;
+    let orchestrator = &house.orchestrator;
     let tell = async |input| orchestrator.tell(Command::own(input)).await;
-    // A way of four, of which all but the first are cancelled and forgotten.
+    // A way of four, of which all but the last are cancelled and forgotten.
     let mut way: Vec<Mission> = Vec::new();
     for _ in 0..4 {
         let depends_on = way.last().map(|before| before.id).into_iter().collect();
@@ -166,19 +179,13 @@ async fn a_circle_through_missions_long_finished_is_refused() {
     let refused = tell(Input::EditMission { mission: circle, brief: None }).await.unwrap_err();
     assert_eq!(refused.code, Code::Conflict);
     assert_eq!(refused.message.matches(" → ").count(), 4, "{}", refused.message);
-    cancel.cancel();
-    tasks.close();
-    tasks.wait().await;
+    house.close().await;
 }
 
 #[tokio::test]
 async fn what_waits_together_is_recorded_together_and_each_sees_the_one_before() {
-    let place = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(&place.path().join("data")).unwrap();
-    let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
-    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-    let setup = setup(&ledger, &dir, place.path());
-    let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
+    let house = House::open().await;
+    let (orchestrator, ledger) = (&house.orchestrator, &house.ledger);
     let twins = (0..40).map(|_| {
         let add = Input::AddAgent(Agent { paused: true, ..agent("ann") });
         orchestrator.tell(Command::own(add))
@@ -189,7 +196,5 @@ async fn what_waits_together_is_recorded_together_and_each_sees_the_one_before()
     assert_eq!(made, 1);
     assert!(refused.into_iter().all(|refusal| refusal.code == Code::Conflict), "{told:?}");
     assert_eq!(ledger.agents().await.unwrap().len(), 1);
-    cancel.cancel();
-    tasks.close();
-    tasks.wait().await;
+    house.close().await;
 }

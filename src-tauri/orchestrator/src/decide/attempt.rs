@@ -209,15 +209,9 @@ impl Desk<'_> {
         self.fact(subject, Fact::CheckpointMade { checkpoint });
     }
 
-    pub(super) fn restored(
-        &mut self,
-        id: AttemptId,
-        checkpoint_id: CheckpointId,
-        before: String,
-    ) -> Result<(), Refusal> {
+    pub(super) fn restored(&mut self, id: AttemptId, checkpoint_id: CheckpointId, before: String) {
         let subject = self.state.subject_of_attempt(id);
         self.fact(subject, Fact::CheckpointRestored { checkpoint_id, before });
-        Ok(())
     }
 
     /// Ends an attempt that does not count, and gives its mission another try, holds it, or gives
