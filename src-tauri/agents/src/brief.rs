@@ -102,6 +102,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         stdin: stdin.is_some(),
         grace_ms: u64::from(order.grace_s) * 1000,
         marker: order.attempt.to_string(),
+        ..LaunchSpec::default()
     };
     Ok(Prepared { spec, stdin })
 }

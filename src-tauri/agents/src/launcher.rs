@@ -443,7 +443,7 @@ fn lost(identity: &ProcessIdentity) -> ExitRecord {
 
 /// A record about processes nobody measured.
 pub(crate) fn bare_record(exit: Exit, survivors: Vec<ProcessRef>) -> ExitRecord {
-    ExitRecord { exit, ended_at: SystemClock.now(), cpu_ms: 0, memory_peak_bytes: 0, survivors }
+    ExitRecord { survivors, ..ExitRecord::bare(exit, SystemClock.now()) }
 }
 
 fn prepare(run: &Path, spec: &LaunchSpec, stdin: Option<&[u8]>) -> Result<(), LaunchError> {
@@ -515,6 +515,7 @@ mod tests {
             stdin: false,
             grace_ms: 1_000,
             marker: "m".to_owned(),
+            ..LaunchSpec::default()
         };
         let run = place.path().join("run");
         let error = launcher.start(&run, &spec, None).await.unwrap_err();

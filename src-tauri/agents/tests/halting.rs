@@ -40,6 +40,7 @@ impl Runs {
             stdin: false,
             grace_ms: 60_000,
             marker: self.marker(name),
+            ..LaunchSpec::default()
         }
     }
 

@@ -72,6 +72,7 @@ impl Run {
             stdin: false,
             grace_ms: 10_000,
             marker: self.marker.clone(),
+            ..LaunchSpec::default()
         }
     }
 

@@ -283,13 +283,7 @@ impl FloorSetup {
 
     /// A record of a program that left none.
     fn record(&self, exit: Exit) -> ExitRecord {
-        ExitRecord {
-            exit,
-            ended_at: self.clock.now(),
-            cpu_ms: 0,
-            memory_peak_bytes: 0,
-            survivors: Vec::new(),
-        }
+        ExitRecord::bare(exit, self.clock.now())
     }
 }
 

@@ -427,11 +427,10 @@ fn not_started(why: &NotStarted, end: Ended) -> ExitRecord {
 fn ended(exit: Exit, end: Ended) -> ExitRecord {
     let (cpu_ms, memory_peak_bytes) = resources();
     ExitRecord {
-        exit,
-        ended_at: SystemClock.now(),
         cpu_ms,
         memory_peak_bytes,
         survivors: end.survivors,
+        ..ExitRecord::bare(exit, SystemClock.now())
     }
 }
 

@@ -25,6 +25,7 @@ fn spec(run: &Path, script: &str) {
         stdin: false,
         grace_ms: 5_000,
         marker: run.display().to_string(),
+        ..LaunchSpec::default()
     };
     record::write_json(&run.join(file::SPEC), &spec).unwrap();
 }

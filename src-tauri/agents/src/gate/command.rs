@@ -72,6 +72,7 @@ fn specification(command: &str, run: &Path, check: &Check<'_>) -> LaunchSpec {
         stdin: false,
         grace_ms: GRACE_MS,
         marker: run.display().to_string(),
+        ..LaunchSpec::default()
     }
 }
 
@@ -187,9 +188,11 @@ fn judge(exit: &Exit) -> Finding {
             Finding { exit_code: Some(*code), ..Finding::new(verdict, reason) }
         }
         Exit::Signal { .. } => Finding::new(Verdict::Failed, format!("it {exit}")),
-        Exit::Stopped { .. } | Exit::NotStarted { .. } | Exit::Lost { .. } | Exit::Rebooted => {
-            Finding::new(Verdict::Broken, format!("it {exit}"))
-        }
+        Exit::Stopped { .. }
+        | Exit::NotStarted { .. }
+        | Exit::Lost { .. }
+        | Exit::Rebooted
+        | Exit::Answered { .. } => Finding::new(Verdict::Broken, format!("it {exit}")),
     }
 }
 

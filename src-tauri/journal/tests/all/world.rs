@@ -239,11 +239,9 @@ impl World {
 
     fn finish(&self, attempt_id: AttemptId, words: &Words, ending: Ending) -> Vec<Fact> {
         let record = ExitRecord {
-            exit: Exit::Code { code: 0 },
-            ended_at: self.now(),
             cpu_ms: 12_340,
             memory_peak_bytes: 41_943_040,
-            survivors: Vec::new(),
+            ..ExitRecord::bare(Exit::Code { code: 0 }, self.now())
         };
         let work = Work {
             head_commit: "fedcba9876543210fedcba9876543210fedcba98".into(),

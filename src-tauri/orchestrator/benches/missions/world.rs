@@ -247,13 +247,7 @@ fn lay(runs: &Path, id: AttemptId) {
     let run = runs.join(id.to_string());
     let now = SystemClock.now();
     let nobody = ProcessRef { pid: 0, start_ticks: 0 };
-    let exit = ExitRecord {
-        exit: Exit::Code { code: 0 },
-        ended_at: now,
-        cpu_ms: 0,
-        memory_peak_bytes: 0,
-        survivors: Vec::new(),
-    };
+    let exit = ExitRecord::bare(Exit::Code { code: 0 }, now);
     let who = ProcessIdentity {
         shim: nobody,
         program: nobody,

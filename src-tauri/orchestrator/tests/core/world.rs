@@ -173,13 +173,7 @@ pub(crate) fn process() -> ProcessIdentity {
 }
 
 pub(crate) fn record(exit: Exit) -> ExitRecord {
-    ExitRecord {
-        exit,
-        ended_at: Timestamp::UNIX_EPOCH,
-        cpu_ms: 0,
-        memory_peak_bytes: 0,
-        survivors: Vec::new(),
-    }
+    ExitRecord::bare(exit, Timestamp::UNIX_EPOCH)
 }
 
 pub(crate) fn gate(verdict: Verdict) -> GateResult {

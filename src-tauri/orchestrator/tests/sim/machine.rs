@@ -63,7 +63,7 @@ pub(crate) struct Machine {
 }
 
 pub(crate) fn record(exit: Exit, now: Timestamp) -> ExitRecord {
-    ExitRecord { exit, ended_at: now, cpu_ms: 1, memory_peak_bytes: 1, survivors: Vec::new() }
+    ExitRecord { cpu_ms: 1, memory_peak_bytes: 1, ..ExitRecord::bare(exit, now) }
 }
 
 impl Machine {

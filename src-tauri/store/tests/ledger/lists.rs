@@ -189,7 +189,7 @@ fn run(
     let ended_at = process.started_at + SignedDuration::from_secs(seconds);
     let exit = Exit::Code { code: 0 };
     let record =
-        ExitRecord { exit, ended_at, cpu_ms: 1, memory_peak_bytes: 1, survivors: Vec::new() };
+        ExitRecord { cpu_ms: 1, memory_peak_bytes: 1, ..ExitRecord::bare(exit, ended_at) };
     let workplace = Workplace {
         directory: "/tmp/\",\"branch\":\"w".into(),
         branch: Some("hive/x".into()),

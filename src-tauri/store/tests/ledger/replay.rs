@@ -275,11 +275,9 @@ fn progress(attempt: &mut Attempt, n: u8) -> Fact {
         }
         4 => {
             let record = ExitRecord {
-                exit: Exit::Signal { signal: 9 },
-                ended_at: now(),
                 cpu_ms: 12,
                 memory_peak_bytes: 1 << 40,
-                survivors: Vec::new(),
+                ..ExitRecord::bare(Exit::Signal { signal: 9 }, now())
             };
             attempt.state = AttemptState::Exited;
             attempt.frozen = false;
