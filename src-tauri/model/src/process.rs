@@ -227,6 +227,11 @@ pub enum Exit {
         /// What is known about it.
         reason: String,
     },
+    /// It was ended because it used more than its [`Limits`] allow.
+    OverLimit {
+        /// What was used and what the limit is, in words a person reads.
+        reason: String,
+    },
     /// A conversation came to its end; its processes were ended after it.
     Answered {
         /// Whether the agent says that it did what it was asked.
@@ -263,6 +268,7 @@ impl std::fmt::Display for Exit {
             Self::NotStarted { reason } => write!(f, "did not start: {reason}"),
             Self::Rebooted => f.write_str("was ended by a restart of the machine"),
             Self::Lost { reason } => write!(f, "was lost: {reason}"),
+            Self::OverLimit { reason } => write!(f, "was ended: {reason}"),
             Self::Answered { reason, .. } => write!(f, "ended its conversation: {reason}"),
         }
     }

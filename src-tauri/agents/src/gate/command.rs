@@ -187,7 +187,9 @@ fn judge(exit: &Exit) -> Finding {
             };
             Finding { exit_code: Some(*code), ..Finding::new(verdict, reason) }
         }
-        Exit::Signal { .. } => Finding::new(Verdict::Failed, format!("it {exit}")),
+        Exit::Signal { .. } | Exit::OverLimit { .. } => {
+            Finding::new(Verdict::Failed, format!("it {exit}"))
+        }
         Exit::Stopped { .. }
         | Exit::NotStarted { .. }
         | Exit::Lost { .. }
