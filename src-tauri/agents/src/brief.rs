@@ -74,7 +74,7 @@ pub enum BriefError {
 /// # Errors
 /// When the brief does not fit into an argument, or its file cannot be written.
 pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
-    let Runtime::Command { program, args, env } = order.runtime;
+    let (program, args, env) = (order.runtime.program(), order.runtime.args(), order.runtime.env());
     let path = order.run.join(BRIEF_FILE);
     let mut used = Used::default();
     let args = args
@@ -95,7 +95,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
     let mut variables: Vec<(String, String)> = env.clone().into_iter().collect();
     variables.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let spec = LaunchSpec {
-        program: program.clone(),
+        program: program.to_owned(),
         args,
         env: variables,
         directory: order.directory.display().to_string(),
@@ -153,6 +153,7 @@ mod tests {
 
     fn prepared(args: &[&str], brief: &str, run: &Path) -> Result<Prepared, BriefError> {
         let runtime = Runtime::Command {
+            terminal: false,
             program: "tool".into(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             env: BTreeMap::from([("A".into(), "b".into())]),

@@ -21,6 +21,7 @@ pub mod links;
 pub mod merge;
 pub mod radar;
 pub mod review;
+pub mod runtime;
 pub mod scan;
 mod scratch;
 pub mod secrets;

@@ -75,8 +75,8 @@ impl Roster {
 
     /// Why the agent's program cannot be started, as far as that is known.
     fn missing(&self, agent: &Agent) -> Option<String> {
-        let Runtime::Command { program, .. } = &agent.runtime;
-        let key = (program.clone(), agent.directory.clone());
+        let program = agent.runtime.program();
+        let key = (program.to_owned(), agent.directory.clone());
         let mut known = self.known();
         if let Some((looked, answer)) = known.programs.get(&key)
             && looked.elapsed() < PROGRAM_KNOWN
@@ -244,8 +244,8 @@ fn shown(usage: &AgentUsage, at: Timestamp) -> AgentUsageView {
 
 /// The command line of a runtime, quoted so that it reads back as the same words.
 fn command_line(runtime: &Runtime) -> String {
-    let Runtime::Command { program, args, .. } = runtime;
-    shell_words::join(std::iter::once(program).chain(args))
+    let words = runtime.args().iter().map(String::as_str);
+    shell_words::join(std::iter::once(runtime.program()).chain(words))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::id::AgentId;
+use crate::inbox::PermissionPolicy;
+use crate::process::{Limits, Sandbox};
 
 /// The longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 60;
@@ -16,6 +18,10 @@ pub const AGENTS_MAX: usize = 5_000;
 pub const GRACE_S_DEFAULT: u32 = 10;
 /// The shortest and longest grace that can be set, in seconds.
 pub const GRACE_S_RANGE: std::ops::RangeInclusive<u32> = 1..=120;
+/// The longest rules, in bytes.
+pub const RULES_BYTES_MAX: usize = 32 * 1024;
+/// How full a context is when that is said, in percent.
+pub const CONTEXT_WARN_PERCENT: [u8; 2] = [70, 90];
 /// The placeholder in an argument that becomes the brief's text.
 pub const BRIEF_PLACEHOLDER: &str = "{brief}";
 /// The placeholder in an argument that becomes the path of a file with the brief.
@@ -34,6 +40,31 @@ pub enum Runtime {
         args: Vec<String>,
         /// Variables set on top of the inherited environment.
         env: BTreeMap<String, String>,
+        /// Whether it has a terminal; it then gets what is typed there, and no brief on standard input.
+        #[serde(default)]
+        terminal: bool,
+    },
+    /// A program that speaks the Agent Client Protocol on standard input and output.
+    Acp {
+        /// The program.
+        program: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Variables set on top of the inherited environment.
+        env: BTreeMap<String, String>,
+        /// The preset whose ways it has; `custom` has none.
+        preset: String,
+    },
+    /// A program that does one mission and tells of it as lines of JSON, or of text.
+    Headless {
+        /// The program.
+        program: String,
+        /// Its arguments, with `{brief}` where the brief goes.
+        args: Vec<String>,
+        /// Variables set on top of the inherited environment.
+        env: BTreeMap<String, String>,
+        /// The preset whose ways and format it has.
+        preset: String,
     },
 }
 
@@ -43,6 +74,8 @@ impl Runtime {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Command { .. } => "command",
+            Self::Acp { .. } => "acp",
+            Self::Headless { .. } => "headless",
         }
     }
 
@@ -50,9 +83,62 @@ impl Runtime {
     #[must_use]
     pub fn program(&self) -> &str {
         match self {
-            Self::Command { program, .. } => program,
+            Self::Command { program, .. }
+            | Self::Acp { program, .. }
+            | Self::Headless { program, .. } => program,
         }
     }
+
+    /// The arguments of its program.
+    #[must_use]
+    pub fn args(&self) -> &[String] {
+        match self {
+            Self::Command { args, .. } | Self::Acp { args, .. } | Self::Headless { args, .. } => {
+                args
+            }
+        }
+    }
+
+    /// The variables its program gets on top of the inherited ones.
+    #[must_use]
+    pub const fn env(&self) -> &BTreeMap<String, String> {
+        match self {
+            Self::Command { env, .. } | Self::Acp { env, .. } | Self::Headless { env, .. } => env,
+        }
+    }
+
+    /// The preset whose ways it has.
+    #[must_use]
+    pub fn preset(&self) -> Option<&str> {
+        match self {
+            Self::Command { .. } => None,
+            Self::Acp { preset, .. } | Self::Headless { preset, .. } => Some(preset),
+        }
+    }
+
+    /// Whether its program has a terminal.
+    #[must_use]
+    pub const fn has_terminal(&self) -> bool {
+        matches!(self, Self::Command { terminal: true, .. })
+    }
+}
+
+/// What an agent may do, and what it is told beside its missions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Conduct {
+    /// Who answers its permission requests.
+    pub permissions: PermissionPolicy,
+    /// Limits of its processes.
+    pub limits: Limits,
+    /// What its processes cannot reach; nothing means they can reach what the captain can.
+    pub sandbox: Option<Sandbox>,
+    /// Rules it is told with every mission.
+    pub rules: String,
+    /// Whether what it is told is also written into its worktree, as `AGENTS.md` where there is none.
+    pub files: bool,
+    /// Of how full its context must be, in percent, for it to hand over; nothing never does.
+    pub handover_at_percent: Option<u8>,
 }
 
 /// A configured worker, bound to at most one process tree at a time.
@@ -72,6 +158,9 @@ pub struct Agent {
     pub directory: Option<String>,
     /// Time between TERM and KILL, in seconds.
     pub grace_s: u32,
+    /// What it may do.
+    #[serde(default)]
+    pub conduct: Conduct,
     /// Held back by the captain: gets no new mission.
     pub paused: bool,
     /// Made by the demo swarm; removed with it.

@@ -155,6 +155,10 @@ pub struct Attempt {
     pub frozen: bool,
     /// Why it ended as it did, in words a person reads.
     pub note: Option<String>,
+    /// When its agent said that it knows what it is to do.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub acknowledged_at: Option<Timestamp>,
     /// What it was given of the attempt before.
     #[serde(default)]
     pub handoff: Option<Handoff>,
@@ -203,6 +207,7 @@ impl Attempt {
             in_review: false,
             frozen: false,
             note: None,
+            acknowledged_at: None,
             handoff: None,
             choice: None,
             workplace: None,

@@ -9,14 +9,18 @@ use crate::attempt::{Attempt, AttemptState, Checkpoint, Work, Workplace};
 use crate::devlog::Devlog;
 use crate::gate::{GateResult, Grade};
 use crate::id::{
-    AgentId, AttemptId, CheckpointId, CorrelationId, DevlogId, EventId, MissionId, TopicId, TrashId,
+    AgentId, AttemptId, CheckpointId, CorrelationId, DevlogId, EventId, MessageId, MissionId,
+    RequestId, RuleId, TopicId, TrashId,
 };
+use crate::inbox::{Request, RequestEnd, Rule};
+use crate::message::Message;
 use crate::mission::{Criterion, Handoff, Merge, Mission, MissionState, Progress};
 use crate::policy::Policy;
 use crate::process::{ExitRecord, ProcessIdentity};
 use crate::settings::{Settings, Template};
 use crate::topic::{Decided, Topic, Vote};
 use crate::trash::{TrashEnd, TrashItem};
+use crate::usage::{Context, Usage};
 
 /// Who caused an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -307,6 +311,131 @@ pub enum Fact {
         /// How.
         decision: Decided,
     },
+    /// A message waits for an agent.
+    MessageQueued {
+        /// The message.
+        message: Message,
+    },
+    /// An agent's program got messages.
+    MessagesDelivered {
+        /// Which ones.
+        message_ids: Vec<MessageId>,
+        /// To which attempt.
+        attempt_id: AttemptId,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
+    /// An agent has begun to act on messages.
+    MessagesStarted {
+        /// Which ones.
+        message_ids: Vec<MessageId>,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
+    /// An agent has answered to messages.
+    MessagesAcknowledged {
+        /// Which ones.
+        message_ids: Vec<MessageId>,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
+    /// A message could not be delivered.
+    MessageFailed {
+        /// Which one.
+        message_id: MessageId,
+        /// Why, in words a person reads.
+        problem: String,
+        /// How often its delivery failed by now.
+        tries: u32,
+        /// Whether it waits for the captain from now on.
+        quarantined: bool,
+    },
+    /// A message is to be delivered again.
+    MessageRetried {
+        /// Which one.
+        message_id: MessageId,
+    },
+    /// A message is not to be delivered any more.
+    MessageDiscarded {
+        /// Which one.
+        message_id: MessageId,
+    },
+    /// An agent asks and waits.
+    RequestAsked {
+        /// What.
+        request: Request,
+    },
+    /// What an agent asked has come to an end.
+    RequestEnded {
+        /// Which one.
+        request_id: RequestId,
+        /// How.
+        end: RequestEnd,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
+    /// The captain wants to answer later.
+    RequestDeferred {
+        /// Which one.
+        request_id: RequestId,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        not_before: Timestamp,
+    },
+    /// The agent has been told the answer.
+    RequestTold {
+        /// Which one.
+        request_id: RequestId,
+    },
+    /// A permission rule was made.
+    RuleAdded {
+        /// The rule.
+        rule: Rule,
+    },
+    /// A permission rule was removed.
+    RuleRemoved {
+        /// Which one.
+        rule_id: RuleId,
+    },
+    /// What an attempt has used so far.
+    UsageMeasured {
+        /// The attempt.
+        attempt_id: AttemptId,
+        /// What it has used, according to one source.
+        usage: Usage,
+    },
+    /// An agent's context has become fuller than a threshold.
+    ContextCrossed {
+        /// The attempt.
+        attempt_id: AttemptId,
+        /// The threshold, in percent.
+        percent: u8,
+        /// How full it is.
+        context: Context,
+    },
+    /// An attempt's agent said that it knows what it is to do.
+    AttemptAcknowledged {
+        /// The attempt.
+        attempt_id: AttemptId,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+        /// What it said, shortened.
+        said: String,
+    },
+    /// A report that came as a file was applied, or put into quarantine.
+    ReportTaken {
+        /// The agent.
+        agent_id: AgentId,
+        /// The file's name and the checksum of what was in it, which make it one report.
+        key: String,
+        /// What is wrong with it; nothing where it was applied.
+        problem: Option<String>,
+    },
     /// A devlog was written.
     DevlogWritten {
         /// The devlog.
@@ -366,6 +495,23 @@ impl Fact {
             Self::VoteCast { .. } => "vote_cast",
             Self::TopicClosed { .. } => "topic_closed",
             Self::ResultLate { .. } => "result_late",
+            Self::MessageQueued { .. } => "message_queued",
+            Self::MessagesDelivered { .. } => "messages_delivered",
+            Self::MessagesStarted { .. } => "messages_started",
+            Self::MessagesAcknowledged { .. } => "messages_acknowledged",
+            Self::MessageFailed { .. } => "message_failed",
+            Self::MessageRetried { .. } => "message_retried",
+            Self::MessageDiscarded { .. } => "message_discarded",
+            Self::RequestAsked { .. } => "request_asked",
+            Self::RequestEnded { .. } => "request_ended",
+            Self::RequestDeferred { .. } => "request_deferred",
+            Self::RequestTold { .. } => "request_told",
+            Self::RuleAdded { .. } => "rule_added",
+            Self::RuleRemoved { .. } => "rule_removed",
+            Self::UsageMeasured { .. } => "usage_measured",
+            Self::ContextCrossed { .. } => "context_crossed",
+            Self::AttemptAcknowledged { .. } => "attempt_acknowledged",
+            Self::ReportTaken { .. } => "report_taken",
             Self::DevlogWritten { .. } => "devlog_written",
             Self::DevlogRemoved { .. } => "devlog_removed",
         }

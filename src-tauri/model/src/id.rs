@@ -94,6 +94,14 @@ id!(/// Identifies something in the trash.
     TrashId);
 id!(/// Identifies a topic.
     TopicId);
+id!(/// Identifies a message.
+    MessageId);
+id!(/// Links the messages that were sent together.
+    BroadcastId);
+id!(/// Identifies what an agent asked.
+    RequestId);
+id!(/// Identifies a permission rule.
+    RuleId);
 id!(/// Links everything one request caused.
     CorrelationId);
 

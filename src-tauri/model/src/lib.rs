@@ -3,16 +3,20 @@
 //! Invariant: no I/O. The model never opens a file, a socket or a database and never starts a
 //! process; the only window to the outside is the [`clock`].
 
+pub mod activity;
 pub mod agent;
 pub mod attempt;
 pub mod choice;
 pub mod clock;
+pub mod conversation;
 pub mod devlog;
 pub mod effect;
 pub mod event;
 pub mod gate;
 pub mod gate_line;
 pub mod id;
+pub mod inbox;
+pub mod message;
 pub mod mission;
 pub mod policy;
 pub mod process;
@@ -24,6 +28,7 @@ pub mod swarm;
 pub mod topic;
 pub mod transition;
 pub mod trash;
+pub mod usage;
 
 /// A point in time, UTC, RFC 3339 in every interface.
 pub use jiff::Timestamp;

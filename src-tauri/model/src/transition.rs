@@ -47,11 +47,15 @@ pub enum MissionInput {
     Continue,
     /// The machine was restarted while it was under way.
     Interrupt,
+    /// The agent asks and waits.
+    Ask,
+    /// Everything the agent asked is answered.
+    Answer,
 }
 
 impl MissionInput {
     /// Every input.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Queue,
         Self::Lease,
         Self::Start,
@@ -70,6 +74,8 @@ impl MissionInput {
         Self::Recheck,
         Self::Continue,
         Self::Interrupt,
+        Self::Ask,
+        Self::Answer,
     ];
 
     /// The word used in interfaces.
@@ -94,6 +100,8 @@ impl MissionInput {
             Self::Recheck => "recheck",
             Self::Continue => "continue",
             Self::Interrupt => "interrupt",
+            Self::Ask => "ask",
+            Self::Answer => "answer",
         }
     }
 
@@ -184,16 +192,22 @@ pub const MISSION_TABLE: &[MissionRule] = missions![
     Queued, Lease => Assigned, "its dependencies are done; a fitting agent is free; nothing holds the swarm back", "start the attempt";
     Assigned, Start => Running, "the attempt holds the lease", "";
     Running, Exit => Verifying, "the attempt holds the lease", "run the gates";
+    Running, Ask => NeedsInput, "the attempt holds the lease", "put it into the inbox";
+    NeedsInput, Answer => Running, "nothing it asked is open", "tell the agent";
+    NeedsInput, Exit => Verifying, "the attempt holds the lease", "withdraw what it asked; run the gates";
     Verifying, Pass => Done, "every gate passed on the work as it is and the evidence reaches the grade that is needed", "write the devlog";
     Verifying, AskReview => InReview, "every gate of the engine passed and somebody's answer is needed", "ask reviewing agents; write the devlog";
     Assigned, Requeue => Queued, "tries are left, or the swarm was halted", "wait before the next try; write the handoff and the devlog";
+    NeedsInput, Requeue => Queued, "tries are left, or the swarm was halted", "withdraw what it asked; wait before the next try; write the handoff and the devlog";
     Running, Requeue => Queued, "tries are left, or the swarm was halted", "wait before the next try; write the handoff and the devlog";
     Verifying, Requeue => Queued, "tries are left, or the swarm was halted", "wait before the next try; write the handoff and the devlog";
     InReview, Requeue => Queued, "a reviewing agent rejects the work and tries are left", "write the handoff and the devlog";
     Assigned, Fail => Failed, "no tries are left", "write the devlog";
+    NeedsInput, Fail => Failed, "no tries are left", "withdraw what it asked; write the devlog";
     Running, Fail => Failed, "no tries are left", "write the devlog";
     Verifying, Fail => Failed, "no tries are left", "write the devlog";
     Assigned, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
+    NeedsInput, Interrupt => Paused, "it is not unattended", "withdraw what it asked; write the handoff and the devlog";
     Running, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
     Verifying, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
     InReview, Pass => Done, "every gate passed on the work as it is and the evidence reaches the grade that is needed", "write the devlog";
@@ -205,6 +219,7 @@ pub const MISSION_TABLE: &[MissionRule] = missions![
     Draft, Pause => Paused, "", "";
     Queued, Pause => Paused, "", "";
     Assigned, Pause => Paused, "", "make a checkpoint and stop the attempt";
+    NeedsInput, Pause => Paused, "", "withdraw what it asked; make a checkpoint and stop the attempt";
     Running, Pause => Paused, "", "hold the attempt's processes, or make a checkpoint and stop it";
     Paused, Resume => Queued, "no attempt is held", "";
     Paused, Continue => Running, "an attempt is held", "let its processes go on";
@@ -214,7 +229,7 @@ pub const MISSION_TABLE: &[MissionRule] = missions![
     Assigned, Cancel => Cancelled, "", "stop the attempt; write the devlog";
     Running, Cancel => Cancelled, "", "stop the attempt; write the devlog";
     Verifying, Cancel => Cancelled, "", "stop the gates; write the devlog";
-    NeedsInput, Cancel => Cancelled, "", "stop the attempt; write the devlog";
+    NeedsInput, Cancel => Cancelled, "", "withdraw what it asked; stop the attempt; write the devlog";
     InReview, Cancel => Cancelled, "", "stop reviewing agents";
     Failed, Retry => Queued, "", "";
     Cancelled, Retry => Queued, "the stopped attempt's processes are gone", "";

@@ -116,12 +116,24 @@ impl World {
     /// not get done.
     pub(crate) async fn life(&self) -> Option<Duration> {
         let mission = mission();
+        let id = mission.id;
         let (tell, end) = oneshot::channel();
-        self.ends.lock().unwrap().insert(mission.id, tell);
+        self.ends.lock().unwrap().insert(id, tell);
         let begun = Instant::now();
         self.tell(add(mission)).await;
         let (state, ended) = tokio::time::timeout(PATIENCE, end).await.unwrap().unwrap();
-        (state == MissionState::Done).then(|| ended - begun)
+        if state == MissionState::Done {
+            return Some(ended - begun);
+        }
+        self.explain(id, state).await;
+        None
+    }
+
+    /// Says why a mission did not get done: a failure without its reason helps nobody.
+    async fn explain(&self, id: MissionId, state: MissionState) {
+        let found = self.ledger.mission(id).await.unwrap();
+        let note = found.and_then(|(mission, _)| mission.note);
+        eprintln!("mission {id} is {state:?}: {}", note.as_deref().unwrap_or("without a reason"));
     }
 
     /// How many attempts were started before the records of their instant agent were there.
@@ -165,12 +177,14 @@ pub(crate) fn agent(n: usize) -> Agent {
         role: String::new(),
         skills: Vec::new(),
         runtime: Runtime::Command {
+            terminal: false,
             program: program("hivekeeper-fake-agent").display().to_string(),
             args: Vec::new(),
             env: Default::default(),
         },
         directory: None,
         grace_s: 1,
+        conduct: model::agent::Conduct::default(),
         paused: false,
         demo: false,
         created_at: now,

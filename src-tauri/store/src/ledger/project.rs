@@ -67,6 +67,23 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         | Fact::TopicOpened { .. }
         | Fact::VoteCast { .. }
         | Fact::TopicClosed { .. } => of_workspace(conn, event).await,
+        Fact::MessageQueued { .. }
+        | Fact::MessagesDelivered { .. }
+        | Fact::MessagesStarted { .. }
+        | Fact::MessagesAcknowledged { .. }
+        | Fact::MessageFailed { .. }
+        | Fact::MessageRetried { .. }
+        | Fact::MessageDiscarded { .. }
+        | Fact::RequestAsked { .. }
+        | Fact::RequestEnded { .. }
+        | Fact::RequestDeferred { .. }
+        | Fact::RequestTold { .. }
+        | Fact::RuleAdded { .. }
+        | Fact::RuleRemoved { .. }
+        | Fact::UsageMeasured { .. }
+        | Fact::ContextCrossed { .. }
+        | Fact::AttemptAcknowledged { .. }
+        | Fact::ReportTaken { .. } => Ok(true),
     }
 }
 

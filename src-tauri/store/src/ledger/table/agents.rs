@@ -39,6 +39,7 @@ fn read(row: AgentRow) -> Result<Agent, RowError> {
         runtime: column::read_json("agents.runtime", &row.runtime)?,
         directory: row.directory,
         grace_s: column::read_small("agents.grace_s", row.grace_s)?,
+        conduct: model::agent::Conduct::default(),
         paused: row.paused,
         demo: row.demo,
         created_at: column::read_time("agents.created_at", &row.created_at)?,

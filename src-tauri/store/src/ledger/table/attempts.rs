@@ -59,6 +59,7 @@ fn read(row: AttemptRow) -> Result<Attempt, RowError> {
         in_review: row.in_review,
         frozen: row.frozen,
         note: row.note,
+        acknowledged_at: None,
         handoff: column::read_json_opt("attempts.handoff", row.handoff.as_deref())?,
         choice: column::read_json_opt("attempts.choice", row.choice.as_deref())?,
         workplace: column::read_json_opt("attempts.workplace", row.workplace.as_deref())?,

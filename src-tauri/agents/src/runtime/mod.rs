@@ -1,0 +1,247 @@
+//! Runtimes: how agents are talked to, one file each, behind one trait.
+//!
+//! A [`Driver`] is a state machine without I/O: lines of the program and wishes of the captain go in,
+//! lines for the program, entries of the conversation and happenings come out. What it knows fits
+//! into a snapshot, so that an engine that starts again goes on in the middle of a turn.
+//!
+//! Invariant: nothing here depends on which agent it is, except through [`ways`].
+
+pub mod ways;
+
+use jiff::Timestamp;
+use model::conversation::Entry;
+use model::id::{MessageId, RequestId};
+use model::inbox::PermissionAsk;
+use model::message::Source;
+use model::usage::{Context, Usage};
+use serde::{Deserialize, Serialize};
+
+/// What an agent is told at the beginning of its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// Where it works.
+    pub directory: String,
+    /// Everything it is told: role, rules, brief, handoff.
+    pub prompt: String,
+    /// Messages that are part of the prompt.
+    pub messages: Vec<MessageId>,
+    /// Our own tools, as an MCP server on this machine; nothing where the engine does not listen.
+    pub tools: Option<OwnTools>,
+    /// An ACP session of an earlier program of the same attempt that is to be taken up again.
+    pub session: Option<String>,
+}
+
+/// Our own MCP server as one agent sees it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnTools {
+    /// Its address.
+    pub url: String,
+    /// The agent's token.
+    pub token: String,
+}
+
+impl std::fmt::Debug for OwnTools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnTools").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// A message on its way to the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its identity.
+    pub id: MessageId,
+    /// Who says it.
+    pub from: Source,
+    /// What.
+    pub text: String,
+}
+
+/// A line of the program's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The line without its end.
+    pub bytes: &'a [u8],
+    /// Whether it was longer than is read of one line, and so is not whole.
+    pub cut: bool,
+    /// When it was read.
+    pub at: Timestamp,
+}
+
+/// The answer to something the agent asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Answer {
+    /// Do it.
+    Allow,
+    /// Do not.
+    Deny {
+        /// Why, for the agent.
+        note: Option<String>,
+    },
+    /// The answer to a question.
+    Text {
+        /// The answer.
+        text: String,
+    },
+    /// The turn is called off.
+    Cancelled,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Stop {
+    /// The agent says it is done.
+    Done,
+    /// The agent ended its turn without having said or done anything.
+    Empty,
+    /// It was cancelled.
+    Cancelled,
+    /// It reached a limit of its model or its own.
+    Limit {
+        /// Which one, in words a person reads.
+        what: String,
+    },
+    /// The model refused.
+    Refused,
+    /// It could not go on.
+    Failed {
+        /// Why, in words a person reads.
+        why: String,
+        /// Whether the captain has to log it in first.
+        login: bool,
+    },
+    /// It ended for a reason this version does not know.
+    Unknown {
+        /// The reason, as the agent named it.
+        reason: String,
+    },
+}
+
+/// Something that happened in a conversation and that others act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// The agent answered the first time.
+    Opened {
+        /// What can be taken up again later, where the agent can.
+        session: Option<String>,
+        /// The agent's own name and version.
+        agent: Option<String>,
+    },
+    /// A turn began.
+    TurnStarted {
+        /// Which one, from 1.
+        n: u32,
+    },
+    /// The agent has begun to act on messages.
+    Started(Vec<MessageId>),
+    /// The agent has answered to messages: the turn that held them ended.
+    Acknowledged {
+        /// Which ones; none means the opening itself.
+        messages: Vec<MessageId>,
+        /// What it said, shortened.
+        said: String,
+    },
+    /// Messages could not be handed over.
+    NotDelivered {
+        /// Which ones.
+        messages: Vec<MessageId>,
+        /// Why, in words a person reads.
+        why: String,
+    },
+    /// The agent asks for a permission and waits.
+    AskedPermission {
+        /// What the driver knows it by.
+        key: String,
+        /// What it asks for.
+        ask: Box<PermissionAsk>,
+    },
+    /// The agent asks a question and waits.
+    AskedQuestion {
+        /// What the driver knows it by.
+        key: String,
+        /// The question.
+        text: String,
+        /// Answers to choose from.
+        options: Vec<String>,
+    },
+    /// The agent no longer waits for an answer.
+    Withdrawn {
+        /// What the driver knows it by.
+        key: String,
+        /// Why, in words a person reads.
+        why: String,
+    },
+    /// What the conversation has used so far; it takes the place of what the same source said before.
+    Used(Box<Usage>),
+    /// How full the context is.
+    Context(Context),
+    /// The agent began to use a tool, or none any more.
+    Tool(Option<String>),
+    /// The provider makes the agent wait.
+    Limited {
+        /// Until when, where that is known.
+        until: Option<Timestamp>,
+        /// What was said.
+        said: String,
+    },
+    /// A turn ended.
+    TurnEnded {
+        /// Which one.
+        n: u32,
+        /// How.
+        stop: Stop,
+        /// The last text the agent said in it, shortened.
+        said: String,
+    },
+    /// The conversation cannot go on.
+    Broken {
+        /// Why, in words a person reads.
+        why: String,
+        /// Whether the captain has to log it in first.
+        login: bool,
+    },
+}
+
+/// What a driver wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Write this line, without its end, to the program's standard input.
+    Send(String),
+    /// Close the program's standard input.
+    CloseInput,
+    /// Put an entry into the conversation, in place of the one with the same id.
+    Put(Entry),
+    /// Tell what happened.
+    Tell(Happening),
+}
+
+/// A runtime's side of one conversation.
+pub trait Driver: Send {
+    /// The program runs: begin.
+    fn open(&mut self, opening: Opening, at: Timestamp);
+    /// The program printed a line on standard output.
+    fn stdout(&mut self, line: Line<'_>);
+    /// The program printed a line on standard error.
+    fn stderr(&mut self, line: Line<'_>);
+    /// Whether messages can be handed over now.
+    fn takes_messages(&self) -> bool;
+    /// Hands over messages; only when [`Driver::takes_messages`].
+    fn tell(&mut self, messages: Vec<Told>, at: Timestamp);
+    /// Answers what the agent asked under `key`; an unknown key is nothing.
+    fn answer(&mut self, key: &str, request: Option<RequestId>, answer: &Answer, at: Timestamp);
+    /// Calls off the turn under way: what is open is answered first.
+    fn cancel(&mut self, at: Timestamp);
+    /// Ends the conversation politely, as far as the protocol goes; ends in [`Act::CloseInput`].
+    fn finish(&mut self, at: Timestamp);
+    /// Time has passed.
+    fn tick(&mut self, at: Timestamp);
+    /// The program has ended: whatever is open is given up. Gives how the work is claimed to have
+    /// ended, where the runtime knows better than the exit code.
+    fn ended(&mut self, exit: &model::process::Exit, at: Timestamp) -> Option<Stop>;
+    /// Takes what is to be done since the last time, in order.
+    fn take(&mut self) -> Vec<Act>;
+    /// What it knows, to go on from.
+    fn snapshot(&self) -> serde_json::Value;
+}
