@@ -188,8 +188,7 @@ fn run(
     let process = process(40);
     let ended_at = process.started_at + SignedDuration::from_secs(seconds);
     let exit = Exit::Code { code: 0 };
-    let record =
-        ExitRecord { cpu_ms: 1, memory_peak_bytes: 1, ..ExitRecord::bare(exit, ended_at) };
+    let record = ExitRecord { cpu_ms: 1, memory_peak_bytes: 1, ..ExitRecord::bare(exit, ended_at) };
     let workplace = Workplace {
         directory: "/tmp/\",\"branch\":\"w".into(),
         branch: Some("hive/x".into()),
