@@ -239,6 +239,11 @@ pub enum Exit {
         /// Why the conversation ended, in words a person reads.
         reason: String,
     },
+    /// Its context became too full, and it wrote down what the next attempt needs to know.
+    HandedOver {
+        /// What it wrote down.
+        text: String,
+    },
 }
 
 impl Exit {
@@ -270,6 +275,7 @@ impl std::fmt::Display for Exit {
             Self::Lost { reason } => write!(f, "was lost: {reason}"),
             Self::OverLimit { reason } => write!(f, "was ended: {reason}"),
             Self::Answered { reason, .. } => write!(f, "ended its conversation: {reason}"),
+            Self::HandedOver { .. } => f.write_str("handed over, because its context was full"),
         }
     }
 }

@@ -4,6 +4,8 @@ mod attempt;
 mod captain;
 mod crew;
 mod house;
+mod inbox;
+mod messages;
 mod review;
 mod start;
 mod swarm;
@@ -86,45 +88,8 @@ pub fn decide(
     draw: &mut dyn Draw,
 ) -> Result<Decision, Refusal> {
     let mut desk = Desk { state, now, draw, decision: Decision::default() };
-    match input {
-        Input::AddAgent(agent) => desk.add_agent(agent)?,
-        Input::RemoveAgent(id) => desk.remove_agent(id)?,
-        Input::HoldAgent { id, paused } => desk.hold_agent(id, paused)?,
-        Input::AddMission { mission, brief, queue } => desk.add_mission(mission, brief, queue)?,
-        Input::EditMission { mission, brief } => desk.edit_mission(mission, brief)?,
-        Input::Ask { id, wish } => desk.ask(id, wish)?,
-        Input::Assign { id, agent } => desk.assign(id, agent)?,
-        Input::Progress { id, progress, criteria } => desk.progress(id, progress, &criteria)?,
-        Input::RemoveMission { id, trash } => desk.remove_mission(id, trash)?,
-        Input::RestoreMission { id, trash_id } => desk.restore_mission(id, trash_id),
-        Input::Schedule(cycle) => desk.schedule(cycle)?,
-        Input::Prepared { id, workplace } => desk.prepared(id, workplace)?,
-        Input::Started { id, process } => desk.started(id, process)?,
-        Input::Adopted { id, process } => desk.adopted(id, process)?,
-        Input::Exited { id, record } => desk.exited(id, record)?,
-        Input::Secured { id, work } => desk.secured(id, work),
-        Input::GateFinished { id, result } => desk.gate_finished(id, result)?,
-        Input::Verified { id, problem } => desk.verified(id, problem)?,
-        Input::Stopped { id, record, problem } => desk.stopped(id, record, problem)?,
-        Input::Froze { id, frozen } => desk.froze(id, frozen),
-        Input::Changed { id, note } => desk.changed(id, note)?,
-        Input::Checkpointed(checkpoint) => desk.checkpointed(checkpoint),
-        Input::Restored { id, checkpoint_id, before } => {
-            desk.restored(id, checkpoint_id, before);
-        }
-        Input::Halt { note } => desk.halt(note)?,
-        Input::ResumeSwarm => desk.resume_swarm()?,
-        Input::Configure(settings) => desk.configure(settings)?,
-        Input::SavePolicy(policy) => desk.save_policy(policy)?,
-        Input::RemovePolicy(name) => desk.remove_policy(name)?,
-        Input::SaveTemplate(template) => desk.save_template(template)?,
-        Input::RemoveTemplate(name) => desk.house(Fact::TemplateRemoved { name }),
-        Input::Trash(item) => desk.trash(item),
-        Input::EmptyTrash { id, end } => desk.house(Fact::TrashEmptied { trash_id: id, end }),
-        Input::OpenTopic(topic) => desk.open_topic(topic)?,
-        Input::Vote(vote) => desk.vote(vote)?,
-        Input::CloseTopic { id, option, note } => desk.close_topic(id, option, note)?,
-    }
+    desk.take(input)?;
+    desk.withdraw();
     Ok(desk.decision)
 }
 
@@ -137,6 +102,98 @@ struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
+    /// Decides on one input.
+    fn take(&mut self, input: Input) -> Result<(), Refusal> {
+        match input {
+            Input::AddAgent(agent) => self.add_agent(agent)?,
+            Input::RemoveAgent(id) => self.remove_agent(id)?,
+            Input::HoldAgent { id, paused } => self.hold_agent(id, paused)?,
+            Input::AddMission { mission, brief, queue } => {
+                self.add_mission(mission, brief, queue)?
+            }
+            Input::EditMission { mission, brief } => self.edit_mission(mission, brief)?,
+            Input::Ask { id, wish } => self.ask(id, wish)?,
+            Input::Assign { id, agent } => self.assign(id, agent)?,
+            Input::Progress { id, progress, criteria } => self.progress(id, progress, &criteria)?,
+            Input::RemoveMission { id, trash } => self.remove_mission(id, trash)?,
+            Input::RestoreMission { id, trash_id } => self.restore_mission(id, trash_id),
+            Input::Schedule(cycle) => self.schedule(cycle)?,
+            Input::Prepared { id, workplace } => self.prepared(id, workplace)?,
+            Input::Started { id, process } => self.started(id, process)?,
+            Input::Adopted { id, process } => self.adopted(id, process)?,
+            Input::Exited { id, record } => self.exited(id, record)?,
+            Input::Secured { id, work } => self.secured(id, work),
+            Input::GateFinished { id, result } => self.gate_finished(id, result)?,
+            Input::Verified { id, problem } => self.verified(id, problem)?,
+            Input::Stopped { id, record, problem } => self.stopped(id, record, problem)?,
+            Input::Froze { id, frozen } => self.froze(id, frozen),
+            Input::Changed { id, note } => self.changed(id, note)?,
+            Input::Checkpointed(checkpoint) => self.checkpointed(checkpoint),
+            Input::Restored { id, checkpoint_id, before } => {
+                self.restored(id, checkpoint_id, before);
+            }
+            other => self.take_of_house(other)?,
+        }
+        Ok(())
+    }
+
+    /// Decides on an input that is about the whole workspace.
+    fn take_of_house(&mut self, input: Input) -> Result<(), Refusal> {
+        match input {
+            Input::Halt { note } => self.halt(note)?,
+            Input::ResumeSwarm => self.resume_swarm()?,
+            Input::Configure(settings) => self.configure(settings)?,
+            Input::SavePolicy(policy) => self.save_policy(policy)?,
+            Input::RemovePolicy(name) => self.remove_policy(name)?,
+            Input::SaveTemplate(template) => self.save_template(template)?,
+            Input::RemoveTemplate(name) => self.house(Fact::TemplateRemoved { name }),
+            Input::Trash(item) => self.trash(item),
+            Input::EmptyTrash { id, end } => self.house(Fact::TrashEmptied { trash_id: id, end }),
+            Input::OpenTopic(topic) => self.open_topic(topic)?,
+            Input::Vote(vote) => self.vote(vote)?,
+            Input::CloseTopic { id, option, note } => self.close_topic(id, option, note)?,
+            other => self.take_of_talk(other)?,
+        }
+        Ok(())
+    }
+
+    /// Decides on an input that is about what passes between agents and the captain.
+    fn take_of_talk(&mut self, input: Input) -> Result<(), Refusal> {
+        match input {
+            Input::EditAgent(agent) => self.edit_agent(agent)?,
+            Input::QueueMessage(message) => self.queue_message(message)?,
+            Input::Delivered { messages, id } => self.delivered_messages(messages, id),
+            Input::Begun { messages } => self.begun(messages),
+            Input::Answered { messages } => self.answered(messages),
+            Input::NotDelivered { message, problem } => self.not_delivered(&message, problem),
+            Input::RetryMessage(message_id) => {
+                self.fact(Subject::default(), Fact::MessageRetried { message_id });
+            }
+            Input::DiscardMessage(message_id) => {
+                self.fact(Subject::default(), Fact::MessageDiscarded { message_id });
+            }
+            Input::Asked(request) => self.asked(*request)?,
+            Input::Reply { id, reply } => self.reply(id, reply)?,
+            Input::Withdrawn { id, why } => self.withdrawn(id, why)?,
+            Input::ReplyTold(request_id) => {
+                self.fact(Subject::default(), Fact::RequestTold { request_id });
+            }
+            Input::AddRule(rule) => self.house(Fact::RuleAdded { rule }),
+            Input::RemoveRule(rule_id) => self.house(Fact::RuleRemoved { rule_id }),
+            Input::Measured { id, usage } => self.measured(id, *usage),
+            Input::ContextCrossed { id, percent, context } => {
+                let subject = self.state.subject_of_attempt(id);
+                self.fact(subject, Fact::ContextCrossed { attempt_id: id, percent, context });
+            }
+            Input::Acknowledged { id, said } => self.acknowledged(id, said),
+            Input::WriteHandoff { id, text } => self.write_handoff(id, text)?,
+            Input::Report(report) => self.report(report)?,
+            // Everything else is decided on above.
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn fact(&mut self, subject: Subject, fact: Fact) {
         self.decision.facts.push((subject, fact));
     }

@@ -3,7 +3,11 @@
 use model::agent::Agent;
 use model::attempt::{Checkpoint, Work, Workplace};
 use model::gate::GateResult;
-use model::id::{AgentId, AttemptId, CheckpointId, MissionId, TopicId, TrashId};
+use model::id::{
+    AgentId, AttemptId, CheckpointId, MessageId, MissionId, RequestId, RuleId, TopicId, TrashId,
+};
+use model::inbox::{Request, Rule, Scope};
+use model::message::Message;
 use model::mission::{Merge, Mission, Progress};
 use model::policy::Policy;
 use model::process::{ExitRecord, ProcessIdentity};
@@ -11,6 +15,7 @@ use model::settings::{Settings, Template};
 use model::topic::{Topic, Vote};
 use model::transition::MissionInput;
 use model::trash::{TrashEnd, TrashItem};
+use model::usage::{Context, Usage};
 
 /// What the captain asks of a mission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +40,42 @@ impl Wish {
     pub const fn new(input: MissionInput) -> Self {
         Self { input, note: None, keep_processes: false, fresh: false, merge: None, reviewed: None }
     }
+}
+
+/// How the captain answers what an agent asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Allowed, this time.
+    Once,
+    /// Allowed, and so is everything that fits the pattern from now on.
+    Always {
+        /// How far the rule reaches.
+        scope: Scope,
+        /// What it fits.
+        pattern: String,
+    },
+    /// Not allowed.
+    Deny {
+        /// Why, for the agent.
+        note: Option<String>,
+    },
+    /// The answer to a question.
+    Text(String),
+    /// Later.
+    NotNow,
+}
+
+/// A report that came as a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Whose inbox it came into.
+    pub agent_id: AgentId,
+    /// What makes it one report, however often it is read.
+    pub key: String,
+    /// What is wrong with it; nothing where it is applied.
+    pub problem: Option<String>,
+    /// What it asks for.
+    pub input: Option<Box<Input>>,
 }
 
 /// What the scheduler must know beside the state.
@@ -222,6 +263,92 @@ pub enum Input {
         /// How.
         end: TrashEnd,
     },
+    /// The captain changes an agent; who it is and what it did stays.
+    EditAgent(Agent),
+    /// Somebody has something to say to an agent.
+    QueueMessage(Message),
+    /// An agent's program got messages.
+    Delivered {
+        /// Which ones.
+        messages: Vec<MessageId>,
+        /// To which attempt.
+        id: AttemptId,
+    },
+    /// An agent has begun to act on messages.
+    Begun {
+        /// Which ones.
+        messages: Vec<MessageId>,
+    },
+    /// An agent has answered to messages.
+    Answered {
+        /// Which ones.
+        messages: Vec<MessageId>,
+    },
+    /// A message could not be delivered.
+    NotDelivered {
+        /// The message as it was.
+        message: Box<Message>,
+        /// Why, in words a person reads.
+        problem: String,
+    },
+    /// The captain wants a message delivered again.
+    RetryMessage(MessageId),
+    /// The captain does not want a message delivered any more.
+    DiscardMessage(MessageId),
+    /// An agent asks and waits.
+    Asked(Box<Request>),
+    /// The captain answers what an agent asks.
+    Reply {
+        /// What it asked.
+        id: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// The agent no longer waits for the answer.
+    Withdrawn {
+        /// What it asked.
+        id: RequestId,
+        /// Why, in words a person reads.
+        why: String,
+    },
+    /// The agent has been told the answer.
+    ReplyTold(RequestId),
+    /// The captain makes a permission rule.
+    AddRule(Rule),
+    /// The captain removes a permission rule.
+    RemoveRule(RuleId),
+    /// An attempt's use was measured.
+    Measured {
+        /// The attempt.
+        id: AttemptId,
+        /// What it has used, according to one source.
+        usage: Box<Usage>,
+    },
+    /// An agent's context became fuller than a threshold.
+    ContextCrossed {
+        /// The attempt.
+        id: AttemptId,
+        /// The threshold, in percent.
+        percent: u8,
+        /// How full it is.
+        context: Context,
+    },
+    /// An attempt's agent says that it knows what it is to do.
+    Acknowledged {
+        /// The attempt.
+        id: AttemptId,
+        /// What it said, shortened.
+        said: String,
+    },
+    /// An agent wrote down what the next attempt needs to know.
+    WriteHandoff {
+        /// Its attempt.
+        id: AttemptId,
+        /// What.
+        text: String,
+    },
+    /// A report came as a file.
+    Report(Report),
     /// The agents are asked a question.
     OpenTopic(Topic),
     /// An agent votes.
@@ -240,7 +367,7 @@ pub enum Input {
 impl Input {
     /// The mission that must be known to decide on this.
     #[must_use]
-    pub const fn mission_id(&self) -> Option<MissionId> {
+    pub fn mission_id(&self) -> Option<MissionId> {
         match self {
             Self::Ask { id, .. }
             | Self::Assign { id, .. }
@@ -249,13 +376,14 @@ impl Input {
             | Self::RemoveMission { id, .. }
             | Self::RestoreMission { id, .. } => Some(*id),
             Self::EditMission { mission, .. } => Some(mission.id),
+            Self::Report(Report { input: Some(input), .. }) => input.mission_id(),
             _ => None,
         }
     }
 
     /// The attempt that must be known to decide on this.
     #[must_use]
-    pub const fn attempt_id(&self) -> Option<AttemptId> {
+    pub fn attempt_id(&self) -> Option<AttemptId> {
         match self {
             Self::Prepared { id, .. }
             | Self::Started { id, .. }
@@ -266,8 +394,14 @@ impl Input {
             | Self::Verified { id, .. }
             | Self::Stopped { id, .. }
             | Self::Froze { id, .. }
+            | Self::Measured { id, .. }
+            | Self::ContextCrossed { id, .. }
+            | Self::Acknowledged { id, .. }
+            | Self::WriteHandoff { id, .. }
             | Self::Restored { id, .. } => Some(*id),
             Self::Checkpointed(checkpoint) => Some(checkpoint.attempt_id),
+            Self::Asked(request) => Some(request.attempt_id),
+            Self::Report(Report { input: Some(input), .. }) => input.attempt_id(),
             _ => None,
         }
     }

@@ -7,7 +7,8 @@ use model::agent::Agent;
 use model::attempt::{Attempt, AttemptState};
 use model::event::{Fact, Subject};
 use model::gate::GateResult;
-use model::id::{AgentId, AttemptId, MissionId, TopicId};
+use model::id::{AgentId, AttemptId, MissionId, RequestId, TopicId};
+use model::inbox::Request;
 use model::mission::{Mission, MissionState};
 use model::settings::Settings;
 use model::topic::Topic;
@@ -51,6 +52,8 @@ pub struct State {
     pub results: BTreeMap<AttemptId, BTreeMap<u32, GateResult>>,
     /// Agents that review the work of others, by attempt and gate.
     pub reviews: BTreeMap<(AttemptId, u32), AgentId>,
+    /// What agents ask and wait for.
+    pub requests: BTreeMap<RequestId, Request>,
     /// What the attempts of each agent came to.
     pub tracks: BTreeMap<AgentId, Track>,
     /// Questions that are not decided.
@@ -134,6 +137,11 @@ impl State {
     pub fn dependency(&self, id: MissionId) -> Option<(&str, MissionState)> {
         let known = self.missions.get(&id).map(|it| (it.short_id.as_str(), it.state));
         known.or_else(|| self.elsewhere.get(&id).map(|it| (it.short_id.as_str(), it.state)))
+    }
+
+    /// What an attempt asks and waits for.
+    pub fn requests_of(&self, id: AttemptId) -> impl Iterator<Item = &Request> + Clone {
+        self.requests.values().filter(move |request| request.attempt_id == id)
     }
 
     /// What an event about an attempt is about.
@@ -296,6 +304,17 @@ impl State {
                 self.topics.remove(topic_id);
                 self.votes.retain(|(topic, _), _| topic != topic_id);
             }
+            Fact::RequestAsked { request } => {
+                self.requests.insert(request.id, request.clone());
+            }
+            Fact::RequestEnded { request_id, .. } => {
+                self.requests.remove(request_id);
+            }
+            Fact::RequestDeferred { request_id, not_before } => {
+                if let Some(request) = self.requests.get_mut(request_id) {
+                    request.not_before = Some(*not_before);
+                }
+            }
             Fact::SwarmHalted { at, .. } => self.halted = Some(*at),
             Fact::SwarmResumed => self.halted = None,
             _ => {
@@ -360,6 +379,7 @@ impl State {
                 self.reviews.retain(|(id, _), _| *id != attempt.id);
             }
             Fact::AttemptReviewing { .. } => attempt.in_review = true,
+            Fact::AttemptAcknowledged { at, .. } => attempt.acknowledged_at = Some(*at),
             Fact::WorkRecorded { work, .. } => attempt.work = Some(work.clone()),
             Fact::AttemptEnded { state, note, .. } => {
                 self.count(&attempt, *state);
@@ -419,6 +439,7 @@ fn attempt_id(fact: &Fact) -> Option<AttemptId> {
         | Fact::AttemptExited { attempt_id, .. }
         | Fact::AttemptVerifying { attempt_id }
         | Fact::AttemptReviewing { attempt_id }
+        | Fact::AttemptAcknowledged { attempt_id, .. }
         | Fact::WorkRecorded { attempt_id, .. }
         | Fact::AttemptEnded { attempt_id, .. } => Some(*attempt_id),
         _ => None,

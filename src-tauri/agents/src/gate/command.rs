@@ -194,7 +194,8 @@ fn judge(exit: &Exit) -> Finding {
         | Exit::NotStarted { .. }
         | Exit::Lost { .. }
         | Exit::Rebooted
-        | Exit::Answered { .. } => Finding::new(Verdict::Broken, format!("it {exit}")),
+        | Exit::Answered { .. }
+        | Exit::HandedOver { .. } => Finding::new(Verdict::Broken, format!("it {exit}")),
     }
 }
 

@@ -243,7 +243,8 @@ impl Desk<'_> {
     ) -> Result<(Fact, bool), Refusal> {
         let mut mission = mission.clone();
         let exit = attempt.exit();
-        let interrupted = matches!(exit, Some(Exit::Rebooted | Exit::Stopped { .. }));
+        let interrupted =
+            matches!(exit, Some(Exit::Rebooted | Exit::Stopped { .. } | Exit::HandedOver { .. }));
         if interrupted {
             // What was ended from outside did not fail: the try does not count.
             mission.tries = mission.tries.saturating_sub(1);
@@ -292,7 +293,17 @@ impl Desk<'_> {
         let results = self.state.results.get(&attempt.id).into_iter().flat_map(|all| all.values());
         let found = found_by(results.filter(|result| result.verdict != Verdict::Passed));
         // It may become an argument, which ends at such a byte.
-        let text = format!("{text}{found}").replace('\0', "\u{fffd}");
+        let own = match attempt.exit() {
+            Some(Exit::HandedOver { text }) => Some(text.as_str()),
+            // What the agent itself wrote in this attempt comes first.
+            _ => mission
+                .handoff
+                .as_ref()
+                .filter(|it| it.from == attempt.n)
+                .map(|it| it.text.as_str()),
+        };
+        let own = own.map(|own| format!("{}\n\n", own.trim_end())).unwrap_or_default();
+        let text = format!("{own}{text}{found}").replace('\0', "\u{fffd}");
         let handoff = Handoff {
             from: attempt.n,
             agent_id: attempt.agent_id,

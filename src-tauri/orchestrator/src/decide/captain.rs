@@ -209,6 +209,11 @@ impl Desk<'_> {
         let moved = self.moved(&mission, MissionInput::Continue, wish.note)?;
         let subject = self.state.subject_of_attempt(held.id);
         self.fact(subject, moved);
+        if self.state.requests_of(held.id).next().is_some() {
+            mission.state = MissionState::Running;
+            let asks = self.moved(&mission, MissionInput::Ask, Some("still asks".to_owned()))?;
+            self.fact(subject, asks);
+        }
         self.fact(subject, Fact::AttemptFrozen { attempt_id: held.id, frozen: false });
         self.decision.effects.push(Effect::Freeze { attempt_id: held.id });
         Ok(())
