@@ -3,10 +3,12 @@
 //! One task writes and acknowledges after commit; a few read-only connections read with a
 //! deadline. It must never know whether a change makes sense, only whether it fits.
 
+mod batch;
 mod chain;
 mod change;
 mod column;
 mod error;
+mod group;
 mod head;
 mod misfit;
 mod mission_reads;
@@ -15,6 +17,7 @@ mod open;
 mod page;
 mod project;
 mod reader;
+mod stroke;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::error::RowError;
 use super::misfit::misfit;
+use super::stroke::Stroke;
 use super::table::named::{self, Halted};
 use super::table::{
     agents, attempts, checkpoints, devlogs, gate_results, missions, reviews, topics, trash,
@@ -16,13 +17,63 @@ use super::table::{
 /// [`RowError::Conflict`] when the fact does not fit what is stored.
 pub(crate) async fn project(conn: &mut SqliteConnection, event: &Event) -> Result<(), RowError> {
     let kind = event.fact.kind();
-    match apply(conn, event).await.map_err(|error| error.of(kind))? {
+    let applied = match strokes(event)? {
+        Some(strokes) => write_each(conn, strokes).await,
+        None => apply(conn, event).await,
+    };
+    match applied.map_err(|error| error.of(kind))? {
         true => Ok(()),
         false => Err(misfit(conn, &event.fact).await?),
     }
 }
 
-/// Says whether the row the fact speaks of was there and stood where it should.
+/// What a fact writes, where that can be laid beside what other facts write; nothing where the fact
+/// has to be applied by itself.
+pub(crate) fn strokes(event: &Event) -> Result<Option<Vec<Stroke>>, RowError> {
+    let at = event.at;
+    Ok(Some(match &event.fact {
+        Fact::EngineStarted { .. } | Fact::EngineStopped | Fact::ResultLate { .. } => Vec::new(),
+        Fact::MissionCreated { mission, brief } => missions::insert(mission, brief)?,
+        moved @ Fact::MissionMoved { .. } => missions::shift(moved, at).into_iter().collect(),
+        Fact::HandoffWritten { mission_id, handoff } => {
+            vec![missions::hand_off(*mission_id, handoff.as_ref(), at)?]
+        }
+        Fact::AttemptLeased { attempt } => vec![
+            attempts::insert(attempt)?,
+            missions::count_attempt(attempt.mission_id, attempt.n, at),
+        ],
+        Fact::AttemptPrepared { attempt_id, workplace } => {
+            vec![attempts::prepare(*attempt_id, workplace)?]
+        }
+        Fact::AttemptStarted { attempt_id, process }
+        | Fact::AttemptAdopted { attempt_id, process } => {
+            vec![attempts::start(*attempt_id, process)?]
+        }
+        Fact::AttemptExited { attempt_id, record } => vec![attempts::exit(*attempt_id, record)?],
+        // Who was asked about the work as it was is no longer awaited.
+        Fact::AttemptVerifying { attempt_id } => {
+            vec![reviews::drop_all(*attempt_id), attempts::verify(*attempt_id)]
+        }
+        Fact::WorkRecorded { attempt_id, work } => vec![attempts::record(*attempt_id, work)?],
+        Fact::AttemptEnded { attempt_id, state, note } => vec![
+            reviews::drop_all(*attempt_id),
+            attempts::end(*attempt_id, *state, note.as_deref(), at),
+        ],
+        _ => return Ok(None),
+    }))
+}
+
+async fn write_each(conn: &mut SqliteConnection, strokes: Vec<Stroke>) -> Result<bool, RowError> {
+    for stroke in strokes {
+        if !stroke.write(conn).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Applies a fact that [`strokes`] says nothing of; says whether the row it speaks of was there and
+/// stood where it should.
 async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowError> {
     match &event.fact {
         Fact::EngineStarted { .. } | Fact::EngineStopped | Fact::ResultLate { .. } => Ok(true),
@@ -90,18 +141,11 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
 async fn of_mission(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowError> {
     let (seq, at) = (event.seq, event.at);
     match &event.fact {
-        Fact::MissionCreated { mission, brief } => {
-            missions::insert(conn, mission, brief).await.map(|()| true)
-        }
-        moved @ Fact::MissionMoved { .. } => missions::shift(conn, moved, at).await,
         Fact::MissionChanged { mission, brief } => {
             missions::change(conn, mission, brief.as_deref(), at).await
         }
         Fact::MissionProgressed { mission_id, progress, criteria } => {
             missions::progress(conn, *mission_id, progress, criteria, at).await
-        }
-        Fact::HandoffWritten { mission_id, handoff } => {
-            missions::hand_off(conn, *mission_id, handoff.as_ref(), at).await
         }
         Fact::WorkMerged { mission_id, merge } => {
             missions::merge(conn, *mission_id, merge, at).await
@@ -116,29 +160,8 @@ async fn of_mission(conn: &mut SqliteConnection, event: &Event) -> Result<bool, 
 }
 
 async fn of_attempt(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowError> {
-    let at = event.at;
     match &event.fact {
-        Fact::AttemptLeased { attempt } => {
-            attempts::insert(conn, attempt).await?;
-            missions::count_attempt(conn, attempt.mission_id, attempt.n, at).await
-        }
-        Fact::AttemptPrepared { attempt_id, workplace } => {
-            attempts::prepare(conn, *attempt_id, workplace).await
-        }
-        Fact::AttemptStarted { attempt_id, process }
-        | Fact::AttemptAdopted { attempt_id, process } => {
-            attempts::start(conn, *attempt_id, process).await
-        }
         Fact::AttemptStopping { attempt_id } => attempts::stop(conn, *attempt_id).await,
-        Fact::AttemptExited { attempt_id, record } => {
-            attempts::exit(conn, *attempt_id, record).await
-        }
-        Fact::AttemptVerifying { attempt_id } => {
-            // Who was asked about the work as it was is no longer awaited.
-            reviews::drop_all(conn, *attempt_id).await?;
-            attempts::verify(conn, *attempt_id).await
-        }
-        Fact::WorkRecorded { attempt_id, work } => attempts::record(conn, *attempt_id, work).await,
         Fact::GateFinished { attempt_id, result } => {
             gate_results::put(conn, *attempt_id, result).await?;
             reviews::answered(conn, *attempt_id, result.index).await.map(|()| true)
@@ -155,10 +178,6 @@ async fn of_attempt(conn: &mut SqliteConnection, event: &Event) -> Result<bool, 
         }
         Fact::CheckpointRestored { checkpoint_id, .. } => {
             Ok(checkpoints::get(conn, *checkpoint_id).await?.is_some())
-        }
-        Fact::AttemptEnded { attempt_id, state, note } => {
-            reviews::drop_all(conn, *attempt_id).await?;
-            attempts::end(conn, *attempt_id, *state, note.as_deref(), at).await
         }
         _ => Ok(false),
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use model::clock::SharedClock;
 use model::event::Event;
 use sqlx::{Connection, SqliteConnection};
@@ -15,12 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::chain::Tail;
 use super::change::{CHANGE_EVENTS_MAX, Change, Committed};
 use super::error::{CommitError, OpenError, RowError};
+use super::group::{Failure, Group, Places, Written};
 use super::head::HeadFile;
 use super::mutant::Mutant;
 use super::open::{self, Files, Opened, Settings, WALK_ROWS};
-use super::project::project;
-use super::table::events::{self, EventRow};
-use super::table::{answers, cursors, outbox};
+use super::table::{answers, events, outbox};
 
 /// Changes that wait for the writer before `commit` has to wait itself.
 pub(crate) const QUEUE_CHANGES_MAX: usize = 1024;
@@ -74,6 +72,7 @@ pub(crate) struct Writer {
     shut: Option<Arc<OpenError>>,
     /// The last event that was published.
     tail: Tail,
+    places: Places,
     pruned: Option<Instant>,
     mutant: Mutant,
 }
@@ -81,28 +80,6 @@ pub(crate) struct Writer {
 struct Disk {
     conn: SqliteConnection,
     head: HeadFile,
-}
-
-/// A failure that concerns the whole group.
-struct Failure {
-    operation: &'static str,
-    source: Arc<dyn Error + Send + Sync>,
-}
-
-impl Failure {
-    fn at(operation: &'static str) -> impl Fn(sqlx::Error) -> Self {
-        move |source| Self { operation, source: Arc::new(source) }
-    }
-
-    fn reply(&self) -> Reply {
-        Err(CommitError::Storage { operation: self.operation, source: Arc::clone(&self.source) })
-    }
-}
-
-/// A group on its way: the end of the log if it succeeds, and each change's reply.
-struct Written {
-    tail: Tail,
-    replies: Vec<Reply>,
 }
 
 impl Writer {
@@ -114,6 +91,7 @@ impl Writer {
             disk: Some(Disk { conn, head }),
             shut: None,
             tail,
+            places: Places::default(),
             pruned: None,
             mutant: Mutant::chosen(),
         }
@@ -172,6 +150,7 @@ impl Writer {
                     now: self.start.clock.now(),
                     mutant: self.mutant,
                     tail: self.tail,
+                    places: &mut self.places,
                 };
                 group.write(&changes, &mut replies).await
             }
@@ -198,6 +177,7 @@ impl Writer {
                     "write to the ledger failed; it is opened again and checked"
                 );
                 self.disk = None;
+                self.places.clear();
                 // Answered afterwards: who then reads the ledger again sees what was kept.
                 self.recover().await;
                 let failed = replies.iter().map(|_| failure.reply()).collect();
@@ -335,183 +315,5 @@ impl std::fmt::Display for Chain<'_> {
             cause = error.source();
         }
         Ok(())
-    }
-}
-
-/// One transaction with several changes.
-struct Group<'c> {
-    conn: &'c mut SqliteConnection,
-    now: Timestamp,
-    mutant: Mutant,
-    tail: Tail,
-}
-
-impl Group<'_> {
-    async fn write(
-        &mut self,
-        changes: &[Change],
-        senders: &mut [Option<oneshot::Sender<Reply>>],
-    ) -> Result<Written, Failure> {
-        self.run("BEGIN IMMEDIATE", "begin a transaction of the ledger").await?;
-        let mut replies = Vec::with_capacity(changes.len());
-        for change in changes {
-            replies.push(self.attempt(change).await?);
-        }
-        if self.mutant.acknowledges_early() {
-            acknowledge_early(senders, &replies);
-            self.mutant.linger().await;
-        }
-        if self.mutant.splits() {
-            self.split(&replies).await?;
-        }
-        self.run("COMMIT", "commit to the ledger").await?;
-        let tail = self.tail;
-        Ok(Written { tail, replies })
-    }
-
-    async fn run(&mut self, sql: &'static str, operation: &'static str) -> Result<(), Failure> {
-        sqlx::raw_sql(sql)
-            .execute(&mut *self.conn)
-            .await
-            .map(|_| ())
-            .map_err(Failure::at(operation))
-    }
-
-    /// Writes one change; a conflict takes back this change alone.
-    async fn attempt(&mut self, change: &Change) -> Result<Reply, Failure> {
-        const OPERATION: &str = "write to the ledger";
-        let before = self.tail;
-        self.run("SAVEPOINT change", OPERATION).await?;
-        let refused = match self.apply(change).await {
-            Ok(committed) => {
-                self.run("RELEASE change", OPERATION).await?;
-                return Ok(Ok(committed));
-            }
-            Err(Refused::Change(error)) => error,
-            Err(Refused::Row(RowError::Conflict { what, reason })) => {
-                CommitError::Conflict { what, reason }
-            }
-            Err(Refused::Row(RowError::Sql(error))) => return Err(Failure::at(OPERATION)(error)),
-            Err(Refused::Row(RowError::Unreadable { column, source })) => {
-                CommitError::Conflict { what: column, reason: source.to_string() }
-            }
-        };
-        self.run("ROLLBACK TO change; RELEASE change", OPERATION).await?;
-        self.tail = before;
-        Ok(Err(refused))
-    }
-
-    async fn apply(&mut self, change: &Change) -> Result<Committed, Refused> {
-        let count = change.events.len();
-        if count > CHANGE_EVENTS_MAX {
-            return Err(Refused::Change(CommitError::TooLarge {
-                events: count,
-                max: CHANGE_EVENTS_MAX,
-            }));
-        }
-        if let Some(answer) = &change.answer {
-            if let Some(known) = answers::get(self.conn, &answer.key, self.now).await? {
-                if known.fingerprint != answer.fingerprint {
-                    return Err(Refused::Change(CommitError::KeyReused));
-                }
-                return Ok(Committed { events: Vec::new(), replayed: Some(known) });
-            }
-            answers::put(self.conn, answer, self.now).await?;
-        }
-        let events = self.append(change).await?;
-        self.move_outbox(change).await?;
-        if let Some((name, seq)) = &change.cursor {
-            self.move_cursor(name, *seq).await?;
-        }
-        Ok(Committed { events, replayed: None })
-    }
-
-    async fn append(&mut self, change: &Change) -> Result<Vec<Arc<Event>>, RowError> {
-        let mut events = Vec::with_capacity(change.events.len());
-        for new in &change.events {
-            let mission_seq = match new.subject.mission_id {
-                Some(id) => Some(events::next_in_mission(self.conn, id).await?),
-                None => None,
-            };
-            let event = Event {
-                seq: self.tail.seq + 1,
-                id: new.id,
-                at: new.at,
-                actor: new.actor.clone(),
-                correlation_id: new.correlation_id,
-                subject: new.subject,
-                mission_seq,
-                fact: new.fact.clone(),
-            };
-            let row = EventRow::of(&event, &self.tail.hash)?;
-            let kind = event.fact.kind();
-            row.insert(self.conn).await.map_err(|error| error.of(kind))?;
-            if !self.mutant.splits() {
-                project(self.conn, &event).await?;
-            }
-            self.tail = Tail { seq: event.seq, hash: row.stored_hash()? };
-            events.push(Arc::new(event));
-        }
-        Ok(events)
-    }
-
-    async fn move_outbox(&mut self, change: &Change) -> Result<(), RowError> {
-        for entry in &change.effects {
-            outbox::insert(self.conn, entry, self.now).await.map_err(|error| error.of("outbox"))?;
-        }
-        for id in &change.delivered {
-            if !outbox::deliver(self.conn, *id, self.now).await? {
-                let reason = format!("effect {id} is not open any more");
-                return Err(RowError::conflict("outbox", reason));
-            }
-        }
-        Ok(())
-    }
-
-    async fn move_cursor(&mut self, name: &str, seq: u64) -> Result<(), RowError> {
-        if seq > self.tail.seq {
-            let reason = format!("there is no event {seq} yet");
-            return Err(RowError::conflict("cursor", reason));
-        }
-        if cursors::advance(self.conn, name, seq).await? {
-            return Ok(());
-        }
-        let reason = format!("follower '{name}' is already at event {seq} or beyond");
-        Err(RowError::conflict("cursor", reason))
-    }
-
-    /// The fault [`Mutant::Split`]: commits the events, then writes the rows.
-    async fn split(&mut self, replies: &[Reply]) -> Result<(), Failure> {
-        const OPERATION: &str = "write to the ledger in two steps";
-        self.run("COMMIT", OPERATION).await?;
-        self.mutant.linger().await;
-        self.run("BEGIN IMMEDIATE", OPERATION).await?;
-        for event in replies.iter().flatten().flat_map(|done| &done.events) {
-            if let Err(RowError::Sql(error)) = project(self.conn, event).await {
-                return Err(Failure::at(OPERATION)(error));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The fault [`Mutant::AckBeforeCommit`].
-fn acknowledge_early(senders: &mut [Option<oneshot::Sender<Reply>>], replies: &[Reply]) {
-    for (sender, reply) in senders.iter_mut().zip(replies) {
-        if let Some(sender) = sender.take() {
-            let _ = sender.send(reply.clone());
-        }
-    }
-}
-
-/// Why a single change is not written.
-enum Refused {
-    Change(CommitError),
-    Row(RowError),
-}
-
-impl From<RowError> for Refused {
-    fn from(error: RowError) -> Self {
-        Self::Row(error)
     }
 }

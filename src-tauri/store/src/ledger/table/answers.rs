@@ -2,12 +2,15 @@
 //!
 //! Tested here and in `tests/ledger/commit.rs`.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use crate::ledger::change::{ANSWER_KEPT_H, StoredAnswer};
 use crate::ledger::column;
 use crate::ledger::error::RowError;
+use crate::ledger::stroke::{Rows, Stroke, values};
 
 /// Answers removed at once, so that pruning never holds the writer for long.
 const PRUNED_AT_ONCE: i64 = 1_000;
@@ -28,36 +31,54 @@ pub(crate) async fn get(
             .bind(oldest_kept_ms(now))
             .fetch_optional(conn)
             .await?;
-    row.map(|(fingerprint, body)| {
-        Ok(StoredAnswer {
-            key: key.to_owned(),
-            fingerprint: fingerprint.as_slice().try_into().map_err(
-                |error: std::array::TryFromSliceError| {
-                    RowError::unreadable("answers.fingerprint", error)
-                },
-            )?,
-            body: column::read_json("answers.body", &body)?,
-        })
-    })
-    .transpose()
+    row.map(|(fingerprint, body)| read(key.to_owned(), &fingerprint, &body)).transpose()
 }
 
-/// Keeps an answer.
-pub(crate) async fn put(
+/// The answers under these keys, unless they are too old.
+pub(crate) async fn get_all(
     conn: &mut SqliteConnection,
-    answer: &StoredAnswer,
+    keys: &HashSet<&str>,
     now: Timestamp,
-) -> Result<(), RowError> {
-    sqlx::query(
-        "INSERT OR REPLACE INTO answers (key, fingerprint, body, kept_at_ms) VALUES (?, ?, ?, ?)",
+) -> Result<HashMap<String, StoredAnswer>, RowError> {
+    let rows: Vec<(String, Vec<u8>, String)> = sqlx::query_as(
+        "SELECT key, fingerprint, body FROM answers \
+         WHERE kept_at_ms > ? AND key IN (SELECT value FROM json_each(?))",
     )
-    .bind(&answer.key)
-    .bind(answer.fingerprint.as_slice())
-    .bind(column::json("answers.body", &answer.body)?)
-    .bind(now.as_millisecond())
-    .execute(conn)
+    .bind(oldest_kept_ms(now))
+    .bind(column::json("answers.key", keys)?)
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    rows.into_iter()
+        .map(|(key, fingerprint, body)| {
+            let answer = read(key, &fingerprint, &body)?;
+            Ok((answer.key.clone(), answer))
+        })
+        .collect()
+}
+
+fn read(key: String, fingerprint: &[u8], body: &str) -> Result<StoredAnswer, RowError> {
+    let fingerprint = fingerprint.try_into().map_err(|error: std::array::TryFromSliceError| {
+        RowError::unreadable("answers.fingerprint", error)
+    })?;
+    Ok(StoredAnswer { key, fingerprint, body: column::read_json("answers.body", body)? })
+}
+
+static PUT: Rows = Rows {
+    head: "INSERT OR REPLACE INTO answers (key, fingerprint, body, kept_at_ms) VALUES ",
+    columns: 4,
+    tail: "",
+    exact: true,
+};
+
+/// Keeps an answer.
+pub(crate) fn put(answer: &StoredAnswer, now: Timestamp) -> Result<Stroke, RowError> {
+    let values = values![
+        &answer.key,
+        answer.fingerprint.to_vec(),
+        column::json("answers.body", &answer.body)?,
+        now.as_millisecond(),
+    ];
+    Ok(Stroke { rows: &PUT, subject: None, values })
 }
 
 /// Removes some of the answers that are too old; says whether there may be more of them.
@@ -90,7 +111,7 @@ mod tests {
             let at = if n == 0 { now } else { old };
             let (key, body) = (format!("k-{n}"), serde_json::Value::Null);
             let answer = StoredAnswer { key, fingerprint: [0; 32], body };
-            put(&mut conn, &answer, at).await.unwrap();
+            put(&answer, at).unwrap().write(&mut conn).await.unwrap();
         }
         assert!(prune(&mut conn, now).await.unwrap(), "one is left");
         assert!(!prune(&mut conn, now).await.unwrap());

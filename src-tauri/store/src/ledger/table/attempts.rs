@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteQueryResult;
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::collect;
+use crate::ledger::stroke::{Rows, Stroke, values};
 
 #[derive(sqlx::FromRow)]
 struct AttemptRow {
@@ -71,71 +72,67 @@ fn read(row: AttemptRow) -> Result<Attempt, RowError> {
     })
 }
 
+static INSERT: Rows = Rows {
+    head: concat!("INSERT INTO attempts (", columns!(), ") VALUES "),
+    columns: 17,
+    tail: "",
+    exact: true,
+};
+
 /// Adds an attempt.
-pub(crate) async fn insert(conn: &mut SqliteConnection, attempt: &Attempt) -> Result<(), RowError> {
-    sqlx::query(concat!(
-        "INSERT INTO attempts (",
-        columns!(),
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    ))
-    .bind(column::id(attempt.id.as_uuid()))
-    .bind(column::id(attempt.mission_id.as_uuid()))
-    .bind(column::id(attempt.agent_id.as_uuid()))
-    .bind(i64::from(attempt.n))
-    .bind(attempt.state.as_str())
-    .bind(attempt.stopping)
-    .bind(attempt.in_review)
-    .bind(attempt.frozen)
-    .bind(&attempt.note)
-    .bind(column::json_opt("attempts.handoff", attempt.handoff.as_ref())?)
-    .bind(column::json_opt("attempts.choice", attempt.choice.as_ref())?)
-    .bind(column::json_opt("attempts.workplace", attempt.workplace.as_ref())?)
-    .bind(column::json_opt("attempts.process", attempt.process.as_ref())?)
-    .bind(column::json_opt("attempts.exit", attempt.exit.as_ref())?)
-    .bind(column::json_opt("attempts.work", attempt.work.as_ref())?)
-    .bind(column::time(attempt.leased_at))
-    .bind(attempt.ended_at.map(column::time))
-    .execute(conn)
-    .await?;
-    Ok(())
+pub(crate) fn insert(attempt: &Attempt) -> Result<Stroke, RowError> {
+    let id = attempt.id.as_uuid();
+    let values = values![
+        column::id(attempt.id.as_uuid()),
+        column::id(attempt.mission_id.as_uuid()),
+        column::id(attempt.agent_id.as_uuid()),
+        attempt.n,
+        attempt.state.as_str(),
+        attempt.stopping,
+        attempt.in_review,
+        attempt.frozen,
+        attempt.note.as_ref(),
+        column::json_opt("attempts.handoff", attempt.handoff.as_ref())?,
+        column::json_opt("attempts.choice", attempt.choice.as_ref())?,
+        column::json_opt("attempts.workplace", attempt.workplace.as_ref())?,
+        column::json_opt("attempts.process", attempt.process.as_ref())?,
+        column::json_opt("attempts.exit", attempt.exit.as_ref())?,
+        column::json_opt("attempts.work", attempt.work.as_ref())?,
+        column::time(attempt.leased_at),
+        attempt.ended_at.map(column::time),
+    ];
+    Ok(Stroke { rows: &INSERT, subject: Some(id), values })
 }
 
 fn one(done: &SqliteQueryResult) -> bool {
     done.rows_affected() == 1
 }
 
-/// Its workplace is ready. Like the others below: says whether there is such a live attempt.
-pub(crate) async fn prepare(
-    conn: &mut SqliteConnection,
-    id: AttemptId,
-    workplace: &Workplace,
-) -> Result<bool, RowError> {
-    let done = sqlx::query(concat!(
-        "UPDATE attempts SET state = 'starting', workplace = ? WHERE id = ? AND ",
-        live!()
-    ))
-    .bind(column::json("attempts.workplace", workplace)?)
-    .bind(column::id(id.as_uuid()))
-    .execute(conn)
-    .await?;
-    Ok(one(&done))
+static PREPARE: Rows = Rows {
+    head: "UPDATE attempts SET state = 'starting', workplace = v.column1 FROM (VALUES ",
+    columns: 2,
+    tail: concat!(") AS v WHERE id = v.column2 AND ", live!()),
+    exact: true,
+};
+
+/// Its workplace is ready. Like the others below: fits, or says, whether there is such a live
+/// attempt.
+pub(crate) fn prepare(id: AttemptId, workplace: &Workplace) -> Result<Stroke, RowError> {
+    let values = values![column::json("attempts.workplace", workplace)?, column::id(id.as_uuid())];
+    Ok(Stroke { rows: &PREPARE, subject: Some(id.as_uuid()), values })
 }
 
+static START: Rows = Rows {
+    head: "UPDATE attempts SET state = 'running', process = v.column1 FROM (VALUES ",
+    columns: 2,
+    tail: concat!(") AS v WHERE id = v.column2 AND ", live!()),
+    exact: true,
+};
+
 /// Its program runs.
-pub(crate) async fn start(
-    conn: &mut SqliteConnection,
-    id: AttemptId,
-    process: &ProcessIdentity,
-) -> Result<bool, RowError> {
-    let done = sqlx::query(concat!(
-        "UPDATE attempts SET state = 'running', process = ? WHERE id = ? AND ",
-        live!()
-    ))
-    .bind(column::json("attempts.process", process)?)
-    .bind(column::id(id.as_uuid()))
-    .execute(conn)
-    .await?;
-    Ok(one(&done))
+pub(crate) fn start(id: AttemptId, process: &ProcessIdentity) -> Result<Stroke, RowError> {
+    let values = values![column::json("attempts.process", process)?, column::id(id.as_uuid())];
+    Ok(Stroke { rows: &START, subject: Some(id.as_uuid()), values })
 }
 
 /// It was asked to stop.
@@ -147,33 +144,30 @@ pub(crate) async fn stop(conn: &mut SqliteConnection, id: AttemptId) -> Result<b
     Ok(one(&done))
 }
 
+static EXIT: Rows = Rows {
+    head: "UPDATE attempts SET state = 'exited', exit = v.column1, frozen = 0 FROM (VALUES ",
+    columns: 2,
+    tail: concat!(") AS v WHERE id = v.column2 AND ", live!()),
+    exact: true,
+};
+
 /// Its program ended.
-pub(crate) async fn exit(
-    conn: &mut SqliteConnection,
-    id: AttemptId,
-    record: &ExitRecord,
-) -> Result<bool, RowError> {
-    let done = sqlx::query(concat!(
-        "UPDATE attempts SET state = 'exited', exit = ?, frozen = 0 WHERE id = ? AND ",
-        live!()
-    ))
-    .bind(column::json("attempts.exit", record)?)
-    .bind(column::id(id.as_uuid()))
-    .execute(conn)
-    .await?;
-    Ok(one(&done))
+pub(crate) fn exit(id: AttemptId, record: &ExitRecord) -> Result<Stroke, RowError> {
+    let values = values![column::json("attempts.exit", record)?, column::id(id.as_uuid())];
+    Ok(Stroke { rows: &EXIT, subject: Some(id.as_uuid()), values })
 }
 
+static VERIFY: Rows = Rows {
+    head: "UPDATE attempts SET state = 'verifying', in_review = 0 FROM (VALUES ",
+    columns: 1,
+    tail: concat!(") AS v WHERE id = v.column1 AND ", live!()),
+    exact: true,
+};
+
 /// Its gates run, for the first time or again.
-pub(crate) async fn verify(conn: &mut SqliteConnection, id: AttemptId) -> Result<bool, RowError> {
-    let done = sqlx::query(concat!(
-        "UPDATE attempts SET state = 'verifying', in_review = 0 WHERE id = ? AND ",
-        live!()
-    ))
-    .bind(column::id(id.as_uuid()))
-    .execute(conn)
-    .await?;
-    Ok(one(&done))
+pub(crate) fn verify(id: AttemptId) -> Stroke {
+    let values = values![column::id(id.as_uuid())];
+    Stroke { rows: &VERIFY, subject: Some(id.as_uuid()), values }
 }
 
 /// Its gates passed, and somebody's answer is awaited.
@@ -200,40 +194,31 @@ pub(crate) async fn freeze(
     Ok(one(&done))
 }
 
+static RECORD: Rows = Rows {
+    head: "UPDATE attempts SET work = v.column1 FROM (VALUES ",
+    columns: 2,
+    tail: ") AS v WHERE id = v.column2",
+    exact: true,
+};
+
 /// What it left is secured; allowed after its end, because work is secured then too.
-pub(crate) async fn record(
-    conn: &mut SqliteConnection,
-    id: AttemptId,
-    work: &Work,
-) -> Result<bool, RowError> {
-    let done = sqlx::query("UPDATE attempts SET work = ? WHERE id = ?")
-        .bind(column::json("attempts.work", work)?)
-        .bind(column::id(id.as_uuid()))
-        .execute(conn)
-        .await?;
-    Ok(one(&done))
+pub(crate) fn record(id: AttemptId, work: &Work) -> Result<Stroke, RowError> {
+    let values = values![column::json("attempts.work", work)?, column::id(id.as_uuid())];
+    Ok(Stroke { rows: &RECORD, subject: Some(id.as_uuid()), values })
 }
 
+static END: Rows = Rows {
+    head: "UPDATE attempts SET state = v.column1, stopping = 0, in_review = 0, frozen = 0, note = v.column2, \
+           ended_at = v.column3 FROM (VALUES ",
+    columns: 4,
+    tail: concat!(") AS v WHERE id = v.column4 AND ", live!()),
+    exact: true,
+};
+
 /// It is over.
-pub(crate) async fn end(
-    conn: &mut SqliteConnection,
-    id: AttemptId,
-    state: AttemptState,
-    note: Option<&str>,
-    at: Timestamp,
-) -> Result<bool, RowError> {
-    let done = sqlx::query(concat!(
-        "UPDATE attempts SET state = ?, stopping = 0, in_review = 0, frozen = 0, note = ?, \
-         ended_at = ? WHERE id = ? AND ",
-        live!()
-    ))
-    .bind(state.as_str())
-    .bind(note)
-    .bind(column::time(at))
-    .bind(column::id(id.as_uuid()))
-    .execute(conn)
-    .await?;
-    Ok(one(&done))
+pub(crate) fn end(id: AttemptId, state: AttemptState, note: Option<&str>, at: Timestamp) -> Stroke {
+    let values = values![state.as_str(), note, column::time(at), column::id(id.as_uuid())];
+    Stroke { rows: &END, subject: Some(id.as_uuid()), values }
 }
 
 /// One attempt.

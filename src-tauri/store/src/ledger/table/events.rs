@@ -2,6 +2,8 @@
 //!
 //! Tested in `tests/ledger/damage.rs` and `tests/ledger/commit.rs`.
 
+use std::collections::HashSet;
+
 use model::event::{Event, Fact, Subject};
 use model::id::{AgentId, AttemptId, CorrelationId, EventId, MissionId};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -10,6 +12,7 @@ use crate::ledger::chain::{Hash, Link, Tail};
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::{PAGE_BYTES_MAX, push_list};
+use crate::ledger::stroke::{Rows, Value, values};
 
 /// Which events to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -142,30 +145,32 @@ impl EventRow {
         })
     }
 
-    /// Adds the row.
-    pub(crate) async fn insert(&self, conn: &mut SqliteConnection) -> Result<(), RowError> {
-        sqlx::query(concat!(
-            "INSERT INTO events (",
-            columns!(),
-            ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        ))
-        .bind(self.seq)
-        .bind(&self.id)
-        .bind(&self.at)
-        .bind(&self.actor)
-        .bind(&self.correlation_id)
-        .bind(&self.mission_id)
-        .bind(&self.attempt_id)
-        .bind(&self.agent_id)
-        .bind(self.mission_seq)
-        .bind(&self.kind)
-        .bind(&self.hash)
-        .bind(&self.body)
-        .execute(conn)
-        .await?;
-        Ok(())
+    /// Its values, as [`INSERT`] takes them.
+    pub(crate) fn into_values(self) -> Vec<Value> {
+        values![
+            self.seq,
+            self.id,
+            self.at,
+            self.actor,
+            self.correlation_id,
+            self.mission_id,
+            self.attempt_id,
+            self.agent_id,
+            self.mission_seq,
+            self.kind,
+            self.hash,
+            self.body,
+        ]
     }
 }
+
+/// Adds rows.
+pub(crate) static INSERT: Rows = Rows {
+    head: concat!("INSERT INTO events (", columns!(), ") VALUES "),
+    columns: 12,
+    tail: "",
+    exact: true,
+};
 
 fn read_hash(bytes: &[u8]) -> Result<Hash, RowError> {
     bytes
@@ -211,6 +216,27 @@ pub(crate) async fn next_in_mission(
             .fetch_one(conn)
             .await?;
     Ok(column::read_count("events.mission_seq", last.unwrap_or(0))? + 1)
+}
+
+/// The place of the last event of each mission; 0 where there is none.
+pub(crate) async fn last_in_missions(
+    conn: &mut SqliteConnection,
+    ids: &HashSet<MissionId>,
+) -> Result<Vec<(MissionId, u64)>, RowError> {
+    let wanted: Vec<String> = ids.iter().map(|id| id.as_uuid().simple().to_string()).collect();
+    let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+        "SELECT unhex(value), COALESCE((SELECT MAX(mission_seq) FROM events \
+         WHERE mission_id = unhex(value)), 0) FROM json_each(?)",
+    )
+    .bind(column::json("events.mission_id", &wanted)?)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|(id, last)| {
+            let id = column::read_id("events.mission_id", id, MissionId::from_uuid)?;
+            Ok((id, column::read_count("events.mission_seq", *last)?))
+        })
+        .collect()
 }
 
 /// Rows after `seq`, oldest first, as many as fit into a page of bytes.

@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteQueryResult;
 
 use crate::ledger::column;
 use crate::ledger::error::RowError;
+use crate::ledger::stroke::{Rows, Stroke, values};
 
 #[derive(sqlx::FromRow)]
 pub(super) struct MissionRow {
@@ -106,62 +107,64 @@ fn one(done: &SqliteQueryResult) -> bool {
     done.rows_affected() == 1
 }
 
+static INSERT: Rows = Rows {
+    head: concat!("INSERT INTO missions (", columns!(), ", title_key) VALUES "),
+    columns: 36,
+    tail: "",
+    exact: true,
+};
+
+static BRIEF: Rows = Rows {
+    head: "INSERT INTO briefs (mission_id, text) VALUES ",
+    columns: 2,
+    tail: "",
+    exact: true,
+};
+
 /// Adds a mission.
-pub(crate) async fn insert(
-    conn: &mut SqliteConnection,
-    mission: &Mission,
-    brief: &str,
-) -> Result<(), RowError> {
-    sqlx::query(concat!(
-        "INSERT INTO missions (",
-        columns!(),
-        ", title_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    ))
-    .bind(column::id(mission.id.as_uuid()))
-    .bind(mission.short_id.as_str())
-    .bind(&mission.title)
-    .bind(mission.state.as_str())
-    .bind(&mission.note)
-    .bind(column::word("missions.priority", &mission.priority)?)
-    .bind(&mission.policy)
-    .bind(mission.proof.map(|grade| grade.as_str()))
-    .bind(mission.agent.map(|id| column::id(id.as_uuid())))
-    .bind(&mission.repository)
-    .bind(&mission.target)
-    .bind(column::json("missions.links", &mission.links)?)
-    .bind(column::json("missions.gates", &mission.gates)?)
-    .bind(i64::from(mission.retries_max))
-    .bind(i64::from(mission.backoff_s))
-    .bind(mission.hand_over)
-    .bind(i64::from(mission.attempts))
-    .bind(i64::from(mission.tries))
-    .bind(i64::from(mission.recoveries))
-    .bind(mission.not_before.map(column::time))
-    .bind(column::json_opt("missions.handoff", mission.handoff.as_ref())?)
-    .bind(column::json("missions.labels", &mission.labels)?)
-    .bind(column::json("missions.skills", &mission.skills)?)
-    .bind(column::json("missions.depends_on", &mission.depends_on)?)
-    .bind(mission.deadline.map(column::time))
-    .bind(column::json_opt("missions.estimate", mission.estimate.as_ref())?)
-    .bind(column::json("missions.criteria", &mission.criteria)?)
-    .bind(column::json_opt("missions.progress", mission.progress.as_ref())?)
-    .bind(&mission.external_id)
-    .bind(mission.unattended)
-    .bind(column::json_opt("missions.merged", mission.merged.as_ref())?)
-    .bind(mission.grade.as_str())
-    .bind(mission.demo)
-    .bind(column::time(mission.created_at))
-    .bind(column::time(mission.updated_at))
-    .bind(mission.title.to_lowercase())
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query("INSERT INTO briefs (mission_id, text) VALUES (?, ?)")
-        .bind(column::id(mission.id.as_uuid()))
-        .bind(brief)
-        .execute(conn)
-        .await?;
-    Ok(())
+pub(crate) fn insert(mission: &Mission, brief: &str) -> Result<Vec<Stroke>, RowError> {
+    let id = mission.id.as_uuid();
+    let values = values![
+        column::id(mission.id.as_uuid()),
+        mission.short_id.as_str(),
+        &mission.title,
+        mission.state.as_str(),
+        mission.note.as_ref(),
+        column::word("missions.priority", &mission.priority)?,
+        &mission.policy,
+        mission.proof.map(|grade| grade.as_str()),
+        mission.agent.map(|id| column::id(id.as_uuid())),
+        mission.repository.as_ref(),
+        mission.target.as_ref(),
+        column::json("missions.links", &mission.links)?,
+        column::json("missions.gates", &mission.gates)?,
+        mission.retries_max,
+        mission.backoff_s,
+        mission.hand_over,
+        mission.attempts,
+        mission.tries,
+        mission.recoveries,
+        mission.not_before.map(column::time),
+        column::json_opt("missions.handoff", mission.handoff.as_ref())?,
+        column::json("missions.labels", &mission.labels)?,
+        column::json("missions.skills", &mission.skills)?,
+        column::json("missions.depends_on", &mission.depends_on)?,
+        mission.deadline.map(column::time),
+        column::json_opt("missions.estimate", mission.estimate.as_ref())?,
+        column::json("missions.criteria", &mission.criteria)?,
+        column::json_opt("missions.progress", mission.progress.as_ref())?,
+        mission.external_id.as_ref(),
+        mission.unattended,
+        column::json_opt("missions.merged", mission.merged.as_ref())?,
+        mission.grade.as_str(),
+        mission.demo,
+        column::time(mission.created_at),
+        column::time(mission.updated_at),
+        mission.title.to_lowercase(),
+    ];
+    let mission = Stroke { rows: &INSERT, subject: Some(id), values };
+    let values = values![column::id(id), brief];
+    Ok(vec![mission, Stroke { rows: &BRIEF, subject: Some(id), values }])
 }
 
 /// Replaces what the captain can edit, and the brief where there is a new one; says whether the
@@ -215,33 +218,34 @@ pub(crate) async fn change(
     Ok(one(&done))
 }
 
-/// Moves a mission as a [`Fact::MissionMoved`] says; says whether it stood where it should.
-pub(crate) async fn shift(
-    conn: &mut SqliteConnection,
-    fact: &Fact,
-    at: Timestamp,
-) -> Result<bool, RowError> {
+static SHIFT: Rows = Rows {
+    head: "UPDATE missions SET state = v.column1, note = v.column2, grade = v.column3, \
+           tries = v.column4, recoveries = v.column5, not_before = v.column6, \
+           updated_at = v.column7 FROM (VALUES ",
+    columns: 9,
+    tail: ") AS v WHERE id = v.column8 AND state = v.column9",
+    exact: true,
+};
+
+/// Moves a mission as a [`Fact::MissionMoved`] says; fits where it stood where it should.
+pub(crate) fn shift(fact: &Fact, at: Timestamp) -> Option<Stroke> {
     let Fact::MissionMoved { mission_id, from, to, note, grade, tries, recoveries, not_before } =
         fact
     else {
-        return Ok(false);
+        return None;
     };
-    let done = sqlx::query(
-        "UPDATE missions SET state = ?, note = ?, grade = ?, tries = ?, recoveries = ?, \
-         not_before = ?, updated_at = ? WHERE id = ? AND state = ?",
-    )
-    .bind(to.as_str())
-    .bind(note)
-    .bind(grade.as_str())
-    .bind(i64::from(*tries))
-    .bind(i64::from(*recoveries))
-    .bind(not_before.map(column::time))
-    .bind(column::time(at))
-    .bind(column::id(mission_id.as_uuid()))
-    .bind(from.as_str())
-    .execute(conn)
-    .await?;
-    Ok(one(&done))
+    let values = values![
+        to.as_str(),
+        note.as_ref(),
+        grade.as_str(),
+        *tries,
+        *recoveries,
+        not_before.map(column::time),
+        column::time(at),
+        column::id(mission_id.as_uuid()),
+        from.as_str(),
+    ];
+    Some(Stroke { rows: &SHIFT, subject: Some(mission_id.as_uuid()), values })
 }
 
 /// Sets the chosen agent. Like the others below: says whether the mission was there.
@@ -283,20 +287,22 @@ pub(crate) async fn progress(
     Ok(one(&done))
 }
 
+static HAND_OFF: Rows = Rows {
+    head: "UPDATE missions SET handoff = v.column1, updated_at = v.column2 FROM (VALUES ",
+    columns: 3,
+    tail: ") AS v WHERE id = v.column3",
+    exact: true,
+};
+
 /// Sets what the next attempt needs to know.
-pub(crate) async fn hand_off(
-    conn: &mut SqliteConnection,
+pub(crate) fn hand_off(
     id: MissionId,
     handoff: Option<&Handoff>,
     at: Timestamp,
-) -> Result<bool, RowError> {
-    let done = sqlx::query("UPDATE missions SET handoff = ?, updated_at = ? WHERE id = ?")
-        .bind(column::json_opt("missions.handoff", handoff)?)
-        .bind(column::time(at))
-        .bind(column::id(id.as_uuid()))
-        .execute(conn)
-        .await?;
-    Ok(one(&done))
+) -> Result<Stroke, RowError> {
+    let handoff = column::json_opt("missions.handoff", handoff)?;
+    let values = values![handoff, column::time(at), column::id(id.as_uuid())];
+    Ok(Stroke { rows: &HAND_OFF, subject: Some(id.as_uuid()), values })
 }
 
 /// Sets where its work went.
@@ -315,22 +321,17 @@ pub(crate) async fn merge(
     Ok(one(&done))
 }
 
-/// Counts attempt `n`; says whether it is the one after the last.
-pub(crate) async fn count_attempt(
-    conn: &mut SqliteConnection,
-    id: MissionId,
-    n: u32,
-    at: Timestamp,
-) -> Result<bool, RowError> {
-    let done = sqlx::query(
-        "UPDATE missions SET attempts = ?1, updated_at = ?2 WHERE id = ?3 AND attempts = ?1 - 1",
-    )
-    .bind(i64::from(n))
-    .bind(column::time(at))
-    .bind(column::id(id.as_uuid()))
-    .execute(conn)
-    .await?;
-    Ok(one(&done))
+static COUNT_ATTEMPT: Rows = Rows {
+    head: "UPDATE missions SET attempts = v.column1, updated_at = v.column2 FROM (VALUES ",
+    columns: 3,
+    tail: ") AS v WHERE id = v.column3 AND attempts = v.column1 - 1",
+    exact: true,
+};
+
+/// Counts attempt `n`; fits where it is the one after the last.
+pub(crate) fn count_attempt(id: MissionId, n: u32, at: Timestamp) -> Stroke {
+    let values = values![n, column::time(at), column::id(id.as_uuid())];
+    Stroke { rows: &COUNT_ATTEMPT, subject: Some(id.as_uuid()), values }
 }
 
 /// Marks a mission as removed; says whether it was there.

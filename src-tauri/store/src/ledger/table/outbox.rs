@@ -9,40 +9,35 @@ use sqlx::SqliteConnection;
 
 use crate::ledger::column;
 use crate::ledger::error::RowError;
+use crate::ledger::stroke::{Rows, Stroke, values};
 
 /// How long a delivered effect is kept, in hours.
 const DELIVERED_KEPT_H: i64 = 24;
 /// Effects removed at once, so that pruning never holds the writer for long.
 const PRUNED_AT_ONCE: i64 = 1_000;
 
+static INSERT: Rows =
+    Rows { head: "INSERT INTO outbox (id, effect, at) VALUES ", columns: 3, tail: "", exact: true };
+
+static DELIVER: Rows = Rows {
+    head: "UPDATE outbox SET delivered_at = v.column1 FROM (VALUES ",
+    columns: 2,
+    tail: ") AS v WHERE id = v.column2 AND delivered_at IS NULL",
+    exact: true,
+};
+
 /// Adds an effect.
-pub(crate) async fn insert(
-    conn: &mut SqliteConnection,
-    entry: &OutboxEntry,
-    at: Timestamp,
-) -> Result<(), RowError> {
-    sqlx::query("INSERT INTO outbox (id, effect, at) VALUES (?, ?, ?)")
-        .bind(column::id(entry.id.as_uuid()))
-        .bind(column::json("outbox.effect", &entry.effect)?)
-        .bind(column::time(at))
-        .execute(conn)
-        .await?;
-    Ok(())
+pub(crate) fn insert(entry: &OutboxEntry, at: Timestamp) -> Result<Stroke, RowError> {
+    let id = entry.id.as_uuid();
+    let effect = column::json("outbox.effect", &entry.effect)?;
+    let values = values![column::id(id), effect, column::time(at)];
+    Ok(Stroke { rows: &INSERT, subject: Some(id), values })
 }
 
-/// Marks an effect as carried out; says whether it was still open.
-pub(crate) async fn deliver(
-    conn: &mut SqliteConnection,
-    id: EffectId,
-    at: Timestamp,
-) -> Result<bool, RowError> {
-    let done =
-        sqlx::query("UPDATE outbox SET delivered_at = ? WHERE id = ? AND delivered_at IS NULL")
-            .bind(column::time(at))
-            .bind(column::id(id.as_uuid()))
-            .execute(conn)
-            .await?;
-    Ok(done.rows_affected() == 1)
+/// Marks an effect as carried out; fits where it was still open.
+pub(crate) fn deliver(id: EffectId, at: Timestamp) -> Stroke {
+    let values = values![column::time(at), column::id(id.as_uuid())];
+    Stroke { rows: &DELIVER, subject: Some(id.as_uuid()), values }
 }
 
 /// Effects that are still to be carried out, oldest first.
@@ -102,11 +97,11 @@ mod tests {
                 id: EffectId::draw(old, &mut SystemDraw),
                 effect: Effect::Stop { attempt_id: AttemptId::draw(old, &mut SystemDraw) },
             };
-            insert(&mut conn, &entry, old).await.unwrap();
+            insert(&entry, old).unwrap().write(&mut conn).await.unwrap();
             match n {
                 0 => kept.push(entry.id),
-                1 => assert!(deliver(&mut conn, entry.id, now).await.unwrap()),
-                _ => assert!(deliver(&mut conn, entry.id, old).await.unwrap()),
+                1 => assert!(deliver(entry.id, now).write(&mut conn).await.unwrap()),
+                _ => assert!(deliver(entry.id, old).write(&mut conn).await.unwrap()),
             }
         }
         assert!(prune(&mut conn, now).await.unwrap(), "one is left");

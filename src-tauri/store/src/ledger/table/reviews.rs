@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::collect;
+use crate::ledger::stroke::{Rows, Stroke, values};
 
 /// Remembers who was asked; whoever was asked before for the same gate is not awaited any more.
 /// Says whether there is such an attempt that is not over.
@@ -46,16 +47,17 @@ pub(crate) async fn answered(
     Ok(())
 }
 
+static DROP_ALL: Rows = Rows {
+    head: "DELETE FROM reviews WHERE attempt_id IN (VALUES ",
+    columns: 1,
+    tail: ")",
+    exact: false,
+};
+
 /// Nobody is awaited any more for an attempt.
-pub(crate) async fn drop_all(
-    conn: &mut SqliteConnection,
-    attempt_id: AttemptId,
-) -> Result<(), RowError> {
-    sqlx::query("DELETE FROM reviews WHERE attempt_id = ?")
-        .bind(column::id(attempt_id.as_uuid()))
-        .execute(conn)
-        .await?;
-    Ok(())
+pub(crate) fn drop_all(attempt_id: AttemptId) -> Stroke {
+    let id = attempt_id.as_uuid();
+    Stroke { rows: &DROP_ALL, subject: Some(id), values: values![column::id(id)] }
 }
 
 /// Who is awaited, longest first.
