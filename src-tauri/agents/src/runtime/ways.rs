@@ -94,6 +94,9 @@ pub struct UsageRule {
     /// Whether the input includes what came from the cache.
     #[serde(default)]
     pub input_includes_cache: bool,
+    /// Whether reasoning is not part of the output, and so has to be added to it.
+    #[serde(default)]
+    pub output_excludes_reasoning: bool,
 }
 
 /// Which message says it.
