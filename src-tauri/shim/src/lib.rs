@@ -6,6 +6,9 @@
 //! Invariant: knows nothing of missions, agents, databases or networks; what it is asked to do and
 //! what it found are files in one directory, and it never signals a process by its number alone.
 
+pub mod confine;
+pub mod door;
+pub mod limits;
 pub mod proc;
 pub mod program;
 pub mod record;

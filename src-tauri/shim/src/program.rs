@@ -81,6 +81,18 @@ pub enum NotStarted {
     /// This system cannot keep a tree of processes together.
     #[error("its processes cannot be kept together: {0}")]
     Unsupported(String),
+    /// The walls around it cannot be put up.
+    #[error("its sandbox cannot be set up: {0}")]
+    Sandbox(String),
+    /// The walls around it hide the program itself.
+    #[error(
+        "the program '{}' is hidden from inside its sandbox: let it see the home, or install the \
+         program outside of it", .0.display()
+    )]
+    Hidden(PathBuf),
+    /// What is set up between the shim and the program failed.
+    #[error("{0}")]
+    Door(String),
     /// A file for its input or output cannot be opened.
     #[error("its file '{name}' cannot be opened: {error}")]
     File {

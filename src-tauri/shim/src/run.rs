@@ -5,9 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +18,8 @@ use model::process::{
 use rustix::process::{WaitOptions, WaitStatus};
 use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
+use crate::confine::Confinement;
+use crate::limits::{self, Watch};
 use crate::program::{self, NotStarted};
 use crate::tree::{Ended, Tree};
 use crate::{proc, record, tree};
@@ -86,7 +87,13 @@ pub fn run(run: &Path) -> Result<(), ShimError> {
     };
     // The attempt's directory can be removed only where nobody stands in it.
     let _ = std::env::set_current_dir("/");
-    let mut shim = Shim { wake, marker: String::new(), program: None, status: None };
+    let mut shim = Shim {
+        wake,
+        marker: String::new(),
+        program: None,
+        status: None,
+        confinement: Confinement::default(),
+    };
     let record = match claim {
         Claim::New => shim.conduct(&run),
         Claim::Interrupted => shim.clear_interrupted(&run),
@@ -206,6 +213,7 @@ struct Shim {
     marker: String,
     program: Option<u32>,
     status: Option<WaitStatus>,
+    confinement: Confinement,
 }
 
 impl Tree for Shim {
@@ -215,7 +223,8 @@ impl Tree for Shim {
             Children::None => Vec::new(),
             Children::Some => proc::descendants(own),
         };
-        for process in proc::marked(&self.marker) {
+        let members = self.confinement.members();
+        for process in proc::marked(&self.marker).into_iter().chain(members) {
             if process.pid != own && !living.contains(&process) {
                 living.push(process);
             }
@@ -226,6 +235,14 @@ impl Tree for Shim {
     fn pause(&mut self, time: Duration) {
         // The end of a child or an orphan wakes it at once.
         self.wake.wait(Some(time.min(Duration::from_millis(100))));
+    }
+
+    fn is_spared(&self, process: ProcessRef) -> bool {
+        self.confinement.spares(process)
+    }
+
+    fn strike(&mut self) {
+        self.confinement.strike();
     }
 }
 
@@ -255,7 +272,48 @@ impl Shim {
     fn end(&mut self, grace: Duration) -> Ended {
         let end = tree::end(self, grace);
         self.reap();
+        self.confinement.close();
         end
+    }
+
+    /// Waits for the end of the program, for a stop, or until it uses more than it may; says the
+    /// last in words.
+    fn await_end(&mut self, spec: &LaunchSpec) -> Option<String> {
+        let mut watch = Watch::over(&spec.limits, self.confinement.held());
+        while self.status.is_none() && !self.wake.stop_asked() {
+            if let Some(watch) = &mut watch
+                && watch.is_due()
+            {
+                let living = self.living();
+                let counted = living.into_iter().filter(|found| !self.is_spared(*found));
+                let over = watch.exceeded(&counted.collect::<Vec<_>>());
+                if over.is_some() && self.status.is_none() {
+                    return over;
+                }
+            } else {
+                self.wake.wait(watch.as_ref().map(Watch::pause));
+                self.reap();
+            }
+        }
+        None
+    }
+
+    /// Ends a tree that used more than it may.
+    fn end_over_limit(&mut self, reason: String) -> ExitRecord {
+        let end = tree::kill(self);
+        self.reap();
+        self.confinement.close();
+        ended(Exit::OverLimit { reason }, end)
+    }
+
+    /// How the program ended by itself; the kernel may have ended it for its memory.
+    fn how(&self, status: WaitStatus, spec: &LaunchSpec) -> Exit {
+        match spec.limits.memory_bytes {
+            Some(limit) if was_killed(status) && self.confinement.ended_for_memory() => {
+                Exit::OverLimit { reason: limits::held_memory(limit) }
+            }
+            _ => how(status),
+        }
     }
 
     /// Starts, waits, tidies up.
@@ -272,12 +330,14 @@ impl Shim {
             let left = self.end(Duration::ZERO);
             return not_started(&why, left);
         }
-        while self.status.is_none() && !self.wake.stop_asked() {
-            self.wake.wait(None);
-            self.reap();
+        if let Some(reason) = self.await_end(&spec) {
+            return self.end_over_limit(reason);
         }
         match self.status {
-            Some(status) if !self.wake.halted() => ended(how(status), self.end(LEFT_OVER_TIME)),
+            Some(status) if !self.wake.halted() => {
+                let exit = self.how(status, &spec);
+                ended(exit, self.end(LEFT_OVER_TIME))
+            }
             // Where it is halted, the engine ended the program, whatever code it managed to give.
             _ => {
                 let end = self.stop(Duration::from_millis(spec.grace_ms));
@@ -302,8 +362,9 @@ impl Shim {
     fn start(&mut self, run: &Path, spec: &LaunchSpec) -> Result<(), NotStarted> {
         let boot_id = proc::boot_id().map_err(NotStarted::Unrecorded)?;
         let started_at = SystemClock.now();
-        let pid = spawn(run, spec)?;
+        let pid = spawn(run, spec, &mut self.confinement)?;
         self.program = Some(pid);
+        self.confinement.entered(run, pid)?;
         // Not yet waited for, so still in the process table even if it has ended already.
         let stats = (proc::stat(std::process::id()), proc::stat(pid));
         let (Some(own), Some(started)) = stats else {
@@ -352,7 +413,7 @@ fn become_subreaper() -> Result<(), NotStarted> {
 }
 
 /// Starts the program with its output going straight into its files.
-fn spawn(run: &Path, spec: &LaunchSpec) -> Result<u32, NotStarted> {
+fn spawn(run: &Path, spec: &LaunchSpec, confinement: &mut Confinement) -> Result<u32, NotStarted> {
     let output = |name: &'static str| {
         OpenOptions::new()
             .append(true)
@@ -379,14 +440,14 @@ fn spawn(run: &Path, spec: &LaunchSpec) -> Result<u32, NotStarted> {
         .or_else(|| std::env::var_os("PATH"))
         .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let found = program::find(&spec.program, directory, &path)?;
-    let mut command = Command::new(&found);
+    *confinement = Confinement::arrange(run, spec, &found)?;
+    let mut command = confinement.command(spec, &found);
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_the_engines(name)) {
         command.env_remove(name);
     }
     let child = command
-        .arg0(&spec.program)
-        .args(&spec.args)
         .env("PWD", directory)
+        .envs(confinement.variables())
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
         .env(MARKER_VARIABLE, &spec.marker)
         .current_dir(directory)

@@ -19,6 +19,12 @@ pub trait Tree {
     fn living(&mut self) -> Vec<ProcessRef>;
     /// Waits a little before the next look, and at most `time`.
     fn pause(&mut self, time: Duration);
+    /// Whether TERM is not for this process: it only holds the tree together, and ends with it.
+    fn is_spared(&self, _process: ProcessRef) -> bool {
+        false
+    }
+    /// Ends all of it at once, as far as what keeps it together can.
+    fn strike(&mut self) {}
 }
 
 /// How a tree came to its end.
@@ -45,16 +51,35 @@ pub fn end(tree: &mut dyn Tree, grace: Duration) -> Ended {
     }
     let killed = !living.is_empty();
     if killed {
-        let deadline = Instant::now() + KILL_TIME;
-        while !living.is_empty() && Instant::now() < deadline {
-            let mut killing = HashSet::new();
-            signal_until_stable(tree, Signal::KILL, &mut killing);
-            signalled.extend(killing);
-            tree.pause(deadline.saturating_duration_since(Instant::now()));
-            living = tree.living();
-        }
+        living = kill_until_empty(tree, &mut signalled);
     }
     Ended { killed, signalled: signalled.len(), survivors: living }
+}
+
+/// Ends every process of `tree` at once, without TERM and without a grace: one that takes more than
+/// it may would only use the time to take more.
+pub fn kill(tree: &mut dyn Tree) -> Ended {
+    let mut signalled = HashSet::new();
+    let survivors = kill_until_empty(tree, &mut signalled);
+    Ended { killed: true, signalled: signalled.len(), survivors }
+}
+
+/// KILL, by what keeps the tree together and then one by one, until nothing is left or time is up.
+/// Returns what is left.
+fn kill_until_empty(tree: &mut dyn Tree, signalled: &mut HashSet<ProcessRef>) -> Vec<ProcessRef> {
+    let deadline = Instant::now() + KILL_TIME;
+    tree.strike();
+    let mut living = tree.living();
+    while !living.is_empty() && Instant::now() < deadline {
+        // Held first: what starts new processes faster than they are ended would go on for ever.
+        signal_until_stable(tree, Signal::STOP, &mut HashSet::new());
+        let mut killing = HashSet::new();
+        signal_until_stable(tree, Signal::KILL, &mut killing);
+        signalled.extend(killing);
+        tree.pause(deadline.saturating_duration_since(Instant::now()));
+        living = tree.living();
+    }
+    living
 }
 
 /// Signals each process once, and again what was forked meanwhile, until nothing new appears.
@@ -67,6 +92,9 @@ fn signal_until_stable(
     for _ in 0..ROUNDS_MAX {
         let mut new = false;
         for process in &living {
+            if signal == Signal::TERM && tree.is_spared(*process) {
+                continue;
+            }
             if signalled.insert(*process) {
                 new = true;
                 // What is gone is as it should be; what refuses is found among the survivors.

@@ -1,0 +1,189 @@
+//! A sandbox in terms of this machine: which paths are hidden, shown and writable.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use model::process::{HomeAccess, LaunchSpec, Sandbox};
+
+use crate::program::NotStarted;
+
+/// The directory in a run's directory that a sandboxed program has for its temporary files.
+pub const TMP: &str = "tmp";
+/// The directory of all runs, inside of the engine's data directory.
+const RUNS: &str = "runs";
+
+/// What a sandboxed program sees and may do. Every path exists and leads over no symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walls {
+    /// The home, where all of it may be written.
+    pub open_home: Option<PathBuf>,
+    /// What is not seen.
+    pub hidden: Vec<PathBuf>,
+    /// What is seen of that all the same, to read only.
+    pub shown: Vec<PathBuf>,
+    /// What may be written.
+    pub writable: Vec<PathBuf>,
+    /// What of that may not.
+    pub guarded: Vec<PathBuf>,
+    /// Where it starts.
+    pub directory: PathBuf,
+    /// Its own directory for temporary files.
+    pub tmp: PathBuf,
+    /// Whether it may use the network.
+    pub network: bool,
+}
+
+impl Walls {
+    /// The walls `sandbox` asks for around the run in `run`, whose program is the file `found`.
+    /// Makes the directory for temporary files.
+    ///
+    /// # Errors
+    /// When a path it may write does not exist.
+    pub fn around(
+        run: &Path,
+        spec: &LaunchSpec,
+        sandbox: &Sandbox,
+        found: &Path,
+    ) -> Result<Self, NotStarted> {
+        let tmp = run.join(TMP);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&tmp).map_err(|error| {
+            NotStarted::Sandbox(format!("'{}' cannot be made: {error}", tmp.display()))
+        })?;
+        let directory = real(Path::new(&spec.directory))?;
+        let mut writable = vec![directory.clone(), tmp.clone()];
+        for path in &sandbox.writable {
+            writable.push(real(&directory.join(path))?);
+        }
+        let home = variable(spec, "HOME")
+            .and_then(|home| Path::new(&home).canonicalize().ok())
+            .filter(|home| home.parent().is_some());
+        let data = data_directory(run);
+        let mut shown: Vec<PathBuf> = vec![run.to_owned()];
+        let mut hidden: Vec<PathBuf> = Vec::new();
+        if sandbox.home == HomeAccess::Hidden {
+            hidden.extend(home.clone());
+        }
+        hidden.extend(data);
+        shown.extend(programs(spec, found));
+        // What is not hidden needs not be shown, and showing it would hide what is writable inside.
+        shown.retain(|path| hidden.iter().any(|hidden| path.starts_with(hidden)));
+        shown.retain(|path| !hidden.contains(path));
+        shown.sort();
+        shown.dedup();
+        let guarded = writable.iter().flat_map(|path| git_traps(path)).collect();
+        Ok(Self {
+            open_home: home.filter(|_| sandbox.home == HomeAccess::Full),
+            hidden,
+            shown,
+            writable,
+            guarded,
+            directory,
+            tmp,
+            network: sandbox.network,
+        })
+    }
+}
+
+fn real(path: &Path) -> Result<PathBuf, NotStarted> {
+    path.canonicalize().map_err(|error| {
+        NotStarted::Sandbox(match error.kind() {
+            ErrorKind::NotFound => {
+                format!("'{}', which it may write, does not exist", path.display())
+            }
+            _ => format!("'{}', which it may write, cannot be used: {error}", path.display()),
+        })
+    })
+}
+
+/// A variable as the program will see it.
+pub(crate) fn variable(spec: &LaunchSpec, name: &str) -> Option<OsString> {
+    let own = spec.env.iter().rev().find(|(own, _)| own == name);
+    own.map(|(_, value)| value.into()).or_else(|| std::env::var_os(name))
+}
+
+/// The engine's data directory: its ledger and the other runs are no business of this one's.
+fn data_directory(run: &Path) -> Option<PathBuf> {
+    let runs = run.ancestors().skip(1).find(|path| path.file_name().is_some_and(|n| n == RUNS))?;
+    runs.parent().filter(|data| data.parent().is_some()).map(Path::to_owned)
+}
+
+/// Where programs are: the one to start with what lies beside it, this one, and those of `PATH`.
+fn programs(spec: &LaunchSpec, found: &Path) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    for program in [Some(found.to_owned()), std::env::current_exe().ok()].into_iter().flatten() {
+        places.extend(program.parent().map(Path::to_owned));
+        let real = program.canonicalize().ok();
+        places.extend(real.as_deref().and_then(Path::parent).map(Path::to_owned));
+    }
+    let path = variable(spec, "PATH").unwrap_or_default();
+    places.extend(std::env::split_paths(&path).filter(|place| place.is_absolute()));
+    places.iter().filter_map(|place| place.canonicalize().ok()).collect()
+}
+
+/// What in a repository is run or obeyed by whoever uses it next, outside of the sandbox.
+fn git_traps(path: &Path) -> Vec<PathBuf> {
+    [path.to_owned(), path.join(".git")]
+        .iter()
+        .filter(|place| place.join("objects").is_dir() && place.join("refs").is_dir())
+        .flat_map(|place| ["hooks", "config", "config.worktree"].map(|name| place.join(name)))
+        .filter(|trap| trap.exists())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(place: &Path) -> LaunchSpec {
+        let text = |name: &str| place.join(name).display().to_string();
+        LaunchSpec {
+            directory: text("data/worktrees/a"),
+            env: vec![
+                ("HOME".to_owned(), text("home")),
+                ("PATH".to_owned(), format!("{}:/usr/bin", text("home/bin"))),
+            ],
+            ..LaunchSpec::default()
+        }
+    }
+
+    #[test]
+    fn the_home_and_the_engines_data_are_hidden_but_for_what_the_run_needs() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        for name in ["home/bin", "data/worktrees/a", "data/runs/r/gates/1", "repo/objects"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+        }
+        for name in ["repo/refs", "repo/hooks"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let spec = spec(&root);
+        let sandbox = Sandbox {
+            writable: vec![root.join("repo").display().to_string()],
+            home: HomeAccess::Hidden,
+            network: false,
+        };
+        let run = root.join("data/runs/r");
+        let walls = Walls::around(&run, &spec, &sandbox, Path::new("/bin/sh")).unwrap();
+        assert_eq!(walls.hidden, [root.join("home"), root.join("data")]);
+        assert_eq!(walls.shown, [root.join("data/runs/r"), root.join("home/bin")]);
+        let writable = ["data/worktrees/a", "data/runs/r/tmp", "repo"].map(|name| root.join(name));
+        assert_eq!(walls.writable, writable);
+        assert_eq!(walls.guarded, [root.join("repo/hooks")]);
+        assert!(walls.tmp.is_dir() && !walls.network);
+        let gate = Walls::around(&run.join("gates/1"), &spec, &sandbox, Path::new("/bin/sh"));
+        assert_eq!(gate.unwrap().hidden, walls.hidden, "a gate's run lies deeper");
+    }
+
+    #[test]
+    fn a_path_that_does_not_exist_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("data/worktrees/a")).unwrap();
+        let sandbox = Sandbox { writable: vec!["gone".to_owned()], ..Sandbox::default() };
+        let run = root.join("run");
+        let said = Walls::around(&run, &spec(&root), &sandbox, Path::new("/bin/sh")).unwrap_err();
+        assert!(said.to_string().contains("a/gone', which it may write, does not exist"), "{said}");
+    }
+}
