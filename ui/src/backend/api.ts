@@ -59,6 +59,10 @@ function key(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/** The head under which a request that changes something is carried out once. */
+export const keyed = (method: string): Record<string, string> =>
+  method === 'GET' ? {} : { 'Idempotency-Key': key() };
+
 /** Statuses that may not have a body. */
 const BODILESS = [204, 205, 304];
 

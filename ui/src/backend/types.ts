@@ -1,11 +1,12 @@
 /** The words of the API under their names; all of them come from its description. */
+import type { AgentMore } from './agenttypes';
 import type { components } from './schema';
 
 type Schemas = components['schemas'];
 
-export type AgentView = Schemas['AgentView'];
+export type AgentView = Schemas['AgentView'] & AgentMore;
 export type AgentState = Schemas['AgentState'];
-export type AgentStatus = Schemas['AgentStatus'];
+export type AgentStatus = AgentView['status'];
 export type AttemptState = Schemas['AttemptState'];
 export type AttemptView = Schemas['AttemptView'];
 export type Check = Schemas['Check'];

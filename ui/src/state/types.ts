@@ -1,5 +1,6 @@
 /** The words of the API, for everything above the state tier. */
 
+export type * from '../backend/agenttypes';
 export { type Ask, type ExportFormat, Refusal } from '../backend/api';
 export { Unreachable } from '../backend/backend';
 export type * from '../backend/types';
