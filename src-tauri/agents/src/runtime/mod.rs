@@ -6,6 +6,8 @@
 //!
 //! Invariant: nothing here depends on which agent it is, except through [`ways`].
 
+pub mod signs;
+pub mod usage;
 pub mod ways;
 
 use jiff::Timestamp;

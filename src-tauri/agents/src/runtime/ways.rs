@@ -12,6 +12,8 @@ pub struct Ways {
     pub unattended_mode: Vec<Setting>,
     /// How it names our tools: `{tool}` stands for the tool's own name.
     pub tool_names: Vec<String>,
+    /// What is said under `_meta` of our abilities: some agents tell more to a client that asks for it.
+    pub client_meta: serde_json::Map<String, serde_json::Value>,
     /// Whether it ends by itself when its standard input is closed.
     pub ends_on_eof: bool,
     /// Whether an earlier ACP session can be loaded after its program was killed.
@@ -42,6 +44,7 @@ impl Default for Ways {
             ask_mode: Vec::new(),
             unattended_mode: Vec::new(),
             tool_names: vec!["{tool}".to_owned()],
+            client_meta: serde_json::Map::new(),
             ends_on_eof: true,
             loads_after_kill: true,
             cancel_looks_done: false,
