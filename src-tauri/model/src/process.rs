@@ -61,6 +61,9 @@ pub struct LaunchSpec {
     /// Variables set on top of the inherited environment. Those whose names call them secrets are
     /// not written to [`file::SPEC`]; the shim is given them in its own environment.
     pub env: Vec<(String, String)>,
+    /// The names of those that the shim was given; the program has them from there.
+    #[serde(default)]
+    pub inherited: Vec<String>,
     /// Where it starts.
     pub directory: String,
     /// Whether standard input is the file [`file::STDIN`]; otherwise it is empty.

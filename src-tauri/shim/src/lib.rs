@@ -9,8 +9,16 @@
 pub mod confine;
 pub mod door;
 pub mod limits;
+pub mod control;
+pub mod input;
+mod json_line;
+pub mod keep;
 pub mod proc;
 pub mod program;
+pub mod pump;
 pub mod record;
+pub mod redact;
 pub mod run;
+mod shape;
+pub mod terminal;
 pub mod tree;

@@ -101,6 +101,14 @@ pub enum NotStarted {
         /// What the system said.
         error: std::io::Error,
     },
+    /// Every terminal of the system is in use.
+    #[error(
+        "no terminal is free for it: close programs that use one, or allow more (kernel.pty.max)"
+    )]
+    NoTerminalLeft,
+    /// It cannot be given a terminal.
+    #[error("it cannot be given a terminal: {0}")]
+    Terminal(std::io::Error),
     /// It was started, but could not be recorded, and so was ended again.
     #[error("it was ended again, because its process could not be recorded: {0}")]
     Unrecorded(std::io::Error),

@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use crate::confine::Confinement;
 use crate::limits::{self, Watch};
 use crate::program::{self, NotStarted};
+use crate::pump::Pump;
 use crate::tree::{Ended, Tree};
 use crate::{proc, record, tree};
 
@@ -31,6 +32,11 @@ const LEFT_OVER_TIME: Duration = Duration::from_secs(2);
 /// How long a run that is halted is left to the engine, which ends all of them in one go and looks
 /// through the process table once for all: hundreds of shims that did would keep it from its work.
 const HALT_TIME: Duration = Duration::from_secs(3);
+/// How long what is left in the program's streams may take when it has ended: what it left behind
+/// may hold them open.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// What a program in a terminal is told about it, where nothing else is said.
+const TERM: &str = "xterm-256color";
 /// How often the last record is tried, a second apart: a full disk may get room again.
 const RECORD_TRIES: u32 = 60;
 /// The variables that tell git where a repository is, whatever directory it runs in.
@@ -89,15 +95,17 @@ pub fn run(run: &Path) -> Result<(), ShimError> {
     let _ = std::env::set_current_dir("/");
     let mut shim = Shim {
         wake,
+        pump: Pump::idle(),
         marker: String::new(),
         program: None,
         status: None,
         confinement: Confinement::default(),
     };
-    let record = match claim {
+    let mut record = match claim {
         Claim::New => shim.conduct(&run),
         Claim::Interrupted => shim.clear_interrupted(&run),
     };
+    (record.given_up_bytes, record.redacted) = shim.pump.close();
     write_last(&run.join(file::EXIT), &record)
 }
 
@@ -176,6 +184,7 @@ impl Wake {
         // A handler rather than "ignore": the program starts with the system's default. SIGPIPE is
         // ignored by Rust's runtime and given back to the program in the same way.
         signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
+        reader.set_nonblocking(true)?;
         Ok(Self { stop, halt, reader })
     }
 
@@ -187,29 +196,11 @@ impl Wake {
     fn halted(&self) -> bool {
         self.halt.load(Ordering::SeqCst)
     }
-
-    /// Waits for a signal, at most `time`.
-    fn wait(&mut self, time: Option<Duration>) {
-        let time = time.filter(|time| !time.is_zero());
-        if self.reader.set_read_timeout(time).is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-            return;
-        }
-        match self.reader.read(&mut [0; 64]) {
-            Ok(_) => {}
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) => {}
-            // Never seen; waiting a little keeps the shim from spinning.
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
 }
 
 struct Shim {
     wake: Wake,
+    pump: Pump,
     marker: String,
     program: Option<u32>,
     status: Option<WaitStatus>,
@@ -234,7 +225,7 @@ impl Tree for Shim {
 
     fn pause(&mut self, time: Duration) {
         // The end of a child or an orphan wakes it at once.
-        self.wake.wait(Some(time.min(Duration::from_millis(100))));
+        self.wait(Some(time.min(Duration::from_millis(100))));
     }
 
     fn is_spared(&self, process: ProcessRef) -> bool {
@@ -252,6 +243,11 @@ enum Children {
 }
 
 impl Shim {
+    /// Pumps until a signal comes, at most `time`.
+    fn wait(&mut self, time: Option<Duration>) {
+        self.pump.wait(&mut self.wake.reader, time);
+    }
+
     /// Notices every process that has ended; as subreaper the shim inherits all orphans of its tree.
     fn reap(&mut self) -> Children {
         loop {
@@ -273,6 +269,7 @@ impl Shim {
         let end = tree::end(self, grace);
         self.reap();
         self.confinement.close();
+        self.pump.drain(DRAIN_TIME);
         end
     }
 
@@ -291,7 +288,7 @@ impl Shim {
                     return over;
                 }
             } else {
-                self.wake.wait(watch.as_ref().map(Watch::pause));
+                self.wait(watch.as_ref().map(Watch::pause));
                 self.reap();
             }
         }
@@ -303,6 +300,7 @@ impl Shim {
         let end = tree::kill(self);
         self.reap();
         self.confinement.close();
+        self.pump.drain(DRAIN_TIME);
         ended(Exit::OverLimit { reason }, end)
     }
 
@@ -354,7 +352,7 @@ impl Shim {
         }
         let deadline = Instant::now() + HALT_TIME;
         while matches!(self.reap(), Children::Some) && Instant::now() < deadline {
-            self.wake.wait(Some(deadline.saturating_duration_since(Instant::now())));
+            self.wait(Some(deadline.saturating_duration_since(Instant::now())));
         }
         self.end(Duration::ZERO)
     }
@@ -362,7 +360,7 @@ impl Shim {
     fn start(&mut self, run: &Path, spec: &LaunchSpec) -> Result<(), NotStarted> {
         let boot_id = proc::boot_id().map_err(NotStarted::Unrecorded)?;
         let started_at = SystemClock.now();
-        let pid = spawn(run, spec, &mut self.confinement)?;
+        let pid = self.spawn(run, spec)?;
         self.program = Some(pid);
         self.confinement.entered(run, pid)?;
         // Not yet waited for, so still in the process table even if it has ended already.
@@ -378,6 +376,25 @@ impl Shim {
             started_at,
         };
         record::write_json(&run.join(file::PROCESS), &identity).map_err(NotStarted::Unrecorded)
+    }
+
+    /// Starts the program; from then on its streams are pumped.
+    fn spawn(&mut self, run: &Path, spec: &LaunchSpec) -> Result<u32, NotStarted> {
+        let (pump, ends) = Pump::open(run, spec)?;
+        let found = find(spec)?;
+        self.confinement = Confinement::arrange(run, spec, &found)?;
+        let mut command = self.confinement.command(spec, &found);
+        furnish(&mut command, spec, &self.confinement);
+        let child = command
+            .current_dir(&spec.directory)
+            .stdin(ends.stdin)
+            .stdout(ends.stdout)
+            .stderr(ends.stderr)
+            .spawn()
+            .map_err(|error| program::refusal(&found, error))?;
+        self.pump = pump;
+        // It is waited for together with all orphans, not through this handle.
+        Ok(child.id())
     }
 
     /// Ends what an earlier shim may have started before it was killed itself.
@@ -412,25 +429,8 @@ fn become_subreaper() -> Result<(), NotStarted> {
     Err(NotStarted::Unsupported("programs can so far be supervised on Linux only".to_owned()))
 }
 
-/// Starts the program with its output going straight into its files.
-fn spawn(run: &Path, spec: &LaunchSpec, confinement: &mut Confinement) -> Result<u32, NotStarted> {
-    let output = |name: &'static str| {
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(run.join(name))
-            .map_err(|error| NotStarted::File { name, error })
-    };
-    let input = if spec.stdin {
-        let name = file::STDIN;
-        File::open(run.join(name))
-            .map(Stdio::from)
-            .map_err(|error| NotStarted::File { name, error })?
-    } else {
-        Stdio::null()
-    };
-    let directory = Path::new(&spec.directory);
+/// The file of the program that is to be started.
+fn find(spec: &LaunchSpec) -> Result<PathBuf, NotStarted> {
     let path = spec
         .env
         .iter()
@@ -439,25 +439,25 @@ fn spawn(run: &Path, spec: &LaunchSpec, confinement: &mut Confinement) -> Result
         .map(|(_, value)| value.into())
         .or_else(|| std::env::var_os("PATH"))
         .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let found = program::find(&spec.program, directory, &path)?;
-    *confinement = Confinement::arrange(run, spec, &found)?;
-    let mut command = confinement.command(spec, &found);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_the_engines(name)) {
-        command.env_remove(name);
+    program::find(&spec.program, Path::new(&spec.directory), &path)
+}
+
+/// Gives the command the environment that `spec` asks for.
+fn furnish(command: &mut Command, spec: &LaunchSpec, confinement: &Confinement) {
+    let given = |name: &OsStr| spec.inherited.iter().any(|given| name == given.as_str());
+    for (name, _) in std::env::vars_os() {
+        if is_the_engines(&name) && !given(&name) {
+            command.env_remove(name);
+        }
     }
-    let child = command
-        .env("PWD", directory)
+    if spec.terminal.is_some() {
+        command.env("TERM", TERM);
+    }
+    command
+        .env("PWD", &spec.directory)
         .envs(confinement.variables())
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
-        .env(MARKER_VARIABLE, &spec.marker)
-        .current_dir(directory)
-        .stdin(input)
-        .stdout(output(file::STDOUT)?)
-        .stderr(output(file::STDERR)?)
-        .spawn()
-        .map_err(|error| program::refusal(&found, error))?;
-    // It is waited for together with all orphans, not through this handle.
-    Ok(child.id())
+        .env(MARKER_VARIABLE, &spec.marker);
 }
 
 /// Whether a variable is about the engine itself and not for the programs it starts: its own

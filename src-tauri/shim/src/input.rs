@@ -1,0 +1,228 @@
+//! What the program is to read while it runs: numbered, written once, in order, never waited for.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::control::{EngineSays, INPUT_BYTES_MAX, ShimSays};
+use crate::keep::Kept;
+use crate::redact::{Redactor, Values};
+
+/// How much may wait for the program, in bytes.
+const WAITING_BYTES_MAX: usize = 2 * INPUT_BYTES_MAX;
+/// How many inputs may wait.
+const WAITING_MAX: usize = 1024;
+/// What a terminal takes for the end of the input.
+const END_OF_TRANSMISSION: u8 = 4;
+
+/// Where input goes.
+#[derive(Debug)]
+pub enum Sink {
+    /// Nowhere: the program has a file, or nothing.
+    None,
+    /// To the program's standard input.
+    Pipe(OwnedFd),
+    /// To its terminal.
+    Terminal(OwnedFd),
+}
+
+impl Sink {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::None => None,
+            Self::Pipe(end) | Self::Terminal(end) => Some(end.as_fd()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Piece {
+    /// Nothing for what the run began with.
+    n: Option<u64>,
+    bytes: Vec<u8>,
+    /// Whether the input is at its end after it.
+    last: bool,
+}
+
+/// The input of a program.
+#[derive(Debug)]
+pub struct Input {
+    sink: Sink,
+    waiting: VecDeque<Piece>,
+    /// How many bytes of the first piece are written.
+    written: usize,
+    bytes: usize,
+    seen_n: u64,
+    log: Option<(Kept, Values)>,
+}
+
+impl Input {
+    /// Writes to `sink`, first of all what the run began with; `log` keeps what was sent.
+    #[must_use]
+    pub fn new(sink: Sink, first: Vec<u8>, log: Option<(Kept, Values)>) -> Self {
+        let waiting = if first.is_empty() {
+            VecDeque::new()
+        } else {
+            VecDeque::from([Piece { n: None, bytes: first, last: false }])
+        };
+        let bytes = waiting.iter().map(|piece| piece.bytes.len()).sum();
+        Self { sink, waiting, written: 0, bytes, seen_n: 0, log }
+    }
+
+    /// The highest number taken over.
+    #[must_use]
+    pub const fn seen_n(&self) -> u64 {
+        self.seen_n
+    }
+
+    /// Where the next bytes go, if any wait.
+    #[must_use]
+    pub fn wants(&self) -> Option<BorrowedFd<'_>> {
+        if self.waiting.is_empty() { None } else { self.sink.descriptor() }
+    }
+
+    /// Takes an input over; the answer, where there is one already.
+    pub fn take(&mut self, said: EngineSays) -> Option<ShimSays> {
+        let (n, bytes, last) = match said {
+            EngineSays::Input { n, text } => (n, text.into_bytes(), false),
+            EngineSays::CloseInput { n } => {
+                let end = match self.sink {
+                    Sink::Terminal(_) => vec![END_OF_TRANSMISSION],
+                    _ => Vec::new(),
+                };
+                (n, end, true)
+            }
+            EngineSays::Resize { .. } | EngineSays::Read { .. } => return None,
+        };
+        if n <= self.seen_n {
+            let waits = self.waiting.iter().any(|piece| piece.n == Some(n));
+            return (!waits).then_some(ShimSays::Accepted { n });
+        }
+        let refused = |reason: &str| Some(ShimSays::Refused { n, reason: reason.to_owned() });
+        if matches!(self.sink, Sink::None) || self.waiting.iter().any(|piece| piece.last) {
+            return refused("the program takes no more input");
+        }
+        if bytes.len() > INPUT_BYTES_MAX {
+            return refused("it is longer than 8 MiB: give it as a file");
+        }
+        if self.bytes + bytes.len() > WAITING_BYTES_MAX || self.waiting.len() >= WAITING_MAX {
+            return refused("the program does not read what was sent before: send it again later");
+        }
+        self.seen_n = n;
+        self.bytes += bytes.len();
+        if !last {
+            self.note(&bytes);
+        }
+        self.waiting.push_back(Piece { n: Some(n), bytes, last });
+        None
+    }
+
+    /// Writes as much as goes at once; the answers to what is written wholly.
+    pub fn write(&mut self) -> Vec<ShimSays> {
+        let mut answers = Vec::new();
+        while let Some(piece) = self.waiting.front() {
+            if self.written < piece.bytes.len() {
+                let Some(sink) = self.sink.descriptor() else {
+                    break;
+                };
+                match rustix::io::write(sink, &piece.bytes[self.written..]) {
+                    Ok(count) => self.written += count,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(_) => {
+                        self.refuse_all(&mut answers);
+                        break;
+                    }
+                }
+                continue;
+            }
+            answers.extend(piece.n.map(|n| ShimSays::Accepted { n }));
+            let closes = piece.last && matches!(self.sink, Sink::Pipe(_));
+            self.bytes = self.bytes.saturating_sub(piece.bytes.len());
+            self.written = 0;
+            self.waiting.pop_front();
+            if closes {
+                self.sink = Sink::None;
+            }
+        }
+        answers
+    }
+
+    /// The program reads nothing any more.
+    fn refuse_all(&mut self, answers: &mut Vec<ShimSays>) {
+        let reason = "the program has closed its input";
+        let waiting = std::mem::take(&mut self.waiting);
+        let numbers = waiting.into_iter().filter_map(|piece| piece.n);
+        answers.extend(numbers.map(|n| ShimSays::Refused { n, reason: reason.to_owned() }));
+        (self.bytes, self.written, self.sink) = (0, 0, Sink::None);
+    }
+
+    /// Keeps what was sent, without its secrets.
+    fn note(&mut self, bytes: &[u8]) {
+        if let Some((log, values)) = &mut self.log {
+            let mut redactor = Redactor::new(values.clone());
+            let mut out = Vec::new();
+            redactor.push(bytes, &mut out);
+            redactor.finish(&mut out);
+            if log.append(&mut out).is_err() {
+                log.lose(out.len());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn input() -> (Input, UnixStream) {
+        let (end, program) = UnixStream::pair().unwrap();
+        end.set_nonblocking(true).unwrap();
+        (Input::new(Sink::Pipe(end.into()), b"brief\n".to_vec(), None), program)
+    }
+
+    fn say(n: u64, text: &str) -> EngineSays {
+        EngineSays::Input { n, text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_number_is_written_once_however_often_it_is_sent() {
+        let (mut input, mut program) = input();
+        assert_eq!(input.take(say(1, "one\n")), None);
+        assert_eq!(input.take(say(1, "one\n")), None, "it is on its way");
+        assert_eq!(input.write(), [ShimSays::Accepted { n: 1 }]);
+        assert_eq!(input.take(say(1, "one\n")), Some(ShimSays::Accepted { n: 1 }));
+        assert_eq!(input.take(say(7, "seven\n")), None);
+        assert_eq!(input.take(say(3, "late\n")), Some(ShimSays::Accepted { n: 3 }));
+        assert_eq!(input.take(EngineSays::CloseInput { n: 8 }), None);
+        let said = [ShimSays::Accepted { n: 7 }, ShimSays::Accepted { n: 8 }];
+        assert_eq!(input.write(), said);
+        let mut text = String::new();
+        program.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "brief\none\nseven\n");
+        assert!(matches!(input.take(say(9, "x")), Some(ShimSays::Refused { n: 9, .. })));
+        assert_eq!(input.seen_n(), 8);
+    }
+
+    #[test]
+    fn what_a_program_does_not_read_is_bounded_and_refused() {
+        let (mut input, program) = input();
+        assert_eq!(input.write(), []);
+        let large = "x".repeat(INPUT_BYTES_MAX);
+        assert_eq!(input.take(say(1, &large)), None);
+        assert_eq!(input.take(say(2, &large)), None);
+        assert!(matches!(input.take(say(3, "x")), Some(ShimSays::Refused { n: 3, .. })));
+        let longer = format!("{large}x");
+        assert!(matches!(input.take(say(3, &longer)), Some(ShimSays::Refused { n: 3, .. })));
+        assert_eq!(input.write(), []);
+        drop(program);
+        let answers = input.write();
+        assert!(matches!(
+            answers[..],
+            [ShimSays::Refused { n: 1, .. }, ShimSays::Refused { n: 2, .. }]
+        ));
+    }
+}
