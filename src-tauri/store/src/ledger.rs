@@ -7,6 +7,7 @@ mod batch;
 mod chain;
 mod change;
 mod column;
+mod conversation_reads;
 mod error;
 mod group;
 mod head;
@@ -45,16 +46,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use change::{ANSWER_KEPT_H, CHANGE_EVENTS_MAX, Change, Committed, StoredAnswer};
+pub use conversation_reads::{InboxCounts, OPEN_REQUESTS_MAX};
 pub use error::{CommitError, OpenError, ReadError};
 pub(crate) use open::CACHE_SIZE;
 pub use page::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page};
 pub use table::attempt_history::{AgentCounts, PAST_MAX, PastAttempt};
 pub use table::devlogs::DevlogFilter;
 pub use table::events::EventFilter;
+pub use table::messages::MessageFilter;
 pub use table::mission_lists::{
     MissionFilter, MissionStanding, MissionText, TEXT_BYTES_MAX, TEXTS_MAX,
 };
 pub use table::named::Halted;
+pub use table::reports::REPORTS_KEPT;
+pub use table::requests::RequestFilter;
+pub use table::rules::RULES_MAX;
 pub use table::trash::TrashFilter;
 pub use verify::{FINDINGS_MAX, Finding, Verification};
 

@@ -10,8 +10,9 @@ pub mod telemetry;
 pub use datadir::{DataDir, DataDirError};
 pub use ledger::{
     AgentCounts, Change, CommitError, Committed, Counts, DevlogFilter, EventFilter, Finding,
-    Halted, Ledger, LedgerStatus, MissionFilter, MissionStanding, MissionText, OpenError, Page,
-    PastAttempt, ReadError, StoredAnswer, TrashFilter, Verification,
+    Halted, InboxCounts, Ledger, LedgerStatus, MessageFilter, MissionFilter, MissionStanding,
+    MissionText, OpenError, Page, PastAttempt, ReadError, RequestFilter, StoredAnswer, TrashFilter,
+    Verification,
 };
 pub use telemetry::{
     OpenError as TelemetryOpenError, RangeQuery, ReadError as TelemetryReadError, Recorded,

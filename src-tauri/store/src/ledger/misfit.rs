@@ -1,11 +1,12 @@
 //! Why a fact does not fit what is stored, in words.
 
 use model::event::Fact;
-use model::id::{AttemptId, MissionId, TopicId, TrashId};
+use model::id::{AttemptId, MessageId, MissionId, RequestId, TopicId, TrashId};
+use model::message::MessageState;
 use sqlx::SqliteConnection;
 
 use super::error::RowError;
-use super::table::{attempts, missions, topics, trash};
+use super::table::{agents, attempts, messages, missions, requests, topics, trash};
 
 /// Tells why a fact does not fit.
 pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<RowError, RowError> {
@@ -47,6 +48,32 @@ pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<R
         Fact::TrashEmptied { trash_id, .. } => trash_misfit(conn, *trash_id).await?,
         Fact::VoteCast { vote } => topic_misfit(conn, vote.topic_id).await?,
         Fact::TopicClosed { topic_id, .. } => topic_misfit(conn, *topic_id).await?,
+        Fact::MessageQueued { .. } => "there is no such agent".into(),
+        Fact::MessagesDelivered { message_ids, .. }
+        | Fact::MessagesStarted { message_ids, .. }
+        | Fact::MessagesAcknowledged { message_ids, .. } => {
+            messages_misfit(conn, fact, message_ids).await?
+        }
+        Fact::MessageFailed { message_id, .. }
+        | Fact::MessageRetried { message_id }
+        | Fact::MessageDiscarded { message_id } => {
+            messages_misfit(conn, fact, std::slice::from_ref(message_id)).await?
+        }
+        Fact::RequestAsked { .. } | Fact::UsageMeasured { .. } => "there is no such attempt".into(),
+        Fact::RequestEnded { request_id, .. }
+        | Fact::RequestDeferred { request_id, .. }
+        | Fact::RequestTold { request_id } => request_misfit(conn, *request_id).await?,
+        Fact::RuleRemoved { .. } => "there is no such rule".into(),
+        Fact::AttemptAcknowledged { attempt_id, .. } => {
+            match attempts::get(conn, *attempt_id).await? {
+                Some(_) => "that was already acknowledged".into(),
+                None => "there is no such attempt".into(),
+            }
+        }
+        Fact::ReportTaken { agent_id, .. } => match agents::get(conn, *agent_id).await? {
+            Some((_, false)) => "the report was already taken".into(),
+            _ => "there is no such agent".into(),
+        },
         _ => "there is no such mission".into(),
     };
     Ok(RowError::conflict(fact.kind(), reason))
@@ -82,5 +109,53 @@ async fn topic_misfit(conn: &mut SqliteConnection, id: TopicId) -> Result<String
     Ok(match topics::get(conn, id).await? {
         Some(_) => "the topic is closed".to_owned(),
         None => "there is no such topic".to_owned(),
+    })
+}
+
+/// Names the first message that does not stand where the fact needs it.
+async fn messages_misfit(
+    conn: &mut SqliteConnection,
+    fact: &Fact,
+    ids: &[MessageId],
+) -> Result<String, RowError> {
+    for id in ids {
+        let Some(message) = messages::get(conn, *id).await? else {
+            return Ok(format!("there is no message {id}"));
+        };
+        let stands = match message.state() {
+            MessageState::Queued => "still waits",
+            MessageState::Delivered => "was already delivered",
+            MessageState::Started => "was already read",
+            MessageState::Acknowledged => "was already answered",
+            MessageState::Quarantined => "is in quarantine",
+            MessageState::Discarded => "was discarded",
+        };
+        if !fits(fact, message.state()) {
+            return Ok(format!("message {id} {stands}"));
+        }
+    }
+    Ok("a message is named twice".to_owned())
+}
+
+/// Whether a message that stands there can be what the fact says.
+const fn fits(fact: &Fact, state: MessageState) -> bool {
+    use MessageState::{Delivered, Quarantined, Queued, Started};
+    match fact {
+        Fact::MessagesDelivered { .. } => matches!(state, Queued),
+        Fact::MessagesStarted { .. } => matches!(state, Delivered),
+        Fact::MessagesAcknowledged { .. } => matches!(state, Delivered | Started),
+        Fact::MessageFailed { .. } => matches!(state, Queued | Delivered | Started),
+        Fact::MessageRetried { .. } => matches!(state, Quarantined | Delivered | Started),
+        Fact::MessageDiscarded { .. } => matches!(state, Queued | Quarantined),
+        _ => true,
+    }
+}
+
+async fn request_misfit(conn: &mut SqliteConnection, id: RequestId) -> Result<String, RowError> {
+    Ok(match requests::get(conn, id).await? {
+        Some(request) if request.waits() => "the request still waits for an answer".to_owned(),
+        Some(request) if request.told => "the agent was already told the answer".to_owned(),
+        Some(_) => "the request has already ended".to_owned(),
+        None => "there is no such request".to_owned(),
     })
 }

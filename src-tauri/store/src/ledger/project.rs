@@ -8,7 +8,8 @@ use super::misfit::misfit;
 use super::stroke::Stroke;
 use super::table::named::{self, Halted};
 use super::table::{
-    agents, attempts, checkpoints, devlogs, gate_results, missions, reviews, topics, trash,
+    agents, attempt_usage, attempts, checkpoints, devlogs, gate_results, messages, missions,
+    reports, requests, reviews, rules, topics, trash,
 };
 
 /// Applies one event to the rows.
@@ -79,7 +80,12 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         Fact::EngineStarted { .. } | Fact::EngineStopped | Fact::ResultLate { .. } => Ok(true),
         Fact::AgentAdded { agent } => agents::insert(conn, agent).await.map(|()| true),
         Fact::AgentChanged { agent } => agents::update(conn, agent).await,
-        Fact::AgentRemoved { agent_id } => agents::remove(conn, *agent_id, event.seq).await,
+        Fact::AgentRemoved { agent_id } => {
+            messages::discard_all(conn, *agent_id).await?;
+            rules::remove_of_agent(conn, *agent_id).await?;
+            reports::forget(conn, *agent_id).await?;
+            agents::remove(conn, *agent_id, event.seq).await
+        }
         Fact::DevlogWritten { devlog } => devlogs::insert(conn, devlog).await.map(|()| true),
         Fact::DevlogRemoved { devlog_id } => devlogs::remove(conn, *devlog_id, event.seq).await,
         Fact::MissionCreated { .. }
@@ -124,17 +130,24 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         | Fact::MessagesAcknowledged { .. }
         | Fact::MessageFailed { .. }
         | Fact::MessageRetried { .. }
-        | Fact::MessageDiscarded { .. }
-        | Fact::RequestAsked { .. }
+        | Fact::MessageDiscarded { .. } => of_message(conn, &event.fact).await,
+        Fact::RequestAsked { .. }
         | Fact::RequestEnded { .. }
         | Fact::RequestDeferred { .. }
         | Fact::RequestTold { .. }
         | Fact::RuleAdded { .. }
-        | Fact::RuleRemoved { .. }
-        | Fact::UsageMeasured { .. }
-        | Fact::ContextCrossed { .. }
-        | Fact::AttemptAcknowledged { .. }
-        | Fact::ReportTaken { .. } => Ok(true),
+        | Fact::RuleRemoved { .. } => of_inbox(conn, &event.fact).await,
+        Fact::UsageMeasured { attempt_id, usage } => {
+            attempt_usage::put(conn, *attempt_id, usage).await
+        }
+        Fact::AttemptAcknowledged { attempt_id, at, .. } => {
+            attempts::acknowledge(conn, *attempt_id, *at).await
+        }
+        Fact::ReportTaken { agent_id, key, .. } => {
+            reports::take(conn, *agent_id, key, event.seq).await
+        }
+        // Said in the log only: how full a context is now, the usage says.
+        Fact::ContextCrossed { .. } => Ok(true),
     }
 }
 
@@ -203,6 +216,42 @@ async fn of_workspace(conn: &mut SqliteConnection, event: &Event) -> Result<bool
         Fact::TopicOpened { topic } => topics::insert(conn, topic).await.map(|()| true),
         Fact::VoteCast { vote } => topics::vote(conn, vote).await,
         Fact::TopicClosed { topic_id, decision } => topics::close(conn, *topic_id, decision).await,
+        _ => Ok(false),
+    }
+}
+
+async fn of_message(conn: &mut SqliteConnection, fact: &Fact) -> Result<bool, RowError> {
+    match fact {
+        Fact::MessageQueued { message } => messages::insert(conn, message).await,
+        Fact::MessagesDelivered { message_ids, attempt_id, at } => {
+            messages::deliver(conn, message_ids, *attempt_id, *at).await
+        }
+        Fact::MessagesStarted { message_ids, at } => messages::start(conn, message_ids, *at).await,
+        Fact::MessagesAcknowledged { message_ids, at } => {
+            messages::acknowledge(conn, message_ids, *at).await
+        }
+        Fact::MessageFailed { message_id, problem, tries, quarantined } => {
+            let failure = messages::Failure { problem, tries: *tries, quarantined: *quarantined };
+            messages::fail(conn, *message_id, failure).await
+        }
+        Fact::MessageRetried { message_id } => messages::retry(conn, *message_id).await,
+        Fact::MessageDiscarded { message_id } => messages::discard(conn, *message_id).await,
+        _ => Ok(false),
+    }
+}
+
+async fn of_inbox(conn: &mut SqliteConnection, fact: &Fact) -> Result<bool, RowError> {
+    match fact {
+        Fact::RequestAsked { request } => requests::insert(conn, request).await,
+        Fact::RequestEnded { request_id, end, at } => {
+            requests::end(conn, *request_id, end, *at).await
+        }
+        Fact::RequestDeferred { request_id, not_before } => {
+            requests::defer(conn, *request_id, *not_before).await
+        }
+        Fact::RequestTold { request_id } => requests::tell(conn, *request_id).await,
+        Fact::RuleAdded { rule } => rules::insert(conn, rule).await.map(|()| true),
+        Fact::RuleRemoved { rule_id } => rules::remove(conn, *rule_id).await,
         _ => Ok(false),
     }
 }

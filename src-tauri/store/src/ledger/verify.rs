@@ -103,11 +103,11 @@ impl Verification {
 }
 
 /// The rows that follow from the events, table by table, with their columns.
-const PROJECTED: [(&str, &str); 17] = [
+const PROJECTED: [(&str, &str); 22] = [
     (
         "agents",
-        "id, name, name_key, role, skills, runtime, directory, grace_s, paused, demo, created_at, \
-         removed_seq",
+        "id, name, name_key, role, skills, runtime, directory, grace_s, conduct, paused, demo, \
+         created_at, removed_seq",
     ),
     (
         "missions",
@@ -122,8 +122,8 @@ const PROJECTED: [(&str, &str); 17] = [
     ("mission_labels", "label, mission_id"),
     (
         "attempts",
-        "id, mission_id, agent_id, n, state, stopping, in_review, frozen, note, handoff, choice, \
-         workplace, process, exit, work, leased_at, ended_at",
+        "id, mission_id, agent_id, n, state, stopping, in_review, frozen, note, acknowledged_at, \
+         handoff, choice, workplace, process, exit, work, leased_at, ended_at",
     ),
     ("agent_counts", "agent_id, accepted, ended"),
     (
@@ -147,6 +147,19 @@ const PROJECTED: [(&str, &str); 17] = [
     ("trash", "id, kind, mission_id, attempt, body, at, until, ended"),
     ("topics", "id, title, text, options, opened_at, decision"),
     ("votes", "topic_id, agent_id, option, rationale, at"),
+    (
+        "messages",
+        "id, agent_id, source, text, urgent, mission_id, broadcast_id, attempt_id, queued_at, \
+         delivered_at, started_at, acknowledged_at, tries, problem, quarantined, discarded",
+    ),
+    (
+        "requests",
+        "id, attempt_id, mission_id, agent_id, key, ask, asked_at, not_before, outcome, ended_at, \
+         told",
+    ),
+    ("rules", "id, pattern, allow, scope, scope_id, created_at"),
+    ("attempt_usage", "attempt_id, source, body"),
+    ("reports", "agent_id, key, seq"),
 ];
 
 /// Verifies the ledger while it is in use.

@@ -4,6 +4,8 @@
 
 /// What is acknowledged is there, in order, once; lists and answers.
 mod commit;
+/// Messages, requests, rules, usage and reports.
+mod conversation;
 /// The process is killed at any moment, and the harness that shows it can fail.
 mod crash;
 /// Damage is detected, named and left alone.

@@ -17,9 +17,12 @@ use store::Change;
 
 use crate::support::*;
 use beyond::Beyond;
+use talk::Talk;
 
 /// Facts beyond the life of a mission.
 mod beyond;
+/// Facts about what passes between agents and the captain.
+pub(crate) mod talk;
 
 /// What the ledger must say after the facts so far.
 #[derive(Default)]
@@ -34,6 +37,7 @@ struct World {
     /// Briefs that were changed.
     briefs: BTreeMap<MissionId, String>,
     beyond: Beyond,
+    talk: Talk,
 }
 
 fn pick<K: Copy + Ord, V>(map: &BTreeMap<K, V>, n: u8) -> Option<K> {
@@ -44,7 +48,7 @@ fn pick<K: Copy + Ord, V>(map: &BTreeMap<K, V>, n: u8) -> Option<K> {
 impl World {
     /// Turns a step into a legal fact, or into nothing when there is none.
     fn step(&mut self, (what, a, b): (u8, u8, u8)) -> Option<NewEvent> {
-        match what % 13 {
+        match what % 18 {
             0 => Some(self.agent(a)),
             1 => Some(self.mission(a)),
             2 | 3 => self.move_mission(a, b),
@@ -54,6 +58,9 @@ impl World {
             8 => self.change_or_remove(a, b),
             9 => self.say(a, b),
             10 | 11 => self.attend(a, b),
+            12 | 13 => self.write(a, b),
+            14 | 15 => self.ask(a, b),
+            16 => self.report(a, b),
             _ => self.decide(a, b),
         }
     }
@@ -63,6 +70,7 @@ impl World {
         let mut agent = agent(&format!("Agent {} ü", self.dice_names));
         agent.paused = a.is_multiple_of(2);
         agent.directory = (a.is_multiple_of(3)).then(|| "/tmp".to_owned());
+        agent.conduct.rules = format!("rule {a}");
         self.agents.insert(agent.id, agent.clone());
         added(&agent)
     }
@@ -185,12 +193,14 @@ impl World {
                 let agent = self.agents.get_mut(&pick(&self.agents, a)?)?;
                 agent.paused = !agent.paused;
                 agent.grace_s = u32::from(a) + 1;
+                agent.conduct.handover_at_percent = a.is_multiple_of(2).then_some(90);
                 let agent = agent.clone();
                 Some(event(Subject::default(), Fact::AgentChanged { agent }))
             }
             1 => {
                 let agent_id = pick(&self.agents, a)?;
                 self.agents.remove(&agent_id);
+                self.talk.removed(agent_id);
                 Some(event(Subject::default(), Fact::AgentRemoved { agent_id }))
             }
             2 => {
@@ -341,12 +351,14 @@ async fn check(steps: Vec<(u8, u8, u8)>, per_change: usize) {
     }
     world.compare(&place).await;
     world.compare_beyond(&place).await;
+    world.talk.compare(&place).await;
     let verified = place.ledger.verify().await.unwrap();
     assert_eq!(verified.findings, []);
     assert_eq!(verified.events, events.len() as u64);
     let place = reopen(place.close().await).await.unwrap();
     world.compare(&place).await;
     world.compare_beyond(&place).await;
+    world.talk.compare(&place).await;
 }
 
 proptest! {

@@ -19,6 +19,7 @@ struct AgentRow {
     runtime: String,
     directory: Option<String>,
     grace_s: i64,
+    conduct: String,
     paused: bool,
     demo: bool,
     created_at: String,
@@ -26,7 +27,7 @@ struct AgentRow {
 
 macro_rules! columns {
     () => {
-        "id, name, role, skills, runtime, directory, grace_s, paused, demo, created_at"
+        "id, name, role, skills, runtime, directory, grace_s, conduct, paused, demo, created_at"
     };
 }
 
@@ -39,7 +40,7 @@ fn read(row: AgentRow) -> Result<Agent, RowError> {
         runtime: column::read_json("agents.runtime", &row.runtime)?,
         directory: row.directory,
         grace_s: column::read_small("agents.grace_s", row.grace_s)?,
-        conduct: model::agent::Conduct::default(),
+        conduct: column::read_json("agents.conduct", &row.conduct)?,
         paused: row.paused,
         demo: row.demo,
         created_at: column::read_time("agents.created_at", &row.created_at)?,
@@ -49,8 +50,8 @@ fn read(row: AgentRow) -> Result<Agent, RowError> {
 /// Adds an agent.
 pub(crate) async fn insert(conn: &mut SqliteConnection, agent: &Agent) -> Result<(), RowError> {
     sqlx::query(
-        "INSERT INTO agents (name, name_key, role, skills, runtime, directory, grace_s, paused, \
-         demo, created_at, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO agents (name, name_key, role, skills, runtime, directory, grace_s, conduct, \
+         paused, demo, created_at, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&agent.name)
     .bind(agent.name.to_lowercase())
@@ -59,6 +60,7 @@ pub(crate) async fn insert(conn: &mut SqliteConnection, agent: &Agent) -> Result
     .bind(column::json("agents.runtime", &agent.runtime)?)
     .bind(&agent.directory)
     .bind(i64::from(agent.grace_s))
+    .bind(column::json("agents.conduct", &agent.conduct)?)
     .bind(agent.paused)
     .bind(agent.demo)
     .bind(column::time(agent.created_at))
@@ -72,7 +74,7 @@ pub(crate) async fn insert(conn: &mut SqliteConnection, agent: &Agent) -> Result
 pub(crate) async fn update(conn: &mut SqliteConnection, agent: &Agent) -> Result<bool, RowError> {
     let done = sqlx::query(
         "UPDATE agents SET name = ?, name_key = ?, role = ?, skills = ?, runtime = ?, \
-         directory = ?, grace_s = ?, paused = ?, demo = ?, created_at = ? \
+         directory = ?, grace_s = ?, conduct = ?, paused = ?, demo = ?, created_at = ? \
          WHERE id = ? AND removed_seq IS NULL",
     )
     .bind(&agent.name)
@@ -82,6 +84,7 @@ pub(crate) async fn update(conn: &mut SqliteConnection, agent: &Agent) -> Result
     .bind(column::json("agents.runtime", &agent.runtime)?)
     .bind(&agent.directory)
     .bind(i64::from(agent.grace_s))
+    .bind(column::json("agents.conduct", &agent.conduct)?)
     .bind(agent.paused)
     .bind(agent.demo)
     .bind(column::time(agent.created_at))

@@ -25,6 +25,7 @@ struct AttemptRow {
     in_review: bool,
     frozen: bool,
     note: Option<String>,
+    acknowledged_at: Option<String>,
     handoff: Option<String>,
     choice: Option<String>,
     workplace: Option<String>,
@@ -37,8 +38,8 @@ struct AttemptRow {
 
 macro_rules! columns {
     () => {
-        "id, mission_id, agent_id, n, state, stopping, in_review, frozen, note, handoff, choice, \
-         workplace, process, exit, work, leased_at, ended_at"
+        "id, mission_id, agent_id, n, state, stopping, in_review, frozen, note, acknowledged_at, \
+         handoff, choice, workplace, process, exit, work, leased_at, ended_at"
     };
 }
 
@@ -60,7 +61,10 @@ fn read(row: AttemptRow) -> Result<Attempt, RowError> {
         in_review: row.in_review,
         frozen: row.frozen,
         note: row.note,
-        acknowledged_at: None,
+        acknowledged_at: column::read_time_opt(
+            "attempts.acknowledged_at",
+            row.acknowledged_at.as_deref(),
+        )?,
         handoff: column::read_json_opt("attempts.handoff", row.handoff.as_deref())?,
         choice: column::read_json_opt("attempts.choice", row.choice.as_deref())?,
         workplace: column::read_json_opt("attempts.workplace", row.workplace.as_deref())?,
@@ -74,7 +78,7 @@ fn read(row: AttemptRow) -> Result<Attempt, RowError> {
 
 static INSERT: Rows = Rows {
     head: concat!("INSERT INTO attempts (", columns!(), ") VALUES "),
-    columns: 17,
+    columns: 18,
     tail: "",
     exact: true,
 };
@@ -92,6 +96,7 @@ pub(crate) fn insert(attempt: &Attempt) -> Result<Stroke, RowError> {
         attempt.in_review,
         attempt.frozen,
         attempt.note.as_ref(),
+        attempt.acknowledged_at.map(column::time),
         column::json_opt("attempts.handoff", attempt.handoff.as_ref())?,
         column::json_opt("attempts.choice", attempt.choice.as_ref())?,
         column::json_opt("attempts.workplace", attempt.workplace.as_ref())?,
@@ -200,6 +205,23 @@ static RECORD: Rows = Rows {
     tail: ") AS v WHERE id = v.column2",
     exact: true,
 };
+
+/// Its agent knows what it is to do; says whether that was not said before. It may come after the
+/// attempt's end, because it is read from what the agent left.
+pub(crate) async fn acknowledge(
+    conn: &mut SqliteConnection,
+    id: AttemptId,
+    at: Timestamp,
+) -> Result<bool, RowError> {
+    let done = sqlx::query(
+        "UPDATE attempts SET acknowledged_at = ? WHERE id = ? AND acknowledged_at IS NULL",
+    )
+    .bind(column::time(at))
+    .bind(column::id(id.as_uuid()))
+    .execute(conn)
+    .await?;
+    Ok(one(&done))
+}
 
 /// What it left is secured; allowed after its end, because work is secured then too.
 pub(crate) fn record(id: AttemptId, work: &Work) -> Result<Stroke, RowError> {

@@ -10,9 +10,14 @@ use crate::ledger::chain::{GENESIS, Hash};
 use crate::ledger::open::APPLICATION_ID;
 use crate::ledger::table::events;
 
-/// The schema as it was.
-static FIRST: LazyLock<Migrator> =
-    LazyLock::new(|| Migrator::with_migrations(MIGRATOR.iter().take(1).cloned().collect()));
+/// The schema as it was at first.
+static FIRST: LazyLock<Migrator> = LazyLock::new(|| first(1));
+/// The schema as it was before agents were spoken with.
+static SECOND: LazyLock<Migrator> = LazyLock::new(|| first(2));
+
+fn first(steps: usize) -> Migrator {
+    Migrator::with_migrations(MIGRATOR.iter().take(steps).cloned().collect())
+}
 
 const AGENT: &str = "0198c0de-0000-7000-8000-00000000000a";
 const MISSION: &str = "0198c0de-0000-7000-8000-00000000000b";
@@ -23,6 +28,8 @@ const AT: &str = "2026-11-20T10:00:00.000000000Z";
 const GATES: &str = r#"[{"kind":"command","command":"make test","timeout_s":600}]"#;
 /// With texts that look like the key the migration looks for.
 const WORK: &str = r#"{"head_commit":"abc","commits":[{"hash":"abc","subject":"s],\"diff\":{ \\"},{"hash":"def","subject":",\"diff\":{"}],"diff":{"files":1,"insertions":2,"deletions":3},"rescued_files":0}"#;
+/// With a reason that looks like the key the migration looks for.
+const EXIT: &str = r#"{"exit":{"kind":"lost","reason":",\"redacted\":"},"ended_at":"2026-11-20T10:00:00Z","cpu_ms":1,"memory_peak_bytes":2,"survivors":[{"pid":3,"start_ticks":4}]}"#;
 const WORKPLACE: &str =
     r#"{"directory":"/tmp/w","branch":"hive/x","base_commit":null,"uncommitted_files":3}"#;
 
@@ -77,6 +84,7 @@ fn old_events() -> Vec<(&'static str, Option<&'static str>, String)> {
         ),
         ("mission_moved", Some(MISSION), moved(MISSION, "queued", "assigned")),
         of("attempt_prepared", &format!(r#","workplace":{WORKPLACE}"#)),
+        of("attempt_exited", &format!(r#","record":{EXIT}"#)),
         of("attempt_verifying", ""),
         of("work_recorded", &format!(r#","work":{WORK}"#)),
         of("gate_finished", &result),
@@ -135,7 +143,7 @@ async fn write_rows(conn: &mut SqliteConnection) {
     .unwrap();
     for (id, short, state, attempts, tries, grade, removed) in [
         (MISSION, "M-7K21", "done", 1, 1, "observed", None),
-        (GONE, "M-7K22", "queued", 0, 0, "none", Some(13)),
+        (GONE, "M-7K22", "queued", 0, 0, "none", Some(14)),
         (OPEN, "M-7K23", "queued", 0, 0, "none", None),
     ] {
         sqlx::query(
@@ -159,13 +167,14 @@ async fn write_rows(conn: &mut SqliteConnection) {
     }
     sqlx::query(
         "INSERT INTO attempts (id, mission_id, agent_id, n, state, stopping, workplace, work, \
-         leased_at, ended_at) VALUES (?1, ?2, ?3, 1, 'accepted', 0, ?4, ?5, ?6, ?6)",
+         exit, leased_at, ended_at) VALUES (?1, ?2, ?3, 1, 'accepted', 0, ?4, ?5, ?6, ?7, ?7)",
     )
     .bind(uuid(ATTEMPT))
     .bind(uuid(MISSION))
     .bind(uuid(AGENT))
     .bind(WORKPLACE)
     .bind(WORK)
+    .bind(EXIT)
     .bind(AT)
     .execute(&mut *conn)
     .await
@@ -182,7 +191,7 @@ async fn write_rows(conn: &mut SqliteConnection) {
     .unwrap();
 }
 
-async fn write_old_ledger(root: &Path) {
+async fn write_old_ledger(root: &Path, migrations: &Migrator) {
     let mut conn = sqlx::sqlite::SqliteConnectOptions::new()
         .filename(root.join("ledger.db"))
         .create_if_missing(true)
@@ -194,13 +203,14 @@ async fn write_old_ledger(root: &Path) {
     FIRST.run(&mut conn).await.unwrap();
     write_events(&mut conn).await;
     write_rows(&mut conn).await;
+    migrations.run(&mut conn).await.unwrap();
     conn.close().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_ledger_from_before_the_orchestrator_is_backed_up_migrated_and_still_true() {
     let dir = tempfile::tempdir().unwrap();
-    write_old_ledger(dir.path()).await;
+    write_old_ledger(dir.path(), &FIRST).await;
     let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
     assert_eq!(std::fs::read_dir(dir.path().join("backups")).unwrap().count(), 1);
     let verified = ledger.verify().await.unwrap();
@@ -238,6 +248,40 @@ async fn a_ledger_from_before_the_orchestrator_is_backed_up_migrated_and_still_t
     change.events[0].fact = Fact::AttemptEnded { attempt_id, state: lost, note: None };
     ledger.commit(change).await.unwrap();
     assert_eq!(ledger.counts_by_agent().await.unwrap()[0].ended, 2);
+    assert_eq!(ledger.verify().await.unwrap().findings, []);
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_ledger_from_before_agents_were_spoken_with_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    write_old_ledger(dir.path(), &SECOND).await;
+    let ledger = Ledger::open_with(dir.path(), clock(), Settings::default()).await.unwrap();
+    assert_eq!(std::fs::read_dir(dir.path().join("backups")).unwrap().count(), 1);
+    let verified = ledger.verify().await.unwrap();
+    assert_eq!(verified.findings, []);
+    assert_eq!(verified.events, old_events().len() as u64);
+
+    let agent = ledger.agent(AGENT.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(agent.conduct, model::agent::Conduct::default());
+    assert!(!agent.runtime.has_terminal());
+    let attempt = ledger.attempt(ATTEMPT.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(attempt.acknowledged_at, None);
+    let exit = attempt.exit.unwrap();
+    assert_eq!((exit.cpu_ms, exit.survivors.len(), exit.redacted), (1, 1, 0));
+
+    // It goes on as a ledger of today.
+    let mut change = started();
+    let message = model::message::Message::queued(
+        model::id::MessageId::draw(SystemClock.now(), &mut SystemDraw),
+        agent.id,
+        model::message::Source::Captain,
+        "hello".to_owned(),
+        SystemClock.now(),
+    );
+    change.events[0].fact = Fact::MessageQueued { message: message.clone() };
+    ledger.commit(change).await.unwrap();
+    assert_eq!(ledger.waiting_messages(agent.id, 9).await.unwrap(), [message]);
     assert_eq!(ledger.verify().await.unwrap().findings, []);
     ledger.close().await;
 }
