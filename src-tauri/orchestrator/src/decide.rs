@@ -162,21 +162,19 @@ impl<'a> Desk<'a> {
         match input {
             Input::EditAgent(agent) => self.edit_agent(agent)?,
             Input::QueueMessage(message) => self.queue_message(message)?,
-            Input::Delivered { messages, id } => self.delivered_messages(messages, id),
-            Input::Begun { messages } => self.begun(messages),
-            Input::Answered { messages } => self.answered(messages),
-            Input::NotDelivered { message, problem } => self.not_delivered(&message, problem),
-            Input::RetryMessage(message_id) => {
-                self.fact(Subject::default(), Fact::MessageRetried { message_id });
-            }
-            Input::DiscardMessage(message_id) => {
-                self.fact(Subject::default(), Fact::MessageDiscarded { message_id });
-            }
+            Input::Delivered { messages, id } => self.delivered_messages(&messages, id),
+            Input::Begun { messages } => self.begun(&messages),
+            Input::Answered { messages } => self.answered(&messages),
+            Input::NotDelivered { message, problem } => self.not_delivered(message.id, problem),
+            Input::RetryMessage(id) => self.retry_message(id)?,
+            Input::DiscardMessage(id) => self.discard_message(id)?,
             Input::Asked(request) => self.asked(*request)?,
             Input::Reply { id, reply } => self.reply(id, reply)?,
             Input::Withdrawn { id, why } => self.withdrawn(id, why)?,
             Input::ReplyTold(request_id) => {
-                self.fact(Subject::default(), Fact::RequestTold { request_id });
+                if self.state.answered.get(&request_id).is_some_and(|it| !it.told && !it.waits()) {
+                    self.fact(Subject::default(), Fact::RequestTold { request_id });
+                }
             }
             Input::AddRule(rule) => self.house(Fact::RuleAdded { rule }),
             Input::RemoveRule(rule_id) => self.house(Fact::RuleRemoved { rule_id }),

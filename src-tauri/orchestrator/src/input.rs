@@ -406,6 +406,29 @@ impl Input {
         }
     }
 
+    /// The messages that must be known to decide on this.
+    #[must_use]
+    pub fn message_ids(&self) -> &[MessageId] {
+        match self {
+            Self::Delivered { messages, .. }
+            | Self::Begun { messages }
+            | Self::Answered { messages } => messages,
+            Self::NotDelivered { message, .. } => std::slice::from_ref(&message.id),
+            Self::RetryMessage(id) | Self::DiscardMessage(id) => std::slice::from_ref(id),
+            Self::Report(Report { input: Some(input), .. }) => input.message_ids(),
+            _ => &[],
+        }
+    }
+
+    /// The request that must be known to decide on this, although it has ended.
+    #[must_use]
+    pub const fn ended_request_id(&self) -> Option<RequestId> {
+        match self {
+            Self::ReplyTold(id) => Some(*id),
+            _ => None,
+        }
+    }
+
     /// Missions that the input makes another one depend on.
     #[must_use]
     pub fn depends_on(&self) -> &[MissionId] {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use model::id::MissionId;
 use store::ledger::{Ledger, ReadError};
 
+use crate::input::Input;
 use crate::state::{Elsewhere, State, Track};
 
 /// The most missions that are read because others depend on them.
@@ -33,6 +34,9 @@ pub(crate) async fn read_state(ledger: &Ledger, running_max: u32) -> Result<Stat
     }
     for (attempt_id, index, agent_id) in ledger.pending_reviews().await? {
         state.reviews.insert((attempt_id, index), agent_id);
+    }
+    for request in ledger.open_requests().await? {
+        state.requests.insert(request.id, request);
     }
     for counts in ledger.counts_by_agent().await? {
         if state.agents.contains_key(&counts.agent_id) {
@@ -80,6 +84,27 @@ pub(crate) async fn read_dependencies(
             let (state_, depends_on) = (mission.state, mission.depends_on);
             state.elsewhere.insert(id, Elsewhere { short_id, state: state_, depends_on });
         }
+    }
+    Ok(())
+}
+
+/// Reads the messages and the request that an input is about, where they are not known.
+pub(crate) async fn read_talk(
+    state: &mut State,
+    ledger: &Ledger,
+    input: &Input,
+) -> Result<(), ReadError> {
+    for id in input.message_ids() {
+        if !state.messages.contains_key(id)
+            && let Some(message) = ledger.message(*id).await?
+        {
+            state.messages.insert(*id, message);
+        }
+    }
+    if let Some(id) = input.ended_request_id()
+        && let Some(request) = ledger.request(id).await?
+    {
+        state.answered.entry(id).or_insert(request);
     }
     Ok(())
 }

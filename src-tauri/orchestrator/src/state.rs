@@ -7,8 +7,9 @@ use model::agent::Agent;
 use model::attempt::{Attempt, AttemptState};
 use model::event::{Fact, Subject};
 use model::gate::GateResult;
-use model::id::{AgentId, AttemptId, MissionId, RequestId, TopicId};
+use model::id::{AgentId, AttemptId, MessageId, MissionId, RequestId, TopicId};
 use model::inbox::Request;
+use model::message::Message;
 use model::mission::{Mission, MissionState};
 use model::settings::Settings;
 use model::topic::Topic;
@@ -54,6 +55,10 @@ pub struct State {
     pub reviews: BTreeMap<(AttemptId, u32), AgentId>,
     /// What agents ask and wait for.
     pub requests: BTreeMap<RequestId, Request>,
+    /// Messages just asked for.
+    pub messages: BTreeMap<MessageId, Message>,
+    /// Requests that have ended and were just asked for.
+    pub answered: BTreeMap<RequestId, Request>,
     /// What the attempts of each agent came to.
     pub tracks: BTreeMap<AgentId, Track>,
     /// Questions that are not decided.
@@ -176,6 +181,8 @@ impl State {
 
     /// Forgets what is final; the ledger keeps it.
     pub fn forget_finished(&mut self) {
+        self.messages.clear();
+        self.answered.clear();
         for id in std::mem::take(&mut self.finished) {
             self.attempts
                 .retain(|_, attempt| attempt.mission_id != id || !attempt.state.is_final());
@@ -310,6 +317,9 @@ impl State {
             Fact::RequestEnded { request_id, .. } => {
                 self.requests.remove(request_id);
             }
+            Fact::RequestTold { request_id } => {
+                self.answered.remove(request_id);
+            }
             Fact::RequestDeferred { request_id, not_before } => {
                 if let Some(request) = self.requests.get_mut(request_id) {
                     request.not_before = Some(*not_before);
@@ -318,9 +328,43 @@ impl State {
             Fact::SwarmHalted { at, .. } => self.halted = Some(*at),
             Fact::SwarmResumed => self.halted = None,
             _ => {
+                self.apply_to_messages(fact);
                 self.apply_to_mission(fact);
                 self.apply_to_attempt(fact);
             }
+        }
+    }
+
+    fn apply_to_messages(&mut self, fact: &Fact) {
+        let mut each = |ids: &[MessageId], change: &dyn Fn(&mut Message)| {
+            for id in ids {
+                self.messages.get_mut(id).map(change).unwrap_or_default();
+            }
+        };
+        match fact {
+            Fact::MessagesDelivered { message_ids, at, .. } => {
+                each(message_ids, &|message| message.delivered_at = Some(*at));
+            }
+            Fact::MessagesStarted { message_ids, at } => {
+                each(message_ids, &|message| message.started_at = Some(*at));
+            }
+            Fact::MessagesAcknowledged { message_ids, at } => {
+                each(message_ids, &|message| message.acknowledged_at = Some(*at));
+            }
+            Fact::MessageFailed { message_id, quarantined, tries, .. } => {
+                each(&[*message_id], &|message| {
+                    (message.delivered_at, message.started_at) = (None, None);
+                    (message.quarantined, message.tries) = (*quarantined, *tries);
+                });
+            }
+            Fact::MessageRetried { message_id } => each(&[*message_id], &|message| {
+                (message.delivered_at, message.started_at) = (None, None);
+                (message.quarantined, message.tries) = (false, 0);
+            }),
+            Fact::MessageDiscarded { message_id } => {
+                each(&[*message_id], &|message| message.discarded = true);
+            }
+            _ => {}
         }
     }
 

@@ -26,6 +26,23 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
+/// As [`write`], but without waiting for the disk: it survives the death of this process, not of the
+/// machine.
+///
+/// # Errors
+/// When the directory cannot be written, or the disk is full.
+pub fn write_soon(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let unfinished = path.with_extension("tmp");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    file.write_all(bytes)?;
+    std::fs::rename(&unfinished, path)
+}
+
 /// Writes `value` as JSON, as [`write`] does.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use model::agent::Agent;
 use model::event::{Fact, Subject};
 use model::id::{AttemptId, MessageId};
-use model::message::{Message, TRIES_MAX};
+use model::message::{Message, MessageState, TRIES_MAX};
 use model::mission::Handoff;
 use model::refusal::{Code, Refusal};
 use model::usage::Usage;
@@ -42,27 +42,85 @@ impl Desk<'_> {
         Ok(())
     }
 
-    pub(super) fn delivered_messages(&mut self, message_ids: Vec<MessageId>, id: AttemptId) {
-        let at = self.now;
-        let subject = self.state.subject_of_attempt(id);
-        self.fact(subject, Fact::MessagesDelivered { message_ids, attempt_id: id, at });
+    pub(super) fn delivered_messages(&mut self, ids: &[MessageId], id: AttemptId) {
+        let message_ids = self.in_state(ids, &[MessageState::Queued]);
+        if !message_ids.is_empty() {
+            let at = self.now;
+            let subject = self.state.subject_of_attempt(id);
+            self.fact(subject, Fact::MessagesDelivered { message_ids, attempt_id: id, at });
+        }
     }
 
-    pub(super) fn begun(&mut self, message_ids: Vec<MessageId>) {
-        let at = self.now;
-        self.fact(Subject::default(), Fact::MessagesStarted { message_ids, at });
+    pub(super) fn begun(&mut self, ids: &[MessageId]) {
+        let message_ids = self.in_state(ids, &[MessageState::Delivered]);
+        if !message_ids.is_empty() {
+            let at = self.now;
+            self.fact(Subject::default(), Fact::MessagesStarted { message_ids, at });
+        }
     }
 
-    pub(super) fn answered(&mut self, message_ids: Vec<MessageId>) {
-        let at = self.now;
-        self.fact(Subject::default(), Fact::MessagesAcknowledged { message_ids, at });
+    pub(super) fn answered(&mut self, ids: &[MessageId]) {
+        let with_it = [MessageState::Delivered, MessageState::Started];
+        let message_ids = self.in_state(ids, &with_it);
+        if !message_ids.is_empty() {
+            let at = self.now;
+            self.fact(Subject::default(), Fact::MessagesAcknowledged { message_ids, at });
+        }
     }
 
-    pub(super) fn not_delivered(&mut self, message: &Message, problem: String) {
+    pub(super) fn not_delivered(&mut self, id: MessageId, problem: String) {
+        let on_its_way = [MessageState::Queued, MessageState::Delivered, MessageState::Started];
+        if self.in_state(&[id], &on_its_way).is_empty() {
+            return;
+        }
+        let Some(message) = self.state.messages.get(&id) else {
+            return;
+        };
         let tries = message.tries + 1;
         let quarantined = tries >= TRIES_MAX;
-        let fact = Fact::MessageFailed { message_id: message.id, problem, tries, quarantined };
+        let fact = Fact::MessageFailed { message_id: id, problem, tries, quarantined };
         self.fact(of_agent(message.to), fact);
+    }
+
+    pub(super) fn retry_message(&mut self, id: MessageId) -> Result<(), Refusal> {
+        let stuck = [MessageState::Quarantined, MessageState::Delivered, MessageState::Started];
+        self.must_be(id, &stuck, "waits already, or was answered to")?;
+        self.fact(Subject::default(), Fact::MessageRetried { message_id: id });
+        Ok(())
+    }
+
+    pub(super) fn discard_message(&mut self, id: MessageId) -> Result<(), Refusal> {
+        let waits = [MessageState::Queued, MessageState::Quarantined];
+        self.must_be(id, &waits, "is with the agent already, or is discarded")?;
+        self.fact(Subject::default(), Fact::MessageDiscarded { message_id: id });
+        Ok(())
+    }
+
+    /// Of these messages, those that stand in one of these states.
+    fn in_state(&self, ids: &[MessageId], states: &[MessageState]) -> Vec<MessageId> {
+        let stands = |id: &&MessageId| {
+            self.state.messages.get(*id).is_some_and(|message| states.contains(&message.state()))
+        };
+        let mut found: Vec<MessageId> = ids.iter().filter(stands).copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn must_be(
+        &self,
+        id: MessageId,
+        states: &[MessageState],
+        otherwise: &str,
+    ) -> Result<(), Refusal> {
+        if !self.state.messages.contains_key(&id) {
+            return Err(Refusal::new(Code::NotFound, "there is no such message"));
+        }
+        if self.in_state(&[id], states).is_empty() {
+            return Err(Refusal::new(Code::Conflict, format!("the message {otherwise}"))
+                .hint("look at the message as it is now"));
+        }
+        Ok(())
     }
 
     pub(super) fn measured(&mut self, id: AttemptId, usage: Usage) {

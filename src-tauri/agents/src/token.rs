@@ -1,0 +1,80 @@
+//! Tokens of attempts: by them an agent's calls are known to be its own.
+//!
+//! A token names its attempt and holds 244 random bits. Only its SHA-256 is kept, beside the run, so
+//! that it holds across a restart of the engine; it ends with its attempt.
+
+use std::path::Path;
+
+use model::id::AttemptId;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+/// What every such token starts with, so that leaked ones can be found.
+pub const PREFIX: &str = "hk_a_";
+/// The file in a run's directory.
+const FILE: &str = "token.sha256";
+
+/// Makes the token of an attempt, in place of an earlier one.
+///
+/// # Errors
+/// When its hash cannot be kept.
+pub fn mint(run: &Path, attempt: AttemptId) -> std::io::Result<String> {
+    // Version 4 is random but for six bits.
+    let (one, other) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let token = format!("{PREFIX}{}_{one}{other}", attempt.as_uuid().simple());
+    crate::launcher::make_private(run)?;
+    shim::record::write(&run.join(FILE), &hash(&token))?;
+    Ok(token)
+}
+
+/// The attempt a token says it is of; that has to be proven by [`is_of`].
+#[must_use]
+pub fn claims(token: &str) -> Option<AttemptId> {
+    let (id, _) = token.strip_prefix(PREFIX)?.split_once('_')?;
+    (id.len() == 32).then(|| Uuid::try_parse(id).ok().map(AttemptId::from_uuid)).flatten()
+}
+
+/// Whether a token is the one of the attempt whose run is at `run`.
+#[must_use]
+pub fn is_of(run: &Path, token: &str) -> bool {
+    let Ok(kept) = std::fs::read(run.join(FILE)) else {
+        return false;
+    };
+    kept.ct_eq(&hash(token)).into()
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use model::id::SystemDraw;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_of_its_own_run_only_and_is_kept_nowhere() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let id = AttemptId::draw(model::Timestamp::UNIX_EPOCH, &mut SystemDraw);
+        let token = mint(one.path(), id).unwrap();
+        assert_eq!(claims(&token), Some(id));
+        assert!(is_of(one.path(), &token));
+        assert!(!is_of(other.path(), &token), "no token was made there");
+        let later = mint(other.path(), id).unwrap();
+        assert!(!is_of(one.path(), &later) && !is_of(other.path(), &token));
+        let kept = std::fs::read(one.path().join(FILE)).unwrap();
+        assert!(!kept.windows(8).any(|part| token.as_bytes().windows(8).any(|own| own == part)));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_a_token_claims_an_attempt(text: String) {
+            prop_assert_eq!(claims(&text), None);
+            let run = tempfile::tempdir().unwrap();
+            prop_assert!(!is_of(run.path(), &text));
+        }
+    }
+}
