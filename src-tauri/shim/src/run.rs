@@ -18,7 +18,7 @@ use model::process::{
 use rustix::process::{WaitOptions, WaitStatus};
 use signal_hook::consts::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
-use crate::confine::Confinement;
+use crate::confine::{self, Confinement};
 use crate::limits::{self, Watch};
 use crate::program::{self, NotStarted};
 use crate::pump::Pump;
@@ -307,7 +307,9 @@ impl Shim {
     /// How the program ended by itself; the kernel may have ended it for its memory.
     fn how(&self, status: WaitStatus, spec: &LaunchSpec) -> Exit {
         match spec.limits.memory_bytes {
-            Some(limit) if was_killed(status) && self.confinement.ended_for_memory() => {
+            Some(limit)
+                if status.exit_status() != Some(0) && self.confinement.ended_for_memory() =>
+            {
                 Exit::OverLimit { reason: limits::held_memory(limit) }
             }
             _ => how(status),
@@ -403,6 +405,7 @@ impl Shim {
             self.marker = spec.marker;
         }
         let left = if self.marker.is_empty() { Ended::default() } else { self.end(LEFT_OVER_TIME) };
+        confine::sweep(run);
         let reason = "its supervisor was killed while it was being started".to_owned();
         ended(Exit::Lost { reason }, left)
     }

@@ -70,7 +70,7 @@ impl Rules {
         beside(Path::new("/"), &walls.hidden, &mut read);
         read.extend(walls.shown.iter().cloned());
         let mut write = walls.writable.clone();
-        write.extend(walls.open_home.clone());
+        write.extend(walls.home.clone().filter(|_| walls.home_is_open));
         write.extend(DEVICES.iter().map(PathBuf::from));
         Ok(Self { files: Some(Files { read, write }), network: walls.network })
     }

@@ -200,7 +200,7 @@ impl Confinement {
         };
         let walls = Walls::around(run, spec, sandbox, found)?;
         self.tmp = Some(walls.tmp.clone());
-        self.wrapped = namespace || namespace::probe().is_ok();
+        self.wrapped = namespace || namespace::works().is_ok();
         if self.wrapped {
             if self.backend == Backend::Session || self.backend == Backend::Group {
                 // A sandbox from which others could be signalled were none: it is one anyway.
@@ -344,10 +344,10 @@ fn choose(spec: &LaunchSpec, run: &Path) -> (Backend, HeldLimits, Vec<String>) {
     match spec.supervision {
         Supervision::Cgroup => match group(&spec.limits, run) {
             Ok(found) => found,
-            Err(_) if namespace::probe().is_ok() => (Backend::Namespace, none, Vec::new()),
+            Err(_) if namespace::works().is_ok() => (Backend::Namespace, none, Vec::new()),
             Err(_) => (Backend::Session, none, Vec::new()),
         },
-        Supervision::Namespace if namespace::probe().is_ok() => {
+        Supervision::Namespace if namespace::works().is_ok() => {
             (Backend::Namespace, none, Vec::new())
         }
         Supervision::Namespace | Supervision::Session => (Backend::Session, none, Vec::new()),

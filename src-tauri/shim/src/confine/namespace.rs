@@ -52,10 +52,10 @@ pub fn walled(walls: &Walls) -> Vec<String> {
     for socket in SOCKETS.iter().filter(|socket| Path::new(socket).exists()) {
         line.of(&["--ro-bind", "/dev/null", socket]);
     }
-    // What comes later lies over what comes earlier: what is hidden, what is shown of it, what of
-    // that may be written, and what of that may not.
-    if let Some(home) = &walls.open_home {
-        line.bind("--bind", home, home);
+    // What comes later lies over what comes earlier: the home, what is hidden, what is shown of it,
+    // what of that may be written, and what of that may not.
+    if let Some(home) = &walls.home {
+        line.bind(if walls.home_is_open { "--bind" } else { "--ro-bind" }, home, home);
     }
     for path in &walls.hidden {
         line.of(&["--tmpfs", &path.to_string_lossy()]);
@@ -98,18 +98,26 @@ impl Line {
     }
 }
 
+/// Tries it.
+///
+/// # Errors
+/// Why it does not work here.
+pub fn works() -> Result<(), Absent> {
+    if !is_program(BUBBLEWRAP) {
+        return Err(Absent::NoProgram(BUBBLEWRAP));
+    }
+    match trial(&bare(Path::new("/"))) {
+        None => Ok(()),
+        Some(said) => Err(Absent::Refused(said)),
+    }
+}
+
 /// Tries it, and says its version.
 ///
 /// # Errors
 /// Why it does not work here.
 pub fn probe() -> Result<String, Absent> {
-    if !is_program(BUBBLEWRAP) {
-        return Err(Absent::NoProgram(BUBBLEWRAP));
-    }
-    let said = trial(&bare(Path::new("/")));
-    if let Some(said) = said {
-        return Err(Absent::Refused(said));
-    }
+    works()?;
     let version = ask(Command::new(BUBBLEWRAP).arg("--version"), PROBE_TIME)?;
     let text = String::from_utf8_lossy(&version.stdout);
     Ok(text.trim().trim_start_matches("bubblewrap ").to_owned())

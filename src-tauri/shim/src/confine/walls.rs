@@ -11,14 +11,18 @@ use crate::program::NotStarted;
 
 /// The directory in a run's directory that a sandboxed program has for its temporary files.
 pub const TMP: &str = "tmp";
+/// Directories of which a sandboxed program has its own, where bubblewrap is used.
+const REPLACED: [&str; 2] = ["/tmp", "/run/user"];
 /// The directory of all runs, inside of the engine's data directory.
 const RUNS: &str = "runs";
 
 /// What a sandboxed program sees and may do. Every path exists and leads over no symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walls {
-    /// The home, where all of it may be written.
-    pub open_home: Option<PathBuf>,
+    /// The home, unless it is hidden.
+    pub home: Option<PathBuf>,
+    /// Whether all of it may be written.
+    pub home_is_open: bool,
     /// What is not seen.
     pub hidden: Vec<PathBuf>,
     /// What is seen of that all the same, to read only.
@@ -60,21 +64,26 @@ impl Walls {
             .and_then(|home| Path::new(&home).canonicalize().ok())
             .filter(|home| home.parent().is_some());
         let data = data_directory(run);
+        let (home, hidden_home) = match sandbox.home {
+            HomeAccess::Hidden => (None, home),
+            HomeAccess::ReadOnly | HomeAccess::Full => (home, None),
+        };
+        let hidden: Vec<PathBuf> = hidden_home.into_iter().chain(data).collect();
         let mut shown: Vec<PathBuf> = vec![run.to_owned()];
-        let mut hidden: Vec<PathBuf> = Vec::new();
-        if sandbox.home == HomeAccess::Hidden {
-            hidden.extend(home.clone());
-        }
-        hidden.extend(data);
         shown.extend(programs(spec, found));
-        // What is not hidden needs not be shown, and showing it would hide what is writable inside.
-        shown.retain(|path| hidden.iter().any(|hidden| path.starts_with(hidden)));
-        shown.retain(|path| !hidden.contains(path));
+        // What can be seen anyway needs not be shown.
+        shown.retain(|path| {
+            let replaced = REPLACED.iter().any(|place| path.starts_with(place));
+            replaced || hidden.iter().any(|hidden| path.starts_with(hidden))
+        });
+        shown
+            .retain(|path| !hidden.contains(path) && REPLACED.iter().all(|p| path != Path::new(p)));
         shown.sort();
         shown.dedup();
         let guarded = writable.iter().flat_map(|path| git_traps(path)).collect();
         Ok(Self {
-            open_home: home.filter(|_| sandbox.home == HomeAccess::Full),
+            home,
+            home_is_open: sandbox.home == HomeAccess::Full,
             hidden,
             shown,
             writable,
@@ -167,7 +176,9 @@ mod tests {
         let run = root.join("data/runs/r");
         let walls = Walls::around(&run, &spec, &sandbox, Path::new("/bin/sh")).unwrap();
         assert_eq!(walls.hidden, [root.join("home"), root.join("data")]);
-        assert_eq!(walls.shown, [root.join("data/runs/r"), root.join("home/bin")]);
+        let shown = |path: &&PathBuf| path.starts_with(&root);
+        let shown: Vec<&PathBuf> = walls.shown.iter().filter(shown).collect();
+        assert_eq!(shown, [&root.join("data/runs/r"), &root.join("home/bin")]);
         let writable = ["data/worktrees/a", "data/runs/r/tmp", "repo"].map(|name| root.join(name));
         assert_eq!(walls.writable, writable);
         assert_eq!(walls.guarded, [root.join("repo/hooks")]);
