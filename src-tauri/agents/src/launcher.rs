@@ -388,7 +388,11 @@ fn started(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
         Some(ExitRecord { exit: Exit::NotStarted { reason }, .. }) => {
             Err(LaunchError::NotStarted { reason })
         }
-        Some(record) => Err(LaunchError::NotStarted { reason: format!("it {}", record.exit) }),
+        // It may have been started, and have ended, between the two looks.
+        Some(record) => read_process(run)?.map(Some).ok_or_else(|| {
+            let reason = format!("it {}", record.exit);
+            LaunchError::NotStarted { reason }
+        }),
     }
 }
 
