@@ -9,6 +9,7 @@ use std::time::Duration;
 use model::clock::{Clock, SystemClock};
 use model::process::{Exit, ExitRecord, LaunchSpec, ProcessIdentity, ProcessRef, file};
 use rustix::process::Signal;
+use shim::redact::is_secret_name;
 use shim::{proc, record, tree};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -188,8 +189,8 @@ impl Launcher {
         if let Some(identity) = started(run)? {
             return Ok(identity);
         }
-        prepare(run, spec, stdin)?;
-        let (shim, mut ended) = self.spawn_shim(run)?;
+        let secrets = prepare(run, spec, stdin)?;
+        let (shim, mut ended) = self.spawn_shim(run, secrets)?;
         let begun = Instant::now();
         let mut pause = Duration::from_millis(2);
         while begun.elapsed() < self.answer_time {
@@ -222,7 +223,11 @@ impl Launcher {
     }
 
     /// Starts the shim and a task that notices its end.
-    fn spawn_shim(&self, run: &Path) -> Result<(Option<ProcessRef>, ShimEnd), LaunchError> {
+    fn spawn_shim(
+        &self,
+        run: &Path,
+        secrets: Vec<(String, String)>,
+    ) -> Result<(Option<ProcessRef>, ShimEnd), LaunchError> {
         let log_path = run.join(SHIM_LOG);
         let log = std::fs::OpenOptions::new()
             .append(true)
@@ -232,6 +237,7 @@ impl Launcher {
             .map_err(|source| LaunchError::Prepare { path: log_path, source })?;
         let mut child = tokio::process::Command::new(&self.shim)
             .arg(run)
+            .envs(secrets)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -315,6 +321,7 @@ impl Launcher {
         let (run, identity) = (run.to_owned(), identity.clone());
         let task = self.reapers.spawn_blocking(move || {
             let end = tree::end(&mut survey::orphans(&identity), grace);
+            shim::confine::sweep(&run);
             // The shim may have got to it in the last moment; its record knows more.
             if let Some(record) = read_exit(&run)? {
                 return Ok(record);
@@ -450,19 +457,34 @@ pub(crate) fn bare_record(exit: Exit, survivors: Vec<ProcessRef>) -> ExitRecord 
     ExitRecord { survivors, ..ExitRecord::bare(exit, SystemClock.now()) }
 }
 
-fn prepare(run: &Path, spec: &LaunchSpec, stdin: Option<&[u8]>) -> Result<(), LaunchError> {
+/// Writes down what is to be started, all but its secrets, which are returned: the shim gets them in
+/// its environment, and the program from there.
+fn prepare(
+    run: &Path,
+    spec: &LaunchSpec,
+    stdin: Option<&[u8]>,
+) -> Result<Vec<(String, String)>, LaunchError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| LaunchError::Prepare { path, source }
     };
+    let (secrets, env): (Vec<_>, Vec<_>) =
+        spec.env.iter().cloned().partition(|(name, _)| is_secret_name(name));
+    let odd = |(name, value): &(String, String)| name.contains(['\0', '=']) || value.contains('\0');
+    if let Some((name, _)) = secrets.iter().find(|variable| odd(variable)) {
+        let reason = format!("its variable {name:?} contains a NUL byte or is no name");
+        return Err(LaunchError::NotStarted { reason });
+    }
     make_private(run).map_err(failed(run))?;
     if let Some(bytes) = stdin {
         let path = run.join(file::STDIN);
         record::write(&path, bytes).map_err(failed(&path))?;
     }
-    let spec = LaunchSpec { stdin: stdin.is_some(), ..spec.clone() };
+    let inherited = secrets.iter().map(|(name, _)| name.clone()).collect();
+    let spec = LaunchSpec { stdin: stdin.is_some(), env, inherited, ..spec.clone() };
     let path = run.join(file::SPEC);
-    record::write_json(&path, &spec).map_err(failed(&path))
+    record::write_json(&path, &spec).map_err(failed(&path))?;
+    Ok(secrets)
 }
 
 /// Makes a directory that only its owner can look into.

@@ -5,9 +5,11 @@
 //! directory and in the process table, so that an engine that starts again knows the same; and it is
 //! the only crate, the shim aside, that starts programs.
 
+pub mod ansi;
 mod aside;
 pub mod brief;
 mod census;
+pub mod channel;
 mod checkouts;
 pub mod checkpoint;
 pub mod desktop;
@@ -17,6 +19,7 @@ mod git;
 pub mod halt;
 mod land;
 pub mod launcher;
+pub mod lines;
 pub mod links;
 pub mod merge;
 pub mod radar;
@@ -24,6 +27,7 @@ pub mod review;
 pub mod runtime;
 pub mod scan;
 mod scratch;
+pub mod search;
 pub mod secrets;
 mod secure;
 mod shadow;

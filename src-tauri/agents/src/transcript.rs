@@ -2,7 +2,9 @@
 //!
 //! A piece is a pure function of the file's bytes and the offset, so pieces of any size, read by
 //! anybody in any order, join to the same text. Invalid UTF-8 shows as U+FFFD; a line longer than
-//! [`LINE_BYTES_MAX`] is cut with a visible [`CUT_MARKER`]. The file itself stays complete.
+//! [`LINE_BYTES_MAX`] is cut with a visible [`CUT_MARKER`]. The file itself stays as it was printed,
+//! but its beginning may have been given up: it is a hole then, offsets stay what they are, and
+//! what is asked for before [`Chunk::kept_from`] begins there.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -18,8 +20,10 @@ pub const PIECE_BYTES_MIN: usize = 16;
 /// A piece of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Where the piece begins, in bytes of the file.
+    /// Where the piece begins, in bytes of the file; later than asked for where that was given up.
     pub offset: u64,
+    /// Everything before this offset was given up.
+    pub kept_from: u64,
     /// Where the next piece begins. At the end of a growing file this may stand up to three bytes
     /// before `size`, when the last character is not complete yet.
     pub next_offset: u64,
@@ -74,20 +78,55 @@ fn read_as(path: &Path, offset: u64, max_bytes: usize, end: End) -> Result<Chunk
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(nothing(0, 0)),
         Err(error) => return Err(failed(error)),
     };
-    let size = file.metadata().map_err(failed)?.len();
-    if offset >= size {
-        return Ok(nothing(size, size));
+    let max_bytes = max_bytes.max(PIECE_BYTES_MIN);
+    loop {
+        let kept = kept_from(&file, 0).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let offset = offset.max(kept);
+        if offset >= size {
+            return Ok(nothing(size, kept));
+        }
+        let column = column(&mut file, kept, offset).map_err(failed)?;
+        let bytes = read_at(&mut file, offset, max_bytes).map_err(failed)?;
+        // What was given up while it was read is not text but the hole.
+        if kept_from(&file, 0).map_err(failed)? > offset {
+            continue;
+        }
+        let reaches_end = offset + bytes.len() as u64 >= size;
+        let end = if reaches_end { end } else { End::Growing };
+        let (text, used) = show(&bytes, column, end);
+        let next_offset = offset + used as u64;
+        return Ok(Chunk { offset, kept_from: kept, next_offset, size, text });
     }
-    let column = column(&mut file, offset).map_err(failed)?;
-    let bytes = read_at(&mut file, offset, max_bytes.max(PIECE_BYTES_MIN)).map_err(failed)?;
-    let reaches_end = offset + bytes.len() as u64 >= size;
-    let end = if reaches_end { end } else { End::Growing };
-    let (text, used) = show(&bytes, column, end);
-    Ok(Chunk { offset, next_offset: offset + used as u64, size, text })
 }
 
-const fn nothing(offset: u64, size: u64) -> Chunk {
-    Chunk { offset, next_offset: offset, size, text: String::new() }
+const fn nothing(size: u64, kept_from: u64) -> Chunk {
+    Chunk { offset: size, kept_from, next_offset: size, size, text: String::new() }
+}
+
+/// Where what is still there begins, not before `from`: the end of the file where nothing is.
+pub(crate) fn kept_from(file: &File, from: u64) -> std::io::Result<u64> {
+    let size = file.metadata()?.len();
+    if from >= size {
+        return Ok(size);
+    }
+    match seek_data(file, from) {
+        Ok(found) => Ok(found),
+        Err(rustix::io::Errno::NXIO) => Ok(size),
+        // A file system that knows nothing of holes has none.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOTSUP) => Ok(from),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn seek_data(file: &File, from: u64) -> rustix::io::Result<u64> {
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Data(from))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn seek_data(_: &File, from: u64) -> rustix::io::Result<u64> {
+    Ok(from)
 }
 
 /// Where to begin in order to read about the last `bytes` of the file: at the start of a line where
@@ -98,9 +137,10 @@ pub fn tail_offset(path: &Path, bytes: u64) -> u64 {
         return 0;
     };
     let size = file.metadata().map_or(0, |metadata| metadata.len());
+    let kept = kept_from(&file, 0).unwrap_or(0);
     let from = size.saturating_sub(bytes);
-    if from == 0 {
-        return 0;
+    if from <= kept {
+        return kept;
     }
     // One byte earlier: where a line ends there, the tail begins exactly at a line.
     let Ok(head) = read_at(&mut file, from - 1, LINE_BYTES_MAX) else {
@@ -117,9 +157,10 @@ pub fn tail_offset(path: &Path, bytes: u64) -> u64 {
     from + inside as u64
 }
 
-/// How many bytes of its line stand before `offset`; more than [`LINE_BYTES_MAX`] are not counted.
-fn column(file: &mut File, offset: u64) -> std::io::Result<usize> {
-    let back = offset.min(LINE_BYTES_MAX as u64 + 1);
+/// How many bytes of its line stand before `offset`, as far as they were kept; more than
+/// [`LINE_BYTES_MAX`] are not counted.
+fn column(file: &mut File, kept: u64, offset: u64) -> std::io::Result<usize> {
+    let back = (offset - kept).min(LINE_BYTES_MAX as u64 + 1);
     let length = usize::try_from(back).unwrap_or(LINE_BYTES_MAX + 1);
     let before = read_at(file, offset - back, length)?;
     Ok(match before.iter().rposition(|byte| *byte == b'\n') {
@@ -249,6 +290,26 @@ mod tests {
         let expect = format!("{}{CUT_MARKER}\nnext\n", "x".repeat(LINE_BYTES_MAX));
         assert!(whole.text == expect, "{} bytes", whole.text.len());
         assert!(in_pieces(file.path(), 100_000) == expect);
+    }
+
+    #[test]
+    fn what_was_given_up_is_left_out_and_offsets_stay() {
+        let file = file_of(&b"0123456789abcde\n".repeat(1024));
+        let handle = std::fs::OpenOptions::new().write(true).open(file.path()).unwrap();
+        let mode = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(&handle, mode, 0, 8192).unwrap();
+        let chunk = read(file.path(), 5, 32).unwrap();
+        assert_eq!((chunk.offset, chunk.kept_from, chunk.next_offset), (8192, 8192, 8224));
+        assert_eq!(chunk.text, "0123456789abcde\n".repeat(2));
+        let later = read(file.path(), 16_384 - 16, 32).unwrap();
+        assert_eq!((later.kept_from, later.text.as_str()), (8192, "0123456789abcde\n"));
+        assert_eq!(tail_offset(file.path(), 1 << 20), 8192);
+        rustix::fs::fallocate(&handle, mode, 0, 16_384).unwrap();
+        let nothing = read(file.path(), 5, 32).unwrap();
+        assert_eq!(
+            (nothing.next_offset, nothing.kept_from, nothing.size),
+            (16_384, 16_384, 16_384)
+        );
     }
 
     #[test]

@@ -118,5 +118,5 @@ fn of_ledger(result: &GateResult, offset: u64) -> transcript::Chunk {
     let from = text.floor_char_boundary(wanted);
     let size = text.len() as u64;
     let text = text.get(from..).unwrap_or_default().to_owned();
-    transcript::Chunk { offset: from as u64, next_offset: size, size, text }
+    transcript::Chunk { offset: from as u64, kept_from: 0, next_offset: size, size, text }
 }

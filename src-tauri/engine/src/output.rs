@@ -110,7 +110,13 @@ pub(crate) async fn read(
     ended: bool,
 ) -> Result<transcript::Chunk, Refusal> {
     if !path.exists() {
-        return Ok(transcript::Chunk { offset: 0, next_offset: 0, size: 0, text: String::new() });
+        return Ok(transcript::Chunk {
+            offset: 0,
+            kept_from: 0,
+            next_offset: 0,
+            size: 0,
+            text: String::new(),
+        });
     }
     let read = tokio::task::spawn_blocking(move || {
         let read = if ended { transcript::read_ended } else { transcript::read };
