@@ -190,6 +190,10 @@ impl Engine {
             attempt,
             reviewing,
             alive: usage.map(|usage| usage.alive),
+            held: usage.is_some_and(|usage| usage.held),
+            cpu_idle_s: usage.and_then(|usage| usage.cpu_idle_s),
+            activity: None,
+            failing: None,
             last_output_at: usage.and_then(|usage| usage.last_output_at),
             free_since,
         };

@@ -1,14 +1,24 @@
 //! Status: derived from facts when it is read, never stored.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::activity::{Activity, Phase};
 use crate::agent::Agent;
 use crate::attempt::{Attempt, AttemptState};
 
-/// Silence after which a working agent is called quiet, in seconds.
+/// Silence after which a working agent is called quiet, in seconds, unless its preset says otherwise.
 pub const QUIET_AFTER_S: i64 = 120;
+/// Silence after which a working agent is called stalled, in seconds, unless its preset says
+/// otherwise.
+pub const STALLED_AFTER_S: i64 = 600;
+/// Within how many seconds its processes must have computed for an agent to be called busy.
+pub const CPU_BUSY_S: u64 = 15;
+/// As many failures one after the other are a crash loop.
+pub const CRASH_LOOP_TIMES: usize = 5;
+/// Within how many minutes.
+pub const CRASH_LOOP_MIN: i64 = 10;
 
 /// What an agent is doing.
 #[derive(
@@ -57,6 +67,20 @@ impl AgentState {
     ];
 }
 
+/// How sure a state is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// A fact says so.
+    Certain,
+    /// Several signs agree, and none says so by itself.
+    Likely,
+    /// There is one sign only, or none was seen yet.
+    Guess,
+}
+
 /// An agent's state with what it was derived from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentStatus {
@@ -67,8 +91,10 @@ pub struct AgentStatus {
     pub since: Timestamp,
     /// Why, in words a person reads.
     pub reason: String,
-    /// The fact that says so, such as `attempt`, `process table`, `output`.
+    /// The fact that says so, such as `attempt`, `process table`, `output`, `protocol`, `cpu`.
     pub signal: String,
+    /// How sure that is.
+    pub confidence: Confidence,
 }
 
 /// What is known of an agent.
@@ -84,10 +110,55 @@ pub struct AgentFacts<'a> {
     pub reviewing: bool,
     /// Whether the operating system knows the attempt's processes; nothing before the first look.
     pub alive: Option<bool>,
+    /// Whether the operating system holds all of them where they are.
+    pub held: bool,
+    /// How long they have used next to no processor time, in seconds; nothing before that is known.
+    pub cpu_idle_s: Option<u64>,
     /// When it last printed something.
     pub last_output_at: Option<Timestamp>,
+    /// What its conversation is doing, where it has one.
+    pub activity: Option<&'a Activity>,
+    /// What its last attempts came to, where they failed one after the other at once.
+    pub failing: Option<&'a Failing>,
     /// When it last became free.
     pub free_since: Timestamp,
+}
+
+/// Failures of an agent that followed each other closely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// How many.
+    pub times: u32,
+    /// In how many minutes.
+    pub minutes: i64,
+    /// Why it failed the last time.
+    pub last: String,
+}
+
+impl Failing {
+    /// What the last attempts of an agent, newest first, say about it: as many failures within
+    /// [`CRASH_LOOP_MIN`] minutes as [`CRASH_LOOP_TIMES`] and nothing else between.
+    #[must_use]
+    pub fn of(attempts: &[Attempt], now: Timestamp) -> Option<Self> {
+        let failed = |attempt: &&Attempt| {
+            let ended = attempt.ended_at.is_some_and(|at| {
+                now.duration_since(at) <= SignedDuration::from_mins(CRASH_LOOP_MIN)
+            });
+            ended && attempt.state == AttemptState::Rejected && !claimed(attempt)
+        };
+        let times = attempts.iter().take_while(failed).count();
+        let last = attempts.first()?;
+        (times >= CRASH_LOOP_TIMES).then(|| Self {
+            times: u32::try_from(times).unwrap_or(u32::MAX),
+            minutes: CRASH_LOOP_MIN,
+            last: last.note.clone().unwrap_or_else(|| "no reason was recorded".to_owned()),
+        })
+    }
+}
+
+/// Whether the agent at least said that it was done.
+fn claimed(attempt: &Attempt) -> bool {
+    attempt.exit().is_some_and(crate::process::Exit::claims_completion)
 }
 
 /// Derives the state of an agent.
@@ -99,79 +170,163 @@ pub fn agent_status(facts: &AgentFacts<'_>, now: Timestamp) -> AgentStatus {
     }
 }
 
-fn free_status(facts: &AgentFacts<'_>) -> AgentStatus {
-    let status = |state, reason: &str, signal: &str| AgentStatus {
+/// A state that a fact says by itself.
+fn certain(
+    state: AgentState,
+    since: Timestamp,
+    reason: impl Into<String>,
+    signal: &str,
+) -> AgentStatus {
+    AgentStatus {
         state,
-        since: facts.free_since,
-        reason: reason.to_owned(),
+        since,
+        reason: reason.into(),
         signal: signal.to_owned(),
-    };
+        confidence: Confidence::Certain,
+    }
+}
+
+fn free_status(facts: &AgentFacts<'_>) -> AgentStatus {
+    let since = facts.free_since;
     if facts.reviewing {
-        return status(AgentState::Working, "reviews the work of another agent", "review");
+        let reason = "reviews the work of another agent";
+        return certain(AgentState::Working, since, reason, "review");
     }
     if facts.agent.paused {
-        return status(AgentState::Paused, "held back by the captain", "agent");
+        return certain(AgentState::Paused, since, "held back by the captain", "agent");
     }
-    match facts.missing {
-        Some(why) => status(AgentState::Offline, why, "program"),
-        None => status(AgentState::Idle, "no mission", "attempt"),
+    if let Some(why) = facts.missing {
+        return certain(AgentState::Offline, since, why, "program");
+    }
+    match facts.failing {
+        Some(Failing { times, minutes, last }) => {
+            let reason = format!("failed {times} times within {minutes} minutes, last: {last}");
+            certain(AgentState::CrashLooping, since, reason, "attempt")
+        }
+        None => certain(AgentState::Idle, since, "no mission", "attempt"),
     }
 }
 
 fn busy_status(facts: &AgentFacts<'_>, attempt: &Attempt, now: Timestamp) -> AgentStatus {
-    let status = |state, since, reason: String, signal: &str| AgentStatus {
-        state,
-        since,
-        reason,
-        signal: signal.to_owned(),
-    };
     let started = attempt.process.as_ref().map_or(attempt.leased_at, |process| process.started_at);
     if attempt.stopping {
-        return status(
-            AgentState::Stopping,
-            started,
-            "its processes are being ended".into(),
-            "attempt",
-        );
+        return certain(AgentState::Stopping, started, "its processes are being ended", "attempt");
     }
     if attempt.frozen && facts.alive != Some(false) {
-        return status(AgentState::Paused, started, "its processes are held".into(), "attempt");
+        return certain(AgentState::Paused, started, "its processes are held", "attempt");
     }
     match attempt.state {
         AttemptState::Leased | AttemptState::Starting => {
-            status(AgentState::Starting, attempt.leased_at, "being started".into(), "attempt")
+            certain(AgentState::Starting, attempt.leased_at, "being started", "attempt")
         }
-        AttemptState::Running if facts.alive == Some(false) => status(
-            AgentState::LostSignal,
-            started,
-            "its process is not in the process table".into(),
-            "process table",
-        ),
         AttemptState::Running => running_status(facts, started, now),
         _ => {
             let since = attempt.exit.as_ref().map_or(started, |record| record.ended_at);
-            status(AgentState::Working, since, "the gates run on its work".into(), "attempt")
+            certain(AgentState::Working, since, "the gates run on its work", "attempt")
         }
     }
 }
 
 fn running_status(facts: &AgentFacts<'_>, started: Timestamp, now: Timestamp) -> AgentStatus {
-    let last = facts.last_output_at.unwrap_or(started).max(started);
-    let silent_s = now.duration_since(last).as_secs();
-    if silent_s >= QUIET_AFTER_S {
+    if facts.alive == Some(false) {
+        let reason = "its process is not in the process table";
+        return certain(AgentState::LostSignal, started, reason, "process table");
+    }
+    if facts.held {
+        let reason = "its processes are held, and not by Hivekeeper";
+        return certain(AgentState::Stalled, last_sign(facts, started).0, reason, "process table");
+    }
+    match facts.activity {
+        Some(activity) => match said_status(activity) {
+            Some(status) => status,
+            None => silence_status(facts, started, now),
+        },
+        None => silence_status(facts, started, now),
+    }
+}
+
+/// What the conversation itself says; nothing where it says no more than that a turn is under way.
+fn said_status(activity: &Activity) -> Option<AgentStatus> {
+    let since = activity.since;
+    let status = |state, reason: String| certain(state, since, reason, "protocol");
+    Some(match &activity.phase {
+        Phase::Opening => {
+            status(AgentState::Starting, "was started and has not answered yet".to_owned())
+        }
+        Phase::Asking { open: 1 } => {
+            status(AgentState::WaitingForCaptain, "asks you something".to_owned())
+        }
+        Phase::Asking { open } => {
+            status(AgentState::WaitingForCaptain, format!("asks you {open} things"))
+        }
+        Phase::Limited { until, said } => {
+            let until = until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+            let reason = format!("its provider makes it wait{until}: {said}");
+            AgentStatus { confidence: Confidence::Likely, ..status(AgentState::Paused, reason) }
+        }
+        Phase::Cancelling => status(AgentState::Stopping, "its turn was called off".to_owned()),
+        Phase::Ending => {
+            status(AgentState::Working, "its conversation is over; its program ends".to_owned())
+        }
+        Phase::Turn => return None,
+    })
+}
+
+/// The last sign of life, and what gave it.
+fn last_sign(facts: &AgentFacts<'_>, started: Timestamp) -> (Timestamp, &'static str) {
+    let heard = facts.activity.and_then(|activity| activity.last_event_at);
+    let signs =
+        [(Some(started), "process table"), (facts.last_output_at, "output"), (heard, "protocol")];
+    let known = signs.into_iter().filter_map(|(at, signal)| Some((at?, signal)));
+    known.max_by_key(|(at, _)| *at).unwrap_or((started, "process table"))
+}
+
+/// What can be told from when something was seen last.
+fn silence_status(facts: &AgentFacts<'_>, started: Timestamp, now: Timestamp) -> AgentStatus {
+    let (last, signal) = last_sign(facts, started);
+    let silent_s = now.duration_since(last).as_secs().max(0);
+    let quiet_after = facts.activity.map_or(QUIET_AFTER_S, |it| i64::from(it.quiet_after_s));
+    let stalled_after = facts.activity.map_or(STALLED_AFTER_S, |it| i64::from(it.stalled_after_s));
+    let doing = doing(facts.activity, now);
+    if silent_s < quiet_after {
+        let seen = facts.alive.is_some() || signal != "process table";
         return AgentStatus {
-            state: AgentState::Quiet,
-            since: last,
-            reason: format!("printed nothing for {silent_s} s"),
-            signal: "output".to_owned(),
+            state: AgentState::Working,
+            since: started,
+            reason: doing.unwrap_or_else(|| "its process runs".to_owned()),
+            signal: signal.to_owned(),
+            confidence: if seen { Confidence::Certain } else { Confidence::Guess },
         };
     }
-    AgentStatus {
-        state: AgentState::Working,
-        since: started,
-        reason: "its process runs".to_owned(),
-        signal: "process table".to_owned(),
+    let silent = format!("no sign of it for {silent_s} s");
+    let doing = doing.map(|doing| format!("; {doing}")).unwrap_or_default();
+    let status = |state, reason, signal: &str, confidence| AgentStatus {
+        state,
+        since: last,
+        reason,
+        signal: signal.to_owned(),
+        confidence,
+    };
+    match facts.cpu_idle_s {
+        Some(idle) if idle < CPU_BUSY_S => {
+            let reason = format!("{silent}, but its processes compute{doing}");
+            status(AgentState::Working, reason, "cpu", Confidence::Likely)
+        }
+        idle if silent_s >= stalled_after => {
+            let reason = format!("{silent}, and its processes do nothing{doing}");
+            let sure = if idle.is_some() { Confidence::Likely } else { Confidence::Guess };
+            status(AgentState::Stalled, reason, signal, sure)
+        }
+        _ => status(AgentState::Quiet, format!("{silent}{doing}"), signal, Confidence::Likely),
     }
+}
+
+/// The tool an agent uses, and for how long.
+fn doing(activity: Option<&Activity>, now: Timestamp) -> Option<String> {
+    let activity = activity?;
+    let tool = activity.tool.as_ref()?;
+    let since = activity.tool_since.unwrap_or(activity.since);
+    Some(format!("uses '{tool}' since {} s", now.duration_since(since).as_secs().max(0)))
 }
 
 /// Why a queued mission has not started; computed from facts when it is asked for.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use model::id::AgentId;
+use model::id::{AgentId, AttemptId};
 use model::process::file;
 use sysinfo::{
     CpuRefreshKind, DiskRefreshKind, Disks, MemoryRefreshKind, Networks, Pid, Process,
@@ -19,6 +19,9 @@ use crate::tree::{CpuBefore, Row, Table};
 
 /// Below this a difference of processor times (10 ms ticks) says too little.
 const CPU_SPAN_MIN: Duration = Duration::from_millis(150);
+
+/// From how much of a core on an attempt is said to compute, in percent.
+const CPU_BUSY_PERCENT: f64 = 1.0;
 
 /// What one measurement found, before it gets its time and number.
 #[derive(Debug)]
@@ -77,6 +80,8 @@ pub(crate) struct Collector {
     runs: PathBuf,
     cpu_known: bool,
     before: Option<Before>,
+    /// When the processes of an attempt last computed.
+    busy: HashMap<AttemptId, Instant>,
 }
 
 impl Collector {
@@ -91,6 +96,7 @@ impl Collector {
             runs: runs.to_owned(),
             cpu_known: false,
             before: None,
+            busy: HashMap::new(),
         })
     }
 
@@ -110,6 +116,8 @@ impl Collector {
             memory_bytes: row.memory_bytes,
         });
         let mut agents = HashMap::with_capacity(watched.len());
+        let mut busy = std::mem::take(&mut self.busy);
+        busy.retain(|id, _| watched.iter().any(|watched| watched.attempt_id == *id));
         for watched in watched {
             let run = self.runs.join(watched.attempt_id.to_string());
             let alive = self.boot.root_alive(&watched.process, &table);
@@ -118,9 +126,18 @@ impl Collector {
             }
             let rows = if alive { table.tree(watched.process.shim.pid) } else { Vec::new() };
             let (output_bytes, last_output_at) = output(&run);
+            let cpu_percent = usage_of(&rows);
+            let busy = busy.entry(watched.attempt_id).or_insert(now);
+            if cpu_percent.is_none_or(|percent| percent >= CPU_BUSY_PERCENT) {
+                *busy = now;
+            }
+            // The shim itself is not held with its tree.
+            let program = rows.get(1..).unwrap_or_default();
             let usage = AgentUsage {
                 attempt_id: watched.attempt_id,
-                cpu_percent: usage_of(&rows),
+                cpu_percent,
+                cpu_idle_s: alive.then(|| now.saturating_duration_since(*busy).as_secs()),
+                held: !program.is_empty() && program.iter().all(|row| row.held),
                 memory_bytes: rows.iter().map(|row| row.memory_bytes).sum(),
                 processes: u32::try_from(rows.len()).unwrap_or(u32::MAX),
                 alive,
@@ -130,6 +147,7 @@ impl Collector {
             agents.insert(watched.agent_id, usage);
         }
         self.before = Some(next);
+        self.busy = busy;
         Measured { machine, engine, agents }
     }
 
@@ -179,6 +197,7 @@ fn row(process: &Process) -> Option<Row> {
         started_s: process.start_time(),
         cpu_ms: process.accumulated_cpu_time(),
         memory_bytes: process.memory(),
+        held: process.status() == ProcessStatus::Stop,
     })
 }
 

@@ -60,6 +60,11 @@ pub struct AgentUsage {
     pub attempt_id: AttemptId,
     /// Processor use of the tree, 100 = one core; nothing before the second measurement.
     pub cpu_percent: Option<f64>,
+    /// How long the tree has used next to no processor time, in seconds; nothing where it is not
+    /// alive.
+    pub cpu_idle_s: Option<u64>,
+    /// Whether every process below the shim is held where it is by a signal.
+    pub held: bool,
     /// Resident memory of the tree, in bytes.
     pub memory_bytes: u64,
     /// Processes in the tree.
@@ -125,6 +130,8 @@ mod tests {
     fn snapshot(alive: bool, cpu_percent: Option<f64>) -> Snapshot {
         let usage = AgentUsage {
             attempt_id: "0198c0de-0000-7000-8000-00000000000a".parse().unwrap(),
+            cpu_idle_s: Some(0),
+            held: false,
             cpu_percent,
             memory_bytes: 4096,
             processes: 2,

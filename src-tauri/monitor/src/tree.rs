@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) cpu_ms: u64,
     /// Resident memory, in bytes.
     pub(crate) memory_bytes: u64,
+    /// Whether it is held where it is by a signal.
+    pub(crate) held: bool,
 }
 
 /// The process table at one moment.
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     fn row(pid: u32, parent: u32, cpu_ms: u64) -> Row {
-        Row { pid, parent: Some(parent), started_s: 100, cpu_ms, memory_bytes: 10 }
+        Row { pid, parent: Some(parent), started_s: 100, cpu_ms, memory_bytes: 10, held: false }
     }
 
     #[test]
