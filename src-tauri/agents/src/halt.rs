@@ -154,6 +154,7 @@ impl Launcher {
             let end = spec.map_or_else(tree::Ended::default, |spec| {
                 tree::end(&mut tree::Orphans::new(&spec.marker, []), GRACE_MAX)
             });
+            shim::confine::sweep(&run);
             let record = bare_record(Exit::Stopped { killed: end.killed }, end.survivors);
             let path = run.join(file::EXIT);
             match record::write_json(&path, &record) {

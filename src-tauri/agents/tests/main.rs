@@ -15,6 +15,8 @@ mod launching;
 mod laying;
 /// What an attempt leaves, wherever its agent went.
 mod leaving;
+/// What a run may use, and what becomes of it when it uses more.
+mod limits;
 /// Accepting work: previews, merging, refusals.
 mod merging;
 /// Where attempts touch the same files.
@@ -23,10 +25,14 @@ mod radar;
 mod repo;
 /// What a reviewer sees of an attempt.
 mod reviewing;
+/// What a sandboxed program can see, write and reach.
+mod sandbox;
 /// Scans of directories: lists, limits, odd files.
 mod scanning;
 /// Ending trees, and engines and shims that die.
 mod stopping;
+/// Trees kept together in every way this machine has.
+mod supervising;
 /// What the tests have in common.
 mod support;
 /// How much room worktrees take, and what of them is nowhere else.

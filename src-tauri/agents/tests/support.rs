@@ -17,11 +17,7 @@ pub(crate) fn shim() -> &'static Path {
     SHIM.get_or_init(|| {
         let shim = Path::new(FAKE).with_file_name("hivekeeper-shim");
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shim/src");
-        let newest = std::fs::read_dir(sources)
-            .unwrap()
-            .map(|entry| entry.unwrap().metadata().unwrap().modified().unwrap())
-            .max()
-            .unwrap();
+        let newest = newest_in(&sources);
         let built = shim
             .metadata()
             .and_then(|metadata| metadata.modified())
@@ -35,6 +31,16 @@ pub(crate) fn shim() -> &'static Path {
         }
         shim
     })
+}
+
+/// When something in a directory, or inside of those in it, was changed last.
+fn newest_in(directory: &Path) -> SystemTime {
+    let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let newest = entries.map(|entry| match entry.file_type().unwrap().is_dir() {
+        true => newest_in(&entry.path()),
+        false => entry.metadata().unwrap().modified().unwrap(),
+    });
+    newest.max().unwrap()
 }
 
 pub(crate) fn launcher() -> Launcher {
