@@ -29,3 +29,16 @@ export const count = (n: number | null | undefined): string =>
 
 export const plural = (n: number, one: string, many = `${one}s`): string =>
   `${count(n)} ${n === 1 ? one : many}`;
+
+const money = new Intl.NumberFormat(language, {
+  style: 'currency',
+  currency: 'USD',
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 4,
+});
+
+/** An amount in millionths of a US dollar; what is not known is no amount, and less than shown says so. */
+export function dollars(micros: number | null | undefined): string {
+  if (micros === null || micros === undefined || !Number.isFinite(micros)) return NONE;
+  return micros > 0 && micros < 100 ? `< ${money.format(0.0001)}` : money.format(micros / 1_000_000);
+}

@@ -1,10 +1,12 @@
 /** Everything the screens share, made once over one backend. */
+import { AgentApi } from '../backend/agentapi';
 import { Api, Refusal } from '../backend/api';
 import type { Backend } from '../backend/backend';
 import type { Event, Frame } from '../backend/types';
 import { WorkApi } from '../backend/workapi';
 import { Connection } from './connection.svelte';
 import { Halting } from './halting.svelte';
+import { Inbox } from './inbox.svelte';
 import { Missions } from './missions.svelte';
 import { Notices } from './notices.svelte';
 import { Now } from './now.svelte';
@@ -17,6 +19,8 @@ import { Swarm } from './swarm.svelte';
 export class Hive {
   readonly api: Api;
   readonly work: WorkApi;
+  readonly agents: AgentApi;
+  readonly inbox: Inbox;
   readonly halting: Halting;
   readonly swarm: Swarm;
   readonly missions: Missions;
@@ -39,6 +43,8 @@ export class Hive {
   constructor(readonly backend: Backend) {
     this.api = new Api(backend);
     this.work = new WorkApi(backend);
+    this.agents = new AgentApi(backend);
+    this.inbox = new Inbox(this.agents);
     this.halting = new Halting(this.work, () => void this.read());
     this.swarm = new Swarm(this.api);
     this.missions = new Missions(this.api);
@@ -60,6 +66,7 @@ export class Hive {
     try {
       await Promise.all([this.swarm.read(), this.missions.read()]);
       this.fresh += 1;
+      void this.inbox.read();
       this.problem = null;
     } catch (error) {
       this.problem = error;
@@ -101,6 +108,7 @@ export class Hive {
     const events = frames.flatMap(({ payload }) => (payload.kind === 'event' ? [payload.event] : []));
     if (events.length === 0) return;
     this.missions.apply(events);
+    this.inbox.apply(events);
     if (events.some(({ fact }) => fact.kind === 'devlog_written' || fact.kind === 'devlog_removed')) {
       this.devlogsChanged += 1;
     }

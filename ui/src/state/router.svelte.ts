@@ -4,6 +4,7 @@ export type Route =
   | { view: 'deck' }
   | { view: 'missions'; id: string | null }
   | { view: 'agents'; id: string | null }
+  | { view: 'inbox'; id: string | null }
   | { view: 'devlogs'; id: string | null }
   | { view: 'review'; id: string | null }
   | { view: 'topics'; id: string | null }
@@ -19,6 +20,7 @@ export function parseRoute(hash: string): Route {
   switch (view) {
     case 'missions':
     case 'agents':
+    case 'inbox':
     case 'devlogs':
     case 'review':
     case 'topics':

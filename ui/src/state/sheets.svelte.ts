@@ -5,6 +5,8 @@ export type Sheet =
   | { kind: 'new-mission'; agent: string | null }
   | { kind: 'edit-mission'; mission: MissionDetail }
   | { kind: 'new-agent' }
+  | { kind: 'edit-agent'; agent: AgentView }
+  | { kind: 'broadcast'; agents: readonly string[] }
   | { kind: 'remove-agent'; agent: AgentView }
   | { kind: 'new-topic' }
   | { kind: 'plan' }

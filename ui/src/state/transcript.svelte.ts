@@ -36,12 +36,15 @@ export class Transcript {
     private readonly api: Api,
     readonly attemptId: string,
     readonly stream: OutputStream,
+    /** The byte to begin at; without one the end is read. */
+    readonly start: number | null = null,
   ) {}
 
   /** Reads the end and then waits for more, until it is closed or the attempt is over. */
   async run(): Promise<void> {
     const { signal } = this.#abort;
-    let offset = -TAIL_BYTES;
+    // A line that begins there is kept whole: the byte before it is the end of another.
+    let offset = this.start === null ? -TAIL_BYTES : Math.max(0, this.start - 1);
     let wait_ms = 0;
     while (!signal.aborted) {
       try {
@@ -53,6 +56,11 @@ export class Transcript {
         offset = this.#next;
         wait_ms = WAIT_MS;
         if (chunk.ended && chunk.next_offset >= chunk.size) return;
+        if (this.start !== null && this.lines.length >= LINES_MAX) {
+          // What was asked for stays; the end is a click away.
+          this.detached = true;
+          return;
+        }
       } catch (error) {
         if (signal.aborted) return;
         this.problem = error instanceof Error ? error.message : String(error);

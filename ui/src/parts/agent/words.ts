@@ -1,7 +1,15 @@
 /** What the states of an agent look like and are called. */
 import type { Glyph, Tone } from '../../kit/tone';
 import { STUCK } from '../../state/swarm.svelte';
-import type { AgentState, AgentView } from '../../state/types';
+import type {
+  AgentActivity,
+  AgentState,
+  AgentStatus,
+  AgentView,
+  Confidence,
+  Runtime,
+  Supervision,
+} from '../../state/types';
 
 interface Words {
   word: string;
@@ -41,3 +49,61 @@ export const inTrouble = (agent: AgentView): boolean => STUCK.includes(agent.sta
 /** What it is doing, in one line. */
 export const doing = (agent: AgentView): string =>
   agent.current ? `${agent.current.short_id} ${agent.current.title}` : agent.status.reason;
+
+/** How sure a state is. */
+export const CONFIDENCES: Record<Confidence, { word: string; about: string }> = {
+  certain: { word: 'certain', about: 'The system or the agent itself says so.' },
+  likely: { word: 'likely', about: 'Several signs point to it; none of them is proof.' },
+  guess: { word: 'a guess', about: 'Only one weak sign points to it.' },
+};
+
+/** What says that an agent is in its state, and how sure that is. */
+export const says = (status: AgentStatus): string =>
+  `says: ${status.signal}${status.confidence ? ` (${CONFIDENCES[status.confidence].word})` : ''}`;
+
+/** How an agent is driven; a later engine may know more ways than this description of it. */
+export const runtimeOf = (agent: AgentView): Runtime => agent.runtime as Runtime;
+
+export const RUNTIMES = {
+  command: { word: 'command', about: 'Any program. Exit code 0 claims completion.' },
+  acp: {
+    word: 'Agent Client Protocol',
+    about:
+      'A program that speaks the protocol: it asks before it acts, and can be told things while it works.',
+  },
+  headless: {
+    word: 'headless',
+    about: 'A program that does one mission and tells of it as lines; it cannot be told things meanwhile.',
+  },
+} as const;
+
+export const SUPERVISIONS: Record<Supervision, { word: string; about: string }> = {
+  cgroup: {
+    word: 'control group',
+    about: 'Nothing can leave it; its limits hold for all processes together.',
+  },
+  namespace: { word: 'process namespace', about: 'It ends with its first process.' },
+  session: { word: 'session', about: 'Below a subreaper, recognised by a mark in the environment.' },
+  group: { word: 'process group', about: 'A process that leaves its group may be missed.' },
+};
+
+/** What its conversation is doing, in a line; nothing where nothing is seen of one. */
+export function activityLine(activity: AgentActivity): string {
+  const { phase } = activity;
+  switch (phase.kind) {
+    case 'opening':
+      return 'was started and has not answered yet';
+    case 'turn':
+      return activity.tool
+        ? `turn ${activity.turn}, uses ${activity.tool}`
+        : `works on turn ${activity.turn}`;
+    case 'asking':
+      return `waits for ${phase.open} ${phase.open === 1 ? 'answer' : 'answers'} of yours`;
+    case 'limited':
+      return `made to wait by its provider: ${phase.said}`;
+    case 'cancelling':
+      return 'its turn was cancelled; it is about to stop';
+    case 'ending':
+      return 'the conversation is over';
+  }
+}

@@ -1,6 +1,6 @@
 /** Everything in the order of triage: needs you, working, review, idle, done. */
 import type { Tone } from '../../kit/tone';
-import { AGENT_STATES, byTriage, inTrouble } from '../../parts/agent/words';
+import { AGENT_STATES, byTriage, inTrouble, says } from '../../parts/agent/words';
 import { MISSION_STATES } from '../../parts/mission/words';
 import { href } from '../../state/router.svelte';
 import type { AgentView, MissionState, MissionView } from '../../state/types';
@@ -38,7 +38,10 @@ function ofMission(mission: MissionView, byId: ReadonlyMap<string, AgentView>): 
   const worker = [...byId.values()].find((agent) => agent.current?.mission_id === mission.id);
   return {
     key: mission.id,
-    link: href(mission.state === 'in_review' ? 'review' : 'missions', mission.short_id),
+    link:
+      mission.state === 'needs_input' && worker?.requests_open
+        ? href('inbox')
+        : href(mission.state === 'in_review' ? 'review' : 'missions', mission.short_id),
     id: mission.short_id,
     title: mission.title,
     line: worker?.last_line ?? mission.reason ?? '',
@@ -52,10 +55,10 @@ function ofAgent(agent: AgentView): Item {
   const { word, tone, glyph } = AGENT_STATES[agent.status.state];
   return {
     key: agent.id,
-    link: href('agents', agent.id),
+    link: agent.requests_open ? href('inbox') : href('agents', agent.id),
     id: null,
     title: agent.name,
-    line: agent.status.reason,
+    line: `${agent.status.reason} · ${says(agent.status)}`,
     agent: null,
     since: agent.status.since,
     word,

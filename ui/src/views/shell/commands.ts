@@ -67,6 +67,19 @@ function general(hive: Hive): Command[] {
     },
     { id: 'deck', title: 'Go to the deck', about: 'home', keys: 'g d', run: () => router.go('deck') },
     {
+      id: 'inbox',
+      title: 'Go to the inbox',
+      about: 'permissions, questions, reviews, what could not be delivered',
+      keys: 'g i',
+      run: () => router.go('inbox'),
+    },
+    {
+      id: 'broadcast',
+      title: 'Tell several agents something…',
+      about: 'broadcast, message to all',
+      run: () => sheets.show({ kind: 'broadcast', agents: [] }),
+    },
+    {
       id: 'missions',
       title: 'Go to the missions',
       about: 'board, list, graph, timeline',
@@ -190,6 +203,12 @@ function agents(hive: Hive): Command[] {
             about: 'agent',
             run: () => void notices.during(`Pausing ${agent.name}`, () => hive.pauseAgent(agent.id)),
           },
+      {
+        id: `edit-${agent.id}`,
+        title: `Edit ${agent.name}…`,
+        about: 'agent',
+        run: () => sheets.show({ kind: 'edit-agent', agent }),
+      },
       {
         id: `remove-${agent.id}`,
         title: `Remove ${agent.name}…`,

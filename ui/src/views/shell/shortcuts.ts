@@ -1,11 +1,12 @@
 /** The keys that work on every screen. */
 import type { Hive } from '../../state/hive.svelte';
-import type { View } from '../../state/router.svelte';
+import type { Route, View } from '../../state/router.svelte';
 
 export const KEYS: readonly { keys: string; does: string }[] = [
   { keys: 'Ctrl K', does: 'Search and do anything' },
   { keys: '?', does: 'Show these keys' },
   { keys: 'g d', does: 'Go to the deck' },
+  { keys: 'g i', does: 'Go to the inbox' },
   { keys: 'g m', does: 'Go to the missions' },
   { keys: 'g r', does: 'Go to what is in review' },
   { keys: 'g a', does: 'Go to the agents' },
@@ -28,6 +29,7 @@ export const MISSION_KEYS: readonly { keys: string; does: string }[] = [
 
 const PLACES: Record<string, View> = {
   d: 'deck',
+  i: 'inbox',
   m: 'missions',
   r: 'review',
   a: 'agents',
@@ -38,6 +40,10 @@ const PLACES: Record<string, View> = {
 };
 /** How long a `g` waits for its second key. */
 const PREFIX_MS = 1_200;
+
+/** Screens on which `n` means something else. */
+const ownN = (route: Route): boolean =>
+  route.view === 'inbox' || (route.view === 'review' && route.id !== null);
 
 const typing = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
@@ -53,6 +59,7 @@ export function shortcuts(hive: Hive): (event: KeyboardEvent) => void {
       hive.halting.ask();
       return;
     }
+    if (event.defaultPrevented) return;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k') {
       event.preventDefault();
       if (sheets.open?.kind === 'palette') sheets.close();
@@ -66,8 +73,7 @@ export function shortcuts(hive: Hive): (event: KeyboardEvent) => void {
     const place = PLACES[event.key];
     if (prefixed && place) router.go(place);
     else if (event.key === 'g') prefixAt = event.timeStamp;
-    else if (event.key === 'n' && !(router.route.view === 'review' && router.route.id !== null))
-      sheets.show({ kind: 'new-mission', agent: null });
+    else if (event.key === 'n' && !ownN(router.route)) sheets.show({ kind: 'new-mission', agent: null });
     else if (event.key === '?') sheets.show({ kind: 'keys' });
     else return;
     event.preventDefault();

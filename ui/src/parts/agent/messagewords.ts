@@ -1,0 +1,37 @@
+/** How far a message is, in words. Delivery is not activation: each step has a time of its own. */
+import type { Glyph, Tone } from '../../kit/tone';
+import type { MessageState, MessageView } from '../../state/types';
+
+export const MESSAGE_STATES: Record<MessageState, { word: string; tone: Tone; glyph: Glyph; about: string }> =
+  {
+    queued: { word: 'queued', tone: 'idle', glyph: 'dots', about: 'It waits for the agent.' },
+    delivered: { word: 'delivered', tone: 'work', glyph: 'half', about: 'The agent’s program has it.' },
+    started: { word: 'started', tone: 'work', glyph: 'play', about: 'The agent has begun to act on it.' },
+    acknowledged: {
+      word: 'acknowledged',
+      tone: 'ok',
+      glyph: 'check',
+      about: 'The agent has answered to it.',
+    },
+    quarantined: {
+      word: 'in quarantine',
+      tone: 'bad',
+      glyph: 'bang',
+      about: 'It could not be delivered and waits for you.',
+    },
+    discarded: { word: 'discarded', tone: 'idle', glyph: 'slash', about: 'It is not delivered any more.' },
+  };
+
+export interface Step {
+  word: string;
+  /** When; nothing while it has not come so far. */
+  at: string | null;
+}
+
+/** The four steps of a message. */
+export const stepsOf = (message: MessageView): Step[] => [
+  { word: 'queued', at: message.queued_at },
+  { word: 'delivered', at: message.delivered_at ?? null },
+  { word: 'started', at: message.started_at ?? null },
+  { word: 'acknowledged', at: message.acknowledged_at ?? null },
+];
