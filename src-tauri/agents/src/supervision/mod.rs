@@ -206,7 +206,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_pointer_is_read_back_and_no_text_panics(path in "[^\\n\\r\\x00]{1,40}", text in "\\PC*") {
-            prop_assert_eq!(pointer(&format!("gitdir: {path}\n"), "gitdir: "), Some(path.as_str()));
+            let line = format!("gitdir: {path}\n");
+            prop_assert_eq!(pointer(&line, "gitdir: "), Some(path.as_str()));
             let _ = pointer(&text, "gitdir: ");
         }
     }

@@ -79,6 +79,12 @@ fn beside_bubblewrap(sandbox: &Sandbox) -> Vec<String> {
         "It cannot change the hooks and settings of a repository that is there when it starts."
             .to_owned(),
     ];
+    if sandbox.home == HomeAccess::Hidden {
+        said.push(
+            "What it writes into its empty home is kept in memory and lost when it ends."
+                .to_owned(),
+        );
+    }
     if !sandbox.network {
         said.push("It has no network, not even to this machine itself.".to_owned());
     }

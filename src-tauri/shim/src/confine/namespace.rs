@@ -69,6 +69,9 @@ pub fn walled(walls: &Walls) -> Vec<String> {
     for path in &walls.guarded {
         line.bind("--ro-bind", path, path);
     }
+    if let Some(empty) = &walls.empty {
+        line.of(&["--remount-ro", &empty.to_string_lossy()]);
+    }
     if !walls.network {
         line.of(&["--unshare-net"]);
     }

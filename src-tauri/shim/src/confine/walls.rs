@@ -25,6 +25,9 @@ pub struct Walls {
     pub home_is_open: bool,
     /// What is not seen.
     pub hidden: Vec<PathBuf>,
+    /// What of that stays as empty as it seems; in a hidden home a program may write, but nothing of
+    /// it is kept.
+    pub empty: Option<PathBuf>,
     /// What is seen of that all the same, to read only.
     pub shown: Vec<PathBuf>,
     /// What may be written.
@@ -68,7 +71,7 @@ impl Walls {
             HomeAccess::Hidden => (None, home),
             HomeAccess::ReadOnly | HomeAccess::Full => (home, None),
         };
-        let hidden: Vec<PathBuf> = hidden_home.into_iter().chain(data).collect();
+        let hidden: Vec<PathBuf> = hidden_home.into_iter().chain(data.clone()).collect();
         let mut shown: Vec<PathBuf> = vec![run.to_owned()];
         shown.extend(programs(spec, found));
         // What can be seen anyway needs not be shown.
@@ -85,6 +88,7 @@ impl Walls {
             home,
             home_is_open: sandbox.home == HomeAccess::Full,
             hidden,
+            empty: data,
             shown,
             writable,
             guarded,
