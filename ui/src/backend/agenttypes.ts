@@ -104,6 +104,9 @@ export interface ConversationPage {
 export interface ConversationChanges {
   entries: EntryAt[];
   revision: number;
+  /** There is more at once. */
+  more?: boolean;
+  kept_from?: number | null;
 }
 
 export interface ConversationHit {

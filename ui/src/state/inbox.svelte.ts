@@ -13,7 +13,7 @@ const EMPTY: InboxView = {
 const TOGETHER_MS = 60;
 
 /** Facts after which the inbox may be another one. */
-const CONCERNS = /^(?:request_|message_|mission_moved|attempt_|rule_|agent_removed|mission_removed)/;
+const CONCERNS = /^(?:request_|messages?_|mission_moved|attempt_|rule_|agent_removed|mission_removed)/;
 
 export class Inbox {
   #view = $state.raw<InboxView>(EMPTY);

@@ -46,7 +46,7 @@ export class Messages {
 
   apply(events: readonly Event[]): void {
     if (
-      events.some(({ fact, subject }) => fact.kind.startsWith('message_') && concerns(subject, this.agentId))
+      events.some(({ fact, subject }) => fact.kind.startsWith('message') && concerns(subject, this.agentId))
     )
       void this.read();
   }

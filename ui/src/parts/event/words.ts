@@ -1,23 +1,20 @@
 /** What happened, in words. */
 import { duration } from '../../kit/time';
-import type { Glyph, Tone } from '../../kit/tone';
 import { bytes, plural } from '../../kit/units';
 import { gateKind, gateLabel } from '../../state/gates';
 import { href } from '../../state/router.svelte';
 import type { Event, Exit, Fact, GateSpec } from '../../state/types';
 import { GRADES, MISSION_STATES, VERDICTS } from '../mission/words';
+import { type ConversationFact, type Sentence, say, told } from './conversationwords';
 
 export interface Names {
   agent: (id: string) => string | null;
   mission: (id: string) => { short_id: string; title: string } | null;
 }
 
-export interface Said {
+export interface Said extends Sentence {
   /** The mission or agent it is about. */
   about: string | null;
-  text: string;
-  tone: Tone;
-  glyph: Glyph;
   link: string | null;
 }
 
@@ -52,9 +49,6 @@ const trashed = (item: TrashEntry): string =>
   item.kind === 'mission'
     ? 'the mission'
     : `the worktree of attempt ${item.attempt ?? '?'} (${bytes(item.bytes)})`;
-
-type Sentence = Pick<Said, 'text' | 'tone' | 'glyph'>;
-const say = (text: string, tone: Tone = 'idle', glyph: Glyph = 'dot'): Sentence => ({ text, tone, glyph });
 
 function sentence(event: Event, agent: string): Sentence {
   const { fact } = event;
@@ -211,6 +205,8 @@ function sentence(event: Event, agent: string): Sentence {
       return say('devlog written', 'idle', 'pen');
     case 'devlog_removed':
       return say('a devlog was removed', 'idle', 'slash');
+    default:
+      return told(fact as ConversationFact, agent);
   }
 }
 
