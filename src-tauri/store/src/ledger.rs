@@ -46,7 +46,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use change::{ANSWER_KEPT_H, CHANGE_EVENTS_MAX, Change, Committed, StoredAnswer};
-pub use conversation_reads::{InboxCounts, OPEN_REQUESTS_MAX};
+pub use conversation_reads::{InboxCounts, OPEN_REQUESTS_MAX, WaitingOf};
+pub(crate) use error::{CODE_INTERRUPT, sqlite_code};
 pub use error::{CommitError, OpenError, ReadError};
 pub(crate) use open::CACHE_SIZE;
 pub use page::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page};

@@ -2,6 +2,8 @@
 //!
 //! Tested in `tests/ledger/conversation.rs`.
 
+use std::collections::HashMap;
+
 use model::id::{AgentId, AttemptId, MessageId, MissionId, RequestId};
 use model::inbox::{OPEN_MAX, Request, Rule};
 use model::message::{Message, WAITING_MAX};
@@ -31,6 +33,15 @@ pub struct InboxCounts {
     pub deferred: u64,
     /// Messages in quarantine.
     pub quarantined: u64,
+}
+
+/// What waits for an agent, and for the captain because of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WaitingOf {
+    /// Messages to it that are not delivered.
+    pub messages: u32,
+    /// What it asks and waits for.
+    pub requests: u32,
 }
 
 impl Ledger {
@@ -75,6 +86,24 @@ impl Ledger {
     pub async fn waiting_count(&self, agent_id: AgentId) -> Result<u32, ReadError> {
         read!(self, "count what waits for an agent", |conn| {
             messages::count_waiting(conn, agent_id)
+        })
+    }
+
+    /// What each agent has waiting for it, and asks itself; those without either are left out.
+    ///
+    /// # Errors
+    /// When it cannot be counted in time.
+    pub async fn waiting_by_agent(&self) -> Result<HashMap<AgentId, WaitingOf>, ReadError> {
+        read!(self, "count what waits by agent", |conn| async {
+            let mut snapshot = conn.begin().await?;
+            let mut all: HashMap<AgentId, WaitingOf> = HashMap::new();
+            for (id, messages) in messages::waiting_by_agent(&mut snapshot).await? {
+                all.entry(id).or_default().messages = messages;
+            }
+            for (id, requests) in requests::open_by_agent(&mut snapshot).await? {
+                all.entry(id).or_default().requests = requests;
+            }
+            Ok(all)
         })
     }
 

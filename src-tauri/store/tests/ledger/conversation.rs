@@ -130,6 +130,8 @@ async fn a_message_that_failed_three_times_is_in_quarantine_and_can_be_retried_o
 
     commit(ledger, Fact::MessageRetried { message_id }).await;
     assert_eq!(ledger.waiting_count(bee).await.unwrap(), 2);
+    let by_agent = ledger.waiting_by_agent().await.unwrap();
+    assert_eq!((by_agent[&bee].messages, by_agent[&bee].requests), (2, 0));
     assert_eq!(
         refused(ledger, Fact::MessageRetried { message_id }).await,
         format!("message {message_id} still waits")

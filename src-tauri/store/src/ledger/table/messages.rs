@@ -304,6 +304,21 @@ pub(crate) async fn count_waiting(
     column::read_small("messages", count)
 }
 
+/// How many messages wait for each agent for which some do.
+pub(crate) async fn waiting_by_agent(
+    conn: &mut SqliteConnection,
+) -> Result<Vec<(AgentId, u32)>, RowError> {
+    let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+        "SELECT agent_id, COUNT(*) FROM messages WHERE state = 'queued' GROUP BY agent_id",
+    )
+    .fetch_all(conn)
+    .await?;
+    collect(rows, |(id, count)| {
+        let id = column::read_id("messages.agent_id", &id, AgentId::from_uuid)?;
+        Ok((id, column::read_small("messages", count)?))
+    })
+}
+
 /// What an attempt's program has and its agent has not answered to, in the order it got it.
 pub(crate) async fn of_attempt(
     conn: &mut SqliteConnection,

@@ -235,6 +235,21 @@ pub(crate) async fn list(
     collect(query.build_query_as().fetch_all(conn).await?, read)
 }
 
+/// How many wait for the captain of each agent that asks.
+pub(crate) async fn open_by_agent(
+    conn: &mut SqliteConnection,
+) -> Result<Vec<(AgentId, u32)>, RowError> {
+    let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+        "SELECT agent_id, COUNT(*) FROM requests WHERE outcome IS NULL GROUP BY agent_id",
+    )
+    .fetch_all(conn)
+    .await?;
+    collect(rows, |(id, count)| {
+        let id = column::read_id("requests.agent_id", &id, AgentId::from_uuid)?;
+        Ok((id, column::read_small("requests", count)?))
+    })
+}
+
 /// How many wait for the captain by kind, and of these how many are kept out of the way.
 pub(crate) async fn count_waiting(
     conn: &mut SqliteConnection,
