@@ -6,6 +6,10 @@
 //!
 //! Invariant: nothing here depends on which agent it is, except through [`ways`].
 
+pub mod command;
+pub mod headless;
+pub mod presets;
+pub mod prices;
 pub mod signs;
 pub mod usage;
 pub mod ways;

@@ -1,0 +1,329 @@
+//! Patterns: what a rule fits, as one line of text.
+//!
+//! ```text
+//! run: git status *      the program and words; a last * stands for any further words
+//! run: =make && ./x      exactly this line
+//! edit: src/**           files below the worktree; with a leading / any files
+//! read: docs/**          likewise
+//! tool: NAME             a tool by its name; * stands for any characters
+//! tool: =NAME            exactly this name
+//! fetch: example.org     a host; *.example.org stands for those below it
+//! ```
+
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobMatcher};
+use model::inbox::PermissionAsk;
+
+use super::parts::{self, Part};
+use super::places::Place;
+use super::shell::{self, Command, Word};
+
+/// The longest pattern, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 4096;
+/// Programs that start the program behind them.
+const STARTERS: &[&str] = &[
+    "sudo", "doas", "env", "nice", "nohup", "timeout", "time", "xargs", "command", "exec",
+    "stdbuf", "setsid", "ionice", "eval", "builtin", "chroot", "su", "watch",
+];
+
+/// What a rule fits.
+#[derive(Debug, Clone)]
+pub struct Pattern(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Run { words: Vec<Glob>, any_more: bool },
+    Line(String),
+    Edit(Files),
+    Read(Files),
+    Tool(Glob),
+    Fetch { host: String, below: bool },
+}
+
+#[derive(Debug, Clone)]
+struct Files {
+    glob: GlobMatcher,
+    absolute: bool,
+}
+
+/// A text in which `*` may stand for any characters.
+#[derive(Debug, Clone)]
+enum Glob {
+    Exact(String),
+    Parts(Vec<String>),
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It does not begin with one of the known words.
+    #[error("'{0}' is no pattern: begin with 'run:', 'edit:', 'read:', 'tool:' or 'fetch:'")]
+    Kind(String),
+    /// Nothing follows the word.
+    #[error("the pattern '{0}' names nothing: write what it fits behind the colon")]
+    Empty(String),
+    /// It is too long.
+    #[error("the pattern is longer than {PATTERN_BYTES_MAX} bytes")]
+    TooLong,
+    /// It holds more than one command, or something a shell would replace.
+    #[error(
+        "the pattern '{0}' is more than one plain command: write one program with its words, or \
+         begin with '=' to fit exactly this line"
+    )]
+    NotOneCommand(String),
+    /// Its files cannot be matched.
+    #[error("the pattern '{pattern}' does not describe files: {why}")]
+    Files {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is no host.
+    #[error("the pattern '{0}' names no host: write one such as 'example.org' or '*.example.org'")]
+    Host(String),
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, and how it is written.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let text = text.trim();
+        if text.len() > PATTERN_BYTES_MAX {
+            return Err(PatternError::TooLong);
+        }
+        let Some((kind, rest)) = text.split_once(':') else {
+            return Err(PatternError::Kind(text.to_owned()));
+        };
+        let rest = rest.trim();
+        let known = matches!(kind, "run" | "edit" | "read" | "tool" | "fetch");
+        if known && rest.trim_start_matches('=').is_empty() {
+            return Err(PatternError::Empty(text.to_owned()));
+        }
+        Ok(Self(match kind {
+            "run" => match rest.strip_prefix('=') {
+                Some(line) => Kind::Line(line.trim().to_owned()),
+                None => run(rest).ok_or_else(|| PatternError::NotOneCommand(text.to_owned()))?,
+            },
+            "edit" => Kind::Edit(files(rest)?),
+            "read" => Kind::Read(files(rest)?),
+            "tool" => Kind::Tool(match rest.strip_prefix('=') {
+                Some(name) => Glob::Exact(name.trim().to_owned()),
+                None => Glob::new(rest),
+            }),
+            "fetch" => host(rest).ok_or_else(|| PatternError::Host(text.to_owned()))?,
+            _ => return Err(PatternError::Kind(text.to_owned())),
+        }))
+    }
+
+    /// Whether it fits everything the request asks for, so that it may allow it. A command line is
+    /// fitted only when each of its commands is, and the files it writes are not.
+    #[must_use]
+    pub fn fits(&self, ask: &PermissionAsk, worktree: &Path) -> bool {
+        parts::of(ask, worktree).iter().all(|part| self.covers(part, ask))
+    }
+
+    /// Whether it fits anything the request asks for, so that it must forbid it.
+    #[must_use]
+    pub fn touches(&self, ask: &PermissionAsk, worktree: &Path) -> bool {
+        parts::of(ask, worktree).iter().any(|part| self.hits(part, ask))
+    }
+
+    /// Whether one part is allowed by it.
+    pub(super) fn covers(&self, part: &Part, ask: &PermissionAsk) -> bool {
+        match (&self.0, part) {
+            (Kind::Tool(name), Part::Own | Part::Tool) => name.is(tool(ask)),
+            // The captain named the tool: whatever it is given.
+            (Kind::Tool(name), _) => ask.name.as_deref().is_some_and(|tool| name.is(tool)),
+            (Kind::Line(line), _) => {
+                // The line as a whole, with the files it writes; not what the tool changes besides.
+                ask.changes.is_empty()
+                    && ask.command.as_deref().is_some_and(|command| command.trim() == line)
+            }
+            (Kind::Run { words, any_more }, Part::Run(command)) => {
+                !command.sets && fits_words(words, *any_more, &command.words)
+            }
+            (Kind::Edit(files), Part::Write { path, place }) => files.fit(path, place),
+            (Kind::Read(files), Part::Read { path: Some(path), place }) => files.fit(path, place),
+            (Kind::Fetch { host, below }, Part::Fetch(Some(asked))) => is_host(asked, host, *below),
+            _ => false,
+        }
+    }
+
+    /// Whether one part is forbidden by it: in doubt it is.
+    pub(super) fn hits(&self, part: &Part, ask: &PermissionAsk) -> bool {
+        match (&self.0, part) {
+            (Kind::Run { words, any_more }, Part::Run(command)) => {
+                started(command).any(|started| hits_words(words, *any_more, started))
+            }
+            (Kind::Run { words, .. }, Part::Opaque) => {
+                let first = words.first();
+                let mentioned = |command: &str| first.is_none_or(|word| word.is_in(command));
+                ask.command.as_deref().is_none_or(mentioned)
+            }
+            (Kind::Edit(files), Part::Write { path, place }) => {
+                *place == Place::Unknown || files.fit(path, place)
+            }
+            (Kind::Read(files), Part::Read { path: Some(path), place }) => {
+                *place == Place::Unknown || files.fit(path, place)
+            }
+            (Kind::Fetch { .. }, Part::Fetch(None)) => true,
+            _ => self.covers(part, ask),
+        }
+    }
+}
+
+fn tool(ask: &PermissionAsk) -> &str {
+    ask.name.as_deref().unwrap_or(&ask.title)
+}
+
+fn run(text: &str) -> Option<Kind> {
+    let line = shell::read(text);
+    let [command] = line.commands.as_slice() else { return None };
+    let plain = !line.opaque
+        && !command.sets
+        && command.writes.is_empty()
+        && command.reads.is_empty()
+        && !command
+            .words
+            .iter()
+            .any(|word| word.text.contains(['$', '{', '?', '[']) && word.expands);
+    if !plain {
+        return None;
+    }
+    // A line for another shell would be read as what that shell runs.
+    let mut words: Vec<Glob> = command
+        .words
+        .iter()
+        .map(
+            |word| {
+                if word.expands { Glob::new(&word.text) } else { Glob::Exact(word.text.clone()) }
+            },
+        )
+        .collect();
+    let any_more = words.last().is_some_and(Glob::is_anything);
+    if any_more {
+        words.pop();
+    }
+    Some(Kind::Run { words, any_more })
+}
+
+fn files(text: &str) -> Result<Files, PatternError> {
+    let failed = |why: &str| PatternError::Files { pattern: text.to_owned(), why: why.to_owned() };
+    if text.split('/').any(|part| part == "..") {
+        return Err(failed("write the path without '..'"));
+    }
+    if text.starts_with('~') {
+        return Err(failed("write the whole path in place of '~'"));
+    }
+    let glob = text.strip_prefix("./").unwrap_or(text);
+    let glob = GlobBuilder::new(glob)
+        .literal_separator(true)
+        .build()
+        .map_err(|err| failed(&err.kind().to_string()))?;
+    Ok(Files { glob: glob.compile_matcher(), absolute: text.starts_with('/') })
+}
+
+impl Files {
+    fn fit(&self, _path: &str, place: &Place) -> bool {
+        match place {
+            Place::Inside(inside) => !self.absolute && self.glob.is_match(inside),
+            Place::Outside(there) => self.absolute && self.glob.is_match(there),
+            Place::Git | Place::Unknown => false,
+        }
+    }
+}
+
+fn host(text: &str) -> Option<Kind> {
+    let below = text.starts_with("*.");
+    let host = text.strip_prefix("*.").unwrap_or(text).to_ascii_lowercase();
+    let fine = |ch: char| ch.is_ascii_alphanumeric() || ".-:[]".contains(ch);
+    (!host.is_empty() && host.chars().all(fine)).then_some(Kind::Fetch { host, below })
+}
+
+fn is_host(asked: &str, host: &str, below: bool) -> bool {
+    if below {
+        asked.strip_suffix(host).is_some_and(|before| before.ends_with('.') && before.len() > 1)
+    } else {
+        asked == host
+    }
+}
+
+fn fits_words(patterns: &[Glob], any_more: bool, words: &[Word]) -> bool {
+    let enough =
+        if any_more { words.len() >= patterns.len() } else { words.len() == patterns.len() };
+    enough
+        && !words.is_empty()
+        // What the shell makes several words of, or none, stands for nothing but the rest.
+        && patterns.iter().zip(words).all(|(pattern, word)| !word.expands && pattern.is(&word.text))
+        && (!patterns.is_empty() || !words[0].expands)
+}
+
+fn hits_words(patterns: &[Glob], any_more: bool, words: &[Word]) -> bool {
+    let enough =
+        if any_more { words.len() >= patterns.len() } else { words.len() == patterns.len() };
+    let name = |word: &Word| word.text.rsplit('/').next().unwrap_or_default().to_owned();
+    let expands = words.iter().take(patterns.len()).any(|word| word.expands);
+    let fits = |(at, (pattern, word)): (usize, (&Glob, &Word))| {
+        word.expands || pattern.is(&word.text) || (at == 0 && pattern.is(&name(word)))
+    };
+    (enough || expands) && patterns.iter().zip(words).enumerate().all(fits)
+}
+
+/// The words from each program that a command starts: its own, and the ones behind starters.
+fn started(command: &Command) -> impl Iterator<Item = &[Word]> {
+    let words = command.words.as_slice();
+    let starts = words.first().is_some_and(|word| {
+        let name = word.text.rsplit('/').next().unwrap_or_default();
+        STARTERS.contains(&name)
+    });
+    let behind = (1..words.len()).filter(move |at| {
+        let exec = matches!(words[at - 1].text.as_str(), "-exec" | "-execdir" | "-ok");
+        starts || exec
+    });
+    std::iter::once(words).chain(behind.map(move |at| &words[at..]))
+}
+
+impl Glob {
+    fn new(text: &str) -> Self {
+        if text.contains('*') {
+            Self::Parts(text.split('*').map(ToOwned::to_owned).collect())
+        } else {
+            Self::Exact(text.to_owned())
+        }
+    }
+
+    fn is_anything(&self) -> bool {
+        matches!(self, Self::Parts(parts) if parts.iter().all(String::is_empty))
+    }
+
+    fn is(&self, text: &str) -> bool {
+        let parts = match self {
+            Self::Exact(exact) => return exact == text,
+            Self::Parts(parts) => parts,
+        };
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return false };
+        let Some(mut rest) = text.strip_prefix(first.as_str()) else { return false };
+        if parts.len() == 1 {
+            return rest.is_empty();
+        }
+        for part in &parts[1..parts.len() - 1] {
+            match rest.find(part.as_str()) {
+                Some(at) => rest = &rest[at + part.len()..],
+                None => return false,
+            }
+        }
+        rest.ends_with(last.as_str())
+    }
+
+    /// Whether its text, or the text before its first `*`, is found anywhere.
+    fn is_in(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => text.contains(exact.as_str()),
+            Self::Parts(parts) => parts.iter().all(|part| text.contains(part.as_str())),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Where a path really leads: dots and links are followed, and a worktree ends at its edge.
+
+use std::path::{Component, Path, PathBuf};
+
+/// The most parts of a path.
+const PARTS_MAX: usize = 256;
+/// Names of files, and of directories, that hold credentials.
+const SECRET_NAMES: &[&str] = &[
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".netrc",
+    ".pgpass",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    ".credentials.json",
+    "auth.json",
+    "credentials",
+    "credentials.json",
+    "id_rsa",
+    "id_ed25519",
+    "id_ecdsa",
+    "shadow",
+    "gcloud",
+    "hosts.yml",
+    ".vault-token",
+    "keyrings",
+];
+
+/// Where a path leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Into the worktree: its path from there.
+    Inside(PathBuf),
+    /// Into git's own files.
+    Git,
+    /// Elsewhere.
+    Outside(PathBuf),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Where `path` leads for a program that was started in `worktree`.
+pub(super) fn resolve(worktree: &Path, path: &str) -> Place {
+    if path.is_empty() || path.contains('\0') {
+        return Place::Unknown;
+    }
+    if path.starts_with('~') {
+        return Place::Outside(PathBuf::from(path));
+    }
+    let path = path.strip_prefix("file://").unwrap_or(path);
+    let root = worktree.canonicalize().unwrap_or_else(|_| worktree.to_owned());
+    // A program may name the worktree by another way to it.
+    let path = Path::new(path);
+    let mut at = if path.is_absolute() { PathBuf::from("/") } else { root.clone() };
+    let mut there = true;
+    for (count, part) in path.components().enumerate() {
+        if count > PARTS_MAX {
+            return Place::Unknown;
+        }
+        match part {
+            Component::RootDir | Component::Prefix(_) | Component::CurDir => {}
+            // What is above something that is not there yet depends on what it will be.
+            Component::ParentDir if !there => return Place::Unknown,
+            Component::ParentDir => {
+                at.pop();
+            }
+            Component::Normal(name) => {
+                at.push(name);
+                match std::fs::symlink_metadata(&at) {
+                    Ok(found) if found.is_symlink() => match at.canonicalize() {
+                        Ok(real) => at = real,
+                        Err(_) => return Place::Unknown,
+                    },
+                    Ok(_) => {}
+                    Err(_) => there = false,
+                }
+            }
+        }
+    }
+    match at.strip_prefix(&root) {
+        Ok(inside) if inside.components().any(is_git) => Place::Git,
+        Ok(inside) => Place::Inside(inside.to_owned()),
+        Err(_) => Place::Outside(at),
+    }
+}
+
+fn is_git(part: Component<'_>) -> bool {
+    part.as_os_str().eq_ignore_ascii_case(".git")
+}
+
+/// Whether a path is one of a file that holds credentials.
+pub(super) fn is_secret(path: &str) -> bool {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let example = [".example", ".sample", ".template", ".dist", ".test"];
+    let dot_env = (last == ".env" || last.starts_with(".env."))
+        && !example.iter().any(|end| last.ends_with(end));
+    dot_env || parts.any(|part| SECRET_NAMES.contains(&part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_where_dots_and_links_lead() {
+        let place = tempfile::tempdir().unwrap();
+        let work = place.path().join("work");
+        std::fs::create_dir_all(work.join("src")).unwrap();
+        std::fs::create_dir(place.path().join("other")).unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, work.join(name)).unwrap();
+        link("../other", "out");
+        link("src", "in");
+        link("nowhere", "dangling");
+        let inside = |path: &str| Place::Inside(PathBuf::from(path));
+        assert_eq!(resolve(&work, "src/a.rs"), inside("src/a.rs"));
+        assert_eq!(resolve(&work, "./src/../b"), inside("b"));
+        assert_eq!(resolve(&work, "in/a.rs"), inside("src/a.rs"));
+        assert_eq!(resolve(&work, &format!("{}/src/a.rs", work.display())), inside("src/a.rs"));
+        assert_eq!(resolve(&work, ".git/hooks/x"), Place::Git);
+        assert_eq!(resolve(&work, "src/.GIT/config"), Place::Git);
+        for out in ["../x", "src/../../x", "out/x", "in/../../x", "/etc/passwd", "~/x", "/"] {
+            assert!(matches!(resolve(&work, out), Place::Outside(_)), "{out}");
+        }
+        for unknown in ["dangling/x", "new/../x", "", "a\0b"] {
+            assert_eq!(resolve(&work, unknown), Place::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn files_with_credentials_are_known_by_name() {
+        for secret in ["/home/a/.ssh/id_rsa", ".env", "a/.env.local", "~/.aws/config"] {
+            assert!(is_secret(secret), "{secret}");
+        }
+        for plain in [".env.example", "src/env.rs", "environment", "src/credentials.rs"] {
+            assert!(!is_secret(plain), "{plain}");
+        }
+    }
+}

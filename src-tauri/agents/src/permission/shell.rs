@@ -1,0 +1,609 @@
+//! Reads a shell's command line as far as permissions need it: which programs it starts, with which
+//! words, and which files it writes by itself.
+//!
+//! Invariant: what is not understood for sure is *opaque*, and an opaque line is never allowed by a
+//! pattern. Commands inside of quotes, substitutions and other shells are found as well.
+
+use std::collections::VecDeque;
+
+/// The longest line that is read, in bytes; a longer one is opaque.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+/// How deep lines may lie in lines.
+const DEPTH_MAX: u8 = 8;
+/// The most commands of one line.
+const COMMANDS_MAX: usize = 500;
+/// Shells that run the line behind their `-c`.
+const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ash", "ksh"];
+/// Words that begin a part of a compound command; the command stands behind them.
+const KEYWORDS: &[&str] =
+    &["if", "then", "else", "elif", "do", "while", "until", "time", "!", "{", "coproc"];
+/// Words that end a part of a compound command, or begin one of another shape.
+const CLOSERS: &[&str] =
+    &["fi", "done", "esac", "}", "for", "case", "select", "function", "[[", "((", "in"];
+
+/// A word of a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Word {
+    /// Its text, without quotes.
+    pub(super) text: String,
+    /// Whether the shell makes something else of it first.
+    pub(super) expands: bool,
+}
+
+/// A program with its words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Command {
+    /// The program and its arguments.
+    pub(super) words: Vec<Word>,
+    /// Whether variables are set for it.
+    pub(super) sets: bool,
+    /// Files it is made to write.
+    pub(super) writes: Vec<Word>,
+    /// Files it is made to read.
+    pub(super) reads: Vec<Word>,
+    /// Whether it reads what the command before it prints.
+    pub(super) piped: bool,
+}
+
+impl Command {
+    fn is_empty(&self) -> bool {
+        self.words.is_empty() && !self.sets && self.writes.is_empty() && self.reads.is_empty()
+    }
+}
+
+/// A line that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Every command that was found.
+    pub(super) commands: Vec<Command>,
+    /// Whether something in it was not understood, so that there may be others.
+    pub(super) opaque: bool,
+}
+
+/// Reads a line, and the lines that other shells are given in it.
+pub(super) fn read(line: &str) -> Line {
+    let mut all = Line::default();
+    read_into(line, 0, &mut all);
+    all
+}
+
+fn read_into(line: &str, depth: u8, all: &mut Line) {
+    if line.len() > LINE_BYTES_MAX || depth > DEPTH_MAX {
+        all.opaque = true;
+        return;
+    }
+    let mut reader = Reader { chars: line.chars().collect(), at: 0, depth, all: Line::default() };
+    reader.commands(None);
+    let found = reader.all;
+    all.opaque |= found.opaque;
+    for command in found.commands {
+        if all.commands.len() >= COMMANDS_MAX {
+            all.opaque = true;
+            return;
+        }
+        match inner_line(&command) {
+            Some(inner) => read_into(&inner, depth + 1, all),
+            None => all.commands.push(command),
+        }
+    }
+}
+
+/// The line that another shell is given, where that is all the command does.
+fn inner_line(command: &Command) -> Option<String> {
+    let [program, option, line] = command.words.as_slice() else { return None };
+    let name = ["/bin/", "/usr/bin/"]
+        .iter()
+        .find_map(|place| program.text.strip_prefix(place))
+        .unwrap_or(&program.text);
+    let alone = !command.sets && command.writes.is_empty() && command.reads.is_empty();
+    let plain = !program.expands && !line.expands && matches!(option.text.as_str(), "-c" | "-lc");
+    (alone && plain && !command.piped && SHELLS.contains(&name)).then(|| line.text.clone())
+}
+
+struct Reader {
+    chars: Vec<char>,
+    at: usize,
+    depth: u8,
+    all: Line,
+}
+
+/// A document that stands behind the line.
+struct Here {
+    end: String,
+    quoted: bool,
+    tabs: bool,
+}
+
+impl Reader {
+    fn peek(&self, ahead: usize) -> Option<char> {
+        self.chars.get(self.at + ahead).copied()
+    }
+
+    fn eat(&mut self, text: &str) -> bool {
+        let fits = text.chars().enumerate().all(|(ahead, ch)| self.peek(ahead) == Some(ch));
+        if fits {
+            self.at += text.chars().count();
+        }
+        fits
+    }
+
+    /// Reads commands up to the end, or to the closing character of a substitution.
+    fn commands(&mut self, close: Option<char>) {
+        let mut command = Command::default();
+        let mut heres = VecDeque::new();
+        let mut open = 0_u32;
+        loop {
+            let Some(ch) = self.peek(0) else {
+                self.all.opaque |= close.is_some() || open > 0 || !heres.is_empty();
+                break;
+            };
+            if Some(ch) == close && open == 0 {
+                self.at += 1;
+                break;
+            }
+            match ch {
+                ' ' | '\t' => self.at += 1,
+                '\\' if self.peek(1) == Some('\n') => self.at += 2,
+                '\n' => {
+                    self.at += 1;
+                    self.end(&mut command, false);
+                    self.here_documents(&mut heres);
+                }
+                '&' if matches!(self.peek(1), Some('>')) => self.redirect(&mut command, &mut heres),
+                ';' | '&' => {
+                    self.at += 1;
+                    self.end(&mut command, false);
+                }
+                '|' => {
+                    let or = self.eat("||");
+                    if !or {
+                        self.at += 1;
+                        // `|&` pipes the complaints as well.
+                        self.eat("&");
+                    }
+                    self.end(&mut command, !or);
+                }
+                '(' => {
+                    self.at += 1;
+                    open += 1;
+                    // Behind a word it is no group but a function or a pattern.
+                    self.all.opaque |= !command.is_empty();
+                    self.end(&mut command, false);
+                }
+                ')' => {
+                    self.at += 1;
+                    self.all.opaque |= open == 0;
+                    open = open.saturating_sub(1);
+                    self.end(&mut command, false);
+                }
+                '<' | '>' => self.redirect(&mut command, &mut heres),
+                _ => self.add_word(&mut command, &mut heres),
+            }
+        }
+        self.end(&mut command, false);
+    }
+
+    fn end(&mut self, command: &mut Command, pipes: bool) {
+        let done = std::mem::take(command);
+        command.piped = pipes;
+        if done.is_empty() {
+            return;
+        }
+        if self.all.commands.len() >= COMMANDS_MAX {
+            self.all.opaque = true;
+        } else {
+            self.all.commands.push(done);
+        }
+    }
+
+    fn add_word(&mut self, command: &mut Command, heres: &mut VecDeque<Here>) {
+        let start = self.at;
+        let word = self.word();
+        let raw: String = self.chars[start..self.at].iter().collect();
+        let descriptor = !raw.is_empty() && raw.chars().all(|ch| ch.is_ascii_digit());
+        if descriptor && matches!(self.peek(0), Some('<' | '>')) {
+            self.redirect(command, heres);
+            return;
+        }
+        if command.words.is_empty() {
+            if is_assignment(&raw) {
+                command.sets = true;
+                return;
+            }
+            if KEYWORDS.contains(&raw.as_str()) {
+                self.all.opaque = true;
+                return;
+            }
+            self.all.opaque |= CLOSERS.contains(&raw.as_str());
+        }
+        command.words.push(word);
+    }
+
+    /// Reads one word. What is substituted in it is read as commands of its own.
+    fn word(&mut self) -> Word {
+        let mut word = Word::default();
+        while let Some(ch) = self.peek(0) {
+            match ch {
+                ' ' | '\t' | '\n' | ';' | '&' | '|' | '<' | '>' | ')' => break,
+                '(' => {
+                    self.all.opaque = true;
+                    break;
+                }
+                '\'' => {
+                    self.at += 1;
+                    self.until_quote(&mut word.text);
+                }
+                '"' => {
+                    self.at += 1;
+                    self.double_quoted(&mut word, Some('"'));
+                }
+                '\\' => {
+                    self.at += 1;
+                    match self.peek(0) {
+                        Some('\n') => {}
+                        Some(next) => word.text.push(next),
+                        None => self.all.opaque = true,
+                    }
+                    self.at += 1;
+                }
+                '$' | '`' => self.substitution(&mut word),
+                _ => {
+                    word.expands |= matches!(ch, '*' | '?' | '[' | '{' | '}')
+                        || (ch == '~' && word.text.is_empty())
+                        || (ch == '=' && self.peek(1) == Some('('));
+                    word.text.push(ch);
+                    self.at += 1;
+                }
+            }
+        }
+        self.at = self.at.min(self.chars.len());
+        word
+    }
+
+    fn until_quote(&mut self, text: &mut String) {
+        while let Some(ch) = self.peek(0) {
+            self.at += 1;
+            if ch == '\'' {
+                return;
+            }
+            text.push(ch);
+        }
+        self.all.opaque = true;
+    }
+
+    /// Reads up to the closing quote, or to the end where there is none to come.
+    fn double_quoted(&mut self, word: &mut Word, close: Option<char>) {
+        while let Some(ch) = self.peek(0) {
+            if Some(ch) == close {
+                self.at += 1;
+                return;
+            }
+            match ch {
+                '\\' => {
+                    self.at += 1;
+                    match self.peek(0) {
+                        Some('\n') => self.at += 1,
+                        Some(next) => {
+                            if !matches!(next, '"' | '\\' | '$' | '`') {
+                                word.text.push('\\');
+                            }
+                            word.text.push(next);
+                            self.at += 1;
+                        }
+                        None => self.all.opaque = true,
+                    }
+                }
+                '$' | '`' => self.substitution(word),
+                _ => {
+                    word.text.push(ch);
+                    self.at += 1;
+                }
+            }
+        }
+        self.all.opaque |= close.is_some();
+    }
+
+    /// Reads what begins with `$` or a backtick.
+    fn substitution(&mut self, word: &mut Word) {
+        let first = self.peek(0);
+        self.at += 1;
+        if first == Some('`') {
+            word.expands = true;
+            self.backticks();
+            return;
+        }
+        match self.peek(0) {
+            Some('(') => {
+                word.expands = true;
+                self.at += 1;
+                // Arithmetic has commands as well, but not of this shape.
+                self.all.opaque |= self.peek(0) == Some('(');
+                self.inside(')');
+            }
+            Some('{') => {
+                word.expands = true;
+                self.at += 1;
+                let mut simple = true;
+                while let Some(ch) = self.peek(0) {
+                    self.at += 1;
+                    if ch == '}' {
+                        self.all.opaque |= !simple;
+                        return;
+                    }
+                    simple &= ch.is_ascii_alphanumeric() || ch == '_';
+                }
+                self.all.opaque = true;
+            }
+            Some('\'' | '"' | '[') => {
+                word.expands = true;
+                self.all.opaque = true;
+            }
+            Some(ch) if ch.is_ascii_alphanumeric() || "_?!#$*@-".contains(ch) => {
+                word.expands = true;
+                word.text.push('$');
+            }
+            _ => word.text.push('$'),
+        }
+    }
+
+    fn backticks(&mut self) {
+        let mut inner = String::new();
+        while let Some(ch) = self.peek(0) {
+            self.at += 1;
+            match ch {
+                '`' => {
+                    read_into(&inner, self.depth + 1, &mut self.all);
+                    return;
+                }
+                '\\' => {
+                    if let Some(next) = self.peek(0) {
+                        if !matches!(next, '`' | '\\' | '$') {
+                            inner.push('\\');
+                        }
+                        inner.push(next);
+                        self.at += 1;
+                    }
+                }
+                _ => inner.push(ch),
+            }
+        }
+        self.all.opaque = true;
+    }
+
+    /// Reads the commands of a substitution.
+    fn inside(&mut self, close: char) {
+        if self.depth >= DEPTH_MAX {
+            self.all.opaque = true;
+            self.at = self.chars.len();
+            return;
+        }
+        self.depth += 1;
+        self.commands(Some(close));
+        self.depth -= 1;
+    }
+
+    fn redirect(&mut self, command: &mut Command, heres: &mut VecDeque<Here>) {
+        if self.eat("<(") || self.eat(">(") {
+            self.all.opaque = true;
+            self.inside(')');
+            return;
+        }
+        if self.eat("<<<") {
+            self.blanks();
+            self.word();
+            return;
+        }
+        if self.eat("<<") {
+            let tabs = self.eat("-");
+            self.blanks();
+            let start = self.at;
+            let end = self.word().text;
+            let quoted =
+                self.chars[start..self.at].iter().any(|ch| matches!(ch, '\'' | '"' | '\\'));
+            self.all.opaque |= end.is_empty();
+            heres.push_back(Here { end, quoted, tabs });
+            return;
+        }
+        let reads = self.peek(0) == Some('<') && self.peek(1) != Some('>');
+        let operators = ["&>>", "&>", ">>", ">|", "<>", ">&", "<&", ">", "<"];
+        let duplicates = matches!((self.peek(0), self.peek(1)), (Some('<' | '>'), Some('&')));
+        if !operators.iter().any(|operator| self.eat(operator)) {
+            self.all.opaque = true;
+            self.at += 1;
+            return;
+        }
+        self.blanks();
+        let target = self.word();
+        let descriptor = target.text.chars().all(|ch| ch.is_ascii_digit() || ch == '-');
+        if target.text.is_empty() {
+            self.all.opaque = true;
+        } else if duplicates && descriptor && !target.expands {
+            // Another name for a stream that is open already.
+        } else if target.text == "/dev/null" && !target.expands {
+            // Nothing is there to be written or read.
+        } else if reads {
+            command.reads.push(target);
+        } else {
+            command.writes.push(target);
+        }
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.peek(0), Some(' ' | '\t')) {
+            self.at += 1;
+        }
+    }
+
+    /// Skips the documents that stand behind a line; what is substituted in them is read.
+    fn here_documents(&mut self, heres: &mut VecDeque<Here>) {
+        while let Some(here) = heres.pop_front() {
+            let mut body = String::new();
+            let mut ended = false;
+            while self.at < self.chars.len() {
+                let line: String =
+                    self.chars[self.at..].iter().take_while(|ch| **ch != '\n').collect();
+                self.at += line.chars().count() + 1;
+                let compared = if here.tabs { line.trim_start_matches('\t') } else { &line };
+                if compared == here.end {
+                    ended = true;
+                    break;
+                }
+                body.push_str(&line);
+                body.push('\n');
+            }
+            self.at = self.at.min(self.chars.len());
+            self.all.opaque |= !ended && !self.chars.is_empty() && here.end.is_empty();
+            if !here.quoted && self.depth < DEPTH_MAX {
+                let chars = body.chars().collect();
+                let mut inner = Self { chars, at: 0, depth: self.depth + 1, all: Line::default() };
+                inner.double_quoted(&mut Word::default(), None);
+                self.all.opaque |= inner.all.opaque;
+                self.all.commands.append(&mut inner.all.commands);
+            }
+        }
+    }
+}
+
+fn is_assignment(word: &str) -> bool {
+    let Some((name, _)) = word.split_once('=') else { return false };
+    let name = name.strip_suffix('+').unwrap_or(name);
+    let name = name.split('[').next().unwrap_or_default();
+    !name.is_empty()
+        && !name.starts_with(|ch: char| ch.is_ascii_digit())
+        && name.chars().all(|ch| ch.is_ascii_alphanumeric() || ch == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn programs(line: &str) -> Vec<String> {
+        let read = read(line);
+        read.commands
+            .iter()
+            .map(|command| {
+                let words: Vec<&str> = command.words.iter().map(|it| it.text.as_str()).collect();
+                words.join(" ")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_command_of_a_line_is_found_wherever_it_hides() {
+        for line in [
+            "a; rm x",
+            "a && rm x",
+            "a || rm x",
+            "a | rm x",
+            "a & rm x",
+            "a\nrm x",
+            "a |& rm x",
+            "a $(rm x)",
+            "a \"$(rm x)\"",
+            "a `rm x`",
+            "a \"`rm x`\"",
+            "(a; rm x)",
+            "{ a; rm x; }",
+            "a <(rm x)",
+            "if a; then rm x; fi",
+            "! rm x",
+            "bash -c 'a; rm x'",
+            "/bin/bash -lc 'rm x'",
+            "sh -c \"sh -c 'rm x'\"",
+            "a <<E\n$(rm x)\nE",
+            "for i in 1; do rm x; done",
+            "a;rm x",
+            "a&&rm x",
+            "a \\\n; rm x",
+            "r\\m x",
+            "'r'm x",
+            "\"rm\" x",
+            "A=1 rm x",
+            "a # b; rm x",
+            "a 2>&1 | rm x",
+            "rm x > /dev/null",
+            "a > b; rm x",
+            "a '$(b)'; rm x",
+        ] {
+            assert!(programs(line).iter().any(|found| found == "rm x"), "{line}: {:?}", read(line));
+        }
+        for line in
+            ["a 'rm x'", "a \"; rm x\"", "a <<'E'\nrm x\n$(rm x)\nE", "a \\; rm x", "a '`rm x`'"]
+        {
+            assert!(!programs(line).iter().any(|found| found == "rm x"), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_opaque_and_what_is_is_not() {
+        for line in [
+            "a 'b",
+            "a \"b",
+            "a $(b",
+            "a `b",
+            "f() { a; }",
+            "a ${b:-$(c)}",
+            "a ${b@P}",
+            "a $'b'",
+            "a <(b)",
+            "case a in b) c;; esac",
+            "(a",
+            "a)",
+            "a $((b))",
+            "if a; then b; fi",
+            "a >",
+            "a @(b)",
+            "a \\",
+        ] {
+            assert!(read(line).opaque, "{line}: {:?}", read(line));
+        }
+        for line in [
+            "a b",
+            "a 'b;c'",
+            "a && b",
+            "a | b > c 2>&1",
+            "a $b ${c}",
+            "a *.rs",
+            "(a; b)",
+            "a <<E\nb\nE\nc",
+        ] {
+            assert!(!read(line).opaque, "{line}: {:?}", read(line));
+        }
+    }
+
+    #[test]
+    fn files_that_the_shell_itself_writes_are_told() {
+        let line = read("a > 'b c' 2>> d &> e < f 2>&1 >&- 3> /dev/null >| g");
+        let names = |words: &[Word]| words.iter().map(|it| it.text.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&line.commands[0].writes), ["b c", "d", "e", "g"]);
+        assert_eq!(names(&line.commands[0].reads), ["f"]);
+        assert_eq!(names(&line.commands[0].words), ["a"]);
+        assert!(!line.opaque);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_stops_the_reader(line in "[a-c '\"`$(){}<>|&;\\\\\n=#*~!0-9-]{0,80}") {
+            let _ = read(&line);
+        }
+
+        #[test]
+        fn a_quoted_word_is_one_word(text in "[^'\u{0}]{1,40}") {
+            let line = read(&format!("a '{text}'"));
+            prop_assert!(!line.opaque);
+            prop_assert_eq!(line.commands.len(), 1);
+            prop_assert_eq!(&line.commands[0].words[1].text, &text);
+        }
+
+        #[test]
+        fn a_command_behind_a_separator_is_found(
+            text in "[^'\u{0}]{0,20}",
+            separator in prop::sample::select(vec![";", "&&", "||", "|", "&", "\n"]),
+        ) {
+            let line = format!("a '{text}' {separator} rm x");
+            prop_assert!(programs(&line).contains(&"rm x".to_owned()));
+        }
+    }
+}

@@ -1,0 +1,572 @@
+//! Presets: the agents known by name, as data. A file in the data directory changes and adds some.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use model::agent::Runtime;
+use model::inbox::PermissionPolicy;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use utoipa::ToSchema;
+
+use super::headless::Format;
+use super::ways::Ways;
+
+/// The file's name in the data directory.
+pub const FILE: &str = "runtimes.toml";
+/// The largest file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The most presets one file may hold.
+const PRESETS_MAX: usize = 500;
+/// The longest name of a preset, in bytes.
+const NAME_BYTES_MAX: usize = 60;
+/// The presets that come with the program.
+const BUILT_IN: &str = include_str!("runtimes.toml");
+/// The private file beside a run that tells a program of our tools.
+const MCP_FILE: &str = "mcp.json";
+
+/// What kind of runtime a preset is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Any program.
+    Command,
+    /// It speaks the Agent Client Protocol.
+    Acp,
+    /// It does one mission and tells of it in lines.
+    Headless,
+}
+
+/// An agent known by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preset {
+    /// Its name.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// How it is driven.
+    pub kind: Kind,
+    /// How its lines are read, where it is headless.
+    pub format: Option<Format>,
+    /// Its program; nothing where the captain names one.
+    pub program: Option<String>,
+    /// The arguments of its program.
+    pub args: Vec<String>,
+    /// Variables set for its program.
+    pub env: BTreeMap<String, String>,
+    /// What is added for each policy.
+    pub modes: Modes,
+    /// The arguments by which its program tells its version.
+    pub health: Vec<String>,
+    /// How it is installed, for people.
+    pub install: String,
+    /// What it needs on the machine, such as `node>=22`.
+    pub needs: Vec<String>,
+    /// What one should know about it.
+    pub note: String,
+    /// What is added to give it our tools.
+    pub mcp: Mcp,
+    /// Variables that give it a place of its own for its data.
+    pub isolate: Vec<Isolate>,
+    /// How many of it may be starting at the same time.
+    pub starts_at_once: u32,
+    /// Whether its very first start on a machine must be alone.
+    pub first_start_alone: bool,
+    /// How it behaves.
+    pub ways: Ways,
+}
+
+/// What is added for an agent's permission policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Modes {
+    /// For *read only*; what stands for [`Modes::ask`] where nothing is said.
+    pub read_only: Added,
+    /// For every policy between.
+    pub ask: Added,
+    /// For *unattended*.
+    pub unattended: Added,
+}
+
+/// Arguments and variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Arguments, behind the others.
+    pub args: Vec<String>,
+    /// Variables.
+    pub env: BTreeMap<String, String>,
+}
+
+/// How a program that does not speak ACP is given our tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mcp {
+    /// Arguments and variables with `{mcp_url}`, `{mcp_token}` and `{mcp_file}`.
+    pub added: Added,
+    /// The text of the file that `{mcp_file}` stands for.
+    pub file: Option<String>,
+}
+
+/// A variable that gives an agent a place of its own for its data.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Isolate {
+    /// The variable.
+    pub env: String,
+    /// The place below the agent's directory; a directory where it ends in `/`.
+    pub path: String,
+    /// Whether the person's login is not found there, so that it is set only where it is asked for.
+    #[serde(default)]
+    pub loses_login: bool,
+}
+
+/// What keeps presets from being read. The ones that were in force stay so.
+#[derive(Debug, thiserror::Error)]
+pub enum PresetError {
+    /// The file cannot be read.
+    #[error("read '{}': {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is larger than any such file can be.
+    #[error("'{}' is larger than {FILE_BYTES_MAX} bytes: it is no list of runtimes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not what it should be.
+    #[error("'{}', {why}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// The line, the field and what is wrong with it.
+        why: String,
+    },
+    /// An entry is not what it should be.
+    #[error("'{}', line {line}: the runtime '{name}' {why}", path.display())]
+    Entry {
+        /// The file.
+        path: PathBuf,
+        /// The entry's line, from 1.
+        line: usize,
+        /// The entry's name.
+        name: String,
+        /// Which field it is, and what is wrong with it.
+        why: String,
+    },
+}
+
+/// What a start adds to a preset's own arguments and variables.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// Who answers the agent's permission requests.
+    pub policy: PermissionPolicy,
+    /// Our own tools, where the program is to have them.
+    pub tools: Option<&'a super::OwnTools>,
+    /// The run's directory, for a private file.
+    pub run: &'a Path,
+    /// The agent's own directory, for its data.
+    pub data: Option<&'a Path>,
+    /// Whether the person's login may be lost by keeping its data apart.
+    pub apart: bool,
+}
+
+/// What is added.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Additions {
+    /// Arguments, behind the others.
+    pub args: Vec<String>,
+    /// Variables.
+    pub env: Vec<(String, String)>,
+    /// A file to be written before the start, to be read by its owner alone, and its text.
+    pub file: Option<(PathBuf, String)>,
+    /// Directories to be made before the start.
+    pub directories: Vec<PathBuf>,
+}
+
+impl std::fmt::Debug for Additions {
+    /// Leaves out values: they hold the agent's token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        let file = self.file.as_ref().map(|(path, _)| path);
+        f.debug_struct("Additions")
+            .field("args", &self.args.len())
+            .field("env", &names)
+            .field("file", &file)
+            .field("directories", &self.directories)
+            .finish()
+    }
+}
+
+impl Preset {
+    /// The runtime of a new agent made from it; nothing where its program has to be named first.
+    #[must_use]
+    pub fn runtime(&self) -> Option<Runtime> {
+        let (program, args, env) = (self.program.clone()?, self.args.clone(), self.env.clone());
+        let preset = self.name.clone();
+        Some(match self.kind {
+            Kind::Command => Runtime::Command { program, args, env, terminal: false },
+            Kind::Acp => Runtime::Acp { program, args, env, preset },
+            Kind::Headless => Runtime::Headless { program, args, env, preset },
+        })
+    }
+
+    /// What a start adds: the policy's mode, our tools (where it does not get them by ACP), its place.
+    #[must_use]
+    pub fn additions(&self, start: &Start<'_>) -> Additions {
+        let mut all = Additions::default();
+        let mode = self.modes.of(start.policy);
+        all.add(mode, |text| text.to_owned());
+        if let Some(tools) = start.tools
+            && self.kind != Kind::Acp
+        {
+            let path = start.run.join(MCP_FILE);
+            let fill = |text: &str| {
+                text.replace("{mcp_url}", &tools.url)
+                    .replace("{mcp_token}", &tools.token)
+                    .replace("{mcp_file}", &path.display().to_string())
+            };
+            all.add(&self.mcp.added, fill);
+            all.file = self.mcp.file.as_deref().map(|text| (path.clone(), fill(text)));
+        }
+        for isolate in self.isolate.iter().filter(|isolate| !isolate.loses_login || start.apart) {
+            let Some(data) = start.data else { continue };
+            let place = data.join(&isolate.path);
+            let directory =
+                if isolate.path.ends_with('/') { place.clone() } else { data.to_owned() };
+            if !all.directories.contains(&directory) {
+                all.directories.push(directory);
+            }
+            all.env.push((isolate.env.clone(), place.display().to_string()));
+        }
+        all
+    }
+
+    /// Whether such an agent can use our tools.
+    #[must_use]
+    pub fn takes_tools(&self) -> bool {
+        self.kind == Kind::Acp || self.mcp != Mcp::default()
+    }
+}
+
+impl Additions {
+    fn add(&mut self, added: &Added, fill: impl Fn(&str) -> String) {
+        self.args.extend(added.args.iter().map(|arg| fill(arg)));
+        self.env.extend(added.env.iter().map(|(name, value)| (name.clone(), fill(value))));
+    }
+}
+
+impl Modes {
+    /// What is added for a policy.
+    #[must_use]
+    pub fn of(&self, policy: PermissionPolicy) -> &Added {
+        match policy {
+            PermissionPolicy::ReadOnly if self.read_only != Added::default() => &self.read_only,
+            PermissionPolicy::Unattended => &self.unattended,
+            _ => &self.ask,
+        }
+    }
+}
+
+/// Every preset in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presets {
+    all: Vec<Preset>,
+    signs: Signs,
+}
+
+/// Texts that mean the same whichever agent says them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Signs {
+    limit: Vec<String>,
+    login: Vec<String>,
+}
+
+/// A file of presets.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sheet {
+    #[serde(default)]
+    runtime: Vec<Spanned<Entry>>,
+    #[serde(default)]
+    signs: Signs,
+}
+
+/// A preset as it stands in a file: a name, and what it changes.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Entry {
+    name: String,
+    title: Option<String>,
+    kind: Option<Kind>,
+    format: Option<Format>,
+    program: Option<String>,
+    args: Option<Vec<String>>,
+    env: Option<BTreeMap<String, String>>,
+    read_only_args: Option<Vec<String>>,
+    read_only_env: Option<BTreeMap<String, String>>,
+    ask_args: Option<Vec<String>>,
+    ask_env: Option<BTreeMap<String, String>>,
+    unattended_args: Option<Vec<String>>,
+    unattended_env: Option<BTreeMap<String, String>>,
+    health: Option<Vec<String>>,
+    install: Option<String>,
+    needs: Option<Vec<String>>,
+    note: Option<String>,
+    mcp_args: Option<Vec<String>>,
+    mcp_env: Option<BTreeMap<String, String>>,
+    mcp_file: Option<String>,
+    isolate: Option<Vec<Isolate>>,
+    starts_at_once: Option<u32>,
+    first_start_alone: Option<bool>,
+    ways: Option<Ways>,
+}
+
+impl Presets {
+    /// The presets that come with the program.
+    ///
+    /// # Panics
+    /// Never: the text is part of this program, and a test reads it.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let none = Self { all: Vec::new(), signs: Signs::default() };
+        none.read(Path::new(FILE), BUILT_IN).expect("a test reads the text")
+    }
+
+    /// These, changed by a file; the same where it is not there. An entry changes the fields it
+    /// names of the preset with its name (`ways` as a whole), or is a new one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not what it should be: its line and field are named. Nothing
+    /// of it is taken then.
+    pub fn with(&self, file: Option<&Path>) -> Result<Self, PresetError> {
+        let Some(path) = file else { return Ok(self.clone()) };
+        let failed = |source| PresetError::Read { path: path.to_owned(), source };
+        match std::fs::metadata(path) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(self.clone()),
+            Err(err) => return Err(failed(err)),
+            Ok(there) if there.len() > FILE_BYTES_MAX => {
+                return Err(PresetError::TooLarge { path: path.to_owned() });
+            }
+            Ok(_) => {}
+        }
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        self.read(path, &text)
+    }
+
+    /// The preset of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Preset> {
+        self.all.iter().find(|preset| preset.name == name)
+    }
+
+    /// The ways of an agent made from that preset; the ordinary ones where it is not there any more.
+    #[must_use]
+    pub fn ways(&self, name: &str) -> Ways {
+        self.find(name)
+            .map_or_else(|| with_signs(Ways::default(), &self.signs), |it| it.ways.clone())
+    }
+
+    /// Every preset, the built-in ones first.
+    pub fn iter(&self) -> impl Iterator<Item = &Preset> {
+        self.all.iter()
+    }
+
+    fn read(&self, path: &Path, text: &str) -> Result<Self, PresetError> {
+        let sheet: Sheet = toml::from_str(text).map_err(|err| PresetError::Form {
+            path: path.to_owned(),
+            why: in_words(&err, text),
+        })?;
+        let mut all = self.clone();
+        all.signs.limit.extend(sheet.signs.limit);
+        all.signs.login.extend(sheet.signs.login);
+        if sheet.runtime.len() > PRESETS_MAX {
+            let why = format!("it has more than {PRESETS_MAX} runtimes");
+            return Err(PresetError::Form { path: path.to_owned(), why });
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for entry in sheet.runtime {
+            let line = line_at(text, entry.span().start);
+            let entry = entry.into_inner();
+            let name = entry.name.clone();
+            let checked = if seen.insert(name.clone()) {
+                all.take(entry)
+            } else {
+                Err("is there twice: put both into one entry".to_owned().into())
+            };
+            checked.map_err(|Wrong(why)| PresetError::Entry {
+                path: path.to_owned(),
+                line,
+                name,
+                why,
+            })?;
+        }
+        Ok(all)
+    }
+
+    fn take(&mut self, mut entry: Entry) -> Result<(), Wrong> {
+        check_name(&entry.name)?;
+        entry.ways = entry.ways.map(|ways| with_signs(ways, &self.signs));
+        let at = self.all.iter().position(|preset| preset.name == entry.name);
+        let mut preset = match at {
+            Some(at) => self.all[at].clone(),
+            None => blank(&entry, &self.signs)?,
+        };
+        entry.change(&mut preset);
+        check(&preset)?;
+        match at {
+            Some(at) => self.all[at] = preset,
+            None => self.all.push(preset),
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with an entry, in words that follow its name.
+struct Wrong(String);
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Self {
+        Self(why)
+    }
+}
+
+fn with_signs(mut ways: Ways, signs: &Signs) -> Ways {
+    ways.limit_signs.extend(signs.limit.iter().cloned());
+    ways.login_signs.extend(signs.login.iter().cloned());
+    ways
+}
+
+/// A preset of which only what every one needs is known.
+fn blank(entry: &Entry, signs: &Signs) -> Result<Preset, Wrong> {
+    let kind = entry
+        .kind
+        .ok_or_else(|| "has no field 'kind': it is 'acp', 'headless' or 'command'".to_owned())?;
+    Ok(Preset {
+        name: entry.name.clone(),
+        title: entry.name.clone(),
+        kind,
+        format: None,
+        program: None,
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        modes: Modes::default(),
+        health: Vec::new(),
+        install: String::new(),
+        needs: Vec::new(),
+        note: String::new(),
+        mcp: Mcp::default(),
+        isolate: Vec::new(),
+        starts_at_once: 2,
+        first_start_alone: false,
+        ways: with_signs(Ways::default(), signs),
+    })
+}
+
+impl Entry {
+    fn change(self, preset: &mut Preset) {
+        fn set<T>(place: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        set(&mut preset.title, self.title);
+        set(&mut preset.kind, self.kind);
+        preset.format = self.format.or(preset.format);
+        preset.program = self.program.or_else(|| preset.program.take());
+        set(&mut preset.args, self.args);
+        set(&mut preset.env, self.env);
+        set(&mut preset.modes.read_only.args, self.read_only_args);
+        set(&mut preset.modes.read_only.env, self.read_only_env);
+        set(&mut preset.modes.ask.args, self.ask_args);
+        set(&mut preset.modes.ask.env, self.ask_env);
+        set(&mut preset.modes.unattended.args, self.unattended_args);
+        set(&mut preset.modes.unattended.env, self.unattended_env);
+        set(&mut preset.health, self.health);
+        set(&mut preset.install, self.install);
+        set(&mut preset.needs, self.needs);
+        set(&mut preset.note, self.note);
+        set(&mut preset.mcp.added.args, self.mcp_args);
+        set(&mut preset.mcp.added.env, self.mcp_env);
+        preset.mcp.file = self.mcp_file.or_else(|| preset.mcp.file.take());
+        set(&mut preset.isolate, self.isolate);
+        set(&mut preset.starts_at_once, self.starts_at_once);
+        set(&mut preset.first_start_alone, self.first_start_alone);
+        set(&mut preset.ways, self.ways);
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Wrong> {
+    let fine = |ch: char| ch.is_ascii_lowercase() || ch.is_ascii_digit() || ch == '-';
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(fine) {
+        let rule = "is no name (field 'name'): use small letters, digits and '-', at most 60";
+        return Err(rule.to_owned().into());
+    }
+    Ok(())
+}
+
+fn check(preset: &Preset) -> Result<(), Wrong> {
+    let wrong = |why: &str| Err(Wrong(why.to_owned()));
+    let named = preset.program.as_deref().is_some_and(|program| !program.trim().is_empty());
+    if !named && (preset.program.is_some() || preset.name != "custom") {
+        return wrong("has no field 'program': name the program it starts");
+    }
+    if (preset.kind == Kind::Headless) != preset.format.is_some() {
+        return wrong(
+            "needs the field 'format' where its kind is 'headless', and only there: 'claude', \
+             'codex', 'gemini', 'opencode', 'goose', 'copilot', 'chat', 'aider' or 'text'",
+        );
+    }
+    if preset.starts_at_once == 0 {
+        return wrong("could never start: its field 'starts_at_once' is 0");
+    }
+    for isolate in &preset.isolate {
+        let path = Path::new(&isolate.path);
+        let below = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !below || isolate.path.is_empty() || !is_variable(&isolate.env) {
+            return wrong(
+                "has a field 'isolate' whose 'env' is no variable or whose 'path' leaves the agent's directory",
+            );
+        }
+    }
+    let modes = [&preset.modes.read_only, &preset.modes.ask, &preset.modes.unattended];
+    let added = modes.into_iter().chain([&preset.mcp.added]);
+    let mut names = preset.env.keys().chain(added.flat_map(|added| added.env.keys()));
+    if let Some(name) = names.find(|name| !is_variable(name)) {
+        return Err(Wrong(format!("sets '{name}', which is no name of a variable (field 'env')")));
+    }
+    let signs = preset.ways.limit_signs.iter().chain(&preset.ways.login_signs);
+    for sign in signs {
+        if let Err(err) = regex::Regex::new(sign) {
+            return Err(Wrong(format!(
+                "has a sign that is no regular expression, '{sign}': {err}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn is_variable(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && chars.all(|ch| ch.is_ascii_alphanumeric() || ch == '_')
+}
+
+fn line_at(text: &str, at: usize) -> usize {
+    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// What the TOML reader says, in one line.
+fn in_words(err: &toml::de::Error, text: &str) -> String {
+    let said = err.message().replace('\n', " ");
+    match err.span() {
+        Some(span) => {
+            let line = line_at(text, span.start);
+            let there = text.lines().nth(line - 1).unwrap_or_default().trim();
+            format!("line {line} ({}): {said}", model::conversation::cut(there, 80))
+        }
+        None => said,
+    }
+}
