@@ -1,11 +1,14 @@
-//! Remembers: the ledger of what happened, and the telemetry of what was measured.
+//! Remembers: the ledger of what happened, the telemetry of what was measured, and the transcripts
+//! of what was said.
 //!
 //! Invariant: the store knows no rule of the product. It never decides what may happen, never
 //! starts a process and never talks to anybody; it is the only room that knows SQL.
 
 pub mod datadir;
 pub mod ledger;
+mod spare;
 pub mod telemetry;
+pub mod transcripts;
 
 pub use datadir::{DataDir, DataDirError};
 pub use ledger::{
@@ -17,4 +20,9 @@ pub use ledger::{
 pub use telemetry::{
     OpenError as TelemetryOpenError, RangeQuery, ReadError as TelemetryReadError, Recorded,
     Telemetry, TelemetryCounters, TelemetryOptions,
+};
+pub use transcripts::{
+    Changed, Changes, EntryPage, Hit, OpenError as TranscriptsOpenError, PageFrom, Piece, Placed,
+    PutError, ReadError as TranscriptsReadError, SearchFilter, ToolCalls, ToolTime,
+    TranscriptOptions, Transcripts,
 };

@@ -2,9 +2,7 @@
 //!
 //! Telemetry may be lost, so that a damaged file never keeps the engine from starting.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use model::clock::Clock;
@@ -19,13 +17,10 @@ use super::counters::{Counted, Counters};
 use super::memory::Memory;
 use super::{OpenError, TelemetryOptions, blob, tables};
 use crate::datadir::private_file;
+use crate::spare;
 
 /// "HKtm": tells our file from any other SQLite database.
 const APPLICATION_ID: i64 = 0x484B_746D;
-/// The first release of SQLite without the WAL-reset race.
-const SQLITE_MIN: (u32, u32, u32) = (3, 51, 3);
-/// Damaged files that are kept for a look at them.
-const SET_ASIDE_MAX: usize = 2;
 /// Journal rows read at once.
 const JOURNAL_SLICE: i64 = 16;
 const READERS: u32 = 2;
@@ -33,9 +28,6 @@ const READERS: u32 = 2;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a reader waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// SQLite's primary result codes of a file that is damaged, or no database at all.
-const SQLITE_CORRUPT: i32 = 11;
-const SQLITE_NOTADB: i32 = 26;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations/telemetry");
 
@@ -60,24 +52,11 @@ enum Trouble {
 
 impl Trouble {
     fn of(path: &Path, source: sqlx::Error) -> Self {
-        if is_damage(&source) {
+        if spare::is_damage(&source) {
             Self::Damaged(source.to_string())
         } else {
             Self::Refused(OpenError::Storage { path: path.to_owned(), source })
         }
-    }
-}
-
-/// Whether an error says that the file itself is damaged.
-pub(super) fn is_damage(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(error) => {
-            let code = error.code().and_then(|code| code.parse::<i32>().ok());
-            // The low byte is the primary code.
-            code.is_some_and(|code| [SQLITE_CORRUPT, SQLITE_NOTADB].contains(&(code & 0xff)))
-        }
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => true,
-        _ => false,
     }
 }
 
@@ -92,7 +71,7 @@ pub(super) async fn open(
         Err(Trouble::Refused(error)) => return Err(error),
         Err(Trouble::Damaged(reason)) => reason,
     };
-    let aside = set_aside(path, clock.now().as_millisecond())
+    let aside = spare::set_aside(path, clock.now().as_millisecond())
         .map_err(|source| OpenError::SetAside { path: path.to_owned(), source })?;
     tracing::warn!(reason, kept = %aside.display(), "telemetry file was damaged and set aside");
     attempt(path, options).await.map_err(|trouble| match trouble {
@@ -145,7 +124,7 @@ async fn load(
     MIGRATOR.run(&mut *conn).await.map_err(|error| migration_trouble(path, error))?;
     let clean = tables::number(conn, tables::CLOSED_CLEANLY).await.map_err(trouble)?;
     if clean == 0 {
-        check_pages(conn).await.map_err(trouble)?;
+        spare::check_pages(conn).await.map_err(trouble)?;
     }
     tables::set_number(conn, tables::CLOSED_CLEANLY, 0).await.map_err(trouble)?;
     let loaded = restore(conn, options).await;
@@ -153,39 +132,18 @@ async fn load(
 }
 
 async fn check_version(conn: &mut SqliteConnection, path: &Path) -> Result<(), Trouble> {
-    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(conn)
-        .await
-        .map_err(|source| Trouble::of(path, source))?;
-    let mut numbers = found.split('.').map(|part| part.parse().unwrap_or(0));
-    let mut next = || numbers.next().unwrap_or(0);
-    if (next(), next(), next()) < SQLITE_MIN {
-        return Err(Trouble::Refused(OpenError::SqliteTooOld { found }));
+    match spare::too_old(conn).await.map_err(|source| Trouble::of(path, source))? {
+        Some(found) => Err(Trouble::Refused(OpenError::SqliteTooOld { found })),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Marks an empty database as ours, and refuses one that is somebody else's.
 async fn claim(conn: &mut SqliteConnection, path: &Path) -> Result<(), Trouble> {
-    let trouble = |source| Trouble::of(path, source);
-    let id: i64 =
-        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *conn).await.map_err(trouble)?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(&mut *conn)
-        .await
-        .map_err(trouble)?;
-    match (id, tables) {
-        (APPLICATION_ID, _) => Ok(()),
-        (0, 0) => {
-            // 1212904557 is APPLICATION_ID; a pragma takes no parameters.
-            sqlx::query("PRAGMA application_id = 1212904557")
-                .execute(conn)
-                .await
-                .map_err(trouble)?;
-            Ok(())
-        }
-        _ => Err(Trouble::Damaged(format!("application id {id:#x} is not that of telemetry"))),
-    }
+    let claimed = spare::claim(conn, APPLICATION_ID).await;
+    claimed
+        .map_err(|source| Trouble::of(path, source))?
+        .map_err(|id| Trouble::Damaged(format!("application id {id:#x} is not that of telemetry")))
 }
 
 fn migration_trouble(path: &Path, error: MigrateError) -> Trouble {
@@ -196,15 +154,6 @@ fn migration_trouble(path: &Path, error: MigrateError) -> Trouble {
         // Written by another release of the program: kept aside, as measurements may be lost.
         other => Trouble::Damaged(other.to_string()),
     }
-}
-
-/// After a crash, has SQLite look at every page.
-async fn check_pages(conn: &mut SqliteConnection) -> sqlx::Result<()> {
-    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(conn).await?;
-    if found == "ok" {
-        return Ok(());
-    }
-    Err(sqlx::Error::Decode(found.into()))
 }
 
 /// Reads series, counters and journal into memory.
@@ -238,39 +187,4 @@ async fn restore(
         }
     }
     Ok((memory, counters))
-}
-
-/// Renames the file and its companions, and keeps only the newest few of those.
-fn set_aside(path: &Path, now_ms: i64) -> io::Result<PathBuf> {
-    let with = |base: &Path, suffix: &str| {
-        let mut name = base.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let aside = with(path, &format!(".damaged-{now_ms:013}"));
-    for suffix in ["-wal", "-shm", ""] {
-        match fs::rename(with(path, suffix), with(&aside, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    let prefix = with(path, ".damaged-");
-    let (Some(folder), Some(prefix)) = (path.parent(), prefix.file_name()) else {
-        return Ok(aside);
-    };
-    let prefix = prefix.to_string_lossy().into_owned();
-    let mut kept: Vec<String> = fs::read_dir(folder)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| {
-            name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm")
-        })
-        .collect();
-    kept.sort_unstable_by(|one, other| other.cmp(one));
-    for name in kept.iter().skip(SET_ASIDE_MAX) {
-        for suffix in ["-wal", "-shm", ""] {
-            // One that cannot be deleted is tried again with the next damage.
-            let _ = fs::remove_file(with(&folder.join(name), suffix));
-        }
-    }
-    Ok(aside)
 }

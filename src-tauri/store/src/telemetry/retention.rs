@@ -8,6 +8,7 @@ use super::memory::WINDOW_MS;
 use super::sums::MINUTE_MS;
 use super::tables;
 use super::writer::Shared;
+use crate::spare;
 
 /// Rows deleted in one transaction.
 const SLICE: i64 = 200;
@@ -46,7 +47,7 @@ pub(super) async fn retain(
         }
     }
     let budget = i64::try_from(options.disk_budget_bytes).unwrap_or(i64::MAX);
-    while slices > 0 && tables::used_bytes(conn).await? > budget {
+    while slices > 0 && spare::used_bytes(conn).await? > budget {
         let mut rows = tables::delete_chunks(conn, i64::MAX, SLICE).await?;
         if rows == 0 {
             rows = tables::delete_rollups(conn, i64::MAX, SLICE).await?;
@@ -59,7 +60,7 @@ pub(super) async fn retain(
     }
     if deleted > 0 {
         tracing::info!(rows = deleted, "old telemetry deleted");
-        tables::give_back_pages(conn).await?;
+        spare::give_back_pages(conn).await?;
     }
     Ok(())
 }

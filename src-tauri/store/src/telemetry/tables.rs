@@ -268,22 +268,6 @@ pub(super) async fn delete_rollups(
     Ok(done.rows_affected())
 }
 
-/// Bytes of the file that hold something.
-pub(super) async fn used_bytes(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar(
-        "SELECT (p.page_count - f.freelist_count) * s.page_size
-         FROM pragma_page_count AS p, pragma_freelist_count AS f, pragma_page_size AS s",
-    )
-    .fetch_one(conn)
-    .await
-}
-
-/// Gives at most 1,024 unused pages back to the file system.
-pub(super) async fn give_back_pages(conn: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::query("PRAGMA incremental_vacuum(1024)").fetch_all(conn).await?;
-    Ok(())
-}
-
 /// The rows of the journal, oldest first.
 pub(super) async fn journal_after(
     conn: &mut SqliteConnection,

@@ -16,7 +16,8 @@ use super::blob::{self, Group, JOURNAL_ROW_SAMPLES};
 use super::counters::{Counted, Counters};
 use super::memory::{Batch, Memory};
 use super::tables::{self, Sealed};
-use super::{FlushError, TelemetryOptions, file, retention};
+use super::{FlushError, TelemetryOptions, retention};
+use crate::spare;
 
 /// Flushes between two looks at what is too old.
 const RETENTION_EVERY: u64 = 12;
@@ -136,7 +137,7 @@ impl Writer {
             }
             Err(source) => {
                 self.shared.counters.add(Counted::FlushFailed, 1);
-                let damaged = file::is_damage(&source);
+                let damaged = spare::is_damage(&source);
                 tracing::warn!(error = %source, damaged, "telemetry flush failed, will be tried again");
                 Err(FlushError::Storage { source })
             }
