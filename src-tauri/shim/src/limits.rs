@@ -4,7 +4,8 @@
 //! counted once, so that a program with many helpers is not charged for the same pages many times.
 //! Where that cannot be read, the resident size stands in, which counts shared pages with everybody
 //! who has them. A look costs a few milliseconds and happens twice a second: a run that fills the
-//! memory faster than that is ended late, which only a control group prevents.
+//! memory faster than that is ended late, and files it writes to a file system in memory are not
+//! counted; only a control group holds both.
 
 use std::time::{Duration, Instant};
 

@@ -16,14 +16,12 @@ use std::path::{Path, PathBuf};
 use model::process::Supervision;
 use serde::{Deserialize, Serialize};
 use shim::confine::cgroup::{self, HeldLimits};
+use shim::confine::walls::pointed;
 use shim::confine::{Absent, Arrangement, landlock, namespace};
 use tokio::sync::OnceCell;
 use utoipa::ToSchema;
 
 pub use words::{statement, supervision_words};
-
-/// How many bytes of a file that names a repository are read.
-const POINTER_BYTES_MAX: u64 = 8 * 1024;
 
 /// Why something is not there, as a sentence without its full stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]
@@ -151,26 +149,8 @@ pub fn git_directories(worktree: &Path) -> Vec<PathBuf> {
     vec![common.canonicalize().unwrap_or(common)]
 }
 
-/// The path that a file of one line names.
-fn pointed(file: &Path, before: &str) -> Option<PathBuf> {
-    use std::io::Read as _;
-    if !file.is_file() {
-        return None;
-    }
-    let mut text = String::new();
-    std::fs::File::open(file).ok()?.take(POINTER_BYTES_MAX).read_to_string(&mut text).ok()?;
-    pointer(&text, before).map(PathBuf::from)
-}
-
-fn pointer<'a>(text: &'a str, before: &str) -> Option<&'a str> {
-    let path = text.strip_prefix(before)?.trim_end_matches(['\n', '\r']);
-    (!path.is_empty() && !path.contains(['\n', '\0'])).then_some(path)
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -201,14 +181,5 @@ mod tests {
         assert_eq!(git_directories(&root.join("a")), [root.join("repo/.git")]);
         assert_eq!(git_directories(&root.join("repo")), [] as [PathBuf; 0]);
         assert_eq!(git_directories(&root), [] as [PathBuf; 0]);
-    }
-
-    proptest! {
-        #[test]
-        fn a_pointer_is_read_back_and_no_text_panics(path in "[^\\n\\r\\x00]{1,40}", text in "\\PC*") {
-            let line = format!("gitdir: {path}\n");
-            prop_assert_eq!(pointer(&line, "gitdir: "), Some(path.as_str()));
-            let _ = pointer(&text, "gitdir: ");
-        }
     }
 }

@@ -9,7 +9,9 @@ use super::Probe;
 #[must_use]
 pub const fn supervision_words(way: Supervision) -> &'static str {
     match way {
-        Supervision::Cgroup => "a control group of its own, which no process can leave",
+        Supervision::Cgroup => {
+            "a control group of its own, which no process leaves without meaning to"
+        }
         Supervision::Namespace => {
             "a process namespace of its own (bubblewrap), which ends with its first process"
         }
@@ -76,7 +78,8 @@ fn beside_bubblewrap(sandbox: &Sandbox) -> Vec<String> {
         "It cannot see or signal processes outside, and cannot gain rights through programs like \
          sudo."
             .to_owned(),
-        "It cannot change the hooks and settings of a repository that is there when it starts."
+        "It cannot change the hooks and settings of a repository that is there when it starts, nor \
+         its other worktrees."
             .to_owned(),
     ];
     if sandbox.home == HomeAccess::Hidden {

@@ -1,4 +1,5 @@
-//! Control groups, version 2: a run in a group of its own, which none of its processes can leave.
+//! Control groups, version 2: a run in a group of its own, which none of its processes
+//! leaves without meaning to (one that may write to the tree of groups can move itself elsewhere).
 //!
 //! Two ways lead to one: where systemd runs, a scope it makes (`systemd-run --scope`), because the
 //! tree of groups is its own there; elsewhere a directory below the group this program is in. Which
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use model::process::{Limits, ProcessRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Absent, is_program};
+use super::{Absent, full_path, is_program};
 use crate::proc;
 
 /// Where all groups of runs are made.
@@ -289,7 +290,7 @@ fn write(file: &Path, text: &str) -> std::io::Result<()> {
 /// The command, up to what it is to run, by which systemd makes a scope with `limits`.
 #[must_use]
 pub fn scope(user: bool, limits: &Limits) -> Vec<String> {
-    let mut line = vec!["systemd-run".to_owned()];
+    let mut line = vec![full_path("systemd-run")];
     line.extend(user.then(|| "--user".to_owned()));
     line.extend(["--scope", "--quiet", "--collect"].map(str::to_owned));
     let mut property = |name: &str, value: String| {
@@ -443,7 +444,7 @@ mod tests {
     fn systemd_is_asked_for_a_scope_with_the_limits() {
         let limits = Limits { memory_bytes: Some(5), processes: Some(7), ..Limits::default() };
         let line = scope(true, &limits).join(" ");
-        assert!(line.starts_with("systemd-run --user --scope --quiet --collect"), "{line}");
+        assert!(line.contains("systemd-run --user --scope --quiet --collect"), "{line}");
         assert!(line.contains("--property MemoryMax=5 --property MemorySwapMax=0"), "{line}");
         assert!(line.ends_with("--property TasksMax=7 --"), "{line}");
         assert!(!scope(false, &Limits::default()).contains(&"--user".to_owned()));

@@ -399,6 +399,11 @@ fn is_program(name: &str) -> bool {
     which::which(name).is_ok()
 }
 
+/// Where a program is found in the shim's own `PATH`; its name where it is not.
+fn full_path(name: &str) -> String {
+    which::which(name).map_or_else(|_| name.to_owned(), |path| path.display().to_string())
+}
+
 /// Runs a short command to its end and returns what it printed.
 fn ask(command: &mut Command, time: Duration) -> Result<Output, Absent> {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -13,7 +13,7 @@ use model::process::ProcessRef;
 use rustix::process::Signal;
 
 use super::walls::Walls;
-use super::{Absent, ask, is_program};
+use super::{Absent, ask, full_path, is_program};
 use crate::proc;
 
 /// The program.
@@ -66,8 +66,8 @@ pub fn walled(walls: &Walls) -> Vec<String> {
     for path in &walls.writable {
         line.bind("--bind", path, path);
     }
-    for path in &walls.guarded {
-        line.bind("--ro-bind", path, path);
+    for (path, open) in &walls.guarded {
+        line.bind(if *open { "--bind" } else { "--ro-bind" }, path, path);
     }
     if let Some(empty) = &walls.empty {
         line.of(&["--remount-ro", &empty.to_string_lossy()]);
@@ -82,7 +82,8 @@ struct Line(Vec<String>);
 
 impl Line {
     fn new() -> Self {
-        let mut line = Self(vec![BUBBLEWRAP.to_owned()]);
+        // By its full path: the program's PATH may lead to places that agents write.
+        let mut line = Self(vec![full_path(BUBBLEWRAP)]);
         line.of(&["--unshare-pid", "--die-with-parent"]);
         line
     }

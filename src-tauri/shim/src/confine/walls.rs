@@ -11,6 +11,8 @@ use crate::program::NotStarted;
 
 /// The directory in a run's directory that a sandboxed program has for its temporary files.
 pub const TMP: &str = "tmp";
+/// How many bytes of a file that names a repository are read.
+const POINTER_BYTES_MAX: u64 = 8 * 1024;
 /// Directories of which a sandboxed program has its own, where bubblewrap is used.
 const REPLACED: [&str; 2] = ["/tmp", "/run/user"];
 /// The directory of all runs, inside of the engine's data directory.
@@ -32,8 +34,8 @@ pub struct Walls {
     pub shown: Vec<PathBuf>,
     /// What may be written.
     pub writable: Vec<PathBuf>,
-    /// What of that may not.
-    pub guarded: Vec<PathBuf>,
+    /// What of that may not, and what of that may again: each path, and whether it may be written.
+    pub guarded: Vec<(PathBuf, bool)>,
     /// Where it starts.
     pub directory: PathBuf,
     /// Its own directory for temporary files.
@@ -83,7 +85,7 @@ impl Walls {
             .retain(|path| !hidden.contains(path) && REPLACED.iter().all(|p| path != Path::new(p)));
         shown.sort();
         shown.dedup();
-        let guarded = writable.iter().flat_map(|path| git_traps(path)).collect();
+        let guarded = git_traps(&directory, &writable);
         Ok(Self {
             home,
             home_is_open: sandbox.home == HomeAccess::Full,
@@ -135,18 +137,54 @@ fn programs(spec: &LaunchSpec, found: &Path) -> Vec<PathBuf> {
     places.iter().filter_map(|place| place.canonicalize().ok()).collect()
 }
 
-/// What in a repository is run or obeyed by whoever uses it next, outside of the sandbox.
-fn git_traps(path: &Path) -> Vec<PathBuf> {
-    [path.to_owned(), path.join(".git")]
-        .iter()
-        .filter(|place| place.join("objects").is_dir() && place.join("refs").is_dir())
-        .flat_map(|place| ["hooks", "config", "config.worktree"].map(|name| place.join(name)))
-        .filter(|trap| trap.exists())
-        .collect()
+/// What in a repository is run or obeyed by whoever uses it next, outside of the sandbox: hooks,
+/// settings, and the files by which a worktree and its repository find each other. The worktree's own
+/// place in the repository stays writable.
+fn git_traps(directory: &Path, writable: &[PathBuf]) -> Vec<(PathBuf, bool)> {
+    let mut guarded = Vec::new();
+    for place in writable.iter().flat_map(|path| [path.clone(), path.join(".git")]) {
+        if place.join("objects").is_dir() && place.join("refs").is_dir() {
+            // What is not there cannot be guarded; git itself makes it with every repository.
+            let _ = std::fs::create_dir(place.join("hooks"));
+            guarded.extend(["hooks", "config", "worktrees"].map(|name| (place.join(name), false)));
+        }
+    }
+    let pointer = directory.join(".git");
+    if let Some(own) = pointed(&pointer, "gitdir: ") {
+        let own = directory.join(own);
+        guarded.push((pointer, false));
+        guarded.extend(own.canonicalize().ok().map(|own| (own, true)));
+        for name in ["commondir", "gitdir", "config.worktree"] {
+            guarded.push((own.join(name), false));
+        }
+    }
+    let real = |(path, open): (PathBuf, bool)| Some((path.canonicalize().ok()?, open));
+    let inside = |(path, _): &(PathBuf, bool)| writable.iter().any(|w| path.starts_with(w));
+    guarded.into_iter().filter_map(real).filter(inside).collect()
+}
+
+/// The path that a file of one line names after `before`, as git writes them; nothing where it is no
+/// such file.
+#[must_use]
+pub fn pointed(file: &Path, before: &str) -> Option<PathBuf> {
+    use std::io::Read as _;
+    if !file.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    std::fs::File::open(file).ok()?.take(POINTER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    pointer(&text, before).map(PathBuf::from)
+}
+
+fn pointer<'a>(text: &'a str, before: &str) -> Option<&'a str> {
+    let path = text.strip_prefix(before)?.trim_end_matches(['\n', '\r']);
+    (!path.is_empty() && !path.contains(['\n', '\0'])).then_some(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn spec(place: &Path) -> LaunchSpec {
@@ -185,7 +223,7 @@ mod tests {
         assert_eq!(shown, [&root.join("data/runs/r"), &root.join("home/bin")]);
         let writable = ["data/worktrees/a", "data/runs/r/tmp", "repo"].map(|name| root.join(name));
         assert_eq!(walls.writable, writable);
-        assert_eq!(walls.guarded, [root.join("repo/hooks")]);
+        assert_eq!(walls.guarded, [(root.join("repo/hooks"), false)]);
         assert!(walls.tmp.is_dir() && !walls.network);
         let gate = Walls::around(&run.join("gates/1"), &spec, &sandbox, Path::new("/bin/sh"));
         assert_eq!(gate.unwrap().hidden, walls.hidden, "a gate's run lies deeper");
@@ -200,5 +238,38 @@ mod tests {
         let run = root.join("run");
         let said = Walls::around(&run, &spec(&root), &sandbox, Path::new("/bin/sh")).unwrap_err();
         assert!(said.to_string().contains("a/gone', which it may write, does not exist"), "{said}");
+    }
+
+    #[test]
+    fn of_a_repository_only_the_worktrees_own_place_stays_open_among_the_others() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        for name in ["a", "git/objects", "git/refs", "git/worktrees/a", "git/worktrees/b"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+        }
+        let own = root.join("git/worktrees/a");
+        std::fs::write(root.join("a/.git"), format!("gitdir: {}\n", own.display())).unwrap();
+        std::fs::write(own.join("commondir"), "../..\n").unwrap();
+        let traps = git_traps(&root.join("a"), &[root.join("a"), root.join("git")]);
+        let at = |name: &str, open| (root.join(name), open);
+        let expected = [
+            at("git/hooks", false),
+            at("git/worktrees", false),
+            at("a/.git", false),
+            at("git/worktrees/a", true),
+            at("git/worktrees/a/commondir", false),
+        ];
+        assert_eq!(traps, expected);
+        let traps = git_traps(&root.join("a"), &[root.join("a")]);
+        assert_eq!(traps, [at("a/.git", false)], "what is not writable needs no guard");
+    }
+
+    proptest! {
+        #[test]
+        fn a_pointer_is_read_back_and_no_text_panics(path in "[^\\n\\r\\x00]{1,40}", text in "\\PC*") {
+            let line = format!("gitdir: {path}\n");
+            prop_assert_eq!(pointer(&line, "gitdir: "), Some(path.as_str()));
+            let _ = pointer(&text, "gitdir: ");
+        }
     }
 }
