@@ -71,6 +71,8 @@ pub struct Channel {
     /// The beginning of a line.
     line: Vec<u8>,
     unsent: Vec<u8>,
+    /// How much of `unsent` is sent.
+    sent: usize,
 }
 
 impl Channel {
@@ -84,7 +86,7 @@ impl Channel {
         // The short way to a long path is open until it was gone.
         let (short, _held) = shim::control::short_path(run, file::CONTROL).map_err(failed)?;
         let stream = UnixStream::connect(short).await.map_err(failed)?;
-        Ok(Self { stream, line: Vec::new(), unsent: Vec::new() })
+        Ok(Self { stream, line: Vec::new(), unsent: Vec::new(), sent: 0 })
     }
 
     /// Sends input number `n` to the program, as it is: a line end must be part of it.
@@ -126,7 +128,7 @@ impl Channel {
     }
 
     async fn send(&mut self, said: &EngineSays) -> Result<(), ChannelError> {
-        let waiting = self.unsent.len();
+        let waiting = self.unsent.len() - self.sent;
         let line = serde_json::to_vec(said).map_err(|error| ChannelError::Gone(error.into()))?;
         if waiting + line.len() > UNSENT_BYTES_MAX {
             return Err(ChannelError::Full { waiting });
@@ -142,11 +144,11 @@ impl Channel {
 
     /// Writes as much as goes at once.
     fn write(&mut self) -> std::io::Result<()> {
-        match self.stream.try_write(&self.unsent) {
+        match self.stream.try_write(&self.unsent[self.sent..]) {
             Ok(count) => {
-                self.unsent.drain(..count);
-                if self.unsent.is_empty() {
-                    self.unsent = Vec::new();
+                self.sent += count;
+                if self.sent == self.unsent.len() {
+                    (self.unsent, self.sent) = (Vec::new(), 0);
                 }
                 Ok(())
             }

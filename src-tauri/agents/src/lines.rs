@@ -41,9 +41,13 @@ pub struct LineReader {
     buffer: Vec<u8>,
     /// Where the buffer begins in the file.
     start: u64,
-    /// How much of the buffer is known to have no line end.
+    /// Where in the buffer the next line begins.
+    head: usize,
+    /// Up to where in the buffer there is known to be no line end.
     scanned: usize,
     /// Whether the buffer begins inside a line.
+    start_inside: bool,
+    /// Whether the next line is the rest of one.
     inside: bool,
 }
 
@@ -52,7 +56,16 @@ impl LineReader {
     #[must_use]
     pub fn new(path: &Path) -> Self {
         let path = path.to_owned();
-        Self { path, file: None, buffer: Vec::new(), start: 0, scanned: 0, inside: false }
+        Self {
+            path,
+            file: None,
+            buffer: Vec::new(),
+            start: 0,
+            head: 0,
+            scanned: 0,
+            start_inside: false,
+            inside: false,
+        }
     }
 
     /// The line that begins at `from`; nothing as long as its end is not there.
@@ -85,21 +98,20 @@ impl LineReader {
                 return Ok(Some(self.line(from, end, 1)));
             }
             self.scanned = self.buffer.len();
-            if self.scanned >= LINE_BYTES_MAX {
-                return Ok(Some(self.line(from, LINE_BYTES_MAX, 0)));
+            if self.scanned - self.head >= LINE_BYTES_MAX {
+                return Ok(Some(self.line(from, self.head + LINE_BYTES_MAX, 0)));
             }
             if !self.fill().map_err(|source| failed(&self.path, source))? {
-                let rest = self.buffer.len();
-                // What began before the part that is left has been told even where nothing is left.
-                let some = rest > 0 || self.start > from;
-                return Ok((ended && some).then(|| self.line(from, rest, 0)));
+                let end = self.buffer.len();
+                let some = self.start + end as u64 > from;
+                return Ok((ended && some).then(|| self.line(from, end, 0)));
             }
         }
     }
 
     fn line(&self, offset: u64, end: usize, line_end: usize) -> RawLine {
-        let too_long = end >= LINE_BYTES_MAX && line_end == 0;
-        let bytes = if self.inside { Vec::new() } else { self.buffer[..end].to_vec() };
+        let too_long = end - self.head >= LINE_BYTES_MAX && line_end == 0;
+        let bytes = if self.inside { Vec::new() } else { self.buffer[self.head..end].to_vec() };
         let next_offset = self.start + (end + line_end) as u64;
         RawLine { offset, next_offset, bytes, cut: self.inside || too_long }
     }
@@ -122,22 +134,21 @@ impl LineReader {
         };
         let skip = from.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
         match skip {
-            Some(0) => {}
             Some(skip) if skip <= self.buffer.len() => {
-                self.inside = self.buffer[skip - 1] != b'\n';
-                self.buffer.drain(..skip);
-                self.scanned = self.scanned.saturating_sub(skip);
-                self.start = from;
+                self.inside = match skip {
+                    0 => self.start_inside,
+                    _ => self.buffer[skip - 1] != b'\n',
+                };
+                self.scanned = if skip < self.head { skip } else { self.scanned.max(skip) };
+                self.head = skip;
             }
             _ => {
                 self.start = kept_from(file, from)?;
                 self.buffer.clear();
-                self.scanned = 0;
+                (self.head, self.scanned) = (0, 0);
                 self.inside = self.start > 0 && !line_ends_before(file, self.start)?;
+                self.start_inside = self.inside;
             }
-        }
-        if self.buffer.is_empty() && self.buffer.capacity() > SPARE_BYTES {
-            self.buffer = Vec::new();
         }
         Ok(())
     }
@@ -147,6 +158,16 @@ impl LineReader {
         let Some(file) = &self.file else {
             return Ok(false);
         };
+        if self.head > 0 {
+            self.buffer.drain(..self.head);
+            self.start += self.head as u64;
+            self.scanned -= self.head;
+            (self.head, self.start_inside) = (0, self.inside);
+            if self.buffer.len() + READ_BYTES < SPARE_BYTES && self.buffer.capacity() > SPARE_BYTES
+            {
+                self.buffer.shrink_to(SPARE_BYTES);
+            }
+        }
         let before = self.buffer.len();
         self.buffer.resize(before + READ_BYTES, 0);
         let read = file.read_at(&mut self.buffer[before..], self.start + before as u64);

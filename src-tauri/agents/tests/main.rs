@@ -1,6 +1,8 @@
 //! Runs real processes and real git through the public interface of `agents`.
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test that needs it")]
 
+/// Conversations with programs through the shim's socket.
+mod channel;
 /// Checkpoints, restored byte by byte.
 mod checkpoints;
 /// Gates: pass, fail, time-out, cancel, bounded output.
@@ -19,6 +21,8 @@ mod leaving;
 mod limits;
 /// Accepting work: previews, merging, refusals.
 mod merging;
+/// What the shim makes of a program's output.
+mod pumping;
 /// Where attempts touch the same files.
 mod radar;
 /// Repositories to make worktrees of.
@@ -35,6 +39,8 @@ mod stopping;
 mod supervising;
 /// What the tests have in common.
 mod support;
+/// Programs in a terminal of their own.
+mod terminal;
 /// How much room worktrees take, and what of them is nowhere else.
 mod tidying;
 /// Moving directories to the trash and back.

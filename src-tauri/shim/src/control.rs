@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use model::process::file;
 use serde::{Deserialize, Serialize};
 
-/// The longest line, in bytes.
-pub const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The longest text of one input, in bytes; escaped as JSON it fits a line.
+/// The longest text of one input, in bytes.
 pub const INPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The longest line, in bytes: the longest input, where every byte of it is escaped as JSON.
+pub const LINE_BYTES_MAX: usize = 6 * INPUT_BYTES_MAX + 1024;
 /// How much an engine may leave unread before it is let go, in bytes.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
 /// The longest path a socket may have, in bytes; a little less than the system's 107.

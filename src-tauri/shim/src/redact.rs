@@ -160,12 +160,67 @@ fn ascii_only(text: &str) -> String {
     plain
 }
 
+/// What a secret may begin with, so that almost every byte is passed at a glance.
+#[derive(Debug)]
+struct Starts {
+    first: [bool; 256],
+    /// A bit for every pair of first bytes.
+    pairs: Vec<u64>,
+    shapes: Vec<(u8, Vec<&'static Shape>)>,
+}
+
+impl Starts {
+    fn new(values: &Values) -> Self {
+        let mut starts = Self { first: [false; 256], pairs: vec![0; 1024], shapes: Vec::new() };
+        let values = values.values.iter().map(|value| [value[0], value[1]]);
+        for pair in values.chain(shape::first_pairs()) {
+            starts.first[usize::from(pair[0])] = true;
+            let (word, bit) = place(pair[0], pair[1]);
+            starts.pairs[word] |= bit;
+        }
+        for first in 0..=u8::MAX {
+            let shapes: Vec<_> = Shape::beginning_with(first).collect();
+            if !shapes.is_empty() {
+                starts.shapes.push((first, shapes));
+            }
+        }
+        starts
+    }
+
+    /// The next place from `at` on where something may begin.
+    fn next(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        while let Some(byte) = bytes.get(at) {
+            if self.first[usize::from(*byte)] {
+                let Some(second) = bytes.get(at + 1) else {
+                    return Some(at);
+                };
+                let (word, bit) = place(*byte, *second);
+                if self.pairs[word] & bit != 0 {
+                    return Some(at);
+                }
+            }
+            at += 1;
+        }
+        None
+    }
+
+    fn shapes(&self, first: u8) -> &[&'static Shape] {
+        let found = self.shapes.iter().find(|(byte, _)| *byte == first);
+        found.map_or(&[], |(_, shapes)| shapes)
+    }
+}
+
+/// Where in the table a pair has its bit.
+const fn place(first: u8, second: u8) -> (usize, u64) {
+    let number = (first as usize) << 8 | second as usize;
+    (number / 64, 1 << (number % 64))
+}
+
 /// Takes the secrets out of one stream.
 #[derive(Debug)]
 pub struct Redactor {
     values: Values,
-    /// Bytes with which a secret may begin.
-    starts: [bool; 256],
+    starts: Starts,
     mode: Mode,
     /// What may still become a secret.
     held: Vec<u8>,
@@ -182,10 +237,7 @@ impl Redactor {
     /// Looks for these values and for the known shapes.
     #[must_use]
     pub fn new(values: Values) -> Self {
-        let mut starts = [false; 256];
-        for first in values.values.iter().map(|value| value[0]).chain(shape::first_bytes()) {
-            starts[usize::from(first)] = true;
-        }
+        let starts = Starts::new(&values);
         Self {
             values,
             starts,
@@ -295,8 +347,8 @@ impl Redactor {
     /// whether to go on.
     fn look(&mut self, bytes: &[u8], from: usize, last: bool, out: &mut Vec<u8>) -> (usize, bool) {
         let mut at = from;
-        while let Some(step) = bytes[at..].iter().position(|byte| self.starts[usize::from(*byte)]) {
-            at += step;
+        while let Some(found) = self.starts.next(bytes, at) {
+            at = found;
             let (keep, len, then) = match self.candidate(bytes, at) {
                 Match::Whole { keep, len, then } => (keep, len, then),
                 Match::Part { exact } if last && exact >= VALUE_BYTES_MIN => {
@@ -333,7 +385,7 @@ impl Redactor {
             found => return found,
         }
         let mut best = Match::No;
-        for shape in Shape::beginning_with(rest[0]) {
+        for shape in self.starts.shapes(rest[0]) {
             match shape.find(rest) {
                 Match::No => {}
                 _ if shape.wants_edge() && !self.edge(bytes, at) => {}

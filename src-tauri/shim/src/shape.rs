@@ -92,9 +92,14 @@ const SHAPES: &[Shape] = &[
     Shape::Key,
 ];
 
-/// Every byte with which a shape begins.
-pub(crate) fn first_bytes() -> impl Iterator<Item = u8> {
-    SHAPES.iter().flat_map(|shape| shape.firsts().iter().copied())
+/// Every pair of bytes with which a shape begins.
+pub(crate) fn first_pairs() -> impl Iterator<Item = [u8; 2]> {
+    SHAPES.iter().flat_map(|shape| match shape {
+        Shape::Prefix { prefix, .. } | Shape::Word { prefix, .. } => vec![[prefix[0], prefix[1]]],
+        Shape::Bearer => vec![*b"be", *b"bE", *b"Be", *b"BE"],
+        Shape::Jwt => vec![*b"ey"],
+        Shape::Key => vec![*b"--"],
+    })
 }
 
 impl Shape {
