@@ -477,3 +477,47 @@ impl Stream {
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> LaunchSpec {
+        LaunchSpec {
+            program: "true".to_owned(),
+            directory: "/".to_owned(),
+            ..LaunchSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_grandchild_that_holds_the_streams_is_not_waited_for() {
+        let run = tempfile::tempdir().unwrap();
+        let (mut pump, ends) = Pump::open(run.path(), &spec()).unwrap();
+        // Held open, as by what outlived the program.
+        let mut held = std::process::Command::new("sh")
+            .args(["-c", "printf 'last words'; exec sleep 600"])
+            .stdout(ends.stdout)
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        pump.drain(Duration::from_millis(300));
+        let took = begun.elapsed();
+        held.kill().unwrap();
+        held.wait().unwrap();
+        assert!((300..2_000).contains(&took.as_millis()), "{took:?}");
+        assert_eq!(std::fs::read(run.path().join(file::STDOUT)).unwrap(), b"last words");
+        assert_eq!(pump.close(), (0, 0));
+        assert!(!run.path().join(file::CONTROL).exists());
+    }
+
+    #[test]
+    fn without_anybody_there_is_nothing_to_wait_for() {
+        let begun = Instant::now();
+        Pump::idle().drain(Duration::from_secs(10));
+        let (mut wake, _other) = UnixStream::pair().unwrap();
+        wake.set_nonblocking(true).unwrap();
+        Pump::idle().wait(&mut wake, Some(Duration::ZERO));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+}
