@@ -24,7 +24,7 @@ use crate::entry::{Command, Message, OUTBOX_MAX, Outcome, Reconciled};
 use crate::floor::Floor;
 use crate::halt::HaltSwitch;
 use crate::input::{Cycle, Input};
-use crate::recall::{read_dependencies, read_state};
+use crate::recall::{read_dependencies, read_state, read_talk};
 use crate::schedule;
 use crate::state::State;
 use crate::trouble::{key_reused, not_recorded, unreadable};
@@ -61,6 +61,8 @@ pub(crate) struct Loop {
     pending: HashMap<AttemptId, Vec<OutboxEntry>>,
     /// Readable ids of missions that are handed in and not yet on disk.
     short_ids: HashSet<ShortId>,
+    /// Readable ids that were looked up together, and that no mission has.
+    free_short_ids: HashSet<ShortId>,
     /// Whether missions were read because others depend on them.
     walked: bool,
     /// Whether the ledger may hold what the state does not: a write that failed may have been kept.
@@ -81,6 +83,7 @@ impl Loop {
             switch,
             pending,
             short_ids: HashSet::new(),
+            free_short_ids: HashSet::new(),
             walked: false,
             unsure: false,
         }
@@ -139,27 +142,50 @@ impl Loop {
     /// together: each decision sees the one before, and nothing is answered or carried out before
     /// the ledger acknowledged it.
     async fn handle(&mut self, first: Message, queue: &mut mpsc::Receiver<Message>) {
-        let mut next = Some(first);
+        let mut waiting = vec![first];
         let mut open = Vec::new();
-        while let Some(message) = next {
-            match message {
-                Message::Carry { command, reply } => {
-                    self.carry(*command, reply, &mut open).await;
-                }
-                Message::Look(look) => {
-                    self.settle(&mut open).await;
-                    look(&self.state, self.cycle(), self.clock.now());
-                }
-                Message::Reconcile(reply) => {
-                    self.settle(&mut open).await;
-                    // Who asked may have gone away.
-                    drop(reply.send(self.reconcile().await.map_err(unreadable)));
-                }
+        while !waiting.is_empty() {
+            take_waiting(queue, &mut waiting, TOGETHER_MAX.saturating_sub(open.len()));
+            let wanted = waiting.iter().filter_map(Message::new_mission);
+            let wanted = wanted.map(|mission| ShortId::derive(mission.id, SHORT_ID_LEN)).collect();
+            self.look_up_short_ids(wanted).await;
+            for message in waiting.drain(..) {
+                self.take(message, &mut open).await;
             }
-            next = if open.len() < TOGETHER_MAX { queue.try_recv().ok() } else { None };
+            take_waiting(queue, &mut waiting, TOGETHER_MAX.saturating_sub(open.len()));
         }
+        self.free_short_ids.clear();
         self.plan(&mut open).await;
         self.settle(&mut open).await;
+    }
+
+    async fn take(&mut self, message: Message, open: &mut Vec<Open>) {
+        match message {
+            Message::Carry { command, reply } => self.carry(*command, reply, open).await,
+            Message::Look(look) => {
+                self.settle(open).await;
+                look(&self.state, self.cycle(), self.clock.now());
+            }
+            Message::Reconcile(reply) => {
+                self.settle(open).await;
+                // Who asked may have gone away.
+                drop(reply.send(self.reconcile().await.map_err(unreadable)));
+            }
+        }
+    }
+
+    /// Looks up the readable ids that new missions would have: one read for all of them.
+    async fn look_up_short_ids(&mut self, wanted: Vec<ShortId>) {
+        if wanted.len() < 2 {
+            return;
+        }
+        // Where it cannot be read, each is looked up by itself, and refused.
+        if let Ok(taken) = self.ledger.short_ids_taken(&wanted).await {
+            self.free_short_ids.extend(wanted);
+            for short in taken {
+                self.free_short_ids.remove(&short);
+            }
+        }
     }
 
     async fn reconcile(&mut self) -> Result<Reconciled, ReadError> {
@@ -297,6 +323,7 @@ impl Loop {
         let wanted = input.depends_on().to_vec();
         self.walked |= !wanted.is_empty();
         read_dependencies(&mut self.state, &self.ledger, wanted).await.map_err(unreadable)?;
+        read_talk(&mut self.state, &self.ledger, input).await.map_err(unreadable)?;
         if let Input::AddMission { mission, .. } = input {
             mission.short_id = self.free_short_id(mission).await?;
         }
@@ -323,7 +350,8 @@ impl Loop {
         loop {
             let short = ShortId::derive(mission.id, len);
             let taken = self.short_ids.contains(&short)
-                || self.ledger.short_id_taken(&short).await.map_err(unreadable)?;
+                || !self.free_short_ids.remove(&short)
+                    && self.ledger.short_id_taken(&short).await.map_err(unreadable)?;
             if !taken || len >= SHORT_ID_LEN_MAX {
                 self.short_ids.insert(short.clone());
                 return Ok(short);
@@ -471,6 +499,15 @@ impl Loop {
                 Recorded { decision, actor: Actor::Engine, correlation_id: None, answer: None };
             self.hand_in(recorded, None, open).await;
         }
+    }
+}
+
+/// Takes what waits in the queue, until there are `most`.
+fn take_waiting(queue: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Message>, most: usize) {
+    while waiting.len() < most
+        && let Ok(message) = queue.try_recv()
+    {
+        waiting.push(message);
     }
 }
 

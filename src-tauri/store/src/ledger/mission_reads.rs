@@ -81,6 +81,14 @@ impl Ledger {
         read!(self, "look for a short id", |conn| missions::short_id_taken(conn, short))
     }
 
+    /// Those of these short ids that were ever given, even to a mission since removed.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn short_ids_taken(&self, shorts: &[ShortId]) -> Result<Vec<ShortId>, ReadError> {
+        read!(self, "look for short ids", |conn| missions::short_ids_taken(conn, shorts))
+    }
+
     /// Every mission that is not in a final state, oldest first.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::error::RowError;
 
 /// How many rows a statement is made for. Few sizes, so that each is compiled once and kept; any
 /// number of rows is made up of them.
-const SIZES: [usize; 5] = [64, 16, 4, 2, 1];
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]

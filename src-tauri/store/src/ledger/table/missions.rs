@@ -426,3 +426,18 @@ pub(crate) async fn short_id_taken(
         .await?;
     Ok(taken)
 }
+
+/// Those of these short ids that were ever given.
+pub(crate) async fn short_ids_taken(
+    conn: &mut SqliteConnection,
+    shorts: &[ShortId],
+) -> Result<Vec<ShortId>, RowError> {
+    let wanted: Vec<&str> = shorts.iter().map(ShortId::as_str).collect();
+    let taken: Vec<String> = sqlx::query_scalar(
+        "SELECT short_id FROM missions WHERE short_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(column::json("missions.short_id", &wanted)?)
+    .fetch_all(conn)
+    .await?;
+    taken.into_iter().map(|word| column::read_word("missions.short_id", word)).collect()
+}
