@@ -18,6 +18,9 @@ use tempfile::TempDir;
 /// The longest a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a reviewing agent in a shell does to approve: the word to answer with stands in its brief.
+pub(crate) const APPROVE: &str = r#"sed -n "s/.*\(VERDICT-[0-9a-f]*: approve\) or.*/\1/p""#;
+
 pub(crate) struct Hive {
     pub(crate) engine: Engine,
     pub(crate) ending: Ending,

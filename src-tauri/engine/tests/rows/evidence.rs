@@ -7,7 +7,7 @@ use model::policy::Policy;
 use model::refusal::Code;
 use model::transition::MissionInput;
 
-use crate::hive::{Hive, agent, git, mission};
+use crate::hive::{APPROVE, Hive, agent, git, mission};
 
 fn worker(text: &str) -> String {
     format!(
@@ -103,7 +103,7 @@ async fn a_completion_is_verified_by_another_agent_and_stays_in_review_until_it_
     assert!(review.view.reason.unwrap().contains("another agent is to review it"));
     let refused = hive.ask(&id, MissionInput::Accept).await.unwrap_err();
     assert_eq!(refused.code, Code::Conflict, "an unanswered gate keeps it from being accepted");
-    let mut bob = agent("bob", "sh -c 'cat out.txt; echo; echo VERDICT: approve'");
+    let mut bob = agent("bob", &format!("sh -c 'cat out.txt; echo; {APPROVE}'"));
     bob.skills = vec!["review".into()];
     hive.add(bob).await;
     let done = hive.until(&id, MissionState::is_final).await;

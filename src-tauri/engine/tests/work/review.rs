@@ -7,7 +7,7 @@ use model::mission::{MergeHow, MissionState};
 use model::refusal::Code;
 use model::transition::MissionInput;
 
-use crate::hive::{Hive, agent, git, mission};
+use crate::hive::{APPROVE, Hive, agent, git, mission};
 use crate::{commit_all, head, short, tip, worktree};
 
 fn merge(how: MergeWish) -> Ask {
@@ -231,7 +231,7 @@ async fn a_reviewing_agent_that_is_asked_again_looks_at_the_work_as_it_is_by_the
         let hive = Hive::open().await;
         let repository = hive.repository("work");
         let mut bob =
-            agent("bob", &format!("sh -c '{leaves}; cat made.txt; echo VERDICT: approve'"));
+            agent("bob", &format!("sh -c '{leaves}; cat made.txt; {APPROVE}'"));
         bob.skills = vec!["review".into()];
         hive.add(bob).await;
         hive.add(agent("ann", "sh -c 'echo new > made.txt'")).await;
