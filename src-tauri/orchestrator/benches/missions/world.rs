@@ -4,9 +4,9 @@
 //! An *instant* agent costs no process: when an attempt is leased, the records a program would leave
 //! (who ran, and that it ended with code 0) are laid into its run's directory, and the floor finds
 //! there what it finds after a restart of the engine: a program that was started and is over. The
-//! rest is the product's own: loop, ledger, outbox, workplace, verification. Should the floor be
-//! faster than the records, it starts a shim that does nothing and looks again; how often that
-//! happened is counted.
+//! rest is the product's own: loop, ledger, outbox, workplace, verification. The records appear all
+//! at once, as a directory. Should the floor be faster than they are, it starts what a process agent
+//! is; how often that happened is counted.
 //!
 //! A *process* agent is the fake agent without arguments, under the real shim.
 
@@ -193,8 +193,9 @@ pub(crate) fn agent(n: usize) -> Agent {
 
 fn launcher(kind: Agents) -> Launcher {
     Launcher::with_shim(match kind {
-        Agents::Process => program("hivekeeper-shim"),
-        Agents::Instant | Agents::None => PathBuf::from("true"),
+        Agents::Instant if !programs_are_built() => PathBuf::from("true"),
+        Agents::Process | Agents::Instant => program("hivekeeper-shim"),
+        Agents::None => PathBuf::from("true"),
     })
 }
 
@@ -256,9 +257,11 @@ impl Follower {
     }
 }
 
-/// Lays down what a program that was instant would have left.
+/// Lays down what a program that was instant would have left: all of it at once, because a record of
+/// the end without one of the start means that the program was never started. Where the floor was
+/// faster, it has begun to start one, and that stays.
 fn lay(runs: &Path, id: AttemptId) {
-    let run = runs.join(id.to_string());
+    let run = runs.with_file_name("laying").join(id.to_string());
     let now = SystemClock.now();
     let nobody = ProcessRef { pid: 0, start_ticks: 0 };
     let exit = ExitRecord::bare(Exit::Code { code: 0 }, now);
@@ -271,8 +274,8 @@ fn lay(runs: &Path, id: AttemptId) {
     };
     std::fs::create_dir_all(&run).unwrap();
     std::fs::write(run.join(file::EXIT), serde_json::to_vec(&exit).unwrap()).unwrap();
-    // Last and at once: once it is there, the program counts as started.
-    let unfinished = run.join("process.tmp");
-    std::fs::write(&unfinished, serde_json::to_vec(&who).unwrap()).unwrap();
-    std::fs::rename(unfinished, run.join(file::PROCESS)).unwrap();
+    std::fs::write(run.join(file::PROCESS), serde_json::to_vec(&who).unwrap()).unwrap();
+    if std::fs::rename(&run, runs.join(id.to_string())).is_err() {
+        std::fs::remove_dir_all(&run).unwrap();
+    }
 }
