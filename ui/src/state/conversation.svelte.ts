@@ -97,6 +97,7 @@ export class Conversation {
         if (revision < this.#revision) {
           // The engine counts anew: everything is read again.
           this.ready = false;
+          await pause(gapMs);
           continue;
         }
         this.#revision = revision;

@@ -1,0 +1,229 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { AgentView, Conduct, UsageView as Figures, MessageView } from '../../state/types';
+import { all, by, press, put, settled, stage, type as typeInto, withoutLayout } from '../testing/stage';
+import { conductOf, draftOf, envText, limitWords, plainConduct, readEnv, readSkills } from './conduct';
+import MessageBox from './MessageBox.svelte';
+import { stepsOf } from './messagewords';
+import StatusTruth from './StatusTruth.svelte';
+import UsageView from './UsageView.svelte';
+import { activityLine, says } from './words';
+
+beforeAll(withoutLayout);
+
+const AT = '2026-01-01T00:00:00Z';
+const agent = { id: 'g', name: 'scout', status: { state: 'working' } } as unknown as AgentView;
+const message = (id: string, more: Partial<MessageView> = {}): MessageView => ({
+  id,
+  to: 'g',
+  agent: 'scout',
+  from: { kind: 'captain' },
+  text: `text ${id}`,
+  urgency: 'regular',
+  queued_at: AT,
+  tries: 0,
+  quarantined: false,
+  discarded: false,
+  state: 'queued',
+  ...more,
+});
+
+describe('the message box', () => {
+  const box = async (...items: MessageView[]) => {
+    const on = stage();
+    on.backend.on('GET', '/api/v1/messages', { items });
+    put(on, MessageBox, { agent });
+    await settled();
+    return on;
+  };
+
+  test('shows queued, delivered, started and acknowledged as separate times', async () => {
+    await box(message('1', { delivered_at: AT, state: 'delivered' }));
+    const steps = all('[data-testid="message"] li').map((step) => step.textContent?.trim() ?? '');
+    expect(steps).toHaveLength(4);
+    expect(steps[1]).toMatch(/^delivered \d\d:\d\d:\d\d$/);
+    expect(steps[2]).toBe('started —');
+    expect(stepsOf(message('1')).map((step) => step.at)).toEqual([AT, null, null, null]);
+  });
+
+  test('shows captain, agent or system as source', async () => {
+    await box(
+      message('1'),
+      message('2', { from: { kind: 'agent', id: 'x', name: '<b>ada</b>' } }),
+      message('3', { from: { kind: 'system' } }),
+    );
+    expect(all('[data-testid="message-source"]').map((one) => one.textContent)).toEqual([
+      'You',
+      '<b>ada</b>',
+      'Hivekeeper',
+    ]);
+  });
+
+  test('sends what is written, urgent where it is said to be, by the keyboard too', async () => {
+    const on = await box();
+    on.backend.on('POST', '/api/v1/agents/g/messages', message('9', { text: 'stop that' }));
+    typeInto(by('message-text'), ' stop that ');
+    by('message-urgent').click();
+    await settled();
+    by('message-text').dispatchEvent(
+      new KeyboardEvent('keydown', { key: 'Enter', ctrlKey: true, bubbles: true, cancelable: true }),
+    );
+    await settled();
+    const sent = on.backend.asked.find(({ method }) => method === 'POST');
+    expect(sent?.body).toEqual({ text: 'stop that', urgent: true });
+    expect((by('message-text') as HTMLTextAreaElement).value).toBe('');
+    expect(all('[data-testid="message"]')).toHaveLength(1);
+  });
+
+  test('keeps what was written when it was refused, and says why', async () => {
+    const on = await box();
+    on.backend.on(
+      'POST',
+      '/api/v1/agents/g/messages',
+      { code: 'too_many', detail: 'a thousand messages wait already', hint: 'Take some back.' },
+      409,
+    );
+    typeInto(by('message-text'), 'hello');
+    by('message-send').click();
+    await settled();
+    expect((by('message-text') as HTMLTextAreaElement).value).toBe('hello');
+    expect(document.body.textContent).toContain('a thousand messages wait already');
+  });
+
+  test('a plain Enter writes a new line', async () => {
+    const on = await box();
+    typeInto(by('message-text'), 'hello');
+    await press(by('message-text'), 'Enter');
+    expect(on.backend.asked.every(({ method }) => method === 'GET')).toBe(true);
+  });
+
+  test('a message in quarantine can be retried or discarded', async () => {
+    const on = await box(
+      message('1', { state: 'quarantined', quarantined: true, tries: 3, problem: 'too long' }),
+    );
+    expect(by('message-problem').textContent).toBe('too long (3 tries)');
+    on.backend.on(
+      'POST',
+      '/api/v1/messages/1/discard',
+      message('1', { state: 'discarded', discarded: true }),
+    );
+    by('message-discard').click();
+    await settled();
+    expect(by('message').dataset.state).toBe('discarded');
+  });
+});
+
+describe('usage', () => {
+  const shown = async (figures: Figures) => {
+    const on = stage();
+    on.backend.on('GET', '/api/v1/attempts/a/usage', figures);
+    put(on, UsageView, { attemptId: 'a', live: false });
+    await settled();
+  };
+  const none = { total: 0, failed: 0, slow: 0, running: 0 };
+
+  test('an unknown cost is a dash and never $0', async () => {
+    await shown({ best: null, sources: [], tool_calls: none });
+    expect(by('usage-own-cost').textContent).toBe('—');
+    expect(by('usage-reported-cost').textContent).toBe('—');
+    expect(by('usage-total').textContent).toBe('—');
+    expect(document.body.textContent).not.toContain('$0');
+    expect(document.body.textContent).toContain('no data');
+  });
+
+  test('our cost stands beside the agent’s, with the day of the prices', async () => {
+    const best = {
+      source: 'result' as const,
+      model: 'm-1',
+      tokens: { uncached_input: 1_000, cache_read: 20_000, cache_write: null, output: 500, reasoning: 100 },
+      own_cost_micros: 41_250,
+      reported_cost_micros: 50_000,
+      prices_of: '2026-11-01',
+      turns: 2,
+      tool_calls: 7,
+      tool_failures: 1,
+      context: { used: 90_000, size: 200_000 },
+    };
+    await shown({
+      best,
+      sources: [best, { ...best, source: 'sum', own_cost_micros: null }],
+      tool_calls: { total: 7, failed: 1, slow: 2, running: 1 },
+    });
+    expect(by('usage-own-cost').textContent).toBe('$0.0413');
+    expect(by('usage-own-cost').title).toContain('2026-11-01');
+    expect(by('usage-reported-cost').textContent).toBe('$0.05');
+    expect(by('usage-total').textContent).toBe('21,500');
+    const text = document.body.textContent ?? '';
+    for (const part of ['45 % of 200,000', '1 failed', '2 slow', '1 running', 'never added up'])
+      expect(text).toContain(part);
+  });
+});
+
+test('a state is shown with its age, its reason, the signal and how sure it is', () => {
+  const status = {
+    state: 'quiet',
+    since: AT,
+    reason: 'said nothing for 3 min',
+    signal: 'output',
+    confidence: 'guess',
+  } as AgentView['status'];
+  put(stage(), StatusTruth, { status });
+  expect(by('agent-reason').textContent).toBe('said nothing for 3 min');
+  const signal = by('agent-signal').textContent ?? '';
+  expect(signal).toContain('says: output');
+  expect(signal).toContain('a guess');
+  expect(signal).toContain('ago');
+  expect(says(status)).toBe('says: output (a guess)');
+  expect(says({ ...status, confidence: undefined })).toBe('says: output');
+});
+
+test.each<[Parameters<typeof activityLine>[0]['phase'], string]>([
+  [{ kind: 'opening' }, 'was started and has not answered yet'],
+  [{ kind: 'turn' }, 'turn 2, uses cargo'],
+  [{ kind: 'asking', open: 2 }, 'waits for 2 answers of yours'],
+  [{ kind: 'limited', said: 'try later' }, 'made to wait by its provider: try later'],
+])('what a conversation is doing is said in words: %j', (phase, text) =>
+  expect(
+    activityLine({ phase, since: AT, turn: 2, tool: 'cargo', quiet_after_s: 60, stalled_after_s: 600 }),
+  ).toBe(text),
+);
+
+describe('what an agent may do', () => {
+  test('is the same after it went through the form', () => {
+    const conduct: Conduct = {
+      permissions: 'allow_list',
+      limits: {
+        memory_bytes: 2 * 1024 ** 3,
+        processes: 64,
+        cpu_weight: 50,
+        open_files: null,
+        output_bytes: null,
+      },
+      sandbox: { writable: ['/tmp/x', '/srv/y'], home: 'hidden', network: false },
+      rules: 'Write tests.\n',
+      files: true,
+      handover_at_percent: 80,
+    };
+    expect(conductOf(draftOf(conduct))).toEqual(conduct);
+    expect(conductOf(draftOf(plainConduct())).sandbox).toBeNull();
+    expect(limitWords(conduct.limits)).toEqual(['2.00 GiB of memory', '64 processes', 'processor weight 50']);
+  });
+
+  test.each<[string, Record<string, string>, RegExp | null]>([
+    ['A=1\nB=x=y\n\n', { A: '1', B: 'x=y' }, null],
+    ['A= spaced ', { A: ' spaced ' }, null],
+    ['EMPTY=', { EMPTY: '' }, null],
+    ['A=1\nnonsense', { A: '1' }, /^Line 2/],
+    ['1A=x', {}, /^Line 1/],
+    ['=x', {}, /^Line 1/],
+  ])('variables are read from %j', (text, env, problem) => {
+    const read = readEnv(text);
+    expect(read.env).toEqual(env);
+    if (problem) expect(read.problem).toMatch(problem);
+    else expect(read.problem).toBeNull();
+  });
+
+  test('variables and skills survive being written down', () => {
+    expect(readEnv(envText({ A: '1', B: 'x=y z' })).env).toEqual({ A: '1', B: 'x=y z' });
+    expect(readSkills(' rust,  docs rust\n')).toEqual(['rust', 'docs']);
+  });
+});
