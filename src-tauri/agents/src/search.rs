@@ -197,9 +197,9 @@ mod tests {
     fn what_was_printed_is_found_with_its_line_and_without_its_colours() {
         let file = file_of(b"first\n\x1b[31mError:\x1b[0m no such FILE here\r\nlast");
         let found = search(file.path(), "no such file", 0, 10).unwrap();
-        assert_eq!(found.hits, [Hit { offset: 21, line: "Error: no such FILE here".to_owned() }]);
+        assert_eq!(found.hits, [Hit { offset: 22, line: "Error: no such FILE here".to_owned() }]);
         assert!(found.complete);
-        assert_eq!(search(file.path(), "no such file", 22, 10).unwrap().hits, []);
+        assert_eq!(search(file.path(), "no such file", 23, 10).unwrap().hits, []);
         assert_eq!(search(file.path(), "", 0, 10).unwrap().hits, []);
         assert!(search(Path::new("/nowhere/x"), "a", 0, 10).unwrap().complete);
     }
