@@ -14,7 +14,7 @@ use agents::lines::LineReader;
 use model::process::{LaunchSpec, ProcessIdentity, file};
 
 /// How many lines are read between two looks at the memory.
-const LINES: usize = 100_000;
+const LINES: usize = 1_000;
 
 struct Flood {
     run: PathBuf,
