@@ -163,7 +163,8 @@ fn doctor_names_what_is_missing_with_and_without_an_engine() {
     assert_eq!(code, 1, "a program is missing");
     assert!(names(&json(&out)).contains(&"program no-such-program".to_owned()), "{out}");
     house.kill();
-    assert_eq!(names(&house.json(&["doctor"])), ["shim", "git", "ledger"]);
+    let all = ["shim", "git", "supervision", "limits", "sandbox", "ledger"];
+    assert_eq!(names(&house.json(&["doctor"])), all);
     std::fs::write(house.data.join("ledger.db"), "not a ledger, but long enough to look").unwrap();
     let (code, out, _) = house.run(&["doctor"]);
     assert_eq!(code, 1);

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use agents::supervision::{self, Probe};
+use model::process::Supervision;
 use model::refusal::Refusal;
 use store::ledger::ReadError;
 
@@ -21,6 +23,7 @@ impl Engine {
     pub async fn doctor(&self) -> Vec<Check> {
         let free = self.0.snapshots.borrow().machine.disk_free_bytes;
         let mut checks = vec![self.ledger_check().await, disk_check(free), git_check().await];
+        checks.extend(keeping_checks(supervision::probed().await));
         checks.extend(self.program_checks().await);
         checks
     }
@@ -108,6 +111,7 @@ fn disk_check(free: Option<u64>) -> Check {
 /// Looks at everything a start would need, where no engine runs. Changes nothing.
 pub async fn doctor_without_engine(data_dir: &Path) -> Vec<Check> {
     let mut checks = vec![shim_check(), git_check().await];
+    checks.extend(keeping_checks(supervision::probed().await));
     checks.push(workspace_check(data_dir).await);
     checks
 }
@@ -128,6 +132,87 @@ fn shim_check() -> Check {
             fix: Some("install hivekeeper-shim beside this program".to_owned()),
         },
     }
+}
+
+/// How agents' processes are kept together here, who holds their limits, and what walls them in.
+fn keeping_checks(probe: &Probe) -> [Check; 3] {
+    [supervision_check(probe), limits_check(probe), sandbox_check(probe)]
+}
+
+fn supervision_check(probe: &Probe) -> Check {
+    let sure = matches!(probe.in_force, Supervision::Cgroup | Supervision::Namespace);
+    let mut found = format!(
+        "agents' processes are kept together by {}",
+        supervision::supervision_words(probe.in_force)
+    );
+    for (way, tried) in &probe.available {
+        if let Err(reason) = tried {
+            found.push_str(&format!("; no {}: {reason}", way_word(*way)));
+        }
+    }
+    Check {
+        name: "supervision".to_owned(),
+        grade: if sure { CheckGrade::Ok } else { CheckGrade::Degraded },
+        found,
+        fix: (!sure).then(|| "install bubblewrap".to_owned()),
+    }
+}
+
+const fn way_word(way: Supervision) -> &'static str {
+    match way {
+        Supervision::Cgroup => "control group",
+        Supervision::Namespace => "process namespace",
+        Supervision::Session => "session",
+        Supervision::Group => "process group",
+    }
+}
+
+/// Never worse than degraded: what the kernel does not hold is watched.
+fn limits_check(probe: &Probe) -> Check {
+    let held = probe.held;
+    let all =
+        [(held.memory, "memory"), (held.processes, "processes"), (held.cpu, "processor share")];
+    let names = |wanted: bool| -> Vec<&str> {
+        all.iter().filter(|(held, _)| *held == wanted).map(|(_, name)| *name).collect()
+    };
+    let (kernels, watched) = (names(true), names(false));
+    let found = match (kernels.as_slice(), watched.as_slice()) {
+        (_, []) => {
+            "the kernel holds the limits of memory, processes and processor share".to_owned()
+        }
+        ([], _) => {
+            "limits of memory and processes are watched twice a second; the processor share \
+                    is niceness"
+                .to_owned()
+        }
+        (kernels, _) => format!(
+            "the kernel holds the limits of {}; others are watched twice a second, and the \
+             processor share is niceness",
+            kernels.join(" and ")
+        ),
+    };
+    Check { name: "limits".to_owned(), grade: CheckGrade::Ok, found, fix: None }
+}
+
+fn sandbox_check(probe: &Probe) -> Check {
+    let landlock = match &probe.landlock {
+        Ok(version) => format!("landlock of version {version}"),
+        Err(reason) => format!("no landlock: {reason}"),
+    };
+    let (grade, found) = match &probe.bubblewrap {
+        Ok(version) => (CheckGrade::Ok, format!("bubblewrap {version}, and {landlock}")),
+        Err(reason) if probe.can_sandbox() => {
+            (CheckGrade::Degraded, format!("{landlock} only; no bubblewrap: {reason}"))
+        }
+        Err(reason) => (
+            CheckGrade::Degraded,
+            format!(
+                "agents that ask for a sandbox are not started; no bubblewrap: {reason}; {landlock}"
+            ),
+        ),
+    };
+    let fix = (grade != CheckGrade::Ok).then(|| "install bubblewrap".to_owned());
+    Check { name: "sandbox".to_owned(), grade, found, fix }
 }
 
 async fn workspace_check(data_dir: &Path) -> Check {
@@ -198,6 +283,29 @@ mod tests {
         check(1024 * MIB - 1, CheckGrade::Degraded, "1023 MiB free for the data directory");
         check(1024 * MIB, CheckGrade::Ok, "1 GiB free for the data directory");
         assert_eq!(disk_check(None).grade, CheckGrade::Degraded);
+    }
+
+    #[tokio::test]
+    async fn what_keeps_agents_together_is_said_with_what_is_missing_and_what_to_do() {
+        let probe = supervision::probed().await;
+        let [way, limits, sandbox] = keeping_checks(probe);
+        assert!(way.found.starts_with("agents' processes are kept together by "), "{}", way.found);
+        assert!(limits.found.contains("memory"), "{}", limits.found);
+        for check in [way, sandbox] {
+            assert_eq!(check.fix.is_none(), check.grade == CheckGrade::Ok, "{}", check.found);
+        }
+        let bare = Probe {
+            in_force: Supervision::Session,
+            held: Default::default(),
+            bubblewrap: Err(agents::supervision::Reason::new("it is not installed")),
+            landlock: Err(agents::supervision::Reason::new("the kernel is too old")),
+            ..probe.clone()
+        };
+        let [way, limits, sandbox] = keeping_checks(&bare);
+        assert_eq!((way.grade, sandbox.grade), (CheckGrade::Degraded, CheckGrade::Degraded));
+        assert_eq!(limits.grade, CheckGrade::Ok);
+        assert!(sandbox.found.contains("are not started"), "{}", sandbox.found);
+        assert_eq!(sandbox.fix.as_deref(), Some("install bubblewrap"));
     }
 
     #[test]
