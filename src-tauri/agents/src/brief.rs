@@ -2,20 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use model::agent::{BRIEF_FILE_PLACEHOLDER, BRIEF_PLACEHOLDER, Runtime};
+use model::agent::{Agent, BRIEF_FILE_PLACEHOLDER, BRIEF_PLACEHOLDER, Runtime};
 use model::id::{AttemptId, MissionId};
-use model::process::LaunchSpec;
+use model::process::{LaunchSpec, Sandbox, Supervision, TerminalSize};
+
+use crate::runtime::presets::Additions;
 
 /// The longest single argument Linux takes, in bytes, without its closing NUL (`MAX_ARG_STRLEN`).
 pub const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
 /// The file `{brief_file}` stands for, in the run's directory.
 const BRIEF_FILE: &str = "brief.md";
+/// The file with the agent's token, in the run's directory; removed when the run is over.
+pub const TOKEN_FILE: &str = "token";
 
 /// What is to be started, for whom, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
-    /// How the agent is driven.
-    pub runtime: &'a Runtime,
+    /// The agent.
+    pub agent: &'a Agent,
+    /// What its preset adds to its command line.
+    pub additions: &'a Additions,
+    /// How its processes are kept together.
+    pub supervision: Supervision,
     /// What the mission asks for.
     pub brief: &'a str,
     /// The mission.
@@ -26,10 +34,10 @@ pub struct Order<'a> {
     pub run: &'a Path,
     /// Where the program starts.
     pub directory: &'a Path,
-    /// Time between TERM and KILL, in seconds.
-    pub grace_s: u32,
     /// Where the engine can be reached, where it listens.
     pub url: Option<&'a str>,
+    /// The agent's own token; it is put into a private file.
+    pub token: Option<&'a str>,
 }
 
 /// What [`crate::Launcher::start`] takes.
@@ -74,37 +82,74 @@ pub enum BriefError {
 /// # Errors
 /// When the brief does not fit into an argument, or its file cannot be written.
 pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
-    let (program, args, env) = (order.runtime.program(), order.runtime.args(), order.runtime.env());
+    let Order { agent, additions, .. } = order;
+    let runtime = &agent.runtime;
     let path = order.run.join(BRIEF_FILE);
     let mut used = Used::default();
-    let args = args
+    let args = runtime
+        .args()
         .iter()
+        .chain(&additions.args)
         .map(|arg| fill(arg, order.brief, &path, &mut used))
         .collect::<Result<Vec<_>, _>>()?;
-    if used.file {
+    let written = |path: &Path, text: &str| {
         crate::launcher::make_private(order.run)
-            .and_then(|()| shim::record::write(&path, order.brief.as_bytes()))
-            .map_err(|source| BriefError::Write { path, source })?;
+            .and_then(|()| shim::record::write(path, text.as_bytes()))
+            .map_err(|source| BriefError::Write { path: path.to_owned(), source })
+    };
+    if used.file {
+        written(&path, order.brief)?;
     }
-    let stdin = (!used.text && !used.file).then(|| order.brief.as_bytes().to_vec());
+    if let Some((path, text)) = &additions.file {
+        written(path, text)?;
+    }
+    let token_path = order.run.join(TOKEN_FILE);
+    if let Some(token) = order.token {
+        written(&token_path, token)?;
+    }
+    for directory in &additions.directories {
+        crate::launcher::make_private(directory)
+            .map_err(|source| BriefError::Write { path: directory.clone(), source })?;
+    }
+    // A protocol brings the brief itself, and a terminal is for typing.
+    let talks = matches!(runtime, Runtime::Acp { .. });
+    let terminal = runtime.has_terminal().then(TerminalSize::default);
+    let by_stdin = !used.text && !used.file && !talks && terminal.is_none();
+    let stdin = by_stdin.then(|| order.brief.as_bytes().to_vec());
     let own = [
         ("HIVEKEEPER_MISSION", Some(order.mission.to_string())),
         ("HIVEKEEPER_ATTEMPT", Some(order.attempt.to_string())),
         ("HIVEKEEPER_URL", order.url.map(ToOwned::to_owned)),
+        ("HIVEKEEPER_TOKEN_FILE", order.token.map(|_| token_path.display().to_string())),
     ];
-    let mut variables: Vec<(String, String)> = env.clone().into_iter().collect();
-    variables.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    let mut env: Vec<(String, String)> = runtime.env().clone().into_iter().collect();
+    env.extend(additions.env.iter().cloned());
+    env.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let spec = LaunchSpec {
-        program: program.to_owned(),
+        program: runtime.program().to_owned(),
         args,
-        env: variables,
+        env,
         directory: order.directory.display().to_string(),
         stdin: stdin.is_some(),
-        grace_ms: u64::from(order.grace_s) * 1000,
+        grace_ms: u64::from(agent.grace_s) * 1000,
         marker: order.attempt.to_string(),
-        ..LaunchSpec::default()
+        channel: talks,
+        terminal,
+        limits: agent.conduct.limits.clone(),
+        sandbox: sandbox(order),
+        supervision: order.supervision,
+        inherited: Vec::new(),
     };
     Ok(Prepared { spec, stdin })
+}
+
+/// The agent's sandbox, open to what commits and its own data need.
+fn sandbox(order: &Order<'_>) -> Option<Sandbox> {
+    let mut sandbox = order.agent.conduct.sandbox.clone()?;
+    let git = crate::supervision::git_directories(order.directory);
+    let needed = git.iter().chain(&order.additions.directories);
+    sandbox.writable.extend(needed.map(|path| path.display().to_string()));
+    Some(sandbox)
 }
 
 #[derive(Default)]
@@ -158,16 +203,35 @@ mod tests {
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             env: BTreeMap::from([("A".into(), "b".into())]),
         };
+        prepared_for(runtime, brief, run)
+    }
+
+    fn prepared_for(runtime: Runtime, brief: &str, run: &Path) -> Result<Prepared, BriefError> {
         let now = model::Timestamp::UNIX_EPOCH;
+        let agent = Agent {
+            id: model::id::AgentId::draw(now, &mut SystemDraw),
+            name: "ada".into(),
+            role: String::new(),
+            skills: Vec::new(),
+            runtime,
+            directory: None,
+            grace_s: 7,
+            conduct: model::agent::Conduct::default(),
+            paused: false,
+            demo: false,
+            created_at: now,
+        };
         prepare(&Order {
-            runtime: &runtime,
+            agent: &agent,
+            additions: &Additions::default(),
+            supervision: Supervision::Session,
             brief,
             mission: MissionId::draw(now, &mut SystemDraw),
             attempt: AttemptId::draw(now, &mut SystemDraw),
             run,
             directory: Path::new("/work/place"),
-            grace_s: 7,
             url: Some("http://127.0.0.1:1"),
+            token: Some("hk_a_secret"),
         })
     }
 
@@ -205,7 +269,29 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let spec = prepared(&[], "x", run.path()).unwrap().spec;
         let names: Vec<&str> = spec.env.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["A", "HIVEKEEPER_MISSION", "HIVEKEEPER_ATTEMPT", "HIVEKEEPER_URL"]);
+        let own = ["MISSION", "ATTEMPT", "URL", "TOKEN_FILE"].map(|it| format!("HIVEKEEPER_{it}"));
+        assert_eq!(names[0], "A");
+        assert_eq!(names[1..], own);
         assert_eq!(spec.grace_ms, 7000);
+        assert!(spec.env.iter().all(|(_, value)| !value.contains("hk_a_secret")));
+        let token = std::fs::read_to_string(run.path().join(TOKEN_FILE)).unwrap();
+        assert_eq!(token, "hk_a_secret");
+    }
+
+    #[test]
+    fn a_protocol_or_a_terminal_gets_no_brief_on_standard_input() {
+        let run = tempfile::tempdir().unwrap();
+        let (program, args, env) = ("tool".to_owned(), Vec::new(), BTreeMap::new());
+        let acp = Runtime::Acp {
+            program: program.clone(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            preset: "custom".into(),
+        };
+        let spec = prepared_for(acp, "do it", run.path()).unwrap();
+        assert!(spec.stdin.is_none() && spec.spec.channel && spec.spec.terminal.is_none());
+        let typed = Runtime::Command { program, args, env, terminal: true };
+        let spec = prepared_for(typed, "do it", run.path()).unwrap();
+        assert!(spec.stdin.is_none() && !spec.spec.channel && spec.spec.terminal.is_some());
     }
 }

@@ -22,6 +22,7 @@ pub mod launcher;
 pub mod lines;
 pub mod links;
 pub mod merge;
+pub mod pack;
 pub mod permission;
 pub mod radar;
 pub mod reports;
@@ -42,3 +43,5 @@ pub mod trash;
 pub mod worktree;
 
 pub use launcher::{Found, LaunchError, Launcher};
+/// Records beside a run, whole or not at all.
+pub use shim::record;

@@ -1,23 +1,29 @@
 //! The way in to the orchestrator: what can be asked of its loop, and by whom.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agents::Launcher;
+use agents::runtime::presets::Presets;
+use agents::runtime::prices::Prices;
 use jiff::Timestamp;
+use model::activity::Activity;
 use model::clock::SharedClock;
 use model::event::{Actor, Event};
 use model::id::{AttemptId, CorrelationId, Draw};
 use model::mission::Mission;
+use model::process::Supervision;
 use model::refusal::{Code, Refusal};
 use store::ledger::{Ledger, ReadError, StoredAnswer};
+use store::transcripts::Transcripts;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::decide::HALT_AT_ONCE;
-use crate::floor::{Floor, FloorSetup};
+use crate::floor::{Board, Floor, FloorSetup, NotReached, Poke};
 use crate::halt::HaltSwitch;
 use crate::input::{Cycle, Input};
 use crate::recall::read_state;
@@ -51,6 +57,16 @@ pub struct Setup {
     pub running_max: u32,
     /// How much of the machine's memory is free, in percent; nothing before it was measured.
     pub memory_free_percent: watch::Receiver<Option<u8>>,
+    /// Where agents keep what is their own.
+    pub agents: PathBuf,
+    /// How processes are kept together; nothing means the surest way this machine has.
+    pub supervision: Option<Supervision>,
+    /// Where conversations are kept.
+    pub transcripts: Transcripts,
+    /// How the known kinds of agents behave.
+    pub presets: Arc<Presets>,
+    /// What models cost.
+    pub prices: Arc<Prices>,
     /// A file that stands for the emergency stop where the ledger could not record it.
     pub halt_mark: PathBuf,
 }
@@ -155,6 +171,7 @@ pub struct HaltReport {
 pub struct Orchestrator {
     inputs: mpsc::Sender<Message>,
     switch: Arc<HaltSwitch>,
+    board: Arc<Board>,
 }
 
 impl Orchestrator {
@@ -182,7 +199,8 @@ impl Orchestrator {
             switch.sweep().await;
         }
         let switch = Arc::new(switch);
-        let this = Self { inputs, switch: Arc::clone(&switch) };
+        let board = Arc::new(Board::new(Arc::clone(&setup.clock)));
+        let this = Self { inputs, switch: Arc::clone(&switch), board: Arc::clone(&board) };
         let pending = setup.ledger.outbox(OUTBOX_MAX).await?;
         let floor = Floor::new(FloorSetup {
             ledger: setup.ledger.clone(),
@@ -193,6 +211,12 @@ impl Orchestrator {
             url: setup.url,
             orchestrator: this.clone(),
             switch: Arc::clone(&switch),
+            agents: setup.agents,
+            supervision: setup.supervision,
+            transcripts: setup.transcripts,
+            presets: setup.presets,
+            prices: setup.prices,
+            board,
             freezing: tokio::sync::Mutex::new(()),
             tasks: tasks.clone(),
             cancel: cancel.clone(),
@@ -268,6 +292,42 @@ impl Orchestrator {
             }
         }
         report
+    }
+
+    /// What the conversation of an attempt is doing; nothing where there is none.
+    #[must_use]
+    pub fn activity(&self, id: AttemptId) -> Option<Activity> {
+        self.board.activity(id)
+    }
+
+    /// What all conversations are doing.
+    #[must_use]
+    pub fn activities(&self) -> HashMap<AttemptId, Activity> {
+        self.board.activities()
+    }
+
+    /// Types into the terminal of an attempt.
+    ///
+    /// # Errors
+    /// When nobody listens, or too much waits already.
+    pub fn type_into(&self, id: AttemptId, text: String) -> Result<(), NotReached> {
+        self.board.poke(id, Poke::Type(text))
+    }
+
+    /// Tells the terminal of an attempt its size.
+    ///
+    /// # Errors
+    /// As [`Orchestrator::type_into`].
+    pub fn resize(&self, id: AttemptId, cols: u16, rows: u16) -> Result<(), NotReached> {
+        self.board.poke(id, Poke::Resize { cols, rows })
+    }
+
+    /// Calls off the turn an agent works on; what it asks is answered first.
+    ///
+    /// # Errors
+    /// As [`Orchestrator::type_into`].
+    pub fn cancel_turn(&self, id: AttemptId) -> Result<(), NotReached> {
+        self.board.poke(id, Poke::CancelTurn)
     }
 
     /// Whether nothing is started because everything was stopped.

@@ -4,9 +4,11 @@
 //! may be carried out again after a crash: starting adopts what runs, stopping what is stopped gives
 //! its record, and a gate that was started is waited for.
 
+mod follow;
 mod launch;
 mod review;
 mod stop;
+mod talk;
 mod verify;
 
 use std::collections::HashMap;
@@ -15,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agents::brief::BriefError;
+use agents::runtime::presets::Presets;
+use agents::runtime::prices::Prices;
 use agents::worktree::GitError;
 use agents::{LaunchError, Launcher};
 use model::agent::Agent;
@@ -23,9 +27,10 @@ use model::clock::SharedClock;
 use model::effect::Effect;
 use model::id::AttemptId;
 use model::mission::Mission;
-use model::process::{Exit, ExitRecord, ProcessIdentity};
+use model::process::{Exit, ExitRecord, ProcessIdentity, Supervision};
 use model::refusal::{Code, Refusal};
 use store::ledger::{Ledger, ReadError};
+use store::transcripts::Transcripts;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -36,6 +41,9 @@ use tracing::{error, info, warn};
 use crate::entry::{Command, Orchestrator};
 use crate::halt::HaltSwitch;
 use crate::input::Input;
+
+pub use talk::NotReached;
+pub(crate) use talk::{Board, Poke};
 
 /// The first pause before something is told or tried again; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -65,6 +73,12 @@ enum Hindrance {
     Directory(std::io::Error),
     #[error("it could not be reviewed: {0}")]
     Review(&'static str),
+    #[error("its conversation cannot be read: {0}")]
+    Conversation(std::io::Error),
+    #[error("its conversation cannot be taken up again: {0}")]
+    Snapshot(String),
+    #[error("there is no preset '{0}' any more that says how the agent is talked to")]
+    Preset(String),
     #[error("its directory {} does not exist", .0.display())]
     NoDirectory(PathBuf),
     #[error("its work is kept in {} but not committed: failed to {source}", place.display())]
@@ -86,6 +100,13 @@ pub(crate) struct FloorSetup {
     pub(crate) url: watch::Receiver<Option<String>>,
     pub(crate) orchestrator: Orchestrator,
     pub(crate) switch: Arc<HaltSwitch>,
+    pub(crate) agents: PathBuf,
+    pub(crate) supervision: Option<Supervision>,
+    pub(crate) transcripts: Transcripts,
+    pub(crate) presets: Arc<Presets>,
+    pub(crate) prices: Arc<Prices>,
+    /// What conversations are doing.
+    pub(crate) board: Arc<Board>,
     /// Held while processes are being held or let go.
     pub(crate) freezing: tokio::sync::Mutex<()>,
     pub(crate) tasks: TaskTracker,
@@ -162,6 +183,12 @@ impl Floor {
         self.after_what_is_under_way(attempt_id, false, move |hands, cancel| async move {
             hands.take_over(attempt_id, &cancel).await;
         });
+    }
+
+    /// Has a conversation look whether there is something to be said; all of them where it is not
+    /// known which.
+    pub(crate) fn poke_all(&self, attempt_id: Option<AttemptId>) {
+        self.hands.board.news(attempt_id);
     }
 
     /// Forgets an attempt that is over; a review of it that still runs is ended.

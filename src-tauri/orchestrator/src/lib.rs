@@ -20,4 +20,5 @@ pub mod template;
 mod trouble;
 
 pub use entry::{Command, HaltReport, Orchestrator, Outcome, Reconciled, Setup, StartError};
+pub use floor::NotReached;
 pub use input::{Cycle, Input, Wish};

@@ -9,8 +9,8 @@ use model::clock::SharedClock;
 use model::effect::{Effect, OutboxEntry};
 use model::event::{Actor, Fact, NewEvent};
 use model::id::{
-    AttemptId, CorrelationId, Draw, EffectId, EventId, MissionId, SHORT_ID_LEN, SHORT_ID_LEN_MAX,
-    ShortId,
+    AgentId, AttemptId, CorrelationId, Draw, EffectId, EventId, MissionId, SHORT_ID_LEN,
+    SHORT_ID_LEN_MAX, ShortId,
 };
 use model::mission::Mission;
 use model::refusal::Refusal;
@@ -445,6 +445,11 @@ impl Loop {
                         }
                         // An earlier stop may have been resumed since the switch was thrown.
                         Fact::SwarmHalted { .. } => self.switch.hold(),
+                        // Whoever talks with the agent looks what there is to be said.
+                        Fact::MessageQueued { message } => self.poke(message.to),
+                        Fact::MessageRetried { .. } | Fact::RequestEnded { .. } => {
+                            self.floor.poke_all(event.subject.attempt_id);
+                        }
                         _ => {}
                     }
                 }
@@ -462,6 +467,13 @@ impl Loop {
                 let Committed { events, replayed } = other.map_err(not_recorded)?;
                 Ok(Outcome { events, replayed })
             }
+        }
+    }
+
+    /// Has the conversation an agent is in look whether there is something to be said.
+    fn poke(&self, agent: AgentId) {
+        if let Some(attempt) = self.state.attempt_of_agent(agent) {
+            self.floor.poke_all(Some(attempt.id));
         }
     }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agents::Launcher;
+use agents::runtime::presets::Presets;
+use agents::runtime::prices::Prices;
 use model::Timestamp;
 use model::agent::{Agent, Runtime};
 use model::attempt::Attempt;
@@ -15,11 +17,13 @@ use model::event::{Actor, Fact, NewEvent, Subject};
 use model::gate::Grade;
 use model::id::{AgentId, AttemptId, EffectId, EventId, MissionId, SystemDraw};
 use model::mission::{Mission, MissionState};
+use model::process::Supervision;
 use model::refusal::Code;
 use model::transition::MissionInput;
 use orchestrator::{Command, Input, Orchestrator, Setup, Wish};
 use store::DataDir;
 use store::ledger::{Change, Ledger};
+use store::transcripts::Transcripts;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -122,6 +126,11 @@ impl House {
             url: watch::Sender::new(None).subscribe(),
             running_max: 10,
             memory_free_percent: watch::Sender::new(None).subscribe(),
+            agents: dir.root().join("agents"),
+            supervision: Some(Supervision::Session),
+            transcripts: Transcripts::open(&dir, Arc::new(SystemClock)).await.unwrap(),
+            presets: Arc::new(Presets::built_in()),
+            prices: Arc::new(Prices::built_in()),
             halt_mark: place.path().join("data/HALTED"),
         };
         let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();

@@ -6,6 +6,7 @@
 //!
 //! Invariant: nothing here depends on which agent it is, except through [`ways`].
 
+pub mod acp;
 pub mod command;
 pub mod headless;
 pub mod presets;
@@ -21,6 +22,19 @@ use model::inbox::PermissionAsk;
 use model::message::Source;
 use model::usage::{Context, Usage};
 use serde::{Deserialize, Serialize};
+
+/// The names of our own tools, in the order in which they are offered.
+pub const OWN_TOOLS: [&str; 9] = [
+    "mission_get",
+    "report_progress",
+    "devlog",
+    "ask_captain",
+    "ask_result",
+    "inbox_read",
+    "inbox_acknowledge",
+    "message_send",
+    "mission_done",
+];
 
 /// What an agent is told at the beginning of its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,7 +238,7 @@ pub enum Act {
 }
 
 /// A runtime's side of one conversation.
-pub trait Driver: Send {
+pub trait Driver: Send + Sync {
     /// The program runs: begin.
     fn open(&mut self, opening: Opening, at: Timestamp);
     /// The program printed a line on standard output.

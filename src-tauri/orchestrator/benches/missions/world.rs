@@ -17,15 +17,18 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agents::Launcher;
+use agents::runtime::presets::Presets;
+use agents::runtime::prices::Prices;
 use model::agent::{Agent, Runtime};
 use model::clock::{Clock as _, SystemClock};
 use model::event::{Event, Fact};
 use model::id::{AgentId, AttemptId, MissionId, SystemDraw};
 use model::mission::{Mission, MissionState};
-use model::process::{Exit, ExitRecord, ProcessIdentity, ProcessRef, file};
+use model::process::{Exit, ExitRecord, ProcessIdentity, ProcessRef, Supervision, file};
 use orchestrator::{Command, Input, Orchestrator, Setup};
 use store::DataDir;
 use store::ledger::Ledger;
+use store::transcripts::Transcripts;
 use tempfile::TempDir;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{oneshot, watch};
@@ -88,6 +91,11 @@ impl World {
             url: watch::Sender::new(None).subscribe(),
             running_max: u32::try_from(count.max(1)).unwrap(),
             memory_free_percent: watch::Sender::new(None).subscribe(),
+            agents: dir.root().join("agents"),
+            supervision: Some(Supervision::Session),
+            transcripts: Transcripts::open(&dir, Arc::new(SystemClock)).await.unwrap(),
+            presets: Arc::new(Presets::built_in()),
+            prices: Arc::new(Prices::built_in()),
             halt_mark: dir.root().join("halted"),
         };
         let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();

@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 
 use agents::brief::ARGUMENT_BYTES_MAX;
 use agents::links::Ground;
+use agents::runtime::Opening;
+use agents::runtime::presets::Start;
 use agents::worktree::Git;
 use agents::{Found, LaunchError, brief};
 use model::agent::Agent;
 use model::attempt::Workplace;
 use model::id::AttemptId;
 use model::mission::Handoff;
-use model::process::{Exit, ExitRecord, ProcessIdentity};
+use model::process::{Exit, ProcessIdentity, Supervision};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::follow::home;
 use super::{Case, FloorSetup, Hindrance};
 use crate::input::Input;
 
@@ -31,10 +34,13 @@ impl FloorSetup {
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
-        match self.launch(&case, cancel).await {
-            Ok(Some(process)) => {
+        match Box::pin(self.launch(&case, cancel)).await {
+            Ok(Some((process, opening))) => {
                 if self.tell(Input::Started { id, process: process.clone() }).await {
-                    self.watch(id, &process, cancel).await;
+                    let Some(case) = self.case_at_last(id).await else {
+                        return;
+                    };
+                    self.follow(case, Some(opening), &process, cancel).await;
                 }
             }
             Ok(None) => {}
@@ -51,7 +57,7 @@ impl FloorSetup {
         &self,
         case: &Case,
         cancel: &CancellationToken,
-    ) -> Result<Option<ProcessIdentity>, Hindrance> {
+    ) -> Result<Option<(ProcessIdentity, Opening)>, Hindrance> {
         let agent = case.agent.as_ref().ok_or(Hindrance::NoAgent)?;
         let id = case.attempt.id;
         let workplace = match &case.attempt.workplace {
@@ -66,22 +72,43 @@ impl FloorSetup {
             return Ok(None);
         }
         let run = self.run(id);
+        let directory = Path::new(&workplace.directory);
+        let opening = self.opening(case, agent, directory).await?;
         let url = self.url.borrow().clone();
-        let brief = with_handoff(&case.brief, case.attempt.handoff.as_ref());
+        let home = home(&self.agents, agent);
+        let preset = agent.runtime.preset().and_then(|name| self.presets.find(name));
+        let start = Start {
+            policy: agent.conduct.permissions,
+            tools: opening.tools.as_ref(),
+            run: &run,
+            data: Some(&home),
+            apart: false,
+        };
+        let additions = preset.map(|preset| preset.additions(&start)).unwrap_or_default();
         let launch = brief::prepare(&brief::Order {
-            runtime: &agent.runtime,
-            brief: &brief,
+            agent,
+            additions: &additions,
+            supervision: self.supervision().await,
+            brief: &opening.prompt,
             mission: case.mission.id,
             attempt: id,
             run: &run,
-            directory: Path::new(&workplace.directory),
-            grace_s: agent.grace_s,
+            directory,
             url: url.as_deref(),
+            token: opening.tools.as_ref().map(|tools| tools.token.as_str()),
         })?;
         match self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await {
-            Ok(process) => Ok(Some(process)),
+            Ok(process) => Ok(Some((process, opening))),
             Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
             Err(err) => Err(Hindrance::Launch(err)),
+        }
+    }
+
+    /// How processes are kept together.
+    async fn supervision(&self) -> Supervision {
+        match self.supervision {
+            Some(way) => way,
+            None => agents::supervision::probed().await.in_force,
         }
     }
 
@@ -121,42 +148,27 @@ impl FloorSetup {
         if place.is_dir() { Ok(plain(&place)) } else { Err(Hindrance::NoDirectory(place)) }
     }
 
-    /// Waits for the end of a program and tells of it; leaves it alone when the engine ends.
-    async fn watch(&self, id: AttemptId, process: &ProcessIdentity, cancel: &CancellationToken) {
-        let run = self.run(id);
-        match self.launcher.wait(&run, process, cancel).await {
-            Ok(record) if matches!(record.exit, Exit::Lost { .. }) => {
-                // The shim is gone: end what it left, so that nothing runs that nobody knows of.
-                let record = self.end(&run, process).await.map_or(record, |ended| ExitRecord {
-                    exit: Exit::Lost { reason: "its supervisor vanished".to_owned() },
-                    ..ended
-                });
-                self.tell(Input::Exited { id, record }).await;
-            }
-            Ok(record) => {
-                self.tell(Input::Exited { id, record }).await;
-            }
-            Err(LaunchError::Cancelled) => {}
-            Err(err) => {
-                let record = self.record(Exit::Lost { reason: format!("failed to {err}") });
-                self.tell(Input::Exited { id, record }).await;
-            }
-        }
-    }
-
     pub(super) async fn take_over(&self, id: AttemptId, cancel: &CancellationToken) {
         let run = self.run(id);
-        match self.launcher.look(&run) {
+        let found = self.launcher.look(&run);
+        let Some(case) = self.case_at_last(id).await else {
+            return;
+        };
+        let process = match found {
             Found::Running(process) => {
-                if self.tell(Input::Adopted { id, process: process.clone() }).await {
-                    self.watch(id, &process, cancel).await;
+                if !self.tell(Input::Adopted { id, process: process.clone() }).await {
+                    return;
                 }
+                Some(process)
             }
-            Found::Ended(record) => {
-                self.tell(Input::Exited { id, record }).await;
-            }
-            Found::Gone { identity, .. } => self.watch(id, &identity, cancel).await,
-            Found::NotStarted => {
+            Found::Gone { identity, .. } => Some(identity),
+            // What it said while nobody listened is still to be read.
+            Found::Ended(_) => case.attempt.process.clone(),
+            Found::NotStarted => None,
+        };
+        match process {
+            Some(process) => self.follow(case, None, &process, cancel).await,
+            None => {
                 let reason = "its run directory holds no trace of a process".to_owned();
                 let record = self.record(Exit::Lost { reason });
                 self.tell(Input::Exited { id, record }).await;
@@ -188,7 +200,7 @@ impl FloorSetup {
 }
 
 /// The brief, with what the attempt before left behind it.
-fn with_handoff(brief: &str, handoff: Option<&Handoff>) -> String {
+pub(super) fn with_handoff(brief: &str, handoff: Option<&Handoff>) -> String {
     match handoff {
         None => brief.to_owned(),
         Some(handoff) => {

@@ -115,14 +115,16 @@ impl FloorSetup {
         let brief = review_brief(case, work, &word);
         let url = self.url.borrow().clone();
         let mut launch = brief::prepare(&brief::Order {
-            runtime: &agent.runtime,
+            agent,
+            additions: &Default::default(),
+            supervision: Default::default(),
             brief: &brief,
             mission: case.mission.id,
             attempt: id,
             run: &run,
             directory: &place,
-            grace_s: agent.grace_s,
             url: url.as_deref(),
+            token: None,
         })?;
         // Its processes are told from the attempt's own by their marker.
         launch.spec.marker = run.display().to_string();

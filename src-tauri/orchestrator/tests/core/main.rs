@@ -15,6 +15,7 @@ mod found;
 mod schedule;
 /// Retries, pauses, the emergency stop, questions.
 mod swarm;
+mod talk;
 /// Everything at random.
 mod walk;
 /// What the tests are set in.

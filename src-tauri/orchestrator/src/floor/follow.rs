@@ -1,0 +1,287 @@
+//! Following an attempt whose program runs: talking with it where it can be talked to, and watching
+//! it otherwise.
+
+use std::path::Path;
+
+use agents::brief::TOKEN_FILE;
+use agents::runtime::acp::AcpDriver;
+use agents::runtime::command::CommandDriver;
+use agents::runtime::headless::HeadlessDriver;
+use agents::runtime::{Act, Driver, OWN_TOOLS, Opening, OwnTools};
+use agents::{LaunchError, token};
+use model::agent::{Agent, Runtime};
+use model::attempt::Attempt;
+use model::conversation::{Entry, Stream};
+use model::id::AttemptId;
+use model::process::{Exit, ExitRecord, ProcessIdentity, file};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::launch::with_handoff;
+use super::talk::{Beginning, Memory, Silence, Watched};
+use super::{Case, FloorSetup, Hindrance};
+use crate::input::Input;
+
+impl FloorSetup {
+    /// Follows a program to its end and tells of it; leaves it alone when the engine ends.
+    ///
+    /// `opening` is what its agent is told first; nothing where it was told before.
+    pub(super) async fn follow(
+        &self,
+        case: Case,
+        opening: Option<Opening>,
+        process: &ProcessIdentity,
+        cancel: &CancellationToken,
+    ) {
+        let id = case.attempt.id;
+        let watched = match &case.agent {
+            Some(agent) if is_talked_to(&agent.runtime) => {
+                match self.beginning(&case, agent, opening).await {
+                    Ok(beginning) => Box::pin(self.talk(beginning, process, cancel)).await,
+                    Err(why) => {
+                        error!(attempt = %id, %why, "a conversation cannot be taken up again");
+                        self.break_off(id, process, why.to_string()).await
+                    }
+                }
+            }
+            _ => self.watch(id, opening, process, cancel).await,
+        };
+        match watched {
+            Ok(Watched::Over(record)) => self.over(id, process, record).await,
+            // Who asked for it carries on with it.
+            Ok(Watched::Asked) | Err(LaunchError::Cancelled) => {}
+            Err(err) => {
+                let record = self.record(Exit::Lost { reason: format!("failed to {err}") });
+                self.tell(Input::Exited { id, record }).await;
+            }
+        }
+    }
+
+    /// Tells of the end of a program, and ends what a vanished shim left of it.
+    async fn over(&self, id: AttemptId, process: &ProcessIdentity, record: ExitRecord) {
+        let run = self.run(id);
+        // Nobody may speak for the attempt any more.
+        if let Err(err) = std::fs::remove_file(run.join(TOKEN_FILE))
+            && err.kind() != std::io::ErrorKind::NotFound
+        {
+            warn!(attempt = %id, %err, "the token of an attempt could not be removed");
+        }
+        let record = match record.exit {
+            // The shim is gone: end what it left, so that nothing runs that nobody knows of.
+            Exit::Lost { .. } => self.end(&run, process).await.map_or(record, |ended| ExitRecord {
+                exit: Exit::Lost { reason: "its supervisor vanished".to_owned() },
+                ..ended
+            }),
+            _ => record,
+        };
+        self.tell(Input::Exited { id, record }).await;
+    }
+
+    /// Ends a program whose conversation cannot go on.
+    async fn break_off(
+        &self,
+        id: AttemptId,
+        process: &ProcessIdentity,
+        why: String,
+    ) -> Result<Watched, LaunchError> {
+        let record = self.launcher.stop(&self.run(id), process).await?;
+        let exit = Exit::Answered { completed: false, reason: why };
+        Ok(Watched::Over(ExitRecord { exit, ..record }))
+    }
+
+    /// Watches a program that cannot be talked to: what it was given and where its output is are
+    /// put into the conversation.
+    async fn watch(
+        &self,
+        id: AttemptId,
+        opening: Option<Opening>,
+        process: &ProcessIdentity,
+        cancel: &CancellationToken,
+    ) -> Result<Watched, LaunchError> {
+        let run = self.run(id);
+        let mut driver = CommandDriver::new(false);
+        if let Some(opening) = opening {
+            driver.open(opening, self.clock.now());
+            self.put(id, &mut driver).await;
+        }
+        let record = self.launcher.wait(&run, process, cancel).await?;
+        for (stream, name) in [(Stream::Stdout, file::STDOUT), (Stream::Stderr, file::STDERR)] {
+            let bytes = std::fs::metadata(run.join(name)).map_or(0, |found| found.len());
+            driver.printed(stream, bytes, self.clock.now());
+        }
+        self.put(id, &mut driver).await;
+        Ok(Watched::Over(record))
+    }
+
+    /// Puts the entries a driver has made into the conversation.
+    async fn put(&self, id: AttemptId, driver: &mut CommandDriver) {
+        let entry = |act| match act {
+            Act::Put(entry) => Some(entry),
+            _ => None,
+        };
+        let entries: Vec<Entry> = driver.take().into_iter().filter_map(entry).collect();
+        if let Err(err) = self.transcripts.put(id, entries).await {
+            warn!(attempt = %id, %err, "entries of a conversation could not be written");
+        }
+    }
+
+    /// What a conversation begins with, or goes on from.
+    async fn beginning(
+        &self,
+        case: &Case,
+        agent: &Agent,
+        opening: Option<Opening>,
+    ) -> Result<Beginning, Hindrance> {
+        let run = self.run(case.attempt.id);
+        let kept = Memory::recall(&run).map_err(Hindrance::Conversation)?;
+        let mut token = None;
+        let (driver, opening, memory) = match (kept, opening) {
+            (Some(memory), _) => {
+                // Its token is kept nowhere; one that may not have reached it is replaced.
+                let tools = match memory.session {
+                    None => self.own_tools(&case.attempt),
+                    Some(_) => None,
+                };
+                token = tools.as_ref().map(|tools| tools.token.clone());
+                (self.restored(agent, &memory, tools)?, None, memory)
+            }
+            (None, Some(opening)) => (self.driver(agent)?, Some(opening), Memory::default()),
+            // The engine died before the agent was told anything.
+            (None, None) => {
+                let place = case.attempt.workplace.as_ref().map_or("/", |it| &it.directory);
+                let opening = self.opening(case, agent, Path::new(place)).await?;
+                (self.driver(agent)?, Some(opening), Memory::default())
+            }
+        };
+        if let Some(tools) = opening.as_ref().and_then(|opening| opening.tools.as_ref()) {
+            token = Some(tools.token.clone());
+        }
+        let ways = self.presets.ways(agent.runtime.preset().unwrap_or("custom"));
+        Ok(Beginning {
+            mission: case.mission.clone(),
+            agent: agent.clone(),
+            attempt: case.attempt.clone(),
+            driver,
+            opening,
+            memory,
+            silence: Silence {
+                opening: true,
+                quiet_after_s: ways.quiet_after_s,
+                stalled_after_s: ways.stalled_after_s,
+            },
+            token,
+        })
+    }
+
+    /// What an agent is told first.
+    pub(super) async fn opening(
+        &self,
+        case: &Case,
+        agent: &Agent,
+        directory: &Path,
+    ) -> Result<Opening, Hindrance> {
+        Ok(Opening {
+            directory: directory.display().to_string(),
+            prompt: with_handoff(&case.brief, case.attempt.handoff.as_ref()),
+            messages: Vec::new(),
+            tools: self.own_tools(&case.attempt),
+            session: self.session_before(case, agent).await?,
+        })
+    }
+
+    /// The session of the attempt before, where the same agent goes on and can take it up again.
+    async fn session_before(
+        &self,
+        case: &Case,
+        agent: &Agent,
+    ) -> Result<Option<String>, Hindrance> {
+        let Some(preset) = agent.runtime.preset() else {
+            return Ok(None);
+        };
+        let before = case.attempt.handoff.as_ref().filter(|it| it.agent_id == agent.id);
+        let (Some(before), true) = (before, self.presets.ways(preset).loads_after_kill) else {
+            return Ok(None);
+        };
+        let attempts = self.ledger.attempts_of(case.mission.id).await?;
+        let before = attempts.iter().find(|attempt| attempt.n == before.from);
+        // One that came to its end by itself has said what it had to say.
+        let cut_off =
+            |attempt: &&Attempt| matches!(attempt.exit(), Some(Exit::Lost { .. } | Exit::Rebooted));
+        let Some(before) = before.filter(cut_off) else {
+            return Ok(None);
+        };
+        let kept = Memory::recall(&self.run(before.id)).map_err(Hindrance::Conversation)?;
+        Ok(kept.and_then(|kept| kept.session))
+    }
+
+    /// Our own tools as an attempt's agent sees them; nothing while the engine does not listen.
+    fn own_tools(&self, attempt: &Attempt) -> Option<OwnTools> {
+        let url = self.url.borrow().clone()?;
+        match token::mint(&self.run(attempt.id), attempt.id) {
+            Ok(token) => {
+                Some(OwnTools { url: format!("{}/mcp", url.trim_end_matches('/')), token })
+            }
+            Err(err) => {
+                warn!(attempt = %attempt.id, %err, "an attempt goes without our tools");
+                None
+            }
+        }
+    }
+
+    fn driver(&self, agent: &Agent) -> Result<Box<dyn Driver>, Hindrance> {
+        let policy = agent.conduct.permissions;
+        Ok(match &agent.runtime {
+            Runtime::Acp { preset, .. } => {
+                let own = OWN_TOOLS.iter().map(|name| (*name).to_owned()).collect();
+                Box::new(AcpDriver::new(self.presets.ways(preset), policy, own))
+            }
+            Runtime::Headless { preset, .. } => {
+                let format = self.format(preset)?;
+                Box::new(HeadlessDriver::new(format, &self.presets.ways(preset)))
+            }
+            Runtime::Command { terminal, .. } => Box::new(CommandDriver::new(*terminal)),
+        })
+    }
+
+    fn restored(
+        &self,
+        agent: &Agent,
+        memory: &Memory,
+        tools: Option<OwnTools>,
+    ) -> Result<Box<dyn Driver>, Hindrance> {
+        let known = memory.driver().clone();
+        let unknown = |err: &dyn std::fmt::Display| Hindrance::Snapshot(err.to_string());
+        Ok(match &agent.runtime {
+            Runtime::Acp { .. } => {
+                let restored = AcpDriver::restore(known).map_err(|err| unknown(&err))?;
+                Box::new(restored.with_tools(tools))
+            }
+            Runtime::Headless { preset, .. } => {
+                let (format, ways) = (self.format(preset)?, self.presets.ways(preset));
+                let restored = HeadlessDriver::restore(format, &ways, known);
+                Box::new(restored.map_err(|err| unknown(&err))?)
+            }
+            Runtime::Command { .. } => {
+                Box::new(CommandDriver::restore(known).map_err(|err| unknown(&err))?)
+            }
+        })
+    }
+
+    fn format(&self, preset: &str) -> Result<agents::runtime::headless::Format, Hindrance> {
+        let known = self.presets.find(preset).and_then(|preset| preset.format);
+        known.ok_or_else(|| Hindrance::Preset(preset.to_owned()))
+    }
+}
+
+/// Whether a program says, or is told, more than its output and its exit code.
+const fn is_talked_to(runtime: &Runtime) -> bool {
+    match runtime {
+        Runtime::Acp { .. } | Runtime::Headless { .. } => true,
+        Runtime::Command { terminal, .. } => *terminal,
+    }
+}
+
+/// Where an agent's own data is kept, apart from its attempts.
+pub(super) fn home(agents: &Path, agent: &Agent) -> std::path::PathBuf {
+    agents.join(agent.id.to_string())
+}

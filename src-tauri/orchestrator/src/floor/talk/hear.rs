@@ -1,0 +1,212 @@
+//! What happens in a conversation, and what comes of it.
+
+use std::path::Path;
+
+use agents::permission::{self, Who};
+use agents::runtime::{Answer, Happening, Stop};
+use model::activity::Phase;
+use model::agent::CONTEXT_WARN_PERCENT;
+use model::id::{MessageId, RequestId, SystemDraw};
+use model::inbox::{Ask, PermissionAsk, Request};
+use model::usage::{Context, Usage};
+use tracing::warn;
+
+use super::Talk;
+use super::memory::{Handover, Verdict};
+use crate::input::Input;
+
+impl Talk<'_> {
+    pub(super) async fn hear(&mut self, happening: Happening) {
+        let board = &self.floor.board;
+        match happening {
+            Happening::Opened { session, .. } => {
+                self.memory.session = session;
+                board.phase(self.id, Phase::Turn);
+            }
+            Happening::TurnStarted { n } => {
+                board.turn(self.id, n);
+                let messages = std::mem::take(&mut self.memory.handing);
+                if !messages.is_empty() {
+                    self.tell(Input::Delivered { messages, id: self.id }).await;
+                }
+            }
+            Happening::Started(messages) => {
+                let messages = self.recorded(messages);
+                if !messages.is_empty() {
+                    self.tell(Input::Begun { messages }).await;
+                }
+            }
+            Happening::Acknowledged { messages, said } => {
+                self.tell(Input::Acknowledged { id: self.id, said }).await;
+                let messages = self.recorded(messages);
+                if !messages.is_empty() {
+                    self.tell(Input::Answered { messages }).await;
+                }
+            }
+            Happening::NotDelivered { messages, why } => self.not_delivered(messages, &why).await,
+            Happening::Used(usage) => self.used = Some(*usage),
+            Happening::Context(context) => self.filled(context).await,
+            Happening::Tool(tool) => board.tool(self.id, tool),
+            Happening::Limited { until, said } => {
+                board.phase(self.id, Phase::Limited { until, said });
+            }
+            Happening::TurnEnded { stop, .. } => {
+                board.tool(self.id, None);
+                self.measure().await;
+                self.turn_ended(stop).await;
+            }
+            Happening::Broken { why, login } => {
+                self.measure().await;
+                self.memory.verdict = Some(Verdict::of(&Stop::Failed { why, login }));
+            }
+            asks => self.hear_asks(asks).await,
+        }
+    }
+
+    /// Of these messages, those that are in the ledger.
+    fn recorded(&self, mut messages: Vec<MessageId>) -> Vec<MessageId> {
+        messages.retain(|id| !self.memory.own.contains(id));
+        messages
+    }
+
+    async fn hear_asks(&mut self, happening: Happening) {
+        match happening {
+            Happening::AskedPermission { key, ask } => self.asked_permission(key, *ask).await,
+            Happening::AskedQuestion { key, text, options } => {
+                self.ask_captain(key, Ask::Question { text, options }).await;
+            }
+            Happening::Withdrawn { key, why } => {
+                if let Some(id) = self.memory.asked.remove(&key) {
+                    self.tell(Input::Withdrawn { id, why }).await;
+                }
+                self.show_asking();
+            }
+            _ => {}
+        }
+    }
+
+    /// Answers by policy and rules where they say enough, and asks the captain otherwise.
+    async fn asked_permission(&mut self, key: String, ask: PermissionAsk) {
+        let (mission_id, agent_id) = (self.mission.id, self.agent.id);
+        let rules = match self.floor.ledger.rules_for(mission_id, agent_id).await {
+            Ok(rules) => rules,
+            Err(err) => {
+                // Without the rules nothing is allowed by one; the captain decides.
+                warn!(attempt = %self.id, %err, "the permission rules could not be read");
+                Vec::new()
+            }
+        };
+        let place = self.attempt.workplace.as_ref().map_or("/", |it| it.directory.as_str());
+        let who = Who { mission_id, agent_id, worktree: Path::new(place) };
+        let policy = self.agent.conduct.permissions;
+        let now = self.floor.clock.now();
+        match permission::judge(policy, &rules, &ask, who) {
+            permission::Verdict::Allow { .. } => {
+                self.driver.answer(&key, None, &Answer::Allow, now);
+            }
+            permission::Verdict::Deny { because } => {
+                let answer = Answer::Deny { note: Some(because) };
+                self.driver.answer(&key, None, &answer, now);
+            }
+            permission::Verdict::Ask => {
+                self.ask_captain(key, Ask::Permission { permission: ask }).await;
+            }
+        }
+    }
+
+    async fn ask_captain(&mut self, key: String, ask: Ask) {
+        let now = self.floor.clock.now();
+        let id = RequestId::draw(now, &mut SystemDraw);
+        let request = Request {
+            id,
+            attempt_id: self.id,
+            mission_id: self.mission.id,
+            agent_id: self.agent.id,
+            key: key.clone(),
+            ask,
+            asked_at: now,
+            not_before: None,
+            end: None,
+            ended_at: None,
+            told: false,
+        };
+        self.memory.asked.insert(key.clone(), id);
+        if !self.tell(Input::Asked(Box::new(request))).await {
+            // Nobody can be asked any more: the attempt ends, or asks too much at once.
+            self.memory.asked.remove(&key);
+            self.driver.answer(&key, None, &Answer::Cancelled, now);
+        }
+        self.show_asking();
+    }
+
+    /// Shows on the board whether the agent waits for the captain.
+    pub(super) fn show_asking(&self) {
+        let open = u32::try_from(self.memory.asked.len()).unwrap_or(u32::MAX);
+        let phase = if open == 0 { Phase::Turn } else { Phase::Asking { open } };
+        self.floor.board.phase(self.id, phase);
+    }
+
+    /// Notes how full the context is, and has the agent hand over where that is wanted.
+    async fn filled(&mut self, context: Context) {
+        self.floor.board.context(self.id, context);
+        let Some(percent) = context.percent() else {
+            return;
+        };
+        let handover = self.agent.conduct.handover_at_percent;
+        let thresholds = CONTEXT_WARN_PERCENT.into_iter().chain(handover);
+        let crossed: Vec<u8> = thresholds
+            .filter(|threshold| percent >= *threshold && !self.memory.crossed.contains(threshold))
+            .collect();
+        for threshold in crossed {
+            if !self.memory.crossed.contains(&threshold) {
+                self.memory.crossed.push(threshold);
+                let input = Input::ContextCrossed { id: self.id, percent: threshold, context };
+                self.tell(input).await;
+            }
+        }
+        if handover.is_some_and(|at| percent >= at) && self.memory.handover == Handover::None {
+            self.memory.handover = Handover::Cancelled;
+            self.driver.cancel(self.floor.clock.now());
+        }
+    }
+
+    /// What comes after a turn: what waits to be said, the handover, or the end.
+    async fn turn_ended(&mut self, stop: Stop) {
+        match self.memory.handover {
+            Handover::None => {}
+            // It was done before the turn could be called off.
+            Handover::Cancelled if stop == Stop::Done => {}
+            Handover::Cancelled => {
+                self.memory.handover = Handover::Asked;
+                return self.ask_handover();
+            }
+            Handover::Asked => {
+                let text = std::mem::take(&mut self.last_said);
+                self.memory.verdict = Some(Verdict::HandedOver { text });
+                return;
+            }
+        }
+        let goes_on = matches!(stop, Stop::Done | Stop::Cancelled | Stop::Limit { .. });
+        if goes_on && self.say_waiting().await {
+            return;
+        }
+        self.memory.verdict = Some(Verdict::of(&stop));
+    }
+
+    /// Records what was used, by our own prices too.
+    async fn measure(&mut self) {
+        if let Some(usage) = self.used.take() {
+            let usage = self.priced(usage);
+            self.tell(Input::Measured { id: self.id, usage: Box::new(usage) }).await;
+        }
+    }
+
+    fn priced(&self, mut usage: Usage) -> Usage {
+        let known = usage.model.as_deref();
+        if let Some(cost) = known.and_then(|model| self.floor.prices.cost(model, &usage.tokens)) {
+            usage.own_cost_micros = Some(cost.micros);
+            usage.prices_of = Some(cost.prices_of);
+        }
+        usage
+    }
+}

@@ -1,0 +1,234 @@
+//! The line to a program: what it prints, and what it is told, through its shim.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agents::channel::{Channel, LOOK, ShimSays};
+use agents::lines::{LineReader, RawLine};
+use agents::runtime::{Driver, Line};
+use jiff::Timestamp;
+use model::conversation::Stream;
+use model::process::{TerminalSize, file};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::warn;
+
+use super::memory::Memory;
+
+/// How long a shim that cannot be reached is left alone.
+const RETRY: Duration = Duration::from_millis(500);
+/// Stands for the agent's token in lines that are kept.
+const TOKEN_PLACE: &str = "\u{1}hivekeeper-token\u{1}";
+
+/// A line of one of the streams.
+pub(super) struct Printed {
+    stream: Stream,
+    line: RawLine,
+}
+
+impl Printed {
+    /// Gives it to the driver.
+    pub(super) fn give(self, driver: &mut dyn Driver, at: Timestamp) {
+        let line = Line { bytes: &self.line.bytes, cut: self.line.cut, at };
+        match self.stream {
+            Stream::Stdout => driver.stdout(line),
+            Stream::Stderr => driver.stderr(line),
+        }
+    }
+}
+
+/// One stream of the output, as far as it was read.
+struct Source {
+    stream: Stream,
+    reader: LineReader,
+    offset: u64,
+}
+
+impl Source {
+    fn new(run: &Path, stream: Stream, offset: u64) -> Self {
+        let name = match stream {
+            Stream::Stdout => file::STDOUT,
+            Stream::Stderr => file::STDERR,
+        };
+        Self { stream, reader: LineReader::new(&run.join(name)), offset }
+    }
+
+    fn next(&mut self, to_the_end: bool) -> Option<Printed> {
+        let read = match to_the_end {
+            true => self.reader.last_line(self.offset),
+            false => self.reader.next_line(self.offset),
+        };
+        match read {
+            Ok(line) => line.map(|line| {
+                self.offset = line.next_offset;
+                Printed { stream: self.stream, line }
+            }),
+            Err(err) => {
+                warn!(%err, "output could not be read");
+                None
+            }
+        }
+    }
+}
+
+/// The line to a program.
+pub(super) struct Wire {
+    run: PathBuf,
+    channel: Option<Channel>,
+    tried: Instant,
+    stdout: Source,
+    stderr: Source,
+    /// Whether the program prints no more.
+    ended: bool,
+    /// The number of the last line that was written since the shim was reached.
+    said: u64,
+    /// The number of the last line the shim took.
+    taken: u64,
+    /// Takes the place of [`TOKEN_PLACE`].
+    token: Option<String>,
+}
+
+impl Wire {
+    pub(super) async fn new(run: &Path, memory: &Memory, token: Option<String>) -> Self {
+        let mut this = Self {
+            run: run.to_owned(),
+            channel: None,
+            tried: Instant::now(),
+            stdout: Source::new(run, Stream::Stdout, memory.stdout),
+            stderr: Source::new(run, Stream::Stderr, memory.stderr),
+            ended: false,
+            said: 0,
+            taken: 0,
+            token,
+        };
+        this.reach().await;
+        this
+    }
+
+    /// Whether the shim cannot be reached.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.channel.is_none()
+    }
+
+    /// How far both streams were read.
+    pub(super) const fn offsets(&self) -> (u64, u64) {
+        (self.stdout.offset, self.stderr.offset)
+    }
+
+    /// A line as it is kept: without the token.
+    pub(super) fn kept(&self, line: String) -> String {
+        match &self.token {
+            Some(token) if line.contains(token.as_str()) => line.replace(token, TOKEN_PLACE),
+            _ => line,
+        }
+    }
+
+    async fn reach(&mut self) {
+        self.tried = Instant::now();
+        match Channel::connect(&self.run).await {
+            Ok(channel) => {
+                self.channel = Some(channel);
+                self.said = 0;
+            }
+            // It ends with its program, whose end is noticed elsewhere.
+            Err(err) => tracing::debug!(run = %self.run.display(), %err, "no shim was reached"),
+        }
+    }
+
+    /// Waits until there may be something to read, or `until`.
+    pub(super) async fn wait(&mut self, until: Option<Instant>) {
+        let longest = Instant::now() + LOOK;
+        let until = until.map_or(longest, |until| until.min(longest));
+        let Some(channel) = &mut self.channel else {
+            sleep(Duration::from_millis(100)).await;
+            if self.tried.elapsed() >= RETRY {
+                self.reach().await;
+            }
+            return;
+        };
+        tokio::select! {
+            said = channel.next() => self.heard(said),
+            () = sleep_until(until) => {}
+        }
+    }
+
+    fn heard(&mut self, said: Option<ShimSays>) {
+        match said {
+            Some(ShimSays::Accepted { n } | ShimSays::Hello { input_n: n, .. }) => {
+                self.taken = self.taken.max(n);
+            }
+            Some(ShimSays::Refused { n, reason }) => {
+                // The program takes no input any more; its end says more.
+                warn!(run = %self.run.display(), reason, "a line did not reach its program");
+                self.taken = self.taken.max(n);
+            }
+            Some(ShimSays::Output { .. }) => {}
+            None => self.channel = None,
+        }
+    }
+
+    /// The next whole line of either stream.
+    pub(super) fn next_line(&mut self) -> Option<Printed> {
+        self.stdout.next(self.ended).or_else(|| self.stderr.next(self.ended))
+    }
+
+    /// From now on a last line without an end is one too: the program prints no more.
+    pub(super) const fn to_the_end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Tells the shim how far standard output was read, so that it may go on.
+    pub(super) async fn acknowledge(&mut self) {
+        if let Some(channel) = &mut self.channel
+            && channel.read_up_to(self.stdout.offset).await.is_err()
+        {
+            self.channel = None;
+        }
+    }
+
+    /// Writes what the shim has not taken; all of it again after it was reached anew, where it
+    /// knows what it had.
+    pub(super) async fn say(&mut self, memory: &Memory) {
+        if self.channel.is_none() && self.tried.elapsed() >= RETRY {
+            self.reach().await;
+        }
+        let Some(channel) = &mut self.channel else {
+            return;
+        };
+        for (n, text) in memory.unsaid.range(self.said + 1..) {
+            let said = match (text, &self.token) {
+                (Some(text), Some(token)) if text.contains(TOKEN_PLACE) => {
+                    channel.send_input(*n, &text.replace(TOKEN_PLACE, token)).await
+                }
+                (Some(text), _) => channel.send_input(*n, text).await,
+                (None, _) => channel.close_input(*n).await,
+            };
+            if let Err(err) = said {
+                warn!(run = %self.run.display(), %err, "a line could not be written; trying again");
+                self.channel = None;
+                return;
+            }
+            self.said = *n;
+        }
+    }
+
+    /// Whether something was kept to be said that was not written since the shim was reached.
+    pub(super) fn is_behind(&self, memory: &Memory) -> bool {
+        memory.unsaid.last_key_value().is_some_and(|(n, _)| *n > self.said)
+    }
+
+    /// Forgets what the shim took; says whether that changed anything.
+    pub(super) fn took(&self, memory: &mut Memory) -> bool {
+        let left = memory.unsaid.split_off(&(self.taken + 1));
+        let took = !memory.unsaid.is_empty();
+        memory.unsaid = left;
+        took
+    }
+
+    pub(super) async fn resize(&mut self, cols: u16, rows: u16) {
+        if let Some(channel) = &mut self.channel
+            && channel.resize(TerminalSize { cols, rows }).await.is_err()
+        {
+            self.channel = None;
+        }
+    }
+}

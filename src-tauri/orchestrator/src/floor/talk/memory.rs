@@ -1,0 +1,165 @@
+//! What is kept of a conversation beside its run, to go on from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use agents::record;
+use agents::runtime::Stop;
+use model::id::{MessageId, RequestId};
+use model::process::Exit;
+use serde::{Deserialize, Serialize};
+
+use super::line::Wire;
+
+/// The file in a run's directory.
+pub(crate) const FILE: &str = "conversation.json";
+
+/// What is kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Memory {
+    /// What the driver knows.
+    pub(super) driver: serde_json::Value,
+    /// How far standard output was read, in bytes.
+    pub(super) stdout: u64,
+    /// How far standard error was read, in bytes.
+    pub(super) stderr: u64,
+    /// The number of the last line for the program.
+    pub(super) sent: u64,
+    /// Texts the shim has not taken yet, by their number; nothing closes the input.
+    pub(super) unsaid: BTreeMap<u64, Option<String>>,
+    /// What the agent asked and waits for, by the driver's key.
+    pub(super) asked: BTreeMap<String, RequestId>,
+    /// Messages that were handed over and are not yet recorded as delivered.
+    pub(super) handing: Vec<MessageId>,
+    /// Messages of Hivekeeper itself that are not in the ledger.
+    pub(super) own: Vec<MessageId>,
+    /// Thresholds of the context that were crossed, in percent.
+    pub(super) crossed: Vec<u8>,
+    /// Where the agent is with handing over.
+    pub(super) handover: Handover,
+    /// An ACP session that can be taken up again.
+    pub(crate) session: Option<String>,
+    /// How the conversation ended.
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// How far an agent is with handing over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Handover {
+    /// It need not.
+    #[default]
+    None,
+    /// Its turn was called off for it.
+    Cancelled,
+    /// It was asked to write down what the next attempt needs to know.
+    Asked,
+}
+
+/// How a conversation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum Verdict {
+    /// The agent ended it.
+    Answered { completed: bool, reason: String },
+    /// The agent handed over.
+    HandedOver { text: String },
+}
+
+impl Verdict {
+    /// What the end of a turn says about the work.
+    pub(super) fn of(stop: &Stop) -> Self {
+        let not = |reason: String| Self::Answered { completed: false, reason };
+        match stop {
+            Stop::Done => {
+                Self::Answered { completed: true, reason: "it says that it is done".to_owned() }
+            }
+            Stop::Empty => not("it ended its turn without having said or done anything; its \
+                                provider may have refused"
+                .to_owned()),
+            Stop::Cancelled => not("its turn was called off".to_owned()),
+            Stop::Limit { what } => not(format!("it reached a limit: {what}")),
+            Stop::Refused => not("its model refused".to_owned()),
+            Stop::Failed { why, login: true } => not(format!("it has to be logged in: {why}")),
+            Stop::Failed { why, login: false } => not(format!("it could not go on: {why}")),
+            Stop::Unknown { reason } => {
+                not(format!("it ended its turn for a reason that is not known: '{reason}'"))
+            }
+        }
+    }
+
+    /// How the program is recorded to have ended.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Answered { completed, reason } => {
+                Exit::Answered { completed: *completed, reason: reason.clone() }
+            }
+            Self::HandedOver { text } => Exit::HandedOver { text: text.clone() },
+        }
+    }
+}
+
+impl Memory {
+    /// What is kept in a run's directory; nothing where there was no conversation yet.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub(crate) fn recall(run: &Path) -> std::io::Result<Option<Self>> {
+        record::read_json(&run.join(FILE))
+    }
+
+    /// What the driver knew.
+    pub(crate) const fn driver(&self) -> &serde_json::Value {
+        &self.driver
+    }
+
+    /// Keeps it; an engine that dies leaves either this or what was kept before. It is not flushed
+    /// to the disk: with the machine, the program would be gone too.
+    pub(super) fn keep(&self, run: &Path) -> std::io::Result<()> {
+        record::write_soon(&run.join(FILE), &serde_json::to_vec(self)?)
+    }
+
+    /// Notes a text for the program; nothing closes its input.
+    pub(super) fn send(&mut self, text: Option<String>) {
+        self.sent += 1;
+        self.unsaid.insert(self.sent, text);
+    }
+
+    /// Notes how far the program was read.
+    pub(super) fn read_to(&mut self, wire: &Wire) {
+        (self.stdout, self.stderr) = wire.offsets();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_is_recalled_and_a_run_without_a_conversation_has_none() {
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(Memory::recall(run.path()).unwrap(), None);
+        let mut memory = Memory { stdout: 7, session: Some("s".into()), ..Memory::default() };
+        memory.send(Some("one".into()));
+        memory.send(None);
+        memory.verdict = Some(Verdict::of(&Stop::Empty));
+        memory.keep(run.path()).unwrap();
+        assert_eq!(Memory::recall(run.path()).unwrap(), Some(memory));
+    }
+
+    #[test]
+    fn only_an_agent_that_says_it_is_done_claims_completion() {
+        let claims = |stop: Stop| Verdict::of(&stop).exit().claims_completion();
+        assert!(claims(Stop::Done));
+        let others = [
+            Stop::Empty,
+            Stop::Cancelled,
+            Stop::Refused,
+            Stop::Limit { what: "max_tokens".into() },
+            Stop::Failed { why: "401".into(), login: true },
+            Stop::Unknown { reason: "bored".into() },
+        ];
+        assert!(others.into_iter().all(|stop| !claims(stop)));
+    }
+}

@@ -1,0 +1,384 @@
+//! Talking with an agent: from its first line to the end of its program.
+//!
+//! Lines of the program go into a [`Driver`]; what comes out is put into the conversation, recorded,
+//! or written to the program. What the driver knows is kept beside the run before anything is
+//! written, and every line to the program has a number that the shim takes once: an engine that
+//! starts again goes on in the middle of a turn, without a line lost or said twice.
+
+mod board;
+mod hear;
+mod line;
+mod memory;
+mod say;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agents::LaunchError;
+use agents::runtime::{Act, Driver, Opening, Stop};
+use model::activity::Phase;
+use model::agent::Agent;
+use model::attempt::Attempt;
+use model::conversation::{Body, Entry};
+use model::id::AttemptId;
+use model::mission::Mission;
+use model::process::{Exit, ExitRecord, ProcessIdentity};
+use model::usage::Usage;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+pub use board::NotReached;
+pub(super) use board::Silence;
+pub(crate) use board::{Board, Poke};
+use line::Wire;
+pub(crate) use memory::Memory;
+use memory::Verdict;
+
+use super::FloorSetup;
+use crate::input::Input;
+
+/// How often a conversation is looked at without anything having come in.
+const TICK: Duration = Duration::from_secs(1);
+/// How long entries are gathered before they are written.
+const GATHER: Duration = Duration::from_millis(80);
+/// How many entries are gathered at most.
+const GATHERED_MAX: usize = 256;
+/// How many lines are read before anything else is looked at.
+const LINES_AT_ONCE: usize = 500;
+/// How long an agent that was asked to stop may take to say so.
+const POLITE: Duration = Duration::from_secs(3);
+/// How long a program may take to end once its conversation is over.
+const END: Duration = Duration::from_secs(5);
+
+/// One conversation that is under way.
+pub(super) struct Talk<'a> {
+    floor: &'a FloorSetup,
+    id: AttemptId,
+    run: PathBuf,
+    mission: Mission,
+    agent: Agent,
+    attempt: Attempt,
+    driver: Box<dyn Driver>,
+    memory: Memory,
+    wire: Wire,
+    pokes: mpsc::Receiver<Poke>,
+    /// Entries that are not yet written, by their id.
+    gathered: BTreeMap<String, Entry>,
+    gathered_since: Option<Instant>,
+    /// What the agent said last, as far as it is kept.
+    last_said: String,
+    /// What was used since that was recorded last.
+    used: Option<Usage>,
+    /// Whether something waits to be said to the agent.
+    news: bool,
+    /// Whether what is remembered differs from what is kept.
+    changed: bool,
+}
+
+/// What a conversation begins with.
+pub(super) struct Beginning {
+    pub(super) mission: Mission,
+    pub(super) agent: Agent,
+    pub(super) attempt: Attempt,
+    pub(super) driver: Box<dyn Driver>,
+    /// What the agent is told first; nothing where the conversation is taken up again.
+    pub(super) opening: Option<Opening>,
+    pub(super) memory: Memory,
+    pub(super) silence: Silence,
+    /// The agent's token, where it is still to be told.
+    pub(super) token: Option<String>,
+}
+
+/// How watching a program ended.
+pub(super) enum Watched {
+    /// It is over.
+    Over(ExitRecord),
+    /// It was asked to stop; its processes may still be there.
+    Asked,
+}
+
+impl FloorSetup {
+    /// Talks with an agent until its program has ended.
+    pub(super) async fn talk(
+        &self,
+        beginning: Beginning,
+        process: &ProcessIdentity,
+        cancel: &CancellationToken,
+    ) -> Result<Watched, LaunchError> {
+        let Beginning { mission, agent, attempt, driver, opening, memory, silence, token } =
+            beginning;
+        let id = attempt.id;
+        let run = self.run(id);
+        let pokes = self.board.join(id, Silence { opening: opening.is_some(), ..silence });
+        let wire = Wire::new(&run, &memory, token).await;
+        let mut talk = Talk {
+            floor: self,
+            id,
+            run,
+            mission,
+            agent,
+            attempt,
+            driver,
+            memory,
+            wire,
+            pokes,
+            gathered: BTreeMap::new(),
+            gathered_since: None,
+            last_said: String::new(),
+            used: None,
+            news: true,
+            changed: true,
+        };
+        if let Some(opening) = opening {
+            talk.memory.handing.clone_from(&opening.messages);
+            talk.driver.open(opening, self.clock.now());
+        }
+        let watched = Box::pin(talk.go_on(process, cancel)).await;
+        talk.keep().await;
+        self.board.leave(id);
+        watched
+    }
+}
+
+impl Talk<'_> {
+    async fn go_on(
+        &mut self,
+        process: &ProcessIdentity,
+        cancel: &CancellationToken,
+    ) -> Result<Watched, LaunchError> {
+        let (launcher, run) = (self.floor.launcher.clone(), self.run.clone());
+        let never = CancellationToken::new();
+        let over = launcher.wait(&run, process, &never);
+        tokio::pin!(over);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.act().await;
+            if self.memory.verdict.is_some() {
+                return self.end_program(process).await.map(Watched::Over);
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    self.say_stop().await;
+                    return Ok(Watched::Asked);
+                }
+                record = &mut over => {
+                    let record = record?;
+                    return Ok(Watched::Over(self.program_ended(record).await));
+                }
+                Some(poke) = self.pokes.recv() => self.poked(poke).await,
+                () = self.wire.wait(self.gathered_since.map(|since| since + GATHER)) => {
+                    self.read().await;
+                }
+                _ = tick.tick() => {
+                    self.driver.tick(self.floor.clock.now());
+                }
+            }
+            if self.gathered_since.is_some_and(|since| since.elapsed() >= GATHER)
+                || self.gathered.len() >= GATHERED_MAX
+            {
+                self.keep().await;
+            }
+        }
+    }
+
+    /// Feeds the driver what the program has printed; says whether there was anything.
+    async fn read(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..LINES_AT_ONCE {
+            let at = self.floor.clock.now();
+            let Some(line) = self.wire.next_line() else {
+                break;
+            };
+            any = true;
+            self.changed = true;
+            self.floor.board.heard(self.id, at);
+            line.give(self.driver.as_mut(), at);
+        }
+        self.memory.read_to(&self.wire);
+        if any {
+            self.wire.acknowledge().await;
+        }
+        any
+    }
+
+    /// Does what the driver wants done, until it wants nothing more.
+    async fn act(&mut self) {
+        loop {
+            if self.news && self.driver.takes_messages() {
+                self.news = false;
+                self.say_news().await;
+            }
+            let acts = self.driver.take();
+            if acts.is_empty() {
+                break;
+            }
+            self.changed = true;
+            let mut happenings = Vec::new();
+            for act in acts {
+                match act {
+                    Act::Send(line) => self.send(line),
+                    Act::CloseInput => self.memory.send(None),
+                    Act::Put(entry) => self.gather(entry),
+                    Act::Tell(happening) => happenings.push(happening),
+                }
+            }
+            // What was put comes before what is told of it.
+            for happening in happenings {
+                self.hear(happening).await;
+            }
+            self.say_unsaid().await;
+        }
+        self.say_unsaid().await;
+        if self.wire.took(&mut self.memory) {
+            self.changed = true;
+        }
+        if self.changed && self.gathered.is_empty() {
+            self.keep().await;
+        }
+    }
+
+    /// Writes what the program is to be told, once it is kept.
+    async fn say_unsaid(&mut self) {
+        if self.wire.is_behind(&self.memory) {
+            self.keep().await;
+            self.wire.say(&self.memory).await;
+        }
+    }
+
+    /// Notes a line for the program.
+    fn send(&mut self, line: String) {
+        let line = self.wire.kept(format!("{line}\n"));
+        self.memory.send(Some(line));
+    }
+
+    fn gather(&mut self, entry: Entry) {
+        if let Body::Message { text } = &entry.body {
+            self.last_said.clone_from(text);
+        }
+        self.gathered_since.get_or_insert_with(Instant::now);
+        self.gathered.insert(entry.id.clone(), entry);
+    }
+
+    /// Writes the gathered entries; what cannot be written is gathered further, up to a limit.
+    async fn flush(&mut self) {
+        self.gathered_since = None;
+        if self.gathered.is_empty() {
+            return;
+        }
+        let entries: Vec<Entry> = std::mem::take(&mut self.gathered).into_values().collect();
+        if let Err(err) = self.floor.transcripts.put(self.id, entries).await {
+            // The raw lines are still there; the conversation says less than it could.
+            warn!(attempt = %self.id, %err, "entries of a conversation could not be written");
+        }
+    }
+
+    /// Keeps what is needed to go on from here, after the entries that were made on the way here.
+    async fn keep(&mut self) {
+        self.flush().await;
+        self.memory.driver = self.driver.snapshot();
+        match self.memory.keep(&self.run) {
+            Ok(()) => self.changed = false,
+            Err(err) => error!(attempt = %self.id, %err, "a conversation could not be kept"),
+        }
+    }
+
+    /// Calls the turn off, as the protocol has it, before the processes are ended.
+    async fn say_stop(&mut self) {
+        self.floor.board.phase(self.id, Phase::Cancelling);
+        self.driver.cancel(self.floor.clock.now());
+        self.act().await;
+        let deadline = Instant::now() + POLITE;
+        while !self.driver.takes_messages() && Instant::now() < deadline {
+            let rest = deadline.min(Instant::now() + Duration::from_millis(200));
+            self.wire.wait(Some(rest)).await;
+            self.read().await;
+            self.act().await;
+            if self.wire.is_lost() {
+                break;
+            }
+        }
+        self.driver.finish(self.floor.clock.now());
+        self.act().await;
+    }
+
+    /// Ends the program of a conversation that is over.
+    async fn end_program(&mut self, process: &ProcessIdentity) -> Result<ExitRecord, LaunchError> {
+        self.flush().await;
+        self.floor.board.phase(self.id, Phase::Ending);
+        self.driver.finish(self.floor.clock.now());
+        self.act_quietly().await;
+        let never = CancellationToken::new();
+        let (launcher, run) = (self.floor.launcher.clone(), self.run.clone());
+        let over = launcher.wait(&run, process, &never);
+        tokio::pin!(over);
+        let deadline = Instant::now() + END;
+        let record = loop {
+            // The protocol's farewell is read, so that it can be answered to.
+            tokio::select! {
+                record = timeout(deadline.saturating_duration_since(Instant::now()), &mut over) => {
+                    break match record {
+                        Ok(record) => record?,
+                        Err(_) => self.floor.launcher.stop(&self.run, process).await?,
+                    };
+                }
+                () = self.wire.wait(None) => {
+                    if !self.read().await && self.wire.is_lost() {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    self.act_quietly().await;
+                }
+            }
+        };
+        let verdict = self.memory.verdict.clone();
+        Ok(match verdict {
+            Some(verdict) => ExitRecord { exit: verdict.exit(), ..record },
+            None => record,
+        })
+    }
+
+    /// Does what the driver wants done while its conversation is being ended: what happens counts
+    /// no more.
+    async fn act_quietly(&mut self) {
+        for act in self.driver.take() {
+            match act {
+                Act::Send(line) => self.send(line),
+                Act::CloseInput => self.memory.send(None),
+                Act::Put(entry) => self.gather(entry),
+                Act::Tell(_) => {}
+            }
+        }
+        self.say_unsaid().await;
+    }
+
+    /// Reads what is left of a program that has ended by itself, and says how its work ended.
+    async fn program_ended(&mut self, record: ExitRecord) -> ExitRecord {
+        while self.read().await {
+            self.act().await;
+        }
+        self.wire.to_the_end();
+        while self.read().await {
+            self.act().await;
+        }
+        let stop = self.driver.ended(&record.exit, self.floor.clock.now());
+        self.act().await;
+        self.flush().await;
+        if let Some(verdict) = self.memory.verdict.clone() {
+            return ExitRecord { exit: verdict.exit(), ..record };
+        }
+        let exit = match (stop, &record.exit) {
+            (None | Some(Stop::Done), _) => record.exit.clone(),
+            (Some(stop), Exit::Code { code: 0 }) => Verdict::of(&stop).exit(),
+            (Some(_), _) => record.exit.clone(),
+        };
+        ExitRecord { exit, ..record }
+    }
+
+    async fn tell(&self, input: Input) -> bool {
+        self.floor.tell(input).await
+    }
+}

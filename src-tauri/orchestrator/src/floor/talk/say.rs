@@ -1,0 +1,118 @@
+//! What is said to an agent: messages, answers, and what the captain types.
+
+use agents::runtime::{Answer, Told};
+use model::id::MessageId;
+use model::inbox::{Request, RequestEnd};
+use model::message::{BATCH_MAX, Message, Source};
+use tracing::warn;
+
+use super::Talk;
+use super::board::Poke;
+use crate::input::Input;
+
+/// What an agent is asked when its context is nearly full.
+const HANDOVER: &str = "Your context is nearly full, so another attempt will go on with this \
+mission. Change nothing any more. Write down what it needs to know: what is done, what was decided \
+and why, what is open, and what to do next. Your answer is handed over as it is.";
+
+impl Talk<'_> {
+    pub(super) async fn poked(&mut self, poke: Poke) {
+        let now = self.floor.clock.now();
+        match poke {
+            Poke::News => {
+                self.news = true;
+                self.say_answers().await;
+            }
+            Poke::Type(text) => self.memory.send(Some(text)),
+            Poke::Resize { cols, rows } => self.wire.resize(cols, rows).await,
+            Poke::CancelTurn => self.driver.cancel(now),
+        }
+        self.say_unsaid().await;
+    }
+
+    /// Hands over what waits, provided the agent can take it now.
+    pub(super) async fn say_news(&mut self) {
+        self.say_answers().await;
+        self.say_waiting().await;
+    }
+
+    /// Tells the agent the answers it does not know yet.
+    async fn say_answers(&mut self) {
+        if self.memory.asked.is_empty() {
+            return;
+        }
+        let answered = match self.floor.ledger.untold_requests_of(self.id).await {
+            Ok(answered) => answered,
+            Err(err) => {
+                warn!(attempt = %self.id, %err, "answers could not be read; trying again");
+                self.news = true;
+                return;
+            }
+        };
+        for request in answered {
+            let Some(answer) = answer_of(&request) else {
+                continue;
+            };
+            let now = self.floor.clock.now();
+            self.driver.answer(&request.key, Some(request.id), &answer, now);
+            self.memory.asked.retain(|_, id| *id != request.id);
+            self.tell(Input::ReplyTold(request.id)).await;
+        }
+        self.show_asking();
+    }
+
+    /// Hands over the messages that wait; says whether there were any.
+    pub(super) async fn say_waiting(&mut self) -> bool {
+        let limit = u32::try_from(BATCH_MAX).unwrap_or(u32::MAX);
+        let waiting = match self.floor.ledger.waiting_messages(self.agent.id, limit).await {
+            Ok(waiting) => waiting,
+            Err(err) => {
+                warn!(attempt = %self.id, %err, "messages could not be read; trying again");
+                self.news = true;
+                return false;
+            }
+        };
+        let waiting: Vec<Message> =
+            waiting.into_iter().filter(|it| !self.memory.handing.contains(&it.id)).collect();
+        if waiting.is_empty() || !self.driver.takes_messages() {
+            return false;
+        }
+        self.memory.handing.extend(waiting.iter().map(|message| message.id));
+        let told = waiting
+            .into_iter()
+            .map(|message| Told { id: message.id, from: message.from, text: message.text })
+            .collect();
+        self.driver.tell(told, self.floor.clock.now());
+        true
+    }
+
+    /// Notes that messages could not be handed over; after a number of times they wait for the
+    /// captain.
+    pub(super) async fn not_delivered(&mut self, ids: Vec<MessageId>, why: &str) {
+        for id in ids {
+            self.memory.handing.retain(|handing| *handing != id);
+            if let Ok(Some(message)) = self.floor.ledger.message(id).await {
+                let problem = why.to_owned();
+                self.tell(Input::NotDelivered { message: Box::new(message), problem }).await;
+            }
+        }
+    }
+
+    pub(super) fn ask_handover(&mut self) {
+        let now = self.floor.clock.now();
+        let id = MessageId::draw(now, &mut model::id::SystemDraw);
+        self.memory.own.push(id);
+        let told = Told { id, from: Source::System, text: HANDOVER.to_owned() };
+        self.driver.tell(vec![told], now);
+    }
+}
+
+/// What the agent is told of how its request ended; nothing where it does not wait for it.
+fn answer_of(request: &Request) -> Option<Answer> {
+    Some(match request.end.as_ref()? {
+        RequestEnd::Once | RequestEnd::Always { .. } => Answer::Allow,
+        RequestEnd::Denied { note } => Answer::Deny { note: note.clone() },
+        RequestEnd::Answered { text } => Answer::Text { text: text.clone() },
+        RequestEnd::Withdrawn { .. } => return None,
+    })
+}
