@@ -1,5 +1,7 @@
 //! Signs: texts by which an agent tells that its provider makes it wait, or that it has to be logged in.
 
+use std::sync::LazyLock;
+
 use jiff::{SignedDuration, Timestamp};
 use model::conversation::cut;
 use regex::{Regex, RegexSet, RegexSetBuilder};
@@ -15,14 +17,18 @@ const PATTERN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The longest wait that is believed, in seconds.
 const WAIT_S_MAX: i64 = 7 * 24 * 3600;
 /// Where a text says how long to wait.
-const WAIT: &str = r"(?i)\b(?:retry|try again|wait|reset)[a-z _-]{0,20}[:= ]\s*(\d{1,6})(?:\.\d+)?\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?)?\b";
+static WAIT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)\b(?:retry|try again|wait|reset)[a-z _-]{0,20}[:= ]\s*(\d{1,6})(?:\.\d+)?\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?)?\b",
+    )
+    .ok()
+});
 
 /// The signs of one kind of agent.
 #[derive(Debug, Clone)]
 pub struct Signs {
     limit: RegexSet,
     login: RegexSet,
-    wait: Option<Regex>,
 }
 
 /// A provider that makes an agent wait.
@@ -38,11 +44,7 @@ impl Signs {
     /// The signs a preset names; a pattern that cannot be read is no sign.
     #[must_use]
     pub fn of(ways: &Ways) -> Self {
-        Self {
-            limit: set(&ways.limit_signs),
-            login: set(&ways.login_signs),
-            wait: Regex::new(WAIT).ok(),
-        }
+        Self { limit: set(&ways.limit_signs), login: set(&ways.login_signs) }
     }
 
     /// Whether a text read at `at` says that the provider makes the agent wait.
@@ -52,7 +54,7 @@ impl Signs {
         if !self.limit.is_match(text) {
             return None;
         }
-        Some(Wait { until: self.until(text, at), said: cut(text.trim(), SAID_BYTES_MAX) })
+        Some(Wait { until: until(text, at), said: cut(text.trim(), SAID_BYTES_MAX) })
     }
 
     /// Whether a text says that the agent has to be logged in.
@@ -60,19 +62,19 @@ impl Signs {
     pub fn login(&self, text: &str) -> bool {
         self.login.is_match(beginning(text))
     }
+}
 
-    fn until(&self, text: &str, at: Timestamp) -> Option<Timestamp> {
-        let found = self.wait.as_ref()?.captures(text)?;
-        let number: i64 = found.get(1)?.as_str().parse().ok()?;
-        let unit = found.get(2).map_or("s", |unit| unit.as_str()).to_ascii_lowercase();
-        let seconds = match unit.as_str() {
-            "ms" | "millisecond" | "milliseconds" => number / 1000,
-            "h" | "hour" | "hours" => number.saturating_mul(3600),
-            unit if unit.starts_with('m') => number.saturating_mul(60),
-            _ => number,
-        };
-        at.checked_add(SignedDuration::from_secs(seconds.min(WAIT_S_MAX))).ok()
-    }
+fn until(text: &str, at: Timestamp) -> Option<Timestamp> {
+    let found = WAIT.as_ref()?.captures(text)?;
+    let number: i64 = found.get(1)?.as_str().parse().ok()?;
+    let unit = found.get(2).map_or("s", |unit| unit.as_str()).to_ascii_lowercase();
+    let seconds = match unit.as_str() {
+        "ms" | "millisecond" | "milliseconds" => number / 1000,
+        "h" | "hour" | "hours" => number.saturating_mul(3600),
+        unit if unit.starts_with('m') => number.saturating_mul(60),
+        _ => number,
+    };
+    at.checked_add(SignedDuration::from_secs(seconds.min(WAIT_S_MAX))).ok()
 }
 
 fn beginning(text: &str) -> &str {
@@ -83,9 +85,12 @@ fn set(patterns: &[String]) -> RegexSet {
     let build = |patterns: &[&String]| {
         RegexSetBuilder::new(patterns).size_limit(PATTERN_BYTES_MAX).build().ok()
     };
-    let readable: Vec<&String> =
-        patterns.iter().filter(|pattern| build(&[*pattern]).is_some()).collect();
-    build(&readable).unwrap_or_else(RegexSet::empty)
+    let all: Vec<&String> = patterns.iter().collect();
+    build(&all).unwrap_or_else(|| {
+        let readable: Vec<&String> =
+            patterns.iter().filter(|pattern| build(&[*pattern]).is_some()).collect();
+        build(&readable).unwrap_or_else(RegexSet::empty)
+    })
 }
 
 #[cfg(test)]

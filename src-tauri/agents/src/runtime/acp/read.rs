@@ -1,0 +1,246 @@
+//! What comes from an agent, read tolerantly: what is missing, unknown or of a wrong type is nothing.
+
+use model::conversation::{
+    CUT_MARKER, FileChange, PlanState, PlanStep, TOOL_BYTES_MAX, ToolKind, ToolState, cut,
+};
+use serde_json::Value;
+
+/// The most files whose change is kept of one call.
+const CHANGES_MAX: usize = 20;
+/// The most kept of all changes of one call, in bytes.
+const CHANGES_BYTES_MAX: usize = 256 * 1024;
+/// The most places that are kept of one call.
+const PLACES_MAX: usize = 20;
+/// The most steps of a plan.
+const STEPS_MAX: usize = 200;
+/// The longest title, name, place or step, in bytes.
+pub(super) const TITLE_BYTES_MAX: usize = 1000;
+/// How deep a tool's name is looked for.
+const META_DEPTH_MAX: usize = 3;
+
+/// The text under `key`; an empty one is nothing.
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// The text under `key`, as long as a title may be.
+pub(super) fn title(value: &Value, key: &str) -> Option<String> {
+    let text = text(value, key)?.trim();
+    (!text.is_empty()).then(|| cut(text, TITLE_BYTES_MAX))
+}
+
+/// The text of a content block, or of a list of them; nothing where there is a kind that is not known.
+pub(super) fn block(content: &Value) -> Option<String> {
+    match content {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(blocks) => blocks.iter().map(block).collect(),
+        _ => match text(content, "type")? {
+            "text" => Some(content.get("text")?.as_str()?.to_owned()),
+            "image" => Some("[image]".to_owned()),
+            "audio" => Some("[audio]".to_owned()),
+            "resource_link" => {
+                Some(format!("[{}]", text(content, "uri").or(text(content, "name"))?))
+            }
+            "resource" => {
+                let resource = content.get("resource")?;
+                text(resource, "text")
+                    .map(str::to_owned)
+                    .or_else(|| Some(format!("[{}]", text(resource, "uri")?)))
+            }
+            _ => None,
+        },
+    }
+}
+
+/// The kind of tool; nothing where it is not said.
+pub(super) fn kind(update: &Value) -> Option<ToolKind> {
+    Some(match text(update, "kind")? {
+        "read" => ToolKind::Read,
+        "edit" => ToolKind::Edit,
+        "delete" => ToolKind::Delete,
+        "move" => ToolKind::Move,
+        "search" => ToolKind::Search,
+        "execute" => ToolKind::Execute,
+        "think" => ToolKind::Think,
+        "fetch" => ToolKind::Fetch,
+        _ => ToolKind::Other,
+    })
+}
+
+/// The kind of a tool whose agent does not say it: one that is given a command runs it, and the names
+/// of a few tools are the same everywhere.
+pub(super) fn likely_kind(name: Option<&str>, input: &Value) -> Option<ToolKind> {
+    if command(input).is_some() {
+        return Some(ToolKind::Execute);
+    }
+    Some(match name?.to_ascii_lowercase().as_str() {
+        "write" | "edit" | "create" | "write_file" | "edit_file" | "apply_patch"
+        | "str_replace" => ToolKind::Edit,
+        "read" | "read_file" | "view" | "ls" | "list_directory" => ToolKind::Read,
+        "glob" | "grep" => ToolKind::Search,
+        "shell" | "bash" => ToolKind::Execute,
+        "fetch" | "webfetch" | "web_fetch" => ToolKind::Fetch,
+        _ => return None,
+    })
+}
+
+/// The file a tool is given by name, where its agent does not list the places of a call.
+pub(super) fn place(input: &Value) -> Option<String> {
+    let keys = ["path", "file_path", "filePath", "filepath", "notebook_path", "absolute_path"];
+    keys.iter().find_map(|key| title(input, key))
+}
+
+/// How far a call is; nothing where it is not said or not known.
+pub(super) fn state(update: &Value) -> Option<ToolState> {
+    Some(match text(update, "status")? {
+        "pending" => ToolState::Pending,
+        "in_progress" | "running" => ToolState::Running,
+        "completed" => ToolState::Completed,
+        "failed" | "cancelled" => ToolState::Failed,
+        _ => return None,
+    })
+}
+
+/// The tool's own name, as the agent's program says: a title may be the model's own words.
+pub(super) fn tool_name(update: &Value) -> Option<String> {
+    title(update, "name").or_else(|| named_in(update.get("_meta")?, META_DEPTH_MAX))
+}
+
+fn named_in(meta: &Value, depth: usize) -> Option<String> {
+    let fields = meta.as_object()?;
+    title(meta, "toolName").or_else(|| title(meta, "tool_name")).or_else(|| {
+        let deeper = depth.checked_sub(1)?;
+        fields.values().find_map(|field| named_in(field, deeper))
+    })
+}
+
+/// The exact command, where a tool is given one.
+pub(super) fn command(input: &Value) -> Option<String> {
+    let said = input.get("command").or_else(|| input.get("cmd"))?;
+    let command = match said {
+        Value::String(text) => text.clone(),
+        Value::Array(words) => {
+            let words: Vec<&str> = words.iter().map(Value::as_str).collect::<Option<_>>()?;
+            match words.as_slice() {
+                [shell, flag, script] if is_shell(shell) && flag.ends_with('c') => {
+                    (*script).to_owned()
+                }
+                words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+            }
+        }
+        _ => return None,
+    };
+    (!command.is_empty()).then(|| cut(&command, TOOL_BYTES_MAX))
+}
+
+fn is_shell(program: &str) -> bool {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    matches!(name, "sh" | "bash" | "zsh" | "dash" | "fish")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What a tool is given, as a person reads it; nothing where it is given nothing.
+pub(super) fn input(raw: &Value) -> Option<String> {
+    match raw {
+        Value::Null => None,
+        Value::Object(fields) if fields.is_empty() => None,
+        Value::String(text) => Some(cut(text, TOOL_BYTES_MAX)),
+        _ => command(raw).or_else(|| Some(cut(&raw.to_string(), TOOL_BYTES_MAX))),
+    }
+}
+
+/// What a tool gave back: the texts of its content, or else its raw output.
+pub(super) fn output(update: &Value) -> Option<String> {
+    let texts: Vec<String> = update
+        .get("content")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(|part| text(part, "type") == Some("content"))
+        .filter_map(|part| block(part.get("content")?))
+        .collect();
+    if !texts.is_empty() {
+        return Some(cut(&texts.join("\n"), TOOL_BYTES_MAX));
+    }
+    let raw = update.get("rawOutput")?;
+    let told = ["output", "formatted_output", "aggregated_output", "stdout", "text", "error"];
+    match raw {
+        Value::Null => None,
+        Value::String(text) => Some(cut(text, TOOL_BYTES_MAX)),
+        _ => told
+            .iter()
+            .find_map(|key| raw.get(key)?.as_str())
+            .map_or_else(
+                || Some(raw.to_string()),
+                |text| (!text.is_empty()).then(|| text.to_owned()),
+            )
+            .map(|text| cut(&text, TOOL_BYTES_MAX)),
+    }
+}
+
+/// The changes of files among a call's content.
+pub(super) fn changes(update: &Value) -> Vec<FileChange> {
+    let mut room = CHANGES_BYTES_MAX;
+    let mut kept = |text: &str| {
+        let text = cut(text, TOOL_BYTES_MAX.min(room.max(CUT_MARKER.len())));
+        room = room.saturating_sub(text.len());
+        text
+    };
+    let parts = update.get("content").and_then(Value::as_array).into_iter().flatten();
+    parts
+        .filter(|part| text(part, "type") == Some("diff"))
+        .filter_map(|part| {
+            let path = title(part, "path")?;
+            let before = part.get("oldText").and_then(Value::as_str).map(&mut kept);
+            let after =
+                part.get("newText").and_then(Value::as_str).map(&mut kept).unwrap_or_default();
+            Some(FileChange { path, before, after })
+        })
+        .take(CHANGES_MAX)
+        .collect()
+}
+
+/// The files a call is about.
+pub(super) fn places(update: &Value) -> Option<Vec<String>> {
+    let locations = update.get("locations")?.as_array()?;
+    Some(locations.iter().filter_map(|place| title(place, "path")).take(PLACES_MAX).collect())
+}
+
+/// The steps of a plan.
+pub(super) fn steps(update: &Value) -> Option<Vec<PlanStep>> {
+    let entries = update.get("entries")?.as_array()?;
+    let step = |entry: &Value| {
+        let state = match text(entry, "status") {
+            Some("in_progress") => PlanState::InProgress,
+            Some("completed") => PlanState::Completed,
+            _ => PlanState::Pending,
+        };
+        Some(PlanStep { text: title(entry, "content")?, state })
+    };
+    Some(entries.iter().filter_map(step).take(STEPS_MAX).collect())
+}
+
+/// What an error of JSON-RPC says, in the agent's words: its code, its message and what is in its data.
+pub(super) fn error(error: &Value) -> (Option<i64>, String) {
+    let code = error.get("code").and_then(Value::as_i64);
+    let message =
+        title(error, "message").or_else(|| error.as_str().map(|text| cut(text, TITLE_BYTES_MAX)));
+    let data = error.get("data");
+    let more = data.and_then(|data| match data {
+        Value::String(text) => Some(cut(text, TITLE_BYTES_MAX)),
+        _ => ["details", "message", "error", "reason"].iter().find_map(|key| title(data, key)),
+    });
+    let said = match (message, more) {
+        (Some(message), Some(more)) if !message.contains(&more) => format!("{message}: {more}"),
+        (Some(said), _) | (None, Some(said)) => said,
+        (None, None) => cut(&error.to_string(), TITLE_BYTES_MAX),
+    };
+    (code, said)
+}
