@@ -12,7 +12,7 @@ export default defineConfig(({ mode }) => ({
     // Everything is local: one request more costs less than a data: URL the policy would refuse.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    chunkSizeWarningLimit: 700,
+    chunkSizeWarningLimit: 900,
   },
   server: { proxy: { '/api': engine } },
   resolve: mode === 'test' ? { conditions: ['browser'] } : {},

@@ -14,7 +14,7 @@ import type {
   MessageView,
   NewPermissionRule,
   PermissionRule,
-  Preset,
+  PresetList,
   PresetTest,
   RequestAnswer,
   RequestView,
@@ -84,7 +84,7 @@ export class AgentApi {
     this.#ask<unknown>('POST', ['attempts', attempt, 'resize'], { body: { cols, rows } });
   cancelTurn = (attempt: string) => this.#ask<unknown>('POST', ['attempts', attempt, 'cancel-turn']);
 
-  presets = async () => (await this.#ask<{ presets: Preset[] }>('GET', ['presets'])).presets;
+  presets = () => this.#ask<PresetList>('GET', ['presets']);
   testPreset = (name: string, signal?: AbortSignal) =>
     this.#ask<PresetTest>('POST', ['presets', name, 'test'], { signal });
   addAgent = (body: AgentWish) => this.#ask<AgentView>('POST', ['agents'], { body });
@@ -104,10 +104,7 @@ export class AgentApi {
   answer = (id: string, body: RequestAnswer) =>
     this.#ask<RequestView>('POST', ['requests', id, 'answer'], { body });
 
-  permissionRules = async (): Promise<PermissionRule[]> => {
-    const given = await this.#ask<{ items?: PermissionRule[]; rules?: PermissionRule[] }>('GET', ['rules']);
-    return given.items ?? given.rules ?? [];
-  };
+  permissionRules = async () => (await this.#ask<{ items: PermissionRule[] }>('GET', ['rules'])).items;
   addPermissionRule = (body: NewPermissionRule) => this.#ask<PermissionRule>('POST', ['rules'], { body });
   removePermissionRule = async (id: string) => void (await this.#ask<unknown>('DELETE', ['rules', id]));
 

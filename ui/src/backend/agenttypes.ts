@@ -111,13 +111,13 @@ export interface ConversationChanges {
 
 export interface ConversationHit {
   attempt_id: string;
-  mission_id: string;
-  short_id: string;
-  agent_id: string;
-  agent: string;
+  mission_id?: string | null;
+  short_id?: string | null;
+  agent_id?: string | null;
+  agent?: string | null;
   ordinal: number;
   at: string;
-  kind: BodyKind;
+  kind: string;
   snippet: string;
 }
 
@@ -201,12 +201,12 @@ export interface MessagePage {
 }
 
 export interface BroadcastView {
-  broadcast_id: string;
-  results: { agent_id: string; name: string; message_id?: string | null; problem?: string | null }[];
+  broadcast_id?: string | null;
+  results: { agent_id?: string | null; name: string; message_id?: string | null; problem?: string | null }[];
 }
 
 export interface BroadcastState {
-  results: { agent_id: string; name: string; message: MessageView }[];
+  results: { agent_id: string; name?: string | null; message: MessageView }[];
 }
 
 export type RiskLevel = 'low' | 'medium' | 'high';
@@ -247,10 +247,10 @@ export interface RequestView {
   end?: RequestEnd | null;
   ended_at?: string | null;
   told: boolean;
-  /** The agent's name. */
-  agent: string;
-  short_id: string;
-  mission_title: string;
+  /** The agent's name; nothing once it was removed, and likewise below. */
+  agent?: string | null;
+  short_id?: string | null;
+  mission_title?: string | null;
   age_s: number;
 }
 
@@ -381,6 +381,12 @@ export interface Preset {
   /** What is missing, in words. */
   missing: string[];
   modes: { ask: boolean; unattended: boolean };
+}
+
+export interface PresetList {
+  presets: Preset[];
+  /** What is wrong with the presets of one's own. */
+  problem?: string | null;
 }
 
 export interface PresetTest {

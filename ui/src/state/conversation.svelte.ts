@@ -14,12 +14,10 @@ export const ENTRIES_MAX = 2_000;
 export const PAGE = 200;
 /** Entries shown around one that was looked for. */
 const AROUND = 60;
-const WAIT_MS = 15_000;
+const WAIT_MS = 10_000;
 const RETRY_MS = 1_500;
 /** Between two readings of changes: a message that grows by letters is drawn this often. */
 const GAP_MS = 80;
-/** Behind every ordinal. */
-const BEHIND = Number.MAX_SAFE_INTEGER;
 
 type Source = Pick<AgentApi, 'conversation' | 'changes'>;
 
@@ -196,7 +194,7 @@ export class Conversation {
   async #readEnd(): Promise<void> {
     this.#turn += 1;
     const turn = this.#turn;
-    const page = await this.#page({ before: BEHIND, limit: PAGE });
+    const page = await this.#page({ limit: PAGE });
     if (turn !== this.#turn) return;
     // Changes heard of meanwhile are newer than the page, or part of it.
     if (!this.ready) this.#revision = page.revision;

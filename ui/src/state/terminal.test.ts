@@ -18,7 +18,9 @@ function screen() {
   const written: string[] = [];
   return {
     written,
-    write: vi.fn(async (text: string) => void written.push(text)),
+    write: vi.fn(async (text: string): Promise<void> => {
+      written.push(text);
+    }),
     reset: vi.fn(() => void written.splice(0)),
   };
 }
@@ -56,7 +58,10 @@ test('a terminal that draws old output answers nothing to the program', async ()
     .mockImplementation(() => new Promise(() => undefined));
   const feed = new TerminalFeed({ transcript }, { input, resize: vi.fn() }, 'a');
   const on = screen();
-  on.write.mockImplementation(async () => feed.type('\u001b[1;1R'));
+  on.write.mockImplementation(async () => {
+    feed.type('\u001b[1;1R');
+    return undefined;
+  });
   const abort = new AbortController();
   void feed.run(on, abort.signal);
   await expect.poll(() => feed.ready).toBe(true);

@@ -59,6 +59,9 @@ export const KINDS: Record<BodyKind, string> = {
   unsupported: 'not understood',
 };
 
+/** The word for a kind of entry, also for one that is not known here. */
+export const kindWord = (kind: string): string => (KINDS as Record<string, string>)[kind] ?? kind;
+
 export function sourceName(from: Source): string {
   switch (from.kind) {
     case 'captain':

@@ -22,6 +22,11 @@ export function itemsOf(inbox: Pick<Inbox, 'requests' | 'reviews' | 'quarantined
   ];
 }
 
+/** Who asks and for which mission, as far as both still exist. */
+export const agentOf = (request: RequestView): string => request.agent ?? 'a removed agent';
+export const missionOf = (request: RequestView): string =>
+  request.short_id ? `${request.short_id} ${request.mission_title ?? ''}`.trim() : 'a removed mission';
+
 /** The exact thing that is asked for, in one line. */
 export function lineOf(request: RequestView): string {
   const { ask } = request;
