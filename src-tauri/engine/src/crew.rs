@@ -1,13 +1,19 @@
 //! Use cases about agents.
 
+use std::collections::BTreeMap;
+
+use agents::runtime::presets::Kind;
 use model::agent::{Agent, GRACE_S_DEFAULT, GRACE_S_RANGE, NAME_CHARS_MAX, Runtime};
 use model::id::{AgentId, SystemDraw};
 use model::refusal::{Code, Refusal};
 use orchestrator::Input;
 
+use crate::conduct;
 use crate::missions::{absolute, invalid, legible, names};
 use crate::resolve::{self, unreadable};
-use crate::view::{AgentView, AttemptView, CommandCheck, DetectedRuntime, Listing, NewAgent};
+use crate::view::{
+    AgentView, AttemptView, CommandCheck, DetectedRuntime, EditAgent, Listing, NewAgent,
+};
 use crate::{Caller, Engine};
 
 /// The longest command line, in bytes.
@@ -135,7 +141,7 @@ impl Engine {
     /// Known agent programs, those found on this machine first.
     #[must_use]
     pub fn runtimes(&self) -> Listing<DetectedRuntime> {
-        let mut items: Vec<DetectedRuntime> = agents::detect::installed()
+        let mut items: Vec<DetectedRuntime> = agents::detect::installed(self.0.presets.presets())
             .into_iter()
             .map(|found| DetectedRuntime {
                 preset: found.preset,
@@ -150,72 +156,230 @@ impl Engine {
         Listing { items, next: None }
     }
 
+    /// Changes an agent; who it is and what it did stays.
+    ///
+    /// # Errors
+    /// When there is no such agent, something is out of bounds, the name is taken, or how it is
+    /// started is to be changed while it works.
+    pub async fn edit_agent(
+        &self,
+        caller: &Caller,
+        text: &str,
+        edit: EditAgent,
+    ) -> Result<AgentView, Refusal> {
+        let mut agent = resolve::agent(&self.0.ledger, text).await?;
+        if let Some(name) = &edit.name {
+            agent.name = checked_name(name)?;
+        }
+        if let Some(role) = edit.role {
+            role.trim().clone_into(&mut agent.role);
+        }
+        if let Some(skills) = edit.skills {
+            agent.skills = skills;
+        }
+        checked_words(&agent.role, &agent.skills)?;
+        if let Some(directory) = edit.directory {
+            agent.directory = directory.as_deref().map(checked_directory).transpose()?;
+        }
+        agent.grace_s = checked_grace(Some(edit.grace_s.unwrap_or(agent.grace_s)))?;
+        if edit.command.is_some() || edit.env.is_some() {
+            agent.runtime = changed_runtime(agent.runtime, edit.command.as_deref(), edit.env)?;
+        }
+        if let Some(conduct) = edit.conduct {
+            agent.conduct = conduct::checked(conduct, &agent.runtime)?;
+        }
+        let (id, name) = (agent.id, agent.name.clone());
+        match self.tell(caller, Input::EditAgent(agent)).await {
+            Err(refusal) if refusal.code == Code::Conflict && edit.name.is_some() => {
+                return Err(match resolve::agent(&self.0.ledger, &name).await {
+                    Ok(other) if other.id != id => self.name_of_the_other(refusal, &name).await,
+                    _ => refusal,
+                });
+            }
+            told => told?,
+        };
+        self.agent(&id.to_string()).await
+    }
+
     pub(crate) fn checked_agent(&self, new: NewAgent) -> Result<Agent, Refusal> {
         let name = checked_name(&new.name)?;
-        if new.runtime != "command" {
-            return Err(invalid(format!("'{}' is not a runtime of this version", new.runtime))
-                .hint("use the runtime 'command'"));
-        }
-        let (program, args) = split(&self.command_line(new.command, new.preset)?)?;
-        let grace_s = new.grace_s.unwrap_or(GRACE_S_DEFAULT);
-        if !GRACE_S_RANGE.contains(&grace_s) {
-            return Err(invalid(format!("a grace of {grace_s} s is out of range"))
-                .hint("between 1 and 120 seconds"));
-        }
-        if new.env.len() > ENV_MAX || new.env.iter().any(|(key, value)| !is_variable(key, value)) {
-            return Err(invalid("the environment holds a name or value that cannot be set")
-                .hint("names are letters, digits and _, values hold no NUL; at most 200"));
-        }
-        let words = |text: &String| {
-            text.chars().count() > WORDS_CHARS_MAX || text.chars().any(char::is_control)
-        };
-        if new.skills.len() > SKILLS_MAX || new.skills.iter().chain([&new.role]).any(words) {
-            return Err(invalid("the role or a skill is too long or there are too many skills")
-                .hint("at most 50 skills of 200 characters, in one line each"));
-        }
-        let directory = match new.directory.filter(|text| !text.trim().is_empty()) {
-            Some(text) => Some(checked_directory(&text)?),
+        checked_env(&new.env)?;
+        checked_words(&new.role, &new.skills)?;
+        let grace_s = checked_grace(new.grace_s)?;
+        let directory = match new.directory.as_ref().filter(|text| !text.trim().is_empty()) {
+            Some(text) => Some(checked_directory(text)?),
             None => None,
         };
+        let runtime = self.checked_runtime(&new)?;
+        let conduct = conduct::checked(new.conduct, &runtime)?;
         let now = self.0.clock.now();
         Ok(Agent {
             id: AgentId::draw(now, &mut SystemDraw),
             name,
             role: new.role.trim().to_owned(),
             skills: new.skills,
-            runtime: Runtime::Command { program, args, env: new.env, terminal: false },
+            runtime,
             directory,
             grace_s,
-            conduct: model::agent::Conduct::default(),
+            conduct,
             paused: false,
             demo: false,
             created_at: now,
         })
     }
 
-    fn command_line(
-        &self,
-        command: Option<String>,
-        preset: Option<String>,
-    ) -> Result<String, Refusal> {
-        if preset.is_none() && command.as_ref().is_some_and(|text| text.trim().is_empty()) {
-            return Err(invalid("the command line is empty").hint("such as: sh -c \"echo hello\""));
+    /// How a new agent is driven: as its preset says, or as the captain says.
+    fn checked_runtime(&self, new: &NewAgent) -> Result<Runtime, Refusal> {
+        let given = |text: &Option<String>| {
+            text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let (command, preset) = (given(&new.command), given(&new.preset));
+        let env = new.env.clone();
+        let Some(preset) = preset else {
+            let Some(command) = command else {
+                return Err(invalid("neither a command line nor a preset is given")
+                    .hint("such as command: sh -c \"echo hello\", or preset: goose"));
+            };
+            let (program, args) = split(&command)?;
+            let preset = CUSTOM.to_owned();
+            let kind = new.runtime.as_deref().unwrap_or("command");
+            let terminal = new.terminal;
+            return match kind {
+                "command" => Ok(Runtime::Command { program, args, env, terminal }),
+                _ if terminal => Err(no_terminal(kind)),
+                "acp" => Ok(Runtime::Acp { program, args, env, preset }),
+                "headless" => Ok(Runtime::Headless { program, args, env, preset }),
+                other => {
+                    let words = ["command", "acp", "headless"].map(str::to_owned);
+                    Err(invalid(format!("there is no runtime '{other}'")).allowed(words.into()))
+                }
+            };
+        };
+        let known = self.0.presets.presets();
+        let found = known.find(&preset).ok_or_else(|| {
+            let names = known.iter().map(|preset| preset.name.clone()).collect();
+            invalid(format!("there is no preset '{preset}'")).allowed(names)
+        })?;
+        let kind = kind_word(found.kind);
+        if let Some(said) = new.runtime.as_deref().filter(|said| *said != kind) {
+            return Err(invalid(format!(
+                "the preset '{preset}' is driven as {kind}, not as {said}"
+            ))
+            .hint("leave the runtime out, or choose another preset"));
         }
-        let given = |text: &String| !text.trim().is_empty();
-        match (command.filter(given), preset.filter(given)) {
-            (Some(command), None) => Ok(command),
-            (None, Some(preset)) => {
-                let known = agents::detect::installed();
-                let found = known.iter().find(|found| found.preset == preset);
-                found.map(|found| found.command.clone()).ok_or_else(|| {
-                    let names = known.iter().map(|found| found.preset.clone()).collect();
-                    invalid(format!("there is no preset '{preset}'")).allowed(names)
-                })
+        if new.terminal && found.kind != Kind::Command {
+            return Err(no_terminal(kind));
+        }
+        let made = match (found.runtime(), command) {
+            (Some(runtime), None) => runtime,
+            (None, None) => {
+                return Err(invalid(format!("the preset '{preset}' names no program"))
+                    .hint("give its command line as well"));
             }
-            _ => Err(invalid("exactly one of 'command' and 'preset' is needed")
-                .hint("such as command: sh -c \"echo hello\"")),
+            (Some(_), Some(_)) => {
+                return Err(invalid("exactly one of 'command' and 'preset' is needed")
+                    .hint("the preset knows its program; variables can be added with 'env'"));
+            }
+            (None, Some(command)) => {
+                let (program, args) = split(&command)?;
+                let env = found.env.clone();
+                match found.kind {
+                    Kind::Command => Runtime::Command { program, args, env, terminal: false },
+                    Kind::Acp => Runtime::Acp { program, args, env, preset },
+                    Kind::Headless => Runtime::Headless { program, args, env, preset },
+                }
+            }
+        };
+        Ok(with_env(made, env, new.terminal))
+    }
+}
+
+/// The preset of an agent without one.
+const CUSTOM: &str = "custom";
+
+/// The word for a kind of runtime.
+pub(crate) const fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Command => "command",
+        Kind::Acp => "acp",
+        Kind::Headless => "headless",
+    }
+}
+
+fn no_terminal(kind: &str) -> Refusal {
+    invalid(format!("an agent driven as {kind} has no terminal"))
+        .hint("leave the terminal out, or choose the runtime 'command'")
+}
+
+/// The runtime with these variables on top of its own.
+fn with_env(runtime: Runtime, more: BTreeMap<String, String>, with_terminal: bool) -> Runtime {
+    let add = |mut env: BTreeMap<String, String>| {
+        env.extend(more);
+        env
+    };
+    match runtime {
+        Runtime::Command { program, args, env, terminal } => {
+            Runtime::Command { program, args, env: add(env), terminal: terminal || with_terminal }
+        }
+        Runtime::Acp { program, args, env, preset } => {
+            Runtime::Acp { program, args, env: add(env), preset }
+        }
+        Runtime::Headless { program, args, env, preset } => {
+            Runtime::Headless { program, args, env: add(env), preset }
         }
     }
+}
+
+/// The runtime with another command line or other variables.
+fn changed_runtime(
+    runtime: Runtime,
+    command: Option<&str>,
+    env: Option<BTreeMap<String, String>>,
+) -> Result<Runtime, Refusal> {
+    let env = match env {
+        Some(env) => {
+            checked_env(&env)?;
+            env
+        }
+        None => runtime.env().clone(),
+    };
+    let (program, args) = match command {
+        Some(command) => split(command)?,
+        None => (runtime.program().to_owned(), runtime.args().to_vec()),
+    };
+    Ok(match runtime {
+        Runtime::Command { terminal, .. } => Runtime::Command { program, args, env, terminal },
+        Runtime::Acp { preset, .. } => Runtime::Acp { program, args, env, preset },
+        Runtime::Headless { preset, .. } => Runtime::Headless { program, args, env, preset },
+    })
+}
+
+fn checked_env(env: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    if env.len() > ENV_MAX || env.iter().any(|(key, value)| !is_variable(key, value)) {
+        return Err(invalid("the environment holds a name or value that cannot be set")
+            .hint("names are letters, digits and _, values hold no NUL; at most 200"));
+    }
+    Ok(())
+}
+
+fn checked_words(role: &String, skills: &[String]) -> Result<(), Refusal> {
+    let wrong = |text: &String| {
+        text.chars().count() > WORDS_CHARS_MAX || text.chars().any(char::is_control)
+    };
+    if skills.len() > SKILLS_MAX || skills.iter().chain([role]).any(wrong) {
+        return Err(invalid("the role or a skill is too long or there are too many skills")
+            .hint("at most 50 skills of 200 characters, in one line each"));
+    }
+    Ok(())
+}
+
+fn checked_grace(given: Option<u32>) -> Result<u32, Refusal> {
+    let grace_s = given.unwrap_or(GRACE_S_DEFAULT);
+    if GRACE_S_RANGE.contains(&grace_s) {
+        return Ok(grace_s);
+    }
+    Err(invalid(format!("a grace of {grace_s} s is out of range"))
+        .hint("between 1 and 120 seconds"))
 }
 
 fn is_variable(key: &str, value: &str) -> bool {

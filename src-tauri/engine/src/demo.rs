@@ -176,13 +176,9 @@ impl Engine {
         let agent = self.checked_agent(NewAgent {
             name: demo.name.to_owned(),
             role: demo.role.to_owned(),
-            skills: Vec::new(),
-            runtime: "command".to_owned(),
             command: Some(shell_words::join(words)),
-            preset: None,
-            env: BTreeMap::new(),
-            directory: None,
             grace_s: Some(2),
+            ..NewAgent::default()
         })?;
         Ok(Agent { demo: true, ..agent })
     }

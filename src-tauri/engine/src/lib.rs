@@ -3,6 +3,7 @@
 //! Invariant: the engine adds no rule of its own. Each use case is one method on [`Engine`]; what
 //! is possible is decided by the orchestrator, what is true is read from the store.
 
+mod conduct;
 mod crew;
 mod demo;
 mod doctor;
@@ -13,11 +14,14 @@ pub mod live;
 mod missions;
 mod open;
 mod output;
+mod presets;
 mod pulse;
 mod recovery;
+mod reports;
 mod resolve;
 mod roster;
 mod rules;
+mod talk;
 mod tell;
 mod topics;
 mod twins;
@@ -38,6 +42,7 @@ use orchestrator::Orchestrator;
 use store::DataDir;
 use store::ledger::Ledger;
 use store::telemetry::Telemetry;
+use store::transcripts::Transcripts;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,11 +56,14 @@ pub use missions::MissionQuery;
 pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
 pub use output::TranscriptQuery;
 pub use store::ledger::Verification;
+pub use talk::{ConversationQuery, MessageQuery, RequestQuery, SearchQuery};
 pub use tell::{DevlogQuery, EventQuery, ReportQuery, ReportTarget, SignalQuery};
 pub use work::{PatchQuery, TrashQuery, WorktreeQuery};
 
 use crate::halting::Losses;
 use crate::live::Hub;
+use crate::presets::Shelf;
+use crate::reports::Courier;
 use crate::roster::Roster;
 use crate::twins::Twins;
 use crate::work::Bench;
@@ -88,6 +96,9 @@ struct Parts {
     clock: SharedClock,
     ledger: Ledger,
     telemetry: Telemetry,
+    transcripts: Transcripts,
+    presets: Shelf,
+    courier: Courier,
     orchestrator: Orchestrator,
     launcher: Launcher,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -156,6 +167,7 @@ impl Engine {
         }
         tell::record_stop(parts).await;
         parts.telemetry.close().await;
+        parts.transcripts.close().await;
         parts.ledger.close().await;
     }
 }

@@ -13,6 +13,7 @@ use monitor::{Monitor, MonitorContext, Snapshot};
 use orchestrator::{Orchestrator, Setup};
 use store::ledger::{Ledger, Verification};
 use store::telemetry::Telemetry;
+use store::transcripts::Transcripts;
 use store::{DataDir, DataDirError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::halting::Losses;
 use crate::live::Hub;
+use crate::presets::{self, Shelf};
+use crate::reports::Courier;
 use crate::roster::Roster;
 use crate::twins::Twins;
 use crate::work::Bench;
@@ -31,6 +34,9 @@ pub const RUNNING_MAX_DEFAULT: u32 = 200;
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// The file that stands for the emergency stop where the ledger could not record it.
 const HALT_MARK: &str = "HALTED";
+
+/// Where agents keep what is their own, in the data directory.
+pub(crate) const AGENTS: &str = "agents";
 
 /// What an engine is opened with.
 #[derive(Debug, Clone)]
@@ -63,6 +69,9 @@ pub enum OpenError {
     /// The telemetry cannot be used.
     #[error(transparent)]
     Telemetry(#[from] store::telemetry::OpenError),
+    /// The conversations cannot be used.
+    #[error(transparent)]
+    Transcripts(#[from] store::transcripts::OpenError),
     /// The shim is not there.
     #[error(transparent)]
     Launcher(#[from] agents::LaunchError),
@@ -104,6 +113,8 @@ impl Engine {
         let dir = DataDir::open(&config.data_dir)?;
         let ledger = Ledger::open(&dir, Arc::clone(&clock)).await?;
         let telemetry = Telemetry::open(&dir, Arc::clone(&clock)).await?;
+        let transcripts = Transcripts::open(&dir, Arc::clone(&clock)).await?;
+        let shelf = Shelf::open(&dir);
         let seen = record_start(&ledger, &clock, config.version).await?;
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         // Where a later part fails, those that run already end.
@@ -140,6 +151,11 @@ impl Engine {
                 launcher: launcher.clone(),
                 runs: dir.runs(),
                 worktrees: dir.worktrees(),
+                agents: dir.root().join(AGENTS),
+                transcripts: transcripts.clone(),
+                presets: Arc::clone(shelf.presets()),
+                prices: Arc::new(presets::prices(&dir)),
+                supervision: None,
                 url: url.subscribe(),
                 running_max: config.running_max,
                 memory_free_percent: memory_free_percent.clone(),
@@ -165,6 +181,9 @@ impl Engine {
             clock,
             ledger,
             telemetry,
+            transcripts,
+            presets: shelf,
+            courier: Courier::default(),
             orchestrator,
             launcher,
             url,
@@ -173,6 +192,8 @@ impl Engine {
         }));
         engine.0.tasks.spawn(engine.clone().pulse(events, seen));
         engine.0.tasks.spawn(engine.clone().tend_the_trash());
+        engine.0.tasks.spawn(engine.clone().tend_the_reports());
+        engine.0.tasks.spawn(engine.clone().sweep_trials());
         unfinished.disarm();
         Ok(engine)
     }

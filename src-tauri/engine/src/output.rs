@@ -95,7 +95,7 @@ impl Engine {
 }
 
 /// Whether nothing more comes: its program has ended, even if its gates still run.
-fn has_ended(attempt: &Attempt) -> bool {
+pub(crate) fn has_ended(attempt: &Attempt) -> bool {
     attempt.exit.is_some() || attempt.state.is_final()
 }
 

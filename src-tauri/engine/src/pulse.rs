@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use model::event::{Event, Fact};
 use model::id::AgentId;
+use model::inbox::Ask;
 use model::mission::MissionState;
 use model::refusal::Refusal;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -140,6 +141,15 @@ impl Pulse {
                 parts.roster.removed(*agent_id);
                 self.sent.remove(agent_id);
             }
+            (Fact::AgentAdded { agent }, _) => self.engine.make_place(agent.id),
+            (
+                Fact::MessageQueued { .. }
+                | Fact::MessageRetried { .. }
+                | Fact::RequestEnded { .. }
+                | Fact::AttemptStarted { .. }
+                | Fact::AttemptAdopted { .. },
+                _,
+            ) => parts.courier.wake(),
             _ => {}
         }
         parts.hub.publish(Payload::Event { event: trimmed(event.clone()) });
@@ -177,9 +187,26 @@ fn trimmed(mut event: Event) -> Event {
         Fact::HandoffWritten { handoff: Some(handoff), .. } => cut(&mut handoff.text),
         Fact::GateFinished { result, .. } => cut(&mut result.output),
         Fact::DevlogWritten { devlog } => cut(&mut devlog.markdown),
+        Fact::MessageQueued { message } => cut(&mut message.text),
+        Fact::RequestAsked { request } => cut_ask(&mut request.ask),
         _ => {}
     }
     event
+}
+
+/// What an agent asks is shown from the inbox; here it is only what it is about.
+fn cut_ask(ask: &mut Ask) {
+    match ask {
+        Ask::Permission { permission } => {
+            permission.changes.clear();
+            for text in [&mut permission.command, &mut permission.input, &mut permission.why] {
+                if let Some(text) = text {
+                    cut(text);
+                }
+            }
+        }
+        Ask::Question { text, .. } => cut(text),
+    }
 }
 
 fn cut(text: &mut String) {

@@ -7,14 +7,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use model::activity::Activity;
 use model::agent::{Agent, Runtime};
-use model::attempt::Attempt;
+use model::attempt::{Attempt, AttemptState};
 use model::id::{AgentId, AttemptId, MissionId};
 use model::mission::Mission;
-use model::process::file;
+use model::process::{Supervision, file};
 use model::refusal::Refusal;
-use model::status::{AgentFacts, agent_status};
+use model::status::{AgentFacts, CRASH_LOOP_TIMES, Failing, agent_status};
 use monitor::{AgentUsage, Snapshot};
+use store::ledger::WaitingOf;
 
 use crate::Engine;
 use crate::resolve::unreadable;
@@ -35,7 +37,10 @@ pub(crate) struct Roster(Mutex<Known>);
 struct Known {
     programs: HashMap<(String, Option<String>), (Instant, Option<String>)>,
     free_since: HashMap<AgentId, Timestamp>,
+    /// The last attempts of each agent, newest first, where the last one came to nothing.
+    failed: HashMap<AgentId, Vec<Attempt>>,
     lines: HashMap<AttemptId, (u64, Option<String>)>,
+    supervision: HashMap<AttemptId, Supervision>,
     /// The last views, with the ledger's head and the measurement they were derived from.
     views: Option<((u64, u64), Vec<AgentView>)>,
 }
@@ -49,7 +54,9 @@ impl Roster {
     pub(crate) fn freed(&self, agent: AgentId, attempt: AttemptId, at: Timestamp) {
         let mut known = self.known();
         known.free_since.insert(agent, at);
+        known.failed.remove(&agent);
         known.lines.remove(&attempt);
+        known.supervision.remove(&attempt);
     }
 
     /// Notes since when an agent is free as the ledger had it, and gives what holds: an agent that
@@ -66,11 +73,29 @@ impl Roster {
             let alive: HashSet<AttemptId> = unfinished.iter().map(|attempt| attempt.id).collect();
             known.lines.retain(|id, _| alive.contains(id));
         }
+        if known.supervision.len() > unfinished.len() {
+            let alive: HashSet<AttemptId> = unfinished.iter().map(|attempt| attempt.id).collect();
+            known.supervision.retain(|id, _| alive.contains(id));
+        }
     }
 
     /// Forgets an agent that was removed.
     pub(crate) fn removed(&self, agent: AgentId) {
-        self.known().free_since.remove(&agent);
+        let mut known = self.known();
+        known.free_since.remove(&agent);
+        known.failed.remove(&agent);
+    }
+
+    /// How the processes of a run are kept together; nothing before they are there.
+    fn supervision(&self, attempt: &Attempt, run: &Path) -> Option<Supervision> {
+        attempt.process.as_ref()?;
+        let mut known = self.known();
+        if let Some(known) = known.supervision.get(&attempt.id) {
+            return Some(*known);
+        }
+        let found = agents::supervision::in_force(run).ok()?;
+        known.supervision.insert(attempt.id, found);
+        Some(found)
     }
 
     /// Why the agent's program cannot be started, as far as that is known.
@@ -125,7 +150,7 @@ impl Engine {
         if let Some((known, views)) = &self.0.roster.known().views
             && *known == facts
         {
-            return Ok(views.clone());
+            return Ok(seen_now(views.clone(), &self.0.orchestrator.activities()));
         }
         let mut agents = self.0.ledger.agents().await.map_err(unreadable)?;
         agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
@@ -164,20 +189,29 @@ impl Engine {
         let missions: HashMap<MissionId, &Mission> =
             missions.iter().map(|mission| (mission.id, mission)).collect();
         let snapshot = self.0.snapshots.borrow().clone();
+        let waiting = self.0.ledger.waiting_by_agent().await.map_err(unreadable)?;
+        let activities = self.0.orchestrator.activities();
         let mut views = Vec::with_capacity(agents.len());
         for agent in agents {
-            let free_since = self.free_since(&agent).await?;
+            let (free_since, failing) = self.past(&agent).await?;
             let attempt = attempts.get(&agent.id).copied();
             let mission = attempt.and_then(|a| missions.get(&a.mission_id)).copied();
-            let standing =
-                Standing { attempt, mission, reviewing: reviewing.contains(&agent.id), free_since };
+            let standing = Standing {
+                attempt,
+                mission,
+                reviewing: reviewing.contains(&agent.id),
+                activity: attempt.and_then(|attempt| activities.get(&attempt.id)),
+                waiting: waiting.get(&agent.id).copied().unwrap_or_default(),
+                failing,
+                free_since,
+            };
             views.push(self.view(agent, &standing, &snapshot));
         }
         Ok(views)
     }
 
     fn view(&self, agent: Agent, standing: &Standing<'_>, snapshot: &Snapshot) -> AgentView {
-        let Standing { attempt, mission, reviewing, free_since } = *standing;
+        let Standing { attempt, mission, reviewing, activity, waiting, free_since, .. } = *standing;
         let roster = &self.0.roster;
         let usage = snapshot
             .agents
@@ -192,8 +226,8 @@ impl Engine {
             alive: usage.map(|usage| usage.alive),
             held: usage.is_some_and(|usage| usage.held),
             cpu_idle_s: usage.and_then(|usage| usage.cpu_idle_s),
-            activity: None,
-            failing: None,
+            activity,
+            failing: standing.failing.as_ref(),
             last_output_at: usage.and_then(|usage| usage.last_output_at),
             free_since,
         };
@@ -203,18 +237,50 @@ impl Engine {
             current: attempt.zip(mission).map(|(attempt, mission)| current(attempt, mission)),
             usage: usage.filter(|usage| usage.alive).map(|usage| shown(usage, snapshot.at)),
             last_line: attempt.and_then(|a| roster.last_line(a.id, &self.0.dir.attempt(a.id))),
+            activity: activity.cloned(),
+            messages_waiting: waiting.messages,
+            requests_open: waiting.requests,
+            supervision: attempt.and_then(|a| roster.supervision(a, &self.0.dir.attempt(a.id))),
             agent,
         }
     }
 
-    async fn free_since(&self, agent: &Agent) -> Result<Timestamp, Refusal> {
-        if let Some(since) = self.0.roster.known().free_since.get(&agent.id) {
-            return Ok(*since);
+    /// Since when an agent is free, and whether it fails again and again.
+    async fn past(&self, agent: &Agent) -> Result<(Timestamp, Option<Failing>), Refusal> {
+        let now = self.0.clock.now();
+        {
+            let known = self.0.roster.known();
+            if let (Some(since), Some(failed)) =
+                (known.free_since.get(&agent.id), known.failed.get(&agent.id))
+            {
+                return Ok((*since, Failing::of(failed, now)));
+            }
         }
-        let last = self.0.ledger.attempts_of_agent(agent.id, 1).await.map_err(unreadable)?;
+        let limit = u32::try_from(CRASH_LOOP_TIMES).unwrap_or(u32::MAX);
+        let mut last =
+            self.0.ledger.attempts_of_agent(agent.id, limit).await.map_err(unreadable)?;
         let since = last.first().and_then(|attempt| attempt.ended_at).unwrap_or(agent.created_at);
-        Ok(self.0.roster.free_as_read(agent.id, since))
+        let since = self.0.roster.free_as_read(agent.id, since);
+        // Those of an agent that does well are not needed.
+        if last.first().is_none_or(|attempt| attempt.state != AttemptState::Rejected) {
+            last.clear();
+        }
+        let failing = Failing::of(&last, now);
+        self.0.roster.known().failed.insert(agent.id, last);
+        Ok((since, failing))
     }
+}
+
+/// The views with what the conversations do at this moment.
+fn seen_now(
+    mut views: Vec<AgentView>,
+    activities: &HashMap<AttemptId, Activity>,
+) -> Vec<AgentView> {
+    for view in &mut views {
+        view.activity =
+            view.current.as_ref().and_then(|work| activities.get(&work.attempt_id)).cloned();
+    }
+    views
 }
 
 /// What the ledger says about an agent.
@@ -222,6 +288,9 @@ struct Standing<'a> {
     attempt: Option<&'a Attempt>,
     mission: Option<&'a Mission>,
     reviewing: bool,
+    activity: Option<&'a Activity>,
+    waiting: WaitingOf,
+    failing: Option<Failing>,
     free_since: Timestamp,
 }
 

@@ -6,14 +6,16 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use engine::Caller;
 use engine::view::{
-    Ask, Assign, CiResult, CleanRequest, CloseTopic, EditMission, HaltRequest, ImportRequest,
-    NewAgent, NewCheckpoint, NewMission, NewProgress, NewTopic, NewVote, ScanRequest,
+    Ask, Assign, CiResult, CleanRequest, CloseTopic, EditAgent, EditMission, HaltRequest,
+    ImportRequest, NewAgent, NewBroadcast, NewCheckpoint, NewMessage, NewMission, NewProgress,
+    NewRule, NewTopic, NewVote, RequestAnswer, ScanRequest, TerminalInput,
 };
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use model::event::Actor;
 use model::id::{CorrelationId, SystemDraw};
 use model::policy::Policy;
+use model::process::TerminalSize;
 use model::refusal::Code;
 use model::settings::{Settings, Template};
 use serde::Deserialize;
@@ -96,6 +98,13 @@ macro_rules! bodies {
 
 bodies! {
     NewAgent: BODY_BYTES_MAX,
+    EditAgent: BODY_BYTES_MAX,
+    NewMessage: BODY_BYTES_MAX,
+    NewBroadcast: BODY_BYTES_MAX,
+    RequestAnswer: BODY_BYTES_MAX,
+    NewRule: BODY_BYTES_MAX,
+    TerminalInput: BODY_BYTES_MAX,
+    TerminalSize: 4 * 1024,
     NewMission: MISSION_BYTES_MAX,
     EditMission: MISSION_BYTES_MAX,
     ImportRequest: IMPORT_BYTES_MAX,

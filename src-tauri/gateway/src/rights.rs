@@ -81,10 +81,25 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::GET, "/api/v1/agents", SEE),
     (Method::POST, "/api/v1/agents", ADMINISTER),
     (Method::GET, "/api/v1/agents/{id}", SEE),
+    (Method::PATCH, "/api/v1/agents/{id}", ADMINISTER),
     (Method::DELETE, "/api/v1/agents/{id}", ADMINISTER),
     (Method::POST, "/api/v1/agents/{id}/pause", OPERATE),
     (Method::POST, "/api/v1/agents/{id}/resume", OPERATE),
     (Method::GET, "/api/v1/agents/{id}/attempts", SEE),
+    (Method::POST, "/api/v1/agents/{id}/messages", OPERATE),
+    (Method::POST, "/api/v1/broadcasts", OPERATE),
+    (Method::GET, "/api/v1/broadcasts/{id}", SEE),
+    (Method::GET, "/api/v1/messages", SEE),
+    (Method::POST, "/api/v1/messages/{id}/retry", OPERATE),
+    (Method::POST, "/api/v1/messages/{id}/discard", OPERATE),
+    (Method::GET, "/api/v1/inbox", SEE),
+    (Method::GET, "/api/v1/requests", SEE),
+    (Method::POST, "/api/v1/requests/{id}/answer", ADMINISTER),
+    (Method::GET, "/api/v1/rules", SEE),
+    (Method::POST, "/api/v1/rules", ADMINISTER),
+    (Method::DELETE, "/api/v1/rules/{id}", ADMINISTER),
+    (Method::GET, "/api/v1/presets", SEE),
+    (Method::POST, "/api/v1/presets/{name}/test", ADMINISTER),
     (Method::POST, "/api/v1/commands/check", ADMINISTER),
     (Method::GET, "/api/v1/runtimes", SEE),
     (Method::GET, "/api/v1/repositories", OPERATE),
@@ -133,6 +148,13 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::POST, "/api/v1/topics/{id}/votes", OPERATE),
     (Method::POST, "/api/v1/topics/{id}/close", OPERATE),
     (Method::GET, "/api/v1/attempts/{id}/transcript", SEE),
+    (Method::GET, "/api/v1/attempts/{id}/conversation", SEE),
+    (Method::GET, "/api/v1/attempts/{id}/conversation/changes", SEE),
+    (Method::GET, "/api/v1/conversations/search", SEE),
+    (Method::GET, "/api/v1/attempts/{id}/usage", SEE),
+    (Method::POST, "/api/v1/attempts/{id}/input", ADMINISTER),
+    (Method::POST, "/api/v1/attempts/{id}/resize", OPERATE),
+    (Method::POST, "/api/v1/attempts/{id}/cancel-turn", OPERATE),
     (Method::GET, "/api/v1/missions/{id}/review", SEE),
     (Method::GET, "/api/v1/attempts/{id}/diff", SEE),
     (Method::GET, "/api/v1/radar", SEE),
@@ -249,8 +271,20 @@ mod tests {
         check(Method::DELETE, "/api/v1/policies/docs");
         check(Method::PUT, "/api/v1/templates/port");
         check(Method::GET, "/api/v1/diagnostics");
-        // Whoever works with the swarm can stop it.
-        for path in ["/api/v1/swarm/halt", "/api/v1/swarm/resume"] {
+        // A permission that is given runs something, and so does what is typed.
+        check(Method::PATCH, "/api/v1/agents/ann");
+        check(Method::POST, "/api/v1/requests/x/answer");
+        check(Method::POST, "/api/v1/rules");
+        check(Method::DELETE, "/api/v1/rules/x");
+        check(Method::POST, "/api/v1/presets/goose/test");
+        check(Method::POST, "/api/v1/attempts/x/input");
+        // Whoever works with the swarm can stop it and say something to it.
+        for path in [
+            "/api/v1/swarm/halt",
+            "/api/v1/swarm/resume",
+            "/api/v1/attempts/x/cancel-turn",
+            "/api/v1/agents/ann/messages",
+        ] {
             assert_eq!(look_up(&Method::POST, path), Verdict::Rule(OPERATE), "{path}");
         }
     }

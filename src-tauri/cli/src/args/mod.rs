@@ -5,6 +5,7 @@ mod fields;
 mod mission;
 mod rules;
 mod swarm;
+mod talk;
 mod told;
 mod work;
 
@@ -18,6 +19,7 @@ pub(crate) use fields::*;
 pub(crate) use mission::*;
 pub(crate) use rules::*;
 pub(crate) use swarm::*;
+pub(crate) use talk::*;
 pub(crate) use told::*;
 pub(crate) use work::*;
 
@@ -57,12 +59,28 @@ pub(crate) enum Command {
     /// Work with agents.
     #[command(subcommand)]
     Agent(Agent),
+    /// See which agents are known by name, and try them.
+    #[command(subcommand)]
+    Preset(Preset),
     /// Work with missions.
     #[command(subcommand)]
     Mission(Mission),
-    /// Print what an attempt of a mission printed (the latest one's, unless told otherwise).
+    /// Print what passed between an attempt of a mission and its agent, or what it printed (the
+    /// latest attempt's, unless told otherwise).
     #[command(after_help = "Example: hivekeeper logs M-7K2P -f")]
     Logs(Logs),
+    /// Say what an attempt of a mission has used (the latest one, unless told otherwise).
+    #[command(after_help = "Example: hivekeeper usage M-7K2P")]
+    Usage(Usage),
+    /// Say something to agents, and see how far it is.
+    #[command(subcommand)]
+    Message(Message),
+    /// See and answer what waits for you.
+    #[command(after_help = "Example: hivekeeper inbox")]
+    Inbox(Inbox),
+    /// Keep rules that answer what agents ask for.
+    #[command(subcommand)]
+    Rule(Rule),
     /// Say what would be started now, and touch nothing.
     #[command(after_help = "Example: hivekeeper plan")]
     Plan,

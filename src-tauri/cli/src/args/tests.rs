@@ -29,6 +29,22 @@ fn the_lines_scripts_rely_on_are_understood() {
     );
     check("hivekeeper agent add A --preset goose --json");
     check(
+        "hivekeeper agent add A --runtime acp --command x --permissions ask --limit-memory 2G --limit-processes 50 --cpu-weight 50 --sandbox --sandbox-write /tmp --sandbox-home hidden --sandbox-no-network --rules @r.md --rule-files --hand-over-at 80",
+    );
+    check("hivekeeper agent add A --command sh --terminal");
+    check("hivekeeper agent edit A --name B --env A=b --unset-env C --no-sandbox --no-limits");
+    check("hivekeeper preset test goose --json");
+    check("hivekeeper message send A hello --urgent --mission M-1 --json");
+    check("hivekeeper message broadcast hello --all");
+    check("hivekeeper message list --state queued,quarantined --json");
+    check("hivekeeper inbox --json");
+    check("hivekeeper inbox answer ID not-now");
+    check("hivekeeper inbox answer ID always --scope mission --pattern run:_git_*");
+    check("hivekeeper inbox answer ID --text once");
+    check("hivekeeper rule add run:_git_* --forbid --mission M-1");
+    check("hivekeeper usage M-7K2P --attempt 2 --json");
+    check("hivekeeper logs M-7K2P --raw");
+    check(
         "hivekeeper mission add --title T --brief - --agent A --repo D --gate command:_x --gate file:_y --priority urgent --depends-on M-1 --depends-on M-2 --policy strict --json",
     );
     check("hivekeeper mission show M-7K2P --json");
@@ -104,6 +120,13 @@ fn the_rest_of_the_house_is_understood() {
 #[test]
 fn what_makes_no_sense_is_refused_as_usage() {
     for line in [
+        "agent add A",
+        "agent add A --command x --limit-memory much",
+        "agent edit A --sandbox --no-sandbox",
+        "message broadcast hello",
+        "message broadcast hello --all --to A",
+        "inbox answer ID",
+        "rule add x --agent A --mission M-1",
         "mission add --title T",
         "mission add --brief b --set a=b --title T",
         "mission add --title T --brief b --deadline tomorrow",
@@ -159,7 +182,27 @@ fn a_day_ends_a_second_before_the_next_one() {
     assert!(fields::deadline("17:00").is_err());
 }
 
+#[test]
+fn a_size_is_read_with_its_unit() {
+    let check =
+        |text: &str, bytes: Option<u64>| assert_eq!(agent::size(text).ok(), bytes, "{text}");
+    check("1048576", Some(1 << 20));
+    check("512M", Some(512 << 20));
+    check("2 GiB", Some(2 << 30));
+    check("2gb", Some(2 << 30));
+    check("0", None);
+    check("", None);
+    check("G", None);
+    check("1.5G", None);
+    check("99999999999T", None);
+}
+
 proptest! {
+    #[test]
+    fn no_text_for_a_size_breaks_anything(text in ".{0,40}") {
+        let _ = agent::size(&text);
+    }
+
     #[test]
     fn no_text_for_a_deadline_or_a_pair_breaks_anything(text in ".{0,40}") {
         let _ = fields::deadline(&text);

@@ -21,6 +21,9 @@ pub(crate) struct Logs {
     /// Which attempt, from 1.
     #[arg(long, value_name = "N")]
     pub(crate) attempt: Option<u32>,
+    /// The output as it is, also of an agent that is talked with.
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use engine::view::{AgentView, Listing, NewAgent};
+use engine::view::{self, AgentView, Listing, NewAgent};
 use http::Method;
+use model::agent::{Conduct, RULES_BYTES_MAX};
+use model::process::{Limits, Sandbox};
 use model::status::AgentState;
 
-use crate::args::{AddAgent, Agent};
+use crate::args::{AddAgent, Agent, ConductFlags, EditAgent};
 use crate::failure::Failure;
+use crate::input::Source;
 use crate::out::{Out, bytes, percent, time, word};
 use crate::remote::{Place, Remote};
 use crate::selector::encode;
@@ -17,6 +20,7 @@ pub(crate) async fn run(command: Agent, place: &Place, out: &mut Out) -> Result<
     match command {
         Agent::List => list(place, out).await,
         Agent::Add(args) => add(args, place, out).await,
+        Agent::Edit(args) => edit(args, place, out).await,
         Agent::Show { agent } => show(&agent, place, out).await,
         Agent::Pause { agent } => hold(&agent, "pause", place, out).await,
         Agent::Resume { agent } => hold(&agent, "resume", place, out).await,
@@ -90,6 +94,8 @@ fn with_state(agent: &AgentView) -> serde_json::Value {
 
 async fn add(args: AddAgent, place: &Place, out: &mut Out) -> Result<(), Failure> {
     let operation = format!("create the agent '{}'", args.name);
+    let mut conduct = Conduct::default();
+    apply(args.conduct, &mut conduct, &operation)?;
     let new = NewAgent {
         name: args.name,
         role: args.role,
@@ -97,9 +103,11 @@ async fn add(args: AddAgent, place: &Place, out: &mut Out) -> Result<(), Failure
         runtime: args.runtime,
         command: args.command,
         preset: args.preset,
+        terminal: args.terminal,
         env: args.env.into_iter().collect(),
         directory: args.dir.map(|dir| absolute(&dir, &operation)).transpose()?,
         grace_s: args.grace,
+        conduct,
     };
     let remote = Remote::find(place, &operation)?;
     let agent: AgentView = remote.post(&operation, "/api/v1/agents", &new).await?;
@@ -107,6 +115,86 @@ async fn add(args: AddAgent, place: &Place, out: &mut Out) -> Result<(), Failure
         return out.value(&brief(&agent));
     }
     out.line(&format!("created {}: {}", agent.agent.name, word(&agent.status.state)))
+}
+
+async fn edit(args: EditAgent, place: &Place, out: &mut Out) -> Result<(), Failure> {
+    let operation = format!("change the agent '{}'", args.agent);
+    let remote = Remote::find(place, &operation)?;
+    let now: AgentView = remote.get(&operation, &path(&args.agent)).await?;
+    let mut conduct = now.agent.conduct.clone();
+    if args.no_limits {
+        conduct.limits = Limits::default();
+    }
+    if args.no_sandbox {
+        conduct.sandbox = None;
+    }
+    if args.no_hand_over {
+        conduct.handover_at_percent = None;
+    }
+    conduct.files &= !args.no_rule_files;
+    apply(args.conduct, &mut conduct, &operation)?;
+    let mut env = now.agent.runtime.env().clone();
+    for name in &args.unset_env {
+        env.remove(name);
+    }
+    env.extend(args.env);
+    let directory = match (args.dir, args.no_dir) {
+        (Some(dir), _) => Some(Some(absolute(&dir, &operation)?)),
+        (None, true) => Some(None),
+        (None, false) => None,
+    };
+    let body = view::EditAgent {
+        name: args.name,
+        role: args.role,
+        skills: (args.no_skills || !args.skills.is_empty()).then_some(args.skills),
+        command: args.command,
+        env: (env != *now.agent.runtime.env()).then_some(env),
+        directory,
+        grace_s: args.grace,
+        conduct: (conduct != now.agent.conduct).then_some(conduct),
+    };
+    let to = path(&now.agent.id.to_string());
+    let agent: AgentView = remote.send(&operation, Method::PATCH, &to, &body).await?;
+    if out.is_json() {
+        return out.value(&with_state(&agent));
+    }
+    out.line(&format!("changed {}", agent.agent.name))
+}
+
+/// Puts what was said of an agent's conduct over what there is.
+fn apply(flags: ConductFlags, conduct: &mut Conduct, operation: &str) -> Result<(), Failure> {
+    let limits = &mut conduct.limits;
+    limits.memory_bytes = flags.limit_memory.or(limits.memory_bytes);
+    limits.processes = flags.limit_processes.or(limits.processes);
+    limits.open_files = flags.limit_files.or(limits.open_files);
+    limits.output_bytes = flags.limit_output.or(limits.output_bytes);
+    limits.cpu_weight = flags.cpu_weight.or(limits.cpu_weight);
+    if let Some(policy) = flags.permissions {
+        conduct.permissions = policy.into();
+    }
+    let walls = flags.sandbox
+        || flags.sandbox_no_network
+        || flags.sandbox_home.is_some()
+        || !flags.sandbox_write.is_empty();
+    if walls {
+        let sandbox = conduct.sandbox.get_or_insert_with(Sandbox::default);
+        if !flags.sandbox_write.is_empty() {
+            let whole = flags.sandbox_write.iter().map(|path| absolute(path, operation));
+            sandbox.writable = whole.collect::<Result<_, _>>()?;
+        }
+        if let Some(home) = flags.sandbox_home {
+            sandbox.home = home.into();
+        }
+        sandbox.network &= !flags.sandbox_no_network;
+    }
+    if let Some(given) = &flags.rules {
+        let too_large = "put the long part into a file of the repository and name it";
+        let what = "the rules";
+        conduct.rules = Source { what, given, bytes_max: RULES_BYTES_MAX, too_large }.read()?;
+    }
+    conduct.files |= flags.rule_files;
+    conduct.handover_at_percent = flags.hand_over_at.or(conduct.handover_at_percent);
+    Ok(())
 }
 
 /// A path as the engine sees it, whose working directory is another one.
@@ -149,6 +237,15 @@ async fn show(name: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
         pairs.push(("printed", bytes(usage.output_bytes)));
     }
     pairs.push(("last line", view.last_line.unwrap_or_default()));
+    let some = |count: u32| if count > 0 { count.to_string() } else { String::new() };
+    pairs.push(("asks", some(view.requests_open)));
+    pairs.push(("messages", some(view.messages_waiting)));
+    pairs.push(("permissions", word(&view.agent.conduct.permissions)));
+    let memory = view.agent.conduct.limits.memory_bytes;
+    pairs.push(("memory limit", memory.map(bytes).unwrap_or_default()));
+    let walls = if view.agent.conduct.sandbox.is_some() { "yes" } else { "" };
+    pairs.push(("sandbox", walls.to_owned()));
+    pairs.push(("kept by", view.supervision.as_ref().map(word).unwrap_or_default()));
     out.pairs(&pairs)
 }
 

@@ -2,16 +2,21 @@
 
 mod agent;
 mod ci;
+mod conversation;
 mod devlog;
 mod house;
+mod inbox;
 mod logs;
+mod message;
 mod mission;
+mod preset;
 mod report;
 mod rules;
 mod scan;
 mod signal;
 mod swarm;
 mod topic;
+mod usage;
 mod work;
 
 use std::process::ExitCode;
@@ -40,6 +45,11 @@ pub(crate) async fn run(
         Command::Status => house::status(&place, out).await?,
         Command::Doctor => return house::doctor(&place, out).await,
         Command::Agent(command) => agent::run(command, &place, out).await?,
+        Command::Preset(command) => return preset::run(command, &place, out).await,
+        Command::Message(command) => return message::run(command, &place, out).await,
+        Command::Inbox(args) => inbox::run(args, &place, out).await?,
+        Command::Rule(command) => inbox::rule(command, &place, out).await?,
+        Command::Usage(args) => usage::run(&args, &place, out).await?,
         Command::Mission(command) => return mission::run(command, &place, out).await,
         Command::Plan => swarm::plan(&place, out).await?,
         Command::Halt(args) => return swarm::halt(args, &place, out).await,

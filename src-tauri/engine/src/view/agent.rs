@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::agent::Agent;
+use model::activity::Activity;
+use model::agent::{Agent, Conduct};
 use model::id::{AttemptId, MissionId, ShortId};
+use model::process::Supervision;
 use model::status::AgentStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,6 +27,14 @@ pub struct AgentView {
     pub usage: Option<AgentUsageView>,
     /// The last line it printed in its current attempt.
     pub last_line: Option<String>,
+    /// What its conversation is doing; nothing where none is under way.
+    pub activity: Option<Activity>,
+    /// Messages that wait for it.
+    pub messages_waiting: u32,
+    /// What it asks and waits for.
+    pub requests_open: u32,
+    /// How the processes of its attempt are kept together; nothing where it runs nothing.
+    pub supervision: Option<Supervision>,
 }
 
 /// The attempt an agent works on.
@@ -62,7 +72,7 @@ pub struct AgentUsageView {
 }
 
 /// What an agent is made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAgent {
     /// Its name, unique whatever the case.
@@ -73,16 +83,21 @@ pub struct NewAgent {
     /// What it can do.
     #[serde(default)]
     pub skills: Vec<String>,
-    /// The kind of runtime; only `command` in this version.
-    #[serde(default = "command_runtime")]
-    pub runtime: String,
+    /// How a command line is driven: `command` (the default), `acp` or `headless`. A preset says it
+    /// itself.
+    #[serde(default)]
+    pub runtime: Option<String>,
     /// The command line, quoted as in a shell but not run by one; `{brief}` and `{brief_file}` are
-    /// filled in. Exactly one of `command` and `preset` is needed.
+    /// filled in where it is a plain command or headless. Exactly one of `command` and `preset` is
+    /// needed; the preset `custom` and those without a program need both.
     #[serde(default)]
     pub command: Option<String>,
     /// The name of a known agent program.
     #[serde(default)]
     pub preset: Option<String>,
+    /// Whether a plain command has a terminal.
+    #[serde(default)]
+    pub terminal: bool,
     /// Variables set on top of the inherited environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -92,10 +107,40 @@ pub struct NewAgent {
     /// Time between TERM and KILL, in seconds (1 to 120).
     #[serde(default)]
     pub grace_s: Option<u32>,
+    /// What it may do, and what it is told beside its missions.
+    #[serde(default)]
+    pub conduct: Conduct,
 }
 
-fn command_runtime() -> String {
-    "command".to_owned()
+/// What is to be different about an agent; what is not named stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EditAgent {
+    /// Its name, unique whatever the case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// What it can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skills: Option<Vec<String>>,
+    /// Its command line; how it is driven stays. Only while it has no attempt under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// All variables set on top of the inherited environment. Only while it has no attempt under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
+    /// Where it starts when a mission names no repository; `null` means a fresh directory per attempt.
+    #[serde(deserialize_with = "super::given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub directory: Option<Option<String>>,
+    /// Time between TERM and KILL, in seconds (1 to 120).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_s: Option<u32>,
+    /// All of what it may do, and what it is told beside its missions. Holds from its next attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conduct: Option<Conduct>,
 }
 
 /// Which of an attempt's outputs.

@@ -158,7 +158,7 @@ pub struct EditMission {
 }
 
 /// Tells `null` from a field that is not there.
-fn given<'de, D, T>(from: D) -> Result<Option<Option<T>>, D::Error>
+pub(super) fn given<'de, D, T>(from: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

@@ -4,7 +4,9 @@ mod agent;
 mod house;
 mod mission;
 mod mission_input;
+mod preset;
 mod swarm;
+mod talk;
 mod work;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,11 @@ use utoipa::ToSchema;
 pub use agent::*;
 pub use house::*;
 pub use mission::*;
+use mission_input::given;
 pub use mission_input::*;
+pub use preset::*;
 pub use swarm::*;
+pub use talk::*;
 pub use work::*;
 
 /// One page of a list.

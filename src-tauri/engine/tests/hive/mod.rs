@@ -51,15 +51,15 @@ impl Drop for Ending {
 pub(crate) fn agent(name: &str, command: &str) -> NewAgent {
     NewAgent {
         name: name.into(),
-        role: String::new(),
-        skills: Vec::new(),
-        runtime: "command".into(),
         command: Some(command.into()),
-        preset: None,
-        env: Default::default(),
-        directory: None,
         grace_s: Some(1),
+        ..NewAgent::default()
     }
+}
+
+/// An agent that speaks the Agent Client Protocol and does what its prompt says.
+pub(crate) fn acp(name: &str) -> NewAgent {
+    NewAgent { runtime: Some("acp".into()), ..agent(name, &fake_acp()) }
 }
 
 pub(crate) fn mission(title: &str, brief: &str) -> NewMission {
@@ -84,16 +84,11 @@ impl Hive {
     }
 
     pub(crate) fn caller(&self) -> Caller {
-        Caller {
-            actor: Actor::Captain,
-            correlation_id: CorrelationId::from_uuid(uuid::Uuid::now_v7()),
-            key: None,
-            fingerprint: [0; 32],
-        }
+        caller()
     }
 
     pub(crate) fn keyed(&self, key: &str, fingerprint: u8) -> Caller {
-        Caller { key: Some(key.into()), fingerprint: [fingerprint; 32], ..self.caller() }
+        keyed(key, fingerprint)
     }
 
     pub(crate) async fn add(&self, new: NewAgent) {
@@ -139,6 +134,22 @@ impl Hive {
                 return detail;
             }
             assert!(start.elapsed() < PATIENCE, "{detail:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until what is looked for is there.
+    pub(crate) async fn until_some<T>(
+        &self,
+        what: &str,
+        look: impl AsyncFn(&Engine) -> Option<T>,
+    ) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = look(&self.engine).await {
+                return found;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -195,16 +206,50 @@ impl Hive {
     }
 }
 
+pub(crate) fn caller() -> Caller {
+    Caller {
+        actor: Actor::Captain,
+        correlation_id: CorrelationId::from_uuid(uuid::Uuid::now_v7()),
+        key: None,
+        fingerprint: [0; 32],
+    }
+}
+
+pub(crate) fn keyed(key: &str, fingerprint: u8) -> Caller {
+    Caller { key: Some(key.into()), fingerprint: [fingerprint; 32], ..caller() }
+}
+
 /// The test agent, built beside the tests.
 pub(crate) fn fake_agent() -> String {
+    beside("hivekeeper-fake-agent")
+}
+
+/// The test agent that speaks the Agent Client Protocol.
+pub(crate) fn fake_acp() -> String {
+    beside("hivekeeper-fake-acp")
+}
+
+fn beside(name: &str) -> String {
     let tests = std::env::current_exe().unwrap();
-    let path = tests.ancestors().nth(2).unwrap().join("hivekeeper-fake-agent");
+    let path = tests.ancestors().nth(2).unwrap().join(name);
     assert!(path.exists(), "build the binaries first: cargo build --workspace --bins");
     path.display().to_string()
 }
 
 pub(crate) async fn open(data: &Path) -> Engine {
     Engine::open(Config::new(data.to_owned(), "0.0.0-test")).await.unwrap()
+}
+
+/// Opens a workspace as soon as nobody else holds it.
+pub(crate) async fn open_when_free(data: &Path) -> Engine {
+    let start = Instant::now();
+    loop {
+        match Engine::open(Config::new(data.to_owned(), "0.0.0-test")).await {
+            Ok(engine) => return engine,
+            Err(err) => assert!(err.is_locked() && start.elapsed() < PATIENCE, "{err:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 pub(crate) fn git(directory: &Path, args: &[&str]) -> String {

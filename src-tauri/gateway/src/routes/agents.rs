@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use engine::view::{AgentView, AttemptView, CommandCheck, DetectedRuntime, Listing, NewAgent};
+use engine::view::{
+    AgentView, AttemptView, CommandCheck, DetectedRuntime, EditAgent, Listing, NewAgent,
+};
 use http::StatusCode;
 
 use crate::Gate;
@@ -56,6 +58,24 @@ pub(crate) async fn get_agent(
     name: Name,
 ) -> Result<Json<AgentView>, Problem> {
     Ok(Json(gate.engine.agent(&name.0).await?))
+}
+
+/// Changes an agent.
+///
+/// What is not named stays. Its command line and variables can be changed only while it has no
+/// attempt under way; what it may do holds from its next attempt.
+#[utoipa::path(
+    patch, path = "/api/v1/agents/{id}", tag = "agents",
+    params(("id" = String, Path, description = "The agent's id or name.")),
+    request_body = EditAgent,
+    responses((status = 200, description = "The agent.", body = AgentView)),
+)]
+pub(crate) async fn edit_agent(
+    State(gate): State<Gate>,
+    name: Name,
+    Call { caller, input }: Call<EditAgent>,
+) -> Result<Json<AgentView>, Problem> {
+    Ok(Json(gate.engine.edit_agent(&caller, &name.0, input).await?))
 }
 
 /// Removes an agent.

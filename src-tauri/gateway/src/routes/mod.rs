@@ -2,13 +2,17 @@
 
 mod agents;
 mod attempts;
+mod conversations;
 mod demo;
 mod devlogs;
 mod events;
+mod inbox;
 mod login;
+mod messages;
 mod missions;
 mod overview;
 mod places;
+mod presets;
 mod reports;
 mod rules;
 mod signals;
@@ -33,6 +37,7 @@ use crate::problem::Problem;
 pub(crate) fn all() -> OpenApiRouter<Gate> {
     OpenApiRouter::new()
         .merge(of_the_swarm())
+        .merge(of_conversations())
         .merge(of_missions())
         .merge(of_the_work())
         .merge(of_the_rules())
@@ -43,12 +48,14 @@ fn of_the_swarm() -> OpenApiRouter<Gate> {
     OpenApiRouter::new()
         .routes(routes!(overview::overview))
         .routes(routes!(agents::list_agents, agents::add_agent))
-        .routes(routes!(agents::get_agent, agents::remove_agent))
+        .routes(routes!(agents::get_agent, agents::edit_agent, agents::remove_agent))
         .routes(routes!(agents::pause_agent))
         .routes(routes!(agents::resume_agent))
         .routes(routes!(agents::list_attempts_of_agent))
         .routes(routes!(agents::check_command))
         .routes(routes!(agents::list_runtimes))
+        .routes(routes!(presets::list_presets))
+        .routes(routes!(presets::try_preset))
         .routes(routes!(attempts::read_transcript))
         .routes(routes!(attempts::read_gate_output))
         .routes(routes!(tables::get_attempt_table))
@@ -60,6 +67,28 @@ fn of_the_swarm() -> OpenApiRouter<Gate> {
         .routes(routes!(swarm::reconcile))
         .routes(routes!(events::list_events))
         .routes(routes!(crate::live::listen))
+}
+
+fn of_conversations() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .routes(routes!(conversations::read_conversation))
+        .routes(routes!(conversations::follow_conversation))
+        .routes(routes!(conversations::search_conversations))
+        .routes(routes!(conversations::get_usage))
+        .routes(routes!(conversations::type_into_terminal))
+        .routes(routes!(conversations::resize_terminal))
+        .routes(routes!(conversations::cancel_turn))
+        .routes(routes!(messages::send_message))
+        .routes(routes!(messages::broadcast))
+        .routes(routes!(messages::get_broadcast))
+        .routes(routes!(messages::list_messages))
+        .routes(routes!(messages::retry_message))
+        .routes(routes!(messages::discard_message))
+        .routes(routes!(inbox::get_inbox))
+        .routes(routes!(inbox::list_requests))
+        .routes(routes!(inbox::answer_request))
+        .routes(routes!(inbox::list_permission_rules, inbox::add_permission_rule))
+        .routes(routes!(inbox::remove_permission_rule))
 }
 
 fn of_missions() -> OpenApiRouter<Gate> {
