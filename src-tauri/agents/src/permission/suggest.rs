@@ -121,6 +121,8 @@ fn of_files(parts: &[Part]) -> Option<String> {
         }
         kind = Some(this);
         match place {
+            // The worktree itself is no file.
+            Place::Inside(path) if path.as_os_str().is_empty() => return None,
             Place::Inside(path) | Place::Outside(path) => paths.push((path.clone(), place)),
             Place::Git | Place::Unknown => return None,
         }

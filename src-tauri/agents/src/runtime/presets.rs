@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use model::agent::Runtime;
 use model::inbox::PermissionPolicy;
@@ -331,8 +332,11 @@ impl Presets {
     /// Never: the text is part of this program, and a test reads it.
     #[must_use]
     pub fn built_in() -> Self {
-        let none = Self { all: Vec::new(), signs: Signs::default() };
-        none.read(Path::new(FILE), BUILT_IN).expect("a test reads the text")
+        static BUILT_IN_PRESETS: LazyLock<Presets> = LazyLock::new(|| {
+            let none = Presets { all: Vec::new(), signs: Signs::default() };
+            none.read(Path::new(FILE), BUILT_IN).expect("a test reads the text")
+        });
+        BUILT_IN_PRESETS.clone()
     }
 
     /// These, changed by a file; the same where it is not there. An entry changes the fields it
@@ -380,6 +384,9 @@ impl Presets {
             why: in_words(&err, text),
         })?;
         let mut all = self.clone();
+        check_signs(sheet.signs.limit.iter().chain(&sheet.signs.login)).map_err(|Wrong(why)| {
+            PresetError::Form { path: path.to_owned(), why: format!("the table 'signs' {why}") }
+        })?;
         all.signs.limit.extend(sheet.signs.limit);
         all.signs.login.extend(sheet.signs.login);
         if sheet.runtime.len() > PRESETS_MAX {
@@ -408,6 +415,9 @@ impl Presets {
 
     fn take(&mut self, mut entry: Entry) -> Result<(), Wrong> {
         check_name(&entry.name)?;
+        if let Some(ways) = &entry.ways {
+            check_signs(ways.limit_signs.iter().chain(&ways.login_signs))?;
+        }
         entry.ways = entry.ways.map(|ways| with_signs(ways, &self.signs));
         let at = self.all.iter().position(|preset| preset.name == entry.name);
         let mut preset = match at {
@@ -537,15 +547,17 @@ fn check(preset: &Preset) -> Result<(), Wrong> {
     if let Some(name) = names.find(|name| !is_variable(name)) {
         return Err(Wrong(format!("sets '{name}', which is no name of a variable (field 'env')")));
     }
-    let signs = preset.ways.limit_signs.iter().chain(&preset.ways.login_signs);
-    for sign in signs {
-        if let Err(err) = regex::Regex::new(sign) {
-            return Err(Wrong(format!(
-                "has a sign that is no regular expression, '{sign}': {err}"
-            )));
-        }
-    }
     Ok(())
+}
+
+fn check_signs<'a>(mut signs: impl Iterator<Item = &'a String>) -> Result<(), Wrong> {
+    let wrong = signs.find_map(|sign| Some((sign, regex::Regex::new(sign).err()?)));
+    match wrong {
+        Some((sign, err)) => {
+            Err(Wrong(format!("has a sign that is no regular expression, '{sign}': {err}")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn is_variable(name: &str) -> bool {

@@ -116,7 +116,6 @@ impl Prices {
     /// Like [`Prices::cost_micros`], with the day the price is of.
     #[must_use]
     pub fn cost(&self, model: &str, tokens: &Tokens) -> Option<Cost> {
-        tokens.total()?;
         let (price, day) = self.find(model)?;
         let kinds = [
             (tokens.uncached_input, price.input),
@@ -124,6 +123,7 @@ impl Prices {
             (tokens.cache_write, price.cache_write.unwrap_or(price.input)),
             (tokens.output, price.output),
         ];
+        kinds.iter().any(|(count, _)| count.is_some()).then_some(())?;
         // A dollar for a million tokens is a millionth of it for one; thousandths keep it exact.
         let thousandths: u128 = kinds
             .into_iter()
