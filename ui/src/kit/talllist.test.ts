@@ -1,7 +1,7 @@
 import { createRawSnippet, flushSync, mount, tick, unmount } from 'svelte';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import TallList from './TallList.svelte';
-import { themeOf, withoutInlineStyles } from './terminal';
+import { openWith, themeOf, withoutInlineStyles } from './terminal';
 import { fileOf } from './textdiff';
 import { ROWS_MAX } from './windowed';
 
@@ -91,6 +91,19 @@ test('a terminal’s elements write no style into the page’s markup', () => {
   expect(native.mock.calls.map(([name]) => name)).toEqual(['class']);
   expect(span.style.color).toBe('rgb(255, 0, 0)');
   native.mockRestore();
+
+  // What asks the page itself while the terminal is opened gets the same, and only then.
+  const opened: HTMLElement[] = [];
+  const rows = { _document: document };
+  const terminal = {
+    open: (host: HTMLElement) => void opened.push(host.ownerDocument.createElement('style')),
+    _core: { _renderService: { _renderer: { value: { _rowFactory: rows } } } },
+  };
+  expect(openWith(terminal, document.body, page)).toBe(true);
+  expect(opened[0]?.tagName).toBe('SPAN');
+  expect(rows._document).toBe(page);
+  expect(document.createElement('style').tagName).toBe('STYLE');
+  expect(openWith({ open: () => undefined }, document.body, page)).toBe(false);
 });
 
 test('every colour of a terminal is one of the tokens', () => {

@@ -41,9 +41,13 @@ export const themeOf = (token: (name: string) => string): Record<keyof typeof CO
     string
   >;
 
+/** An element as the page itself makes it. */
+const plain = (page: Document, name: string): HTMLElement =>
+  Document.prototype.createElement.call(page, name);
+
 /** Stands where the renderer wants a style element, and keeps its rules in an adopted sheet. */
 function styleIn(page: Document): HTMLElement {
-  const place = page.createElement('span');
+  const place = plain(page, 'span');
   place.hidden = true;
   const sheet = new CSSStyleSheet();
   page.adoptedStyleSheets = [...page.adoptedStyleSheets, sheet];
@@ -73,7 +77,7 @@ function styled<E extends HTMLElement>(element: E): E {
 
 export function withoutInlineStyles(page: Document): Document {
   const createElement = (name: string) =>
-    name.toLowerCase() === 'style' ? styleIn(page) : styled(page.createElement(name));
+    name.toLowerCase() === 'style' ? styleIn(page) : styled(plain(page, name));
   return new Proxy(page, {
     get(target, name) {
       if (name === 'createElement') return createElement;
@@ -82,4 +86,34 @@ export function withoutInlineStyles(page: Document): Document {
     },
     set: (target, name, value) => Reflect.set(target, name, value, target),
   });
+}
+
+interface RowFactory {
+  _document?: Document;
+}
+interface Inside {
+  _core?: { _renderService?: { _renderer?: { value?: { _rowFactory?: RowFactory } } } };
+}
+
+/**
+ * Opens a terminal with the given document everywhere. Two of its parts take the page's own document whatever they
+ * are told: one makes a style element while the terminal is opened, so the page makes it our way for as long; the
+ * other makes the rows, and would lose the colours of 24 bits. Says whether that one could be reached.
+ */
+export function openWith(
+  terminal: { open(host: HTMLElement): void },
+  host: HTMLElement,
+  made: Document,
+): boolean {
+  const page = host.ownerDocument;
+  Object.defineProperty(page, 'createElement', { configurable: true, value: made.createElement });
+  try {
+    terminal.open(host);
+  } finally {
+    Reflect.deleteProperty(page, 'createElement');
+  }
+  const factory = (terminal as Inside)._core?._renderService?._renderer?.value?._rowFactory;
+  if (factory?._document === undefined) return false;
+  factory._document = made;
+  return true;
 }

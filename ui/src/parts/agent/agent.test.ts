@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { AgentView, Conduct, UsageView as Figures, MessageView } from '../../state/types';
 import { all, by, press, put, settled, stage, type as typeInto, withoutLayout } from '../testing/stage';
+import AgentOutput from './AgentOutput.svelte';
 import { conductOf, draftOf, envText, limitWords, plainConduct, readEnv, readSkills } from './conduct';
 import MessageBox from './MessageBox.svelte';
 import { stepsOf } from './messagewords';
@@ -110,6 +111,40 @@ describe('the message box', () => {
     await settled();
     expect(by('message').dataset.state).toBe('discarded');
   });
+});
+
+test('the conversation of an attempt goes on being read after its first page', async () => {
+  const on = stage();
+  const page = { entries: [], first: null, last: null, total: 0, kept_from: 1, revision: 3 };
+  on.backend.on('GET', '/api/v1/attempts/a/conversation', page);
+  const entry = { id: 'm', at: AT, updated_at: AT, body: { kind: 'message', text: 'hello there' } };
+  let asked = 0;
+  on.backend.onCall('GET', '/api/v1/attempts/a/conversation/changes', () => {
+    asked += 1;
+    if (asked > 1) return new Promise<never>(() => undefined);
+    const body = JSON.stringify({ entries: [{ ordinal: 1, revision: 4, entry }], revision: 4 });
+    return { status: 200, headers: {}, body };
+  });
+  put(on, AgentOutput, { attemptId: 'a', live: true, runtime: 'acp' as const, terminal: false });
+  await expect.poll(() => asked).toBe(2);
+  await settled();
+  expect(document.body.textContent).toContain('hello there');
+  const paths = on.backend.asked.map(({ path }) => path);
+  expect(paths.filter((path) => path.includes('conversation?'))).toHaveLength(1);
+  expect(paths.at(-1)).toContain('revision=4');
+});
+
+test('a command without a conversation shows its raw output first', async () => {
+  const on = stage();
+  const page = { entries: [], first: null, last: null, total: 0, kept_from: 1, revision: 0 };
+  on.backend.on('GET', '/api/v1/attempts/a/conversation', page);
+  on.backend.on('GET', '/api/v1/attempts/a/conversation/changes', { entries: [], revision: 0 });
+  put(on, AgentOutput, { attemptId: 'a', live: false, runtime: 'command' as const, terminal: false });
+  await settled();
+  expect(all('[role="tab"]').map((tab) => tab.textContent)).toEqual(['Raw output', 'Conversation']);
+  expect(by('tab-raw').getAttribute('aria-selected')).toBe('true');
+  await press(by('tab-raw'), 'ArrowRight');
+  expect(by('tab-conversation').getAttribute('aria-selected')).toBe('true');
 });
 
 describe('usage', () => {
