@@ -135,7 +135,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         marker: order.attempt.to_string(),
         channel: talks,
         terminal,
-        limits: agent.conduct.limits.clone(),
+        limits: agent.conduct.limits,
         sandbox: sandbox(order),
         supervision: order.supervision,
         inherited: Vec::new(),

@@ -139,7 +139,7 @@ fn recorded_output_becomes_a_conversation_with_its_tools_and_its_exact_use() {
         let kinds: Vec<_> = seen.calls().iter().map(|call| call.0).collect();
         assert_eq!(kinds, tools, "{preset}");
         assert!(seen.calls().iter().all(|call| call.1 == ToolState::Completed), "{preset}");
-        let shell = seen.calls().into_iter().filter(|call| call.0 == Execute).next_back().unwrap();
+        let shell = seen.calls().into_iter().rfind(|call| call.0 == Execute).unwrap();
         assert_eq!(shell.2.map(str::trim), Some("hi-shell"), "{preset}");
         assert_eq!(seen.texts()[0], "I will write the file.", "{preset}");
         assert!(!seen.kinds().contains(&"unsupported"), "{preset}: {:?}", seen.entries);

@@ -9,7 +9,7 @@ use super::heard::{Call, End, Heard, readable, text, text_or_empty};
 pub(super) fn hear(line: &Value) -> Vec<Heard> {
     match line.get("type").and_then(Value::as_str).unwrap_or_default() {
         "system" => vec![system(line)],
-        "assistant" => parts(line).iter().flat_map(|part| spoken(part)).collect(),
+        "assistant" => parts(line).iter().flat_map(spoken).collect(),
         "user" => parts(line).iter().map(given_back).collect(),
         "result" => result(line),
         "rate_limit_event" => vec![limited(line)],
