@@ -55,6 +55,7 @@ impl Request {
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(as = RequestAsk)]
 pub enum Ask {
     /// May I do this?
     Permission {
