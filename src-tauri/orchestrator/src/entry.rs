@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::decide::HALT_AT_ONCE;
-use crate::floor::{Board, Floor, FloorSetup, NotReached, Poke};
+use crate::floor::{Board, Floor, FloorSetup, NotReached, Poke, Starts};
 use crate::halt::HaltSwitch;
 use crate::input::{Cycle, Input};
 use crate::recall::read_state;
@@ -217,6 +217,7 @@ impl Orchestrator {
             presets: setup.presets,
             prices: setup.prices,
             board,
+            starts: Starts::default(),
             freezing: tokio::sync::Mutex::new(()),
             tasks: tasks.clone(),
             cancel: cancel.clone(),

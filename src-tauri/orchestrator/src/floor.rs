@@ -6,7 +6,9 @@
 
 mod follow;
 mod launch;
+mod pack;
 mod review;
+mod starts;
 mod stop;
 mod talk;
 mod verify;
@@ -42,6 +44,7 @@ use crate::entry::{Command, Orchestrator};
 use crate::halt::HaltSwitch;
 use crate::input::Input;
 
+pub(crate) use starts::Starts;
 pub use talk::NotReached;
 pub(crate) use talk::{Board, Poke};
 
@@ -73,6 +76,8 @@ enum Hindrance {
     Directory(std::io::Error),
     #[error("it could not be reviewed: {0}")]
     Review(&'static str),
+    #[error("failed to {0}")]
+    Files(agents::pack::LayError),
     #[error("its conversation cannot be read: {0}")]
     Conversation(std::io::Error),
     #[error("its conversation cannot be taken up again: {0}")]
@@ -107,6 +112,8 @@ pub(crate) struct FloorSetup {
     pub(crate) prices: Arc<Prices>,
     /// What conversations are doing.
     pub(crate) board: Arc<Board>,
+    /// Which agents are starting.
+    pub(crate) starts: Starts,
     /// Held while processes are being held or let go.
     pub(crate) freezing: tokio::sync::Mutex<()>,
     pub(crate) tasks: TaskTracker,

@@ -17,7 +17,7 @@ use model::process::{Exit, ExitRecord, ProcessIdentity, file};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::launch::with_handoff;
+use super::starts::StartRight;
 use super::talk::{Beginning, Memory, Silence, Watched};
 use super::{Case, FloorSetup, Hindrance};
 use crate::input::Input;
@@ -29,15 +29,19 @@ impl FloorSetup {
     pub(super) async fn follow(
         &self,
         case: Case,
-        opening: Option<Opening>,
+        opening: Option<(Opening, Option<StartRight>)>,
         process: &ProcessIdentity,
         cancel: &CancellationToken,
     ) {
         let id = case.attempt.id;
+        let (opening, right) = opening.unzip();
         let watched = match &case.agent {
             Some(agent) if is_talked_to(&agent.runtime) => {
                 match self.beginning(&case, agent, opening).await {
-                    Ok(beginning) => Box::pin(self.talk(beginning, process, cancel)).await,
+                    Ok(beginning) => {
+                        let beginning = Beginning { right: right.flatten(), ..beginning };
+                        Box::pin(self.talk(beginning, process, cancel)).await
+                    }
                     Err(why) => {
                         error!(attempt = %id, %why, "a conversation cannot be taken up again");
                         self.break_off(id, process, why.to_string()).await
@@ -170,27 +174,12 @@ impl FloorSetup {
                 stalled_after_s: ways.stalled_after_s,
             },
             token,
-        })
-    }
-
-    /// What an agent is told first.
-    pub(super) async fn opening(
-        &self,
-        case: &Case,
-        agent: &Agent,
-        directory: &Path,
-    ) -> Result<Opening, Hindrance> {
-        Ok(Opening {
-            directory: directory.display().to_string(),
-            prompt: with_handoff(&case.brief, case.attempt.handoff.as_ref()),
-            messages: Vec::new(),
-            tools: self.own_tools(&case.attempt),
-            session: self.session_before(case, agent).await?,
+            right: None,
         })
     }
 
     /// The session of the attempt before, where the same agent goes on and can take it up again.
-    async fn session_before(
+    pub(super) async fn session_before(
         &self,
         case: &Case,
         agent: &Agent,
@@ -215,7 +204,7 @@ impl FloorSetup {
     }
 
     /// Our own tools as an attempt's agent sees them; nothing while the engine does not listen.
-    fn own_tools(&self, attempt: &Attempt) -> Option<OwnTools> {
+    pub(super) fn own_tools(&self, attempt: &Attempt) -> Option<OwnTools> {
         let url = self.url.borrow().clone()?;
         match token::mint(&self.run(attempt.id), attempt.id) {
             Ok(token) => {

@@ -34,13 +34,21 @@ impl FloorSetup {
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
+        let preset = case.agent.as_ref().and_then(|agent| agent.runtime.preset());
+        let mut right = None;
+        if let Some(preset) = preset.and_then(|name| self.presets.find(name)) {
+            match cancel.run_until_cancelled(self.starts.wait(preset)).await {
+                Some(may) => right = may,
+                None => return,
+            }
+        }
         match Box::pin(self.launch(&case, cancel)).await {
             Ok(Some((process, opening))) => {
                 if self.tell(Input::Started { id, process: process.clone() }).await {
                     let Some(case) = self.case_at_last(id).await else {
                         return;
                     };
-                    self.follow(case, Some(opening), &process, cancel).await;
+                    self.follow(case, Some((opening, right)), &process, cancel).await;
                 }
             }
             Ok(None) => {}
@@ -73,6 +81,7 @@ impl FloorSetup {
         }
         let run = self.run(id);
         let directory = Path::new(&workplace.directory);
+        self.lay_files(case, &workplace)?;
         let opening = self.opening(case, agent, directory).await?;
         let url = self.url.borrow().clone();
         let home = home(&self.agents, agent);

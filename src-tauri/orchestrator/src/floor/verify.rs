@@ -143,6 +143,9 @@ impl FloorSetup {
         case: &Case,
         workplace: &Workplace,
     ) -> Result<Option<Work>, Hindrance> {
+        if let Err(hindrance) = self.lift_files(case, workplace) {
+            warn!(attempt = %case.attempt.id, %hindrance, "files of ours stay in a worktree");
+        }
         let (Some(base), Some(branch)) = (&workplace.base_commit, &workplace.branch) else {
             return Ok(None);
         };

@@ -21,6 +21,9 @@ impl Talk<'_> {
         match happening {
             Happening::Opened { session, .. } => {
                 self.memory.session = session;
+                if let Some(right) = self.right.take() {
+                    self.floor.starts.answered(right);
+                }
                 board.phase(self.id, Phase::Turn);
             }
             Happening::TurnStarted { n } => {
@@ -97,7 +100,12 @@ impl Talk<'_> {
             }
         };
         let place = self.attempt.workplace.as_ref().map_or("/", |it| it.directory.as_str());
-        let who = Who { mission_id, agent_id, worktree: Path::new(place) };
+        let worktree = Path::new(place);
+        let mut ask = ask;
+        // The driver sees no files, so that what links lead to is looked up here.
+        ask.risk = permission::risk(&ask, worktree);
+        ask.pattern = permission::pattern(&ask, worktree);
+        let who = Who { mission_id, agent_id, worktree };
         let policy = self.agent.conduct.permissions;
         let now = self.floor.clock.now();
         match permission::judge(policy, &rules, &ask, who) {

@@ -11,7 +11,6 @@ mod line;
 mod memory;
 mod say;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +37,7 @@ pub(crate) use memory::Memory;
 use memory::Verdict;
 
 use super::FloorSetup;
+use super::starts::StartRight;
 use crate::input::Input;
 
 /// How often a conversation is looked at without anything having come in.
@@ -65,11 +65,13 @@ pub(super) struct Talk<'a> {
     memory: Memory,
     wire: Wire,
     pokes: mpsc::Receiver<Poke>,
-    /// Entries that are not yet written, by their id.
-    gathered: BTreeMap<String, Entry>,
+    /// Entries that are not yet written, in their order, each id once.
+    gathered: Vec<Entry>,
     gathered_since: Option<Instant>,
     /// What the agent said last, as far as it is kept.
     last_said: String,
+    /// Held until the agent has answered.
+    right: Option<StartRight>,
     /// What was used since that was recorded last.
     used: Option<Usage>,
     /// Whether something waits to be said to the agent.
@@ -90,6 +92,8 @@ pub(super) struct Beginning {
     pub(super) silence: Silence,
     /// The agent's token, where it is still to be told.
     pub(super) token: Option<String>,
+    /// Held until the agent has answered, so that not too many start together.
+    pub(super) right: Option<StartRight>,
 }
 
 /// How watching a program ended.
@@ -108,7 +112,7 @@ impl FloorSetup {
         process: &ProcessIdentity,
         cancel: &CancellationToken,
     ) -> Result<Watched, LaunchError> {
-        let Beginning { mission, agent, attempt, driver, opening, memory, silence, token } =
+        let Beginning { mission, agent, attempt, driver, opening, memory, silence, token, right } =
             beginning;
         let id = attempt.id;
         let run = self.run(id);
@@ -125,10 +129,11 @@ impl FloorSetup {
             memory,
             wire,
             pokes,
-            gathered: BTreeMap::new(),
+            gathered: Vec::new(),
             gathered_since: None,
             last_said: String::new(),
             used: None,
+            right,
             news: true,
             changed: true,
         };
@@ -261,7 +266,10 @@ impl Talk<'_> {
             self.last_said.clone_from(text);
         }
         self.gathered_since.get_or_insert_with(Instant::now);
-        self.gathered.insert(entry.id.clone(), entry);
+        match self.gathered.iter_mut().find(|known| known.id == entry.id) {
+            Some(known) => *known = entry,
+            None => self.gathered.push(entry),
+        }
     }
 
     /// Writes the gathered entries; what cannot be written is gathered further, up to a limit.
@@ -270,7 +278,7 @@ impl Talk<'_> {
         if self.gathered.is_empty() {
             return;
         }
-        let entries: Vec<Entry> = std::mem::take(&mut self.gathered).into_values().collect();
+        let entries = std::mem::take(&mut self.gathered);
         if let Err(err) = self.floor.transcripts.put(self.id, entries).await {
             // The raw lines are still there; the conversation says less than it could.
             warn!(attempt = %self.id, %err, "entries of a conversation could not be written");
