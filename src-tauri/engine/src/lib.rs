@@ -22,7 +22,9 @@ mod resolve;
 mod roster;
 mod rules;
 mod talk;
+mod telemetry_in;
 mod tell;
+mod tools;
 mod topics;
 mod twins;
 pub mod view;
@@ -57,7 +59,12 @@ pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
 pub use output::TranscriptQuery;
 pub use store::ledger::Verification;
 pub use talk::{ConversationQuery, MessageQuery, RequestQuery, SearchQuery};
+pub use telemetry_in::{Exported, Measurement, Names, Sample, Taken, Temporality, Value};
 pub use tell::{DevlogQuery, EventQuery, ReportQuery, ReportTarget, SignalQuery};
+pub use tools::{
+    AskState, CALL_ID_BYTES_MAX, MissionOfAgent, NoteTaken, OWN_TOOLS, OwnMessage, Question, Speaker,
+    ToolCall,
+};
 pub use work::{PatchQuery, TrashQuery, WorktreeQuery};
 
 use crate::halting::Losses;
@@ -65,6 +72,7 @@ use crate::live::Hub;
 use crate::presets::Shelf;
 use crate::reports::Courier;
 use crate::roster::Roster;
+use crate::telemetry_in::Received;
 use crate::twins::Twins;
 use crate::work::Bench;
 
@@ -99,6 +107,7 @@ struct Parts {
     transcripts: Transcripts,
     presets: Shelf,
     courier: Courier,
+    received: Received,
     orchestrator: Orchestrator,
     launcher: Launcher,
     snapshots: watch::Receiver<Arc<Snapshot>>,

@@ -24,6 +24,7 @@ use crate::live::Hub;
 use crate::presets::{self, Shelf};
 use crate::reports::Courier;
 use crate::roster::Roster;
+use crate::telemetry_in::Received;
 use crate::twins::Twins;
 use crate::work::Bench;
 use crate::{Engine, Parts, tell};
@@ -143,6 +144,7 @@ impl Engine {
         let memory_free_percent = measured_memory(monitor.snapshots(), &tasks, cancel.clone());
         let losses = Losses::read(&ledger, clock.now()).await?;
         let url = watch::Sender::new(None);
+        let prices = Arc::new(presets::prices(&dir));
         let orchestrator = Orchestrator::start(
             Setup {
                 ledger: ledger.clone(),
@@ -154,7 +156,7 @@ impl Engine {
                 agents: dir.root().join(AGENTS),
                 transcripts: transcripts.clone(),
                 presets: Arc::clone(shelf.presets()),
-                prices: Arc::new(presets::prices(&dir)),
+                prices: Arc::clone(&prices),
                 supervision: None,
                 url: url.subscribe(),
                 running_max: config.running_max,
@@ -184,6 +186,7 @@ impl Engine {
             transcripts,
             presets: shelf,
             courier: Courier::default(),
+            received: Received::new(prices),
             orchestrator,
             launcher,
             url,

@@ -1,0 +1,283 @@
+//! Figures that agents export by OpenTelemetry, put onto the attempt they are of.
+//!
+//! Invariant: only names and numbers are kept. What is added up of an attempt lies beside its run,
+//! so that an engine that starts again neither counts twice nor begins at nothing.
+
+mod account;
+mod names;
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agents::runtime::prices::Prices;
+use model::attempt::{Attempt, AttemptState};
+use model::id::{AgentId, AttemptId};
+use model::refusal::{Code, Refusal};
+use model::usage::{Usage, UsageSource};
+use orchestrator::Input;
+use tokio::sync::Mutex;
+
+use crate::Engine;
+use crate::resolve::unreadable;
+use crate::tools::Speaker;
+
+use account::Account;
+pub use names::Names;
+use names::{AGENT, ATTEMPT};
+
+/// The account's file in the directory of a run.
+const FILE: &str = "otlp.json";
+/// The largest such file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Accounts are kept apart by as many locks.
+const LOCKS: usize = 16;
+
+/// What an attribute says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// A number.
+    Number(f64),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// Whether a metric tells what was added since the last time, or all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Temporality {
+    /// What was added.
+    Delta,
+    /// All of it.
+    Cumulative,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Measurement {
+    /// A point of a metric.
+    Metric {
+        /// What it tells.
+        temporality: Temporality,
+        /// Its value; the sum of a histogram.
+        sum: f64,
+        /// How many values are in it.
+        count: f64,
+        /// Tells its series from others of the same resource.
+        series: u64,
+    },
+    /// A log record.
+    Event,
+    /// A span.
+    Span {
+        /// How long it took, in milliseconds.
+        ms: f64,
+        /// Whether it says that it failed.
+        failed: bool,
+    },
+}
+
+/// One thing an agent exported. Holds only attributes that are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Its name.
+    pub name: String,
+    /// What was measured.
+    pub what: Measurement,
+    /// What it was measured of.
+    pub attributes: Vec<(String, Value)>,
+}
+
+/// What one resource exported.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Exported {
+    /// What the resource says about itself, as far as it is read.
+    pub resource: Vec<(String, Value)>,
+    /// Tells the resource from others.
+    pub series: u64,
+    /// What it exported that says anything.
+    pub samples: Vec<Sample>,
+}
+
+/// What became of an export.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Samples that were put onto an attempt.
+    pub taken: u64,
+    /// Samples of nobody this engine knows, or of an attempt that is over.
+    pub strangers: u64,
+}
+
+/// What receiving needs.
+#[derive(Debug)]
+pub(crate) struct Received {
+    prices: Arc<Prices>,
+    locks: [Mutex<()>; LOCKS],
+}
+
+impl Received {
+    pub(crate) fn new(prices: Arc<Prices>) -> Self {
+        Self { prices, locks: std::array::from_fn(|_| Mutex::default()) }
+    }
+
+    fn lock(&self, id: AttemptId) -> &Mutex<()> {
+        let place = usize::from(id.as_uuid().as_bytes()[15]) % LOCKS;
+        &self.locks[place]
+    }
+}
+
+impl Engine {
+    /// Puts what agents exported onto their attempts. Who speaks with an attempt's token speaks of
+    /// that attempt, whatever the resource says; the captain's programs have to name one.
+    ///
+    /// # Errors
+    /// When it cannot be kept; what was put onto another attempt before stays.
+    pub async fn take_telemetry(
+        &self,
+        who: Option<&Speaker>,
+        exported: Vec<Exported>,
+    ) -> Result<Taken, Refusal> {
+        let mut became = Taken::default();
+        for export in exported {
+            if export.samples.is_empty() {
+                continue;
+            }
+            let count = export.samples.len() as u64;
+            let id = match who {
+                Some(speaker) => Some(speaker.attempt()),
+                None => self.attempt_named(&export).await?,
+            };
+            match id {
+                Some(id) => {
+                    self.put(id, export).await?;
+                    became.taken += count;
+                }
+                None => became.strangers += count,
+            }
+        }
+        Ok(became)
+    }
+
+    /// The attempt a resource names: by its own id, or by its agent's, where that is at work.
+    async fn attempt_named(&self, export: &Exported) -> Result<Option<AttemptId>, Refusal> {
+        let named = |key: &str| {
+            export.resource.iter().find_map(|(name, value)| match value {
+                Value::Text(text) if name == key => Some(text.as_str()),
+                _ => None,
+            })
+        };
+        if let Some(id) = named(ATTEMPT).and_then(|text| text.parse::<AttemptId>().ok()) {
+            let attempt = self.0.ledger.attempt(id).await.map_err(unreadable)?;
+            return Ok(attempt.filter(|attempt| self.is_heard(attempt)).map(|attempt| attempt.id));
+        }
+        let Some(id) = named(AGENT).and_then(|text| text.parse::<AgentId>().ok()) else {
+            return Ok(None);
+        };
+        let unfinished = self.0.ledger.unfinished_attempts_of(id).await.map_err(unreadable)?;
+        let runs = |attempt: &Attempt| attempt.state == AttemptState::Running;
+        Ok(unfinished.into_iter().find(runs).map(|attempt| attempt.id))
+    }
+
+    async fn put(&self, id: AttemptId, export: Exported) -> Result<(), Refusal> {
+        let received = &self.0.received;
+        let _alone = received.lock(id).lock().await;
+        let run = self.0.dir.attempt(id);
+        // The file first: what is told is always all of it, so it is made good with the next export.
+        let added = tokio::task::spawn_blocking(move || add_to_file(&run, &export));
+        let mut usage = match added.await {
+            Ok(Ok(usage)) => usage,
+            Ok(Err(err)) => return Err(unkept(&err)),
+            Err(err) => return Err(unkept(&std::io::Error::other(err))),
+        };
+        let single = usage.model.as_deref().filter(|model| !model.contains(','));
+        if let Some(cost) = single.and_then(|model| received.prices.cost(model, &usage.tokens)) {
+            usage.own_cost_micros = Some(cost.micros);
+            usage.prices_of = Some(cost.prices_of);
+        }
+        let known = self.0.ledger.usage_of(id).await.map_err(unreadable)?;
+        if known.iter().any(|known| known.source == UsageSource::Otlp && *known == usage) {
+            return Ok(());
+        }
+        let input = Input::Measured { id, usage: Box::new(usage) };
+        self.0.orchestrator.tell(orchestrator::Command::own(input)).await.map(drop)
+    }
+}
+
+fn unkept(err: &std::io::Error) -> Refusal {
+    tracing::warn!(error = err as &dyn std::error::Error, "exported figures could not be kept");
+    Refusal::new(Code::Internal, format!("failed to keep the figures: {err}"))
+}
+
+/// Adds an export to the account beside a run and gives what the account comes to.
+fn add_to_file(run: &Path, export: &Exported) -> std::io::Result<Usage> {
+    let path = run.join(FILE);
+    let mut account = read(&path)?;
+    let before = account.clone();
+    let names = Names::built_in();
+    account.add(names, export.series, &export.samples);
+    if account != before {
+        let text = serde_json::to_vec(&account)?;
+        write(run, &path, &text)?;
+    }
+    Ok(account.usage(names))
+}
+
+fn read(path: &Path) -> std::io::Result<Account> {
+    match std::fs::metadata(path) {
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Account::default()),
+        Err(err) => return Err(err),
+        Ok(there) if there.len() > FILE_BYTES_MAX => {
+            return Err(std::io::Error::other(format!("'{}' is too large", path.display())));
+        }
+        Ok(_) => {}
+    }
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+}
+
+/// Puts a private file in place as a whole.
+fn write(run: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let new: PathBuf = run.join(format!("{FILE}.new"));
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text)?;
+    file.sync_data()?;
+    std::fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn export(sum: f64) -> Exported {
+        Exported {
+            samples: vec![Sample {
+                name: "codex.turn.token_usage".to_owned(),
+                what: Measurement::Metric {
+                    temporality: Temporality::Delta,
+                    sum,
+                    count: 1.0,
+                    series: 1,
+                },
+                attributes: vec![("token_type".to_owned(), Value::Text("output".to_owned()))],
+            }],
+            ..Exported::default()
+        }
+    }
+
+    #[test]
+    fn an_account_goes_on_where_the_run_before_left_it_and_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(add_to_file(run.path(), &export(3.0)).unwrap().tokens.output, Some(3));
+        assert_eq!(add_to_file(run.path(), &export(4.0)).unwrap().tokens.output, Some(7));
+        let file = run.path().join(FILE);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&file, "{").unwrap();
+        assert!(
+            add_to_file(run.path(), &export(1.0)).is_err(),
+            "what is damaged is not begun anew"
+        );
+    }
+}
