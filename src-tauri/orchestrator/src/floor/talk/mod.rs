@@ -214,11 +214,17 @@ impl Talk<'_> {
     /// Does what the driver wants done, until it wants nothing more.
     async fn act(&mut self) {
         loop {
-            if self.news && self.driver.takes_messages() {
+            let mut acts = self.driver.take();
+            // What has happened is heard first: it says whether the conversation goes on.
+            if acts.is_empty()
+                && self.news
+                && self.memory.verdict.is_none()
+                && self.driver.takes_messages()
+            {
                 self.news = false;
                 self.say_news().await;
+                acts = self.driver.take();
             }
-            let acts = self.driver.take();
             if acts.is_empty() {
                 break;
             }
