@@ -1,147 +1,92 @@
 /** Requests about conversations, messages, the inbox, permission rules, presets and supervision. */
+import type { Client } from 'openapi-fetch';
+import type { AgentChange, NewPermissionRule, RequestAnswer, SupervisionView } from './agenttypes';
+import { clientOf, fetchThrough, good, refusal } from './api';
+import type { Backend } from './backend';
+import type { components, paths } from './schema';
+import type { NewAgent } from './types';
 
-import type {
-  AgentChange,
-  AgentWish,
-  BroadcastState,
-  BroadcastView,
-  ConversationChanges,
-  ConversationHits,
-  ConversationPage,
-  InboxView,
-  MessagePage,
-  MessageState,
-  MessageView,
-  NewPermissionRule,
-  PermissionRule,
-  PresetList,
-  PresetTest,
-  RequestAnswer,
-  RequestView,
-  SupervisionView,
-  UsageView,
-} from './agenttypes';
-import { fetchThrough, keyed, refusal } from './api';
-import type { Backend, Method } from './backend';
-import type { AgentView } from './types';
-
-export interface PageQuery {
-  after?: number;
-  before?: number;
-  limit?: number;
-}
-
-export interface SearchQuery {
-  text: string;
-  attempt?: string;
-  agent?: string;
-  mission?: string;
-  kind?: string;
-  cursor?: string;
-  limit?: number;
-}
-
-export interface MessagesQuery {
-  agent?: string;
-  mission?: string;
-  state?: MessageState;
-  cursor?: string;
-  limit?: number;
-}
-
-type Query = Record<string, string | number | undefined>;
-interface More {
-  query?: Query;
-  body?: unknown;
-  signal?: AbortSignal;
-}
+type Query<P extends keyof paths> = paths[P] extends { get: { parameters: { query?: infer Q } } } ? Q : never;
 
 export class AgentApi {
-  readonly #fetch: (request: Request) => Promise<Response>;
+  readonly #client: Client<paths>;
 
-  constructor(backend: Backend) {
-    this.#fetch = fetchThrough(backend);
+  constructor(private readonly backend: Backend) {
+    this.#client = clientOf(backend);
   }
 
-  conversation = (attempt: string, query: PageQuery, signal?: AbortSignal) =>
-    this.#ask<ConversationPage>('GET', ['attempts', attempt, 'conversation'], {
-      query: { ...query },
-      signal,
-    });
+  conversation = (id: string, query: Query<'/api/v1/attempts/{id}/conversation'>, signal?: AbortSignal) =>
+    good(this.#client.GET('/api/v1/attempts/{id}/conversation', { params: { path: { id }, query }, signal }));
   /** What changed after a revision; waits for it when nothing has. */
-  changes = (attempt: string, revision: number, wait_ms: number, signal?: AbortSignal) =>
-    this.#ask<ConversationChanges>('GET', ['attempts', attempt, 'conversation', 'changes'], {
-      query: { revision, wait_ms },
-      signal,
-    });
-  search = (query: SearchQuery, signal?: AbortSignal) =>
-    this.#ask<ConversationHits>('GET', ['conversations', 'search'], { query: { ...query }, signal });
-  usage = (attempt: string) => this.#ask<UsageView>('GET', ['attempts', attempt, 'usage']);
-
-  input = (attempt: string, text: string) =>
-    this.#ask<unknown>('POST', ['attempts', attempt, 'input'], { body: { text } });
-  resize = (attempt: string, cols: number, rows: number) =>
-    this.#ask<unknown>('POST', ['attempts', attempt, 'resize'], { body: { cols, rows } });
-  cancelTurn = (attempt: string) => this.#ask<unknown>('POST', ['attempts', attempt, 'cancel-turn']);
-
-  presets = () => this.#ask<PresetList>('GET', ['presets']);
-  testPreset = (name: string, signal?: AbortSignal) =>
-    this.#ask<PresetTest>('POST', ['presets', name, 'test'], { signal });
-  addAgent = (body: AgentWish) => this.#ask<AgentView>('POST', ['agents'], { body });
-  editAgent = (id: string, body: AgentChange) => this.#ask<AgentView>('PATCH', ['agents', id], { body });
-
-  messages = (query: MessagesQuery, signal?: AbortSignal) =>
-    this.#ask<MessagePage>('GET', ['messages'], { query: { ...query }, signal });
-  send = (agent: string, text: string, urgent: boolean, mission?: string) =>
-    this.#ask<MessageView>('POST', ['agents', agent, 'messages'], { body: { text, urgent, mission } });
-  broadcast = (agents: string[], text: string, urgent: boolean) =>
-    this.#ask<BroadcastView>('POST', ['broadcasts'], { body: { agents, text, urgent } });
-  broadcastState = (id: string) => this.#ask<BroadcastState>('GET', ['broadcasts', id]);
-  retryMessage = (id: string) => this.#ask<MessageView>('POST', ['messages', id, 'retry']);
-  discardMessage = (id: string) => this.#ask<MessageView>('POST', ['messages', id, 'discard']);
-
-  inbox = () => this.#ask<InboxView>('GET', ['inbox']);
-  answer = (id: string, body: RequestAnswer) =>
-    this.#ask<RequestView>('POST', ['requests', id, 'answer'], { body });
-
-  permissionRules = async () => (await this.#ask<{ items: PermissionRule[] }>('GET', ['rules'])).items;
-  addPermissionRule = (body: NewPermissionRule) => this.#ask<PermissionRule>('POST', ['rules'], { body });
-  removePermissionRule = async (id: string) => void (await this.#ask<unknown>('DELETE', ['rules', id]));
-
-  supervision = () => this.#ask<SupervisionView>('GET', ['supervision']);
-
-  async #ask<T>(
-    method: Method,
-    path: readonly string[],
-    { query = {}, body, signal }: More = {},
-  ): Promise<T> {
-    const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(query))
-      if (value !== undefined) search.set(name, String(value));
-    const asked = search.size > 0 ? `?${search}` : '';
-    // The host is never used: only the path goes through the backend.
-    const url = `http://hivekeeper.invalid/api/v1/${path.map(encodeURIComponent).join('/')}${asked}`;
-    const headers: Record<string, string> = { ...keyed(method) };
-    if (body !== undefined) headers['Content-Type'] = 'application/json';
-    const response = await this.#fetch(
-      new Request(url, {
-        method,
-        headers,
-        body: body === undefined ? undefined : JSON.stringify(body),
+  changes = (id: string, revision: number, wait_ms: number, signal?: AbortSignal) =>
+    good(
+      this.#client.GET('/api/v1/attempts/{id}/conversation/changes', {
+        params: { path: { id }, query: { revision, wait_ms } },
         signal,
       }),
     );
-    const text = await response.text();
-    const value: unknown = text === '' ? null : parsed(text);
-    if (!response.ok) throw refusal(response.status, value);
-    return value as T;
-  }
-}
+  search = (
+    query: paths['/api/v1/conversations/search']['get']['parameters']['query'],
+    signal?: AbortSignal,
+  ) => good(this.#client.GET('/api/v1/conversations/search', { params: { query }, signal }));
+  usage = (id: string) => good(this.#client.GET('/api/v1/attempts/{id}/usage', { params: { path: { id } } }));
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+  input = async (id: string, text: string): Promise<void> =>
+    void (await good(
+      this.#client.POST('/api/v1/attempts/{id}/input', { params: { path: { id } }, body: { text } }),
+    ));
+  resize = async (id: string, cols: number, rows: number): Promise<void> =>
+    void (await good(
+      this.#client.POST('/api/v1/attempts/{id}/resize', { params: { path: { id } }, body: { cols, rows } }),
+    ));
+  cancelTurn = async (id: string) =>
+    void (await good(this.#client.POST('/api/v1/attempts/{id}/cancel-turn', { params: { path: { id } } })));
+
+  presets = () => good(this.#client.GET('/api/v1/presets'));
+  testPreset = (name: string, signal?: AbortSignal) =>
+    good(this.#client.POST('/api/v1/presets/{name}/test', { params: { path: { name } }, signal }));
+  addAgent = (body: NewAgent) => good(this.#client.POST('/api/v1/agents', { body }));
+  editAgent = (id: string, body: AgentChange) =>
+    good(
+      this.#client.PATCH('/api/v1/agents/{id}', {
+        params: { path: { id } },
+        body: body as components['schemas']['EditAgent'],
+      }),
+    );
+
+  messages = (query: Query<'/api/v1/messages'>, signal?: AbortSignal) =>
+    good(this.#client.GET('/api/v1/messages', { params: { query }, signal }));
+  send = (id: string, text: string, urgent: boolean, mission?: string) =>
+    good(
+      this.#client.POST('/api/v1/agents/{id}/messages', {
+        params: { path: { id } },
+        body: { text, urgent, mission },
+      }),
+    );
+  broadcast = (agents: string[], text: string, urgent: boolean) =>
+    good(this.#client.POST('/api/v1/broadcasts', { body: { agents, text, urgent } }));
+  broadcastState = (id: string) =>
+    good(this.#client.GET('/api/v1/broadcasts/{id}', { params: { path: { id } } }));
+  retryMessage = (id: string) =>
+    good(this.#client.POST('/api/v1/messages/{id}/retry', { params: { path: { id } } }));
+  discardMessage = (id: string) =>
+    good(this.#client.POST('/api/v1/messages/{id}/discard', { params: { path: { id } } }));
+
+  inbox = () => good(this.#client.GET('/api/v1/inbox'));
+  answer = (id: string, body: RequestAnswer) =>
+    good(this.#client.POST('/api/v1/requests/{id}/answer', { params: { path: { id } }, body }));
+
+  permissionRules = async () => (await good(this.#client.GET('/api/v1/rules'))).items;
+  addPermissionRule = (body: NewPermissionRule) => good(this.#client.POST('/api/v1/rules', { body }));
+  removePermissionRule = async (id: string) =>
+    void (await good(this.#client.DELETE('/api/v1/rules/{id}', { params: { path: { id } } })));
+
+  /** Not part of the description of every engine. */
+  supervision = async (): Promise<SupervisionView> => {
+    const ask = fetchThrough(this.backend);
+    const answer = await ask(new Request('http://hivekeeper.invalid/api/v1/supervision'));
+    const value: unknown = await answer.json();
+    if (!answer.ok) throw refusal(answer.status, value);
+    return value as SupervisionView;
+  };
 }

@@ -3,7 +3,7 @@ import createClient, { type Client } from 'openapi-fetch';
 import type { Backend, Method } from './backend';
 import { showHidden } from './hidden';
 import type { components, paths } from './schema';
-import type { EditMission, MissionInput, NewAgent, NewMission, OutputStream, Wish } from './types';
+import type { EditMission, MissionInput, NewMission, OutputStream, Wish } from './types';
 
 /** A request that was refused: what happened, what to do, what would have been accepted. */
 export class Refusal extends Error {
@@ -58,10 +58,6 @@ function key(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
-
-/** The head under which a request that changes something is carried out once. */
-export const keyed = (method: string): Record<string, string> =>
-  method === 'GET' ? {} : { 'Idempotency-Key': key() };
 
 /** Statuses that may not have a body. */
 const BODILESS = [204, 205, 304];
@@ -167,7 +163,6 @@ export class Api {
   removeDemo = async () => void (await good(this.#client.DELETE('/api/v1/demo')));
 
   agents = async () => (await good(this.#client.GET('/api/v1/agents'))).items;
-  addAgent = (body: NewAgent) => good(this.#client.POST('/api/v1/agents', { body }));
   pauseAgent = (id: string) =>
     good(this.#client.POST('/api/v1/agents/{id}/pause', { params: { path: { id } } }));
   resumeAgent = (id: string) =>

@@ -50,7 +50,12 @@ export interface paths {
         delete: operations["remove_agent"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Changes an agent.
+         * @description What is not named stays. Its command line and variables can be changed only while it has no
+         *     attempt under way; what it may do holds from its next attempt.
+         */
+        patch: operations["edit_agent"];
         trace?: never;
     };
     "/api/v1/agents/{id}/attempts": {
@@ -67,6 +72,28 @@ export interface paths {
         get: operations["list_attempts_of_agent"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says something to an agent.
+         * @description It is queued at once and delivered at the next possible moment: where the agent can be told while
+         *     it works, at the end of its turn; an urgent one before all others. Delivery is not activation: the
+         *     message shows both.
+         */
+        post: operations["send_message"];
         delete?: never;
         options?: never;
         head?: never;
@@ -133,6 +160,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/attempts/{id}/cancel-turn": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Calls a turn off.
+         * @description The agent ends what it does now; its conversation stays, and can go on otherwise.
+         */
+        post: operations["cancel_turn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attempts/{id}/conversation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads a conversation.
+         * @description A part of what passed between an attempt and its agent, in its order; its end unless the request
+         *     says from where.
+         */
+        get: operations["read_conversation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attempts/{id}/conversation/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follows a conversation.
+         * @description What is new or different since a revision. With `wait_ms` the answer waits until something is,
+         *     the attempt has ended, or the time is over.
+         */
+        get: operations["follow_conversation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/attempts/{id}/diff": {
         parameters: {
             query?: never;
@@ -173,6 +262,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/attempts/{id}/input": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Types into a terminal.
+         * @description The characters reach the program of the attempt as they are.
+         */
+        post: operations["type_into_terminal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attempts/{id}/resize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives a terminal another size.
+         * @description The program is told, as by a window that changes.
+         */
+        post: operations["resize_terminal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/attempts/{id}/transcript": {
         parameters: {
             query?: never;
@@ -186,6 +315,67 @@ export interface paths {
          *     until there is more, the attempt has ended, or the time is over.
          */
         get: operations["read_transcript"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attempts/{id}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says what an attempt has used.
+         * @description Tokens and cost according to each source, the best one, and how its tools did. What nobody said is
+         *     unknown, not zero.
+         */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/broadcasts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says the same to several agents.
+         * @description Each has a message and a result of its own; what is in the way of one does not hold up the others.
+         */
+        post: operations["broadcast"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/broadcasts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a broadcast.
+         * @description How far the message to each agent is.
+         */
+        get: operations["get_broadcast"];
         put?: never;
         post?: never;
         delete?: never;
@@ -230,6 +420,26 @@ export interface paths {
          *     starting anything.
          */
         post: operations["check_command"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/conversations/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Searches conversations.
+         * @description Entries in which all words occur, the newest first; what stands in quotes has to occur as it is.
+         */
+        get: operations["search_conversations"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -381,6 +591,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/inbox": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the inbox.
+         * @description Everything that waits for the captain: what agents ask, work to review, and what could not be
+         *     delivered or understood.
+         */
+        get: operations["get_inbox"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/live": {
         parameters: {
             query?: never;
@@ -439,6 +670,67 @@ export interface paths {
          * @description For a browser on this machine; works once and for ten minutes.
          */
         post: operations["make_login_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists messages.
+         * @description The newest first.
+         */
+        get: operations["list_messages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages/{id}/discard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives a message up.
+         * @description One that waits, or is in quarantine.
+         */
+        post: operations["discard_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delivers a message again.
+         * @description One that is in quarantine, or that an agent got and never answered to. A report that could not be
+         *     understood is read again, as it is in its file by now.
+         */
+        post: operations["retry_message"];
         delete?: never;
         options?: never;
         head?: never;
@@ -938,6 +1230,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the presets.
+         * @description The agents known by name, those found on this machine first. Each program that is there is asked
+         *     for its version, at most once a minute.
+         */
+        get: operations["list_presets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/presets/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tries a preset.
+         * @description Starts its program in a directory of its own, greets it and ends it, within a minute. Nothing is
+         *     asked of its model. Closing the connection ends it at once.
+         */
+        post: operations["try_preset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/radar": {
         parameters: {
             query?: never;
@@ -1073,6 +1407,91 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists requests.
+         * @description What agents asked, the newest first, those that were answered included.
+         */
+        get: operations["list_requests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/requests/{id}/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answers a request.
+         * @description The agent is told at once. Of two answers the first counts; the second is refused. `always` makes
+         *     a rule as well, for the agent unless `scope` says otherwise.
+         */
+        post: operations["answer_request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the permission rules.
+         * @description The newest first.
+         */
+        get: operations["list_permission_rules"];
+        put?: never;
+        /**
+         * Makes a permission rule.
+         * @description It allows or forbids what fits its pattern, from now on.
+         */
+        post: operations["add_permission_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Removes a permission rule.
+         * @description What it answered stays answered.
+         */
+        delete: operations["remove_permission_rule"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1565,6 +1984,44 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What is seen of a conversation. */
+        Activity: {
+            /** @description What it is doing. */
+            phase: components["schemas"]["Phase"];
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When the agent last said something by its protocol.
+             */
+            last_event_at?: string | null;
+            /** @description The tool it uses. */
+            tool?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when it uses that tool.
+             */
+            tool_since?: string | null;
+            /**
+             * Format: int32
+             * @description Which turn it is, from 1.
+             */
+            turn: number;
+            context?: components["schemas"]["Context"] | null;
+            /**
+             * Format: int32
+             * @description Silence that is still normal for such an agent, in seconds.
+             */
+            quiet_after_s: number;
+            /**
+             * Format: int32
+             * @description Silence after which it is called stalled, in seconds.
+             */
+            stalled_after_s: number;
+        };
         /** @description Who caused an event. */
         Actor: {
             /** @enum {string} */
@@ -1597,6 +2054,8 @@ export interface components {
              * @description Time between TERM and KILL, in seconds.
              */
             grace_s: number;
+            /** @description What it may do. */
+            conduct?: components["schemas"]["Conduct"];
             /** @description Held back by the captain: gets no new mission. */
             paused: boolean;
             /** @description Made by the demo swarm; removed with it. */
@@ -1628,8 +2087,10 @@ export interface components {
             since: string;
             /** @description Why, in words a person reads. */
             reason: string;
-            /** @description The fact that says so, such as `attempt`, `process table`, `output`. */
+            /** @description The fact that says so, such as `attempt`, `process table`, `output`, `protocol`, `cpu`. */
             signal: string;
+            /** @description How sure that is. */
+            confidence: components["schemas"]["Confidence"];
         };
         /** @description What an agent's process tree uses. */
         AgentUsageView: {
@@ -1669,7 +2130,24 @@ export interface components {
             usage?: components["schemas"]["AgentUsageView"] | null;
             /** @description The last line it printed in its current attempt. */
             last_line?: string | null;
+            activity?: components["schemas"]["Activity"] | null;
+            /**
+             * Format: int32
+             * @description Messages that wait for it.
+             */
+            messages_waiting: number;
+            /**
+             * Format: int32
+             * @description What it asks and waits for.
+             */
+            requests_open: number;
+            supervision?: components["schemas"]["Supervision"] | null;
         };
+        /**
+         * @description What kind of answer.
+         * @enum {string}
+         */
+        AnswerWord: "once" | "always" | "deny" | "not_now" | "text";
         /** @description What the captain asks of a mission. */
         Ask: {
             /**
@@ -1724,6 +2202,11 @@ export interface components {
             frozen?: boolean;
             /** @description Why it ended as it did, in words a person reads. */
             note?: string | null;
+            /**
+             * Format: date-time
+             * @description When its agent said that it knows what it is to do.
+             */
+            acknowledged_at?: string | null;
             handoff?: components["schemas"]["Handoff"] | null;
             choice?: components["schemas"]["Choice"] | null;
             workplace?: components["schemas"]["Workplace"] | null;
@@ -1792,6 +2275,117 @@ export interface components {
              * @description Bytes on standard error so far.
              */
             stderr_bytes: number;
+        };
+        /** @description What an entry says. */
+        Body: {
+            /** @description Who said it. */
+            from: components["schemas"]["Source"];
+            /** @description What. */
+            text: string;
+            /** @enum {string} */
+            kind: "prompt";
+        } | {
+            /** @description What it said. */
+            text: string;
+            /** @enum {string} */
+            kind: "message";
+        } | {
+            /** @description What it thought. */
+            text: string;
+            /** @enum {string} */
+            kind: "thought";
+        } | {
+            /** @description The call. */
+            call: components["schemas"]["ToolCall"];
+            /** @enum {string} */
+            kind: "tool_call";
+        } | {
+            /** @description Its steps, in order. */
+            steps: components["schemas"]["PlanStep"][];
+            /** @enum {string} */
+            kind: "plan";
+        } | {
+            request_id?: components["schemas"]["RequestId"] | null;
+            /** @description What it asked for. */
+            title: string;
+            /** @description The answer and who gave it, in words; nothing while it is awaited. */
+            answer?: string | null;
+            /** @enum {string} */
+            kind: "request";
+        } | {
+            /** @description Tokens. */
+            tokens: components["schemas"]["Tokens"];
+            context?: components["schemas"]["Context"] | null;
+            /**
+             * Format: int64
+             * @description What it has cost, as the agent says, in millionths of a US dollar.
+             */
+            reported_cost_micros?: number | null;
+            /** @enum {string} */
+            kind: "usage";
+        } | {
+            /** @description What, in words a person reads. */
+            text: string;
+            /** @description Whether it is something that went wrong. */
+            problem: boolean;
+            /** @enum {string} */
+            kind: "state";
+        } | {
+            /** @description The stream. */
+            stream: components["schemas"]["Stream"];
+            /**
+             * Format: int64
+             * @description Its first byte in the stream's file.
+             */
+            from: number;
+            /**
+             * Format: int64
+             * @description The byte after its last one.
+             */
+            to: number;
+            /** @enum {string} */
+            kind: "output";
+        } | {
+            /** @description The line. */
+            text: string;
+            /** @description Why it was not understood, in words a person reads. */
+            why: string;
+            /** @enum {string} */
+            kind: "unsupported";
+        };
+        /**
+         * Format: uuid
+         * @description Links the messages that were sent together.
+         */
+        BroadcastId: string;
+        /** @description One agent's message of a broadcast. */
+        BroadcastMessage: {
+            /** @description The agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description Its name; nothing where it was removed. */
+            name?: string | null;
+            /** @description Its message. */
+            message: components["schemas"]["MessageView"];
+        };
+        /** @description Whether one agent's message is on its way. */
+        BroadcastResult: {
+            agent_id?: components["schemas"]["AgentId"] | null;
+            /** @description Its name, or what was written instead of one. */
+            name: string;
+            message_id?: components["schemas"]["MessageId"] | null;
+            /** @description Why it could not be queued. */
+            problem?: string | null;
+        };
+        /** @description How far the messages of a broadcast are. */
+        BroadcastState: {
+            /** @description One for each agent that got a message. */
+            results: components["schemas"]["BroadcastMessage"][];
+        };
+        /** @description What became of a broadcast, agent by agent. */
+        BroadcastView: {
+            broadcast_id?: components["schemas"]["BroadcastId"] | null;
+            /** @description One result for each agent that was named. */
+            results: components["schemas"]["BroadcastResult"][];
         };
         /** @description The samples of one stretch of time, in the width of one pixel column. */
         Bucket: {
@@ -2030,6 +2624,132 @@ export interface components {
             /** @description Its first line. */
             subject: string;
         };
+        /** @description What an agent may do, and what it is told beside its missions. */
+        Conduct: {
+            /**
+             * @description Who answers its permission requests.
+             * @default auto_in_worktree
+             */
+            permissions: components["schemas"]["PermissionPolicy"];
+            /**
+             * @description Limits of its processes.
+             * @default {
+             *       "memory_bytes": null,
+             *       "processes": null,
+             *       "cpu_weight": null,
+             *       "open_files": null,
+             *       "output_bytes": null
+             *     }
+             */
+            limits: components["schemas"]["Limits"];
+            /** @default null */
+            sandbox: components["schemas"]["Sandbox"] | null;
+            /**
+             * @description Rules it is told with every mission.
+             * @default
+             */
+            rules: string;
+            /**
+             * @description Whether what it is told is also written into its worktree, as `AGENTS.md` where there is none.
+             * @default false
+             */
+            files: boolean;
+            /**
+             * Format: int32
+             * @description Of how full its context must be, in percent, for it to hand over; nothing never does.
+             * @default null
+             */
+            handover_at_percent: number | null;
+        };
+        /**
+         * @description How sure a state is.
+         * @enum {string}
+         */
+        Confidence: "certain" | "likely" | "guess";
+        /** @description How full the agent's context is. */
+        Context: {
+            /**
+             * Format: int64
+             * @description Tokens in it.
+             */
+            used: number;
+            /**
+             * Format: int64
+             * @description Tokens that fit.
+             */
+            size: number;
+        };
+        /** @description What has changed in a conversation. */
+        ConversationChanges: {
+            /** @description Entries that are new or different, in the order they changed. */
+            entries: components["schemas"]["EntryAt"][];
+            /**
+             * Format: int64
+             * @description From where to ask on.
+             */
+            revision: number;
+        };
+        /** @description An entry that was found. */
+        ConversationHit: {
+            /** @description Its attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            mission_id?: components["schemas"]["MissionId"] | null;
+            short_id?: components["schemas"]["ShortId"] | null;
+            agent_id?: components["schemas"]["AgentId"] | null;
+            /** @description The agent's name; nothing where it was removed. */
+            agent?: string | null;
+            /**
+             * Format: int64
+             * @description Its place in the conversation.
+             */
+            ordinal: number;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /** @description What kind of entry it is. */
+            kind: string;
+            /** @description The part of it that was found. */
+            snippet: string;
+        };
+        /** @description What was found in conversations, newest first. */
+        ConversationHits: {
+            /** @description The entries that were found. */
+            hits: components["schemas"]["ConversationHit"][];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A part of a conversation, in its order. */
+        ConversationPage: {
+            /** @description The entries. */
+            entries: components["schemas"]["EntryAt"][];
+            /**
+             * Format: int64
+             * @description The place of the first one of this page.
+             */
+            first?: number | null;
+            /**
+             * Format: int64
+             * @description The place of the last one of this page.
+             */
+            last?: number | null;
+            /**
+             * Format: int64
+             * @description How many there are in all.
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description The place of the oldest one there is; what came before was given up.
+             */
+            kept_from: number;
+            /**
+             * Format: int64
+             * @description How far the conversation has changed; what comes later has a higher one.
+             */
+            revision: number;
+        };
         /**
          * Format: uuid
          * @description Links everything one request caused.
@@ -2169,6 +2889,49 @@ export interface components {
             /** @description The places, by path and line; of many, the first. */
             places: components["schemas"]["Place"][];
         };
+        /** @description What is to be different about an agent; what is not named stays. */
+        EditAgent: {
+            /**
+             * @description Its name, unique whatever the case.
+             * @default null
+             */
+            name: string | null;
+            /**
+             * @description What it is for.
+             * @default null
+             */
+            role: string | null;
+            /**
+             * @description What it can do.
+             * @default null
+             */
+            skills: string[] | null;
+            /**
+             * @description Its command line; how it is driven stays. Only while it has no attempt under way.
+             * @default null
+             */
+            command: string | null;
+            /**
+             * @description All variables set on top of the inherited environment. Only while it has no attempt under way.
+             * @default null
+             */
+            env: {
+                [key: string]: string;
+            } | null;
+            /**
+             * @description Where it starts when a mission names no repository; `null` means a fresh directory per attempt.
+             * @default null
+             */
+            directory: string | null;
+            /**
+             * Format: int32
+             * @description Time between TERM and KILL, in seconds (1 to 120).
+             * @default null
+             */
+            grace_s: number | null;
+            /** @default null */
+            conduct: components["schemas"]["Conduct"] | null;
+        };
         /**
          * @description What is to be changed of a mission; what is not named stays as it is, and `null` empties what
          *     can be empty.
@@ -2285,6 +3048,38 @@ export interface components {
              * @description Resident memory, in bytes.
              */
             memory_bytes: number;
+        };
+        /** @description One entry of a conversation. */
+        Entry: {
+            /** @description Its identity within the attempt. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /**
+             * Format: date-time
+             * @description When it last changed.
+             */
+            updated_at: string;
+            /** @description What it says. */
+            body: components["schemas"]["Body"];
+        };
+        /** @description An entry with its place. */
+        EntryAt: {
+            /**
+             * Format: int64
+             * @description Its place in the conversation.
+             */
+            ordinal: number;
+            /**
+             * Format: int64
+             * @description When it last changed, as a count of changes.
+             */
+            revision: number;
+            /** @description The entry. */
+            entry: components["schemas"]["Entry"];
         };
         /** @description How long a mission is expected to take. */
         Estimate: {
@@ -2419,6 +3214,23 @@ export interface components {
             reason: string;
             /** @enum {string} */
             kind: "lost";
+        } | {
+            /** @description What was used and what the limit is, in words a person reads. */
+            reason: string;
+            /** @enum {string} */
+            kind: "over_limit";
+        } | {
+            /** @description Whether the agent says that it did what it was asked. */
+            completed: boolean;
+            /** @description Why the conversation ended, in words a person reads. */
+            reason: string;
+            /** @enum {string} */
+            kind: "answered";
+        } | {
+            /** @description What it wrote down. */
+            text: string;
+            /** @enum {string} */
+            kind: "handed_over";
         };
         /** @description The end of a run, written when no process of it is left. */
         ExitRecord: {
@@ -2441,6 +3253,17 @@ export interface components {
             memory_peak_bytes: number;
             /** @description Processes that were still alive after KILL; must be empty. */
             survivors: components["schemas"]["ProcessRef"][];
+            /**
+             * Format: int64
+             * @description Output of both streams that was not kept, in bytes: the oldest, where more came than is kept,
+             *     or the newest, where the disk could not take it.
+             */
+            given_up_bytes?: number;
+            /**
+             * Format: int64
+             * @description How many secrets were taken out of the output.
+             */
+            redacted?: number;
         };
         /** @description What happened. Replaying the facts in order gives every row of the ledger again. */
         Fact: {
@@ -2725,6 +3548,149 @@ export interface components {
             /** @enum {string} */
             kind: "topic_closed";
         } | {
+            /** @description The message. */
+            message: components["schemas"]["Message"];
+            /** @enum {string} */
+            kind: "message_queued";
+        } | {
+            /** @description Which ones. */
+            message_ids: components["schemas"]["MessageId"][];
+            /** @description To which attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "messages_delivered";
+        } | {
+            /** @description Which ones. */
+            message_ids: components["schemas"]["MessageId"][];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "messages_started";
+        } | {
+            /** @description Which ones. */
+            message_ids: components["schemas"]["MessageId"][];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "messages_acknowledged";
+        } | {
+            /** @description Which one. */
+            message_id: components["schemas"]["MessageId"];
+            /** @description Why, in words a person reads. */
+            problem: string;
+            /**
+             * Format: int32
+             * @description How often its delivery failed by now.
+             */
+            tries: number;
+            /** @description Whether it waits for the captain from now on. */
+            quarantined: boolean;
+            /** @enum {string} */
+            kind: "message_failed";
+        } | {
+            /** @description Which one. */
+            message_id: components["schemas"]["MessageId"];
+            /** @enum {string} */
+            kind: "message_retried";
+        } | {
+            /** @description Which one. */
+            message_id: components["schemas"]["MessageId"];
+            /** @enum {string} */
+            kind: "message_discarded";
+        } | {
+            /** @description What. */
+            request: components["schemas"]["Request"];
+            /** @enum {string} */
+            kind: "request_asked";
+        } | {
+            /** @description Which one. */
+            request_id: components["schemas"]["RequestId"];
+            /** @description How. */
+            end: components["schemas"]["RequestEnd"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "request_ended";
+        } | {
+            /** @description Which one. */
+            request_id: components["schemas"]["RequestId"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            not_before: string;
+            /** @enum {string} */
+            kind: "request_deferred";
+        } | {
+            /** @description Which one. */
+            request_id: components["schemas"]["RequestId"];
+            /** @enum {string} */
+            kind: "request_told";
+        } | {
+            /** @description The rule. */
+            rule: components["schemas"]["Rule"];
+            /** @enum {string} */
+            kind: "rule_added";
+        } | {
+            /** @description Which one. */
+            rule_id: components["schemas"]["RuleId"];
+            /** @enum {string} */
+            kind: "rule_removed";
+        } | {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /** @description What it has used, according to one source. */
+            usage: components["schemas"]["Usage"];
+            /** @enum {string} */
+            kind: "usage_measured";
+        } | {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The threshold, in percent.
+             */
+            percent: number;
+            /** @description How full it is. */
+            context: components["schemas"]["Context"];
+            /** @enum {string} */
+            kind: "context_crossed";
+        } | {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description What it said, shortened. */
+            said: string;
+            /** @enum {string} */
+            kind: "attempt_acknowledged";
+        } | {
+            /** @description The agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description The file's name and the checksum of what was in it, which make it one report. */
+            key: string;
+            /** @description What is wrong with it; nothing where it was applied. */
+            problem?: string | null;
+            /** @enum {string} */
+            kind: "report_taken";
+        } | {
             /** @description The devlog. */
             devlog: components["schemas"]["Devlog"];
             /** @enum {string} */
@@ -2734,6 +3700,15 @@ export interface components {
             devlog_id: components["schemas"]["DevlogId"];
             /** @enum {string} */
             kind: "devlog_removed";
+        };
+        /** @description A change of a file, before and after. */
+        FileChange: {
+            /** @description The file. */
+            path: string;
+            /** @description What was there, cut to [`TOOL_BYTES_MAX`]; nothing for a new file. */
+            before?: string | null;
+            /** @description What is there then, cut to [`TOOL_BYTES_MAX`]. */
+            after: string;
         };
         /**
          * @description What happened to a file.
@@ -2987,6 +3962,11 @@ export interface components {
             status: string;
         };
         /**
+         * @description What of the person's home a sandboxed program sees.
+         * @enum {string}
+         */
+        HomeAccess: "full" | "read_only" | "hidden";
+        /**
          * @description What to do when a mission says nearly the same as the new one.
          * @enum {string}
          */
@@ -3081,12 +4061,95 @@ export interface components {
             /** @description Whether it was done, or only looked at. */
             applied: boolean;
         };
+        /** @description How much waits for the captain. */
+        InboxTotals: {
+            /**
+             * Format: int64
+             * @description Permissions.
+             */
+            permissions: number;
+            /**
+             * Format: int64
+             * @description Questions.
+             */
+            questions: number;
+            /**
+             * Format: int64
+             * @description Work to review.
+             */
+            reviews: number;
+            /**
+             * Format: int64
+             * @description Messages and reports in quarantine.
+             */
+            quarantined: number;
+            /**
+             * Format: int64
+             * @description All of these.
+             */
+            total: number;
+        };
+        /** @description Everything that waits for the captain. */
+        InboxView: {
+            /** @description What agents ask, the oldest first; those that were put off come last. */
+            requests: components["schemas"]["RequestView"][];
+            /** @description Work that waits for the captain's review, the longest waiting first; at most 500. */
+            reviews: components["schemas"]["ReviewWaiting"][];
+            /**
+             * @description Messages and reports that could not be delivered or understood, the newest first; at most
+             *     500.
+             */
+            quarantined: components["schemas"]["MessageView"][];
+            /** @description How many there are of each, those that are not listed included. */
+            counts: components["schemas"]["InboxTotals"];
+        };
+        /** @description Where a preset's program is. */
+        InstalledPreset: {
+            /** @description The program. */
+            path: string;
+            /** @description Its version as it said when it was last tried; nothing before. */
+            version?: string | null;
+        };
+        /**
+         * @description What kind of runtime a preset is.
+         * @enum {string}
+         */
+        Kind: "command" | "acp" | "headless";
         /** @description The policy of missions with a label. */
         LabelPolicy: {
             /** @description The label. */
             label: string;
             /** @description The policy's name. */
             policy: string;
+        };
+        /** @description What a run may use. Where nothing is said, the system's own limits hold. */
+        Limits: {
+            /**
+             * Format: int64
+             * @description Memory of all its processes together, in bytes.
+             */
+            memory_bytes?: number | null;
+            /**
+             * Format: int32
+             * @description How many processes it may have at a time.
+             */
+            processes?: number | null;
+            /**
+             * Format: int32
+             * @description Its share of the processor beside others, 1 to 10000; 100 is the ordinary one.
+             */
+            cpu_weight?: number | null;
+            /**
+             * Format: int32
+             * @description How many files one process of it may have open.
+             */
+            open_files?: number | null;
+            /**
+             * Format: int64
+             * @description How much of each output stream is kept, in bytes; [`OUTPUT_BYTES_DEFAULT`] where nothing is
+             *     said. The oldest goes first.
+             */
+            output_bytes?: number | null;
         };
         /**
          * @description Lines of a file, counted from 1. A range that ends before it starts is the place in front of
@@ -3127,6 +4190,18 @@ export interface components {
                 usage?: components["schemas"]["AgentUsageView"] | null;
                 /** @description The last line it printed in its current attempt. */
                 last_line?: string | null;
+                activity?: components["schemas"]["Activity"] | null;
+                /**
+                 * Format: int32
+                 * @description Messages that wait for it.
+                 */
+                messages_waiting: number;
+                /**
+                 * Format: int32
+                 * @description What it asks and waits for.
+                 */
+                requests_open: number;
+                supervision?: components["schemas"]["Supervision"] | null;
             })[];
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
@@ -3344,6 +4419,27 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Listing_Rule: {
+            /** @description The items of this page. */
+            items: {
+                /** @description Its identity. */
+                id: components["schemas"]["RuleId"];
+                /** @description What it fits: `run: git status *`, `edit: src/**`, `tool: NAME`, `fetch: example.org`. */
+                pattern: string;
+                /** @description Whether it allows; otherwise it forbids. */
+                allow: boolean;
+                /** @description How far it reaches. */
+                scope: components["schemas"]["Scope"];
+                /**
+                 * Format: date-time
+                 * @description When it was made.
+                 */
+                created_at: string;
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Listing_SeriesRange: {
             /** @description The items of this page. */
             items: {
@@ -3553,6 +4649,77 @@ export interface components {
          * @enum {string}
          */
         MergeWish: "merge" | "squash" | "rebase" | "none";
+        /** @description A message to one agent. */
+        Message: {
+            /** @description Its identity. */
+            id: components["schemas"]["MessageId"];
+            /** @description The agent it is for. */
+            to: components["schemas"]["AgentId"];
+            /** @description Who says it. */
+            from: components["schemas"]["Source"];
+            /** @description What it says. */
+            text: string;
+            /** @description How soon it is to be read. */
+            urgency: components["schemas"]["Urgency"];
+            mission_id?: components["schemas"]["MissionId"] | null;
+            broadcast_id?: components["schemas"]["BroadcastId"] | null;
+            attempt_id?: components["schemas"]["AttemptId"] | null;
+            /**
+             * Format: date-time
+             * @description When it was queued.
+             */
+            queued_at: string;
+            /**
+             * Format: date-time
+             * @description When the agent's program had it.
+             */
+            delivered_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When the agent began to act on it.
+             */
+            started_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When the agent answered to it.
+             */
+            acknowledged_at?: string | null;
+            /**
+             * Format: int32
+             * @description How often its delivery failed.
+             */
+            tries: number;
+            /** @description Why its delivery failed the last time. */
+            problem?: string | null;
+            /** @description Whether it waits for the captain because it could not be delivered. */
+            quarantined: boolean;
+            /** @description Whether it is not to be delivered any more. */
+            discarded: boolean;
+        };
+        /**
+         * Format: uuid
+         * @description Identifies a message.
+         */
+        MessageId: string;
+        /** @description A page of messages, newest first. */
+        MessagePage: {
+            /** @description The messages. */
+            items: components["schemas"]["MessageView"][];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description How far a message is.
+         * @enum {string}
+         */
+        MessageState: "queued" | "delivered" | "started" | "acknowledged" | "quarantined" | "discarded";
+        /** @description A message with how far it is. */
+        MessageView: components["schemas"]["Message"] & {
+            /** @description The name of the agent it is for; nothing where that was removed. */
+            agent?: string | null;
+            /** @description How far it is. */
+            state: components["schemas"]["MessageState"];
+        };
         /** @description What a mission is known by in lists: everything but the brief. */
         Mission: {
             /** @description Its identity. */
@@ -3712,7 +4879,7 @@ export interface components {
          * @description What can happen to a mission.
          * @enum {string}
          */
-        MissionInput: "queue" | "lease" | "start" | "exit" | "pass" | "ask_review" | "requeue" | "fail" | "accept" | "reject" | "pause" | "resume" | "cancel" | "retry" | "send_back" | "recheck" | "continue" | "interrupt";
+        MissionInput: "queue" | "lease" | "start" | "exit" | "pass" | "ask_review" | "requeue" | "fail" | "accept" | "reject" | "pause" | "resume" | "cancel" | "retry" | "send_back" | "recheck" | "continue" | "interrupt" | "ask" | "answer";
         /**
          * @description Where a mission stands. Only the orchestrator changes it, by the published table.
          * @enum {string}
@@ -3736,15 +4903,21 @@ export interface components {
             role?: string;
             /** @description What it can do. */
             skills?: string[];
-            /** @description The kind of runtime; only `command` in this version. */
-            runtime?: string;
+            /**
+             * @description How a command line is driven: `command` (the default), `acp` or `headless`. A preset says it
+             *     itself.
+             */
+            runtime?: string | null;
             /**
              * @description The command line, quoted as in a shell but not run by one; `{brief}` and `{brief_file}` are
-             *     filled in. Exactly one of `command` and `preset` is needed.
+             *     filled in where it is a plain command or headless. Exactly one of `command` and `preset` is
+             *     needed; the preset `custom` and those without a program need both.
              */
             command?: string | null;
             /** @description The name of a known agent program. */
             preset?: string | null;
+            /** @description Whether a plain command has a terminal. */
+            terminal?: boolean;
             /** @description Variables set on top of the inherited environment. */
             env?: {
                 [key: string]: string;
@@ -3756,6 +4929,17 @@ export interface components {
              * @description Time between TERM and KILL, in seconds (1 to 120).
              */
             grace_s?: number | null;
+            /** @description What it may do, and what it is told beside its missions. */
+            conduct?: components["schemas"]["Conduct"];
+        };
+        /** @description What is said to several agents. */
+        NewBroadcast: {
+            /** @description Ids or names; `all` means every agent. */
+            agents: string[];
+            /** @description What. */
+            text: string;
+            /** @description Whether it goes before all regular messages. */
+            urgent?: boolean;
         };
         /** @description What a checkpoint is made for. */
         NewCheckpoint: {
@@ -3764,6 +4948,18 @@ export interface components {
              * @default null
              */
             note: string | null;
+        };
+        /** @description What is said to one agent. */
+        NewMessage: {
+            /** @description What. */
+            text: string;
+            /**
+             * @description Whether it goes before all regular ones, and at once where the agent can be told while it
+             *     works.
+             */
+            urgent?: boolean;
+            /** @description The mission it is about: its id, short id or a unique prefix of it. */
+            mission?: string | null;
         };
         /** @description What a mission is made from. */
         NewMission: {
@@ -3894,6 +5090,22 @@ export interface components {
             /** @description Criteria that are met, or no longer. */
             criteria?: components["schemas"]["CriterionMark"][];
         };
+        /** @description A permission rule that is to be made. */
+        NewRule: {
+            /** @description What it fits, such as `run: git status *`. */
+            pattern: string;
+            /** @description Whether it allows; otherwise it forbids. */
+            allow: boolean;
+            /** @description How far it reaches. */
+            scope: components["schemas"]["NewScope"];
+        };
+        /** @description How far a new rule reaches. */
+        NewScope: {
+            /** @description What it is about. */
+            kind: components["schemas"]["ScopeWord"];
+            /** @description Which mission or agent: its id, short id or name. */
+            id?: string | null;
+        };
         /** @description A question to the agents. */
         NewTopic: {
             /** @description The question, in one line. */
@@ -4009,6 +5221,68 @@ export interface components {
             /** @enum {string} */
             kind: "reset";
         };
+        /** @description What an agent wants to do. */
+        PermissionAsk: {
+            /** @description What it is, in a few words. */
+            title: string;
+            /** @description What kind of tool it uses. */
+            tool: components["schemas"]["ToolKind"];
+            /** @description The tool's own name, where it is known. */
+            name?: string | null;
+            /** @description The exact command, where it runs one. */
+            command?: string | null;
+            /** @description The files it changes. */
+            changes: components["schemas"]["FileChange"][];
+            /** @description The files it is about. */
+            places: string[];
+            /** @description What the tool is given, where it is neither a command nor a change. */
+            input?: string | null;
+            /** @description Why, as the agent says. */
+            why?: string | null;
+            /** @description How dangerous it looks. */
+            risk: components["schemas"]["Risk"];
+            /** @description The pattern that *always* would allow. */
+            pattern: string;
+            /** @description Whether the agent knows an *always* of its own; it is then told nothing but *once*. */
+            agent_remembers: boolean;
+        };
+        /**
+         * @description Who answers the permission requests of an agent.
+         * @enum {string}
+         */
+        PermissionPolicy: "ask" | "auto_in_worktree" | "allow_list" | "read_only" | "unattended";
+        /** @description What a conversation is doing. */
+        Phase: {
+            /** @enum {string} */
+            kind: "opening";
+        } | {
+            /** @enum {string} */
+            kind: "turn";
+        } | {
+            /**
+             * Format: int32
+             * @description How many requests are open.
+             */
+            open: number;
+            /** @enum {string} */
+            kind: "asking";
+        } | {
+            /**
+             * Format: date-time
+             * @description Until when, where that is known.
+             */
+            until?: string | null;
+            /** @description What the agent or its provider said. */
+            said: string;
+            /** @enum {string} */
+            kind: "limited";
+        } | {
+            /** @enum {string} */
+            kind: "cancelling";
+        } | {
+            /** @enum {string} */
+            kind: "ending";
+        };
         /** @description Where a block begins. */
         Place: {
             /** @description The file, relative to the scanned directory. */
@@ -4049,6 +5323,18 @@ export interface components {
             waiting_count: number;
             /** @description Reviews that agents would be asked for now. */
             reviews: components["schemas"]["PlannedReview"][];
+        };
+        /**
+         * @description How far a step of a plan is.
+         * @enum {string}
+         */
+        PlanState: "pending" | "in_progress" | "completed";
+        /** @description A step of a plan. */
+        PlanStep: {
+            /** @description What is to be done. */
+            text: string;
+            /** @description How far it is. */
+            state: components["schemas"]["PlanState"];
         };
         /** @description A review that an agent would be asked for. */
         PlannedReview: {
@@ -4129,6 +5415,59 @@ export interface components {
             hand_over: boolean;
             /** @description Whether it came with the program and cannot be changed. */
             builtin?: boolean;
+        };
+        /** @description Every preset in force. */
+        PresetList: {
+            /** @description Those found on this machine first. */
+            presets: components["schemas"]["PresetView"][];
+            /** @description Why the captain's own file of presets is not in force, if it is not. */
+            problem?: string | null;
+        };
+        /** @description What can be said about a preset's permissions. */
+        PresetModes: {
+            /** @description Whether it can ask the captain while it works. */
+            ask: boolean;
+            /** @description Whether it has a mode in which it asks nothing. */
+            unattended: boolean;
+        };
+        /** @description What became of trying a preset. */
+        PresetTest: {
+            /** @description Whether an agent made from it can be expected to start. */
+            ok: boolean;
+            /** @description Its version, as it says. */
+            version?: string | null;
+            /**
+             * Format: int64
+             * @description How long it took to answer, in milliseconds; nothing where it did not, or is not spoken
+             *     with.
+             */
+            opened_ms?: number | null;
+            /** @description What it said, shortened. */
+            said: string;
+            /** @description What is in the way, and what to do about it. */
+            problem?: string | null;
+        };
+        /** @description An agent known by name. */
+        PresetView: {
+            /** @description Its name. */
+            name: string;
+            /** @description What people call it. */
+            title: string;
+            /** @description How it is driven. */
+            kind: components["schemas"]["Kind"];
+            /** @description Its program; empty where the captain names one. */
+            program: string;
+            /** @description The command line an agent is made with; empty where the captain names one. */
+            command: string;
+            /** @description What one should know about it. */
+            note: string;
+            /** @description How it is installed. */
+            install: string;
+            installed?: components["schemas"]["InstalledPreset"] | null;
+            /** @description What it needs and this machine does not have, in words. */
+            missing: string[];
+            /** @description What can be said about its permissions. */
+            modes: components["schemas"]["PresetModes"];
         };
         /**
          * @description How urgent a mission is; the scheduler takes the higher first.
@@ -4333,6 +5672,115 @@ export interface components {
              */
             uncommitted_files: number;
         };
+        /** @description Something an agent asks and waits for. */
+        Request: {
+            /** @description Its identity. */
+            id: components["schemas"]["RequestId"];
+            /** @description The attempt that asks. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /** @description Its mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description What the runtime knows it by. */
+            key: string;
+            /** @description What it asks. */
+            ask: components["schemas"]["RequestAsk"];
+            /**
+             * Format: date-time
+             * @description When it asked.
+             */
+            asked_at: string;
+            /**
+             * Format: date-time
+             * @description Until when it is kept out of the way.
+             */
+            not_before?: string | null;
+            end?: components["schemas"]["RequestEnd"] | null;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            ended_at?: string | null;
+            /** @description Whether the agent has been told the answer. */
+            told: boolean;
+        };
+        /** @description The captain's answer to a request. */
+        RequestAnswer: {
+            /** @description What kind of answer. */
+            answer: components["schemas"]["AnswerWord"];
+            scope?: components["schemas"]["ScopeWord"] | null;
+            /** @description For `always`: what it fits; the pattern of the request unless given. */
+            pattern?: string | null;
+            /** @description For `deny`: why, for the agent. */
+            note?: string | null;
+            /** @description For `text`: the answer. */
+            text?: string | null;
+        };
+        /** @description What is asked. */
+        RequestAsk: {
+            /** @description What exactly. */
+            permission: components["schemas"]["PermissionAsk"];
+            /** @enum {string} */
+            kind: "permission";
+        } | {
+            /** @description The question. */
+            text: string;
+            /** @description Answers to choose from; any text where there are none. */
+            options: string[];
+            /** @enum {string} */
+            kind: "question";
+        };
+        /** @description How a request ended. */
+        RequestEnd: {
+            /** @enum {string} */
+            kind: "once";
+        } | {
+            /** @description The rule that was made. */
+            rule_id: components["schemas"]["RuleId"];
+            /** @enum {string} */
+            kind: "always";
+        } | {
+            /** @description Why, in the captain's words. */
+            note?: string | null;
+            /** @enum {string} */
+            kind: "denied";
+        } | {
+            /** @description The answer. */
+            text: string;
+            /** @enum {string} */
+            kind: "answered";
+        } | {
+            /** @description Why, in words a person reads. */
+            why: string;
+            /** @enum {string} */
+            kind: "withdrawn";
+        };
+        /**
+         * Format: uuid
+         * @description Identifies what an agent asked.
+         */
+        RequestId: string;
+        /** @description A page of requests, newest first. */
+        RequestPage: {
+            /** @description The requests. */
+            items: components["schemas"]["RequestView"][];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A request with what the captain needs to answer it. */
+        RequestView: components["schemas"]["Request"] & {
+            /** @description The agent's name; nothing where it was removed. */
+            agent?: string | null;
+            short_id?: components["schemas"]["ShortId"] | null;
+            /** @description The mission's title; nothing where it was removed. */
+            mission_title?: string | null;
+            /**
+             * Format: int64
+             * @description How long ago it was asked, in seconds.
+             */
+            age_s: number;
+        };
         /** @description What putting back a checkpoint did. */
         RestoreView: {
             /** @description The commit that holds what was there before. */
@@ -4381,6 +5829,53 @@ export interface components {
             /** @description What could not be looked at, and why. */
             problems: string[];
         };
+        /** @description A mission whose work waits for the captain. */
+        ReviewWaiting: {
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            short_id: components["schemas"]["ShortId"];
+            /** @description Its title. */
+            title: string;
+            /**
+             * Format: date-time
+             * @description Since when it waits.
+             */
+            since: string;
+        };
+        /** @description How dangerous something looks. */
+        Risk: {
+            /** @description How much. */
+            level: components["schemas"]["RiskLevel"];
+            /** @description Why, in words a person reads. */
+            reasons: string[];
+        };
+        /**
+         * @description How much danger.
+         * @enum {string}
+         */
+        RiskLevel: "low" | "medium" | "high";
+        /** @description Allows, or forbids, what fits a pattern. */
+        Rule: {
+            /** @description Its identity. */
+            id: components["schemas"]["RuleId"];
+            /** @description What it fits: `run: git status *`, `edit: src/**`, `tool: NAME`, `fetch: example.org`. */
+            pattern: string;
+            /** @description Whether it allows; otherwise it forbids. */
+            allow: boolean;
+            /** @description How far it reaches. */
+            scope: components["schemas"]["Scope"];
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+        };
+        /**
+         * Format: uuid
+         * @description Identifies a permission rule.
+         */
+        RuleId: string;
         /** @description How an agent is driven. */
         Runtime: {
             /** @description The program: a path, or a name looked up in `PATH`. */
@@ -4391,8 +5886,54 @@ export interface components {
             env: {
                 [key: string]: string;
             };
+            /** @description Whether it has a terminal; it then gets what is typed there, and no brief on standard input. */
+            terminal?: boolean;
             /** @enum {string} */
             kind: "command";
+        } | {
+            /** @description The program. */
+            program: string;
+            /** @description Its arguments. */
+            args: string[];
+            /** @description Variables set on top of the inherited environment. */
+            env: {
+                [key: string]: string;
+            };
+            /** @description The preset whose ways it has; `custom` has none. */
+            preset: string;
+            /** @enum {string} */
+            kind: "acp";
+        } | {
+            /** @description The program. */
+            program: string;
+            /** @description Its arguments, with `{brief}` where the brief goes. */
+            args: string[];
+            /** @description Variables set on top of the inherited environment. */
+            env: {
+                [key: string]: string;
+            };
+            /** @description The preset whose ways and format it has. */
+            preset: string;
+            /** @enum {string} */
+            kind: "headless";
+        };
+        /** @description What a program is kept from. */
+        Sandbox: {
+            /**
+             * @description The directories and files it may write, besides the one it starts in.
+             * @default []
+             */
+            writable: string[];
+            /**
+             * @description What it sees of the person's home.
+             * @default read_only
+             */
+            home: components["schemas"]["HomeAccess"];
+            /**
+             * @description Whether it may use the network.
+             * @default true
+             */
+            network: boolean;
         };
         /** @description What a scan found. */
         ScanReport: {
@@ -4435,6 +5976,26 @@ export interface components {
              */
             block_lines?: number | null;
         };
+        /** @description How far a rule reaches. */
+        Scope: {
+            /** @description Which one. */
+            id: components["schemas"]["MissionId"];
+            /** @enum {string} */
+            kind: "mission";
+        } | {
+            /** @description Which one. */
+            id: components["schemas"]["AgentId"];
+            /** @enum {string} */
+            kind: "agent";
+        } | {
+            /** @enum {string} */
+            kind: "workspace";
+        };
+        /**
+         * @description How far a rule reaches.
+         * @enum {string}
+         */
+        ScopeWord: "mission" | "agent" | "workspace";
         /** @description One time series: `name{label="value"}`. */
         SeriesKey: {
             /** @description The signal's name. */
@@ -4551,6 +6112,21 @@ export interface components {
             /** @description Why, in words a person reads. */
             why: string;
         };
+        /** @description Who says something to an agent. */
+        Source: {
+            /** @enum {string} */
+            kind: "captain";
+        } | {
+            /** @description Which one. */
+            id: components["schemas"]["AgentId"];
+            /** @description Its name then. */
+            name: string;
+            /** @enum {string} */
+            kind: "agent";
+        } | {
+            /** @enum {string} */
+            kind: "system";
+        };
         /** @description How values are spread. */
         Spread: {
             /**
@@ -4574,6 +6150,11 @@ export interface components {
              */
             n: number;
         };
+        /**
+         * @description A stream of a program's output.
+         * @enum {string}
+         */
+        Stream: "stdout" | "stderr";
         /** @description What an event is about; any of them may be absent. */
         Subject: {
             mission_id?: components["schemas"]["MissionId"] | null;
@@ -4606,6 +6187,11 @@ export interface components {
             /** @description Everybody that was considered, the most promising first. */
             candidates: components["schemas"]["SuggestedAgent"][];
         };
+        /**
+         * @description How the processes of a run are kept together, the surest way first.
+         * @enum {string}
+         */
+        Supervision: "cgroup" | "namespace" | "session" | "group";
         /** @description A process that could not be ended. */
         Survivor: {
             /**
@@ -4683,6 +6269,121 @@ export interface components {
             /** @description Its places, each name once. */
             placeholders: components["schemas"]["PlaceView"][];
         };
+        /** @description What is typed into an attempt's terminal. */
+        TerminalInput: {
+            /** @description The characters, as they are. */
+            text: string;
+        };
+        /** @description The size of a terminal, in characters. */
+        TerminalSize: {
+            /**
+             * Format: int32
+             * @description Characters in a line.
+             */
+            cols: number;
+            /**
+             * Format: int32
+             * @description Lines.
+             */
+            rows: number;
+        };
+        /** @description Tokens by kind; what nobody said is nothing. */
+        Tokens: {
+            /**
+             * Format: int64
+             * @description Read by the model anew.
+             * @default null
+             */
+            uncached_input: number | null;
+            /**
+             * Format: int64
+             * @description Read by the model from its cache.
+             * @default null
+             */
+            cache_read: number | null;
+            /**
+             * Format: int64
+             * @description Written to the model's cache.
+             * @default null
+             */
+            cache_write: number | null;
+            /**
+             * Format: int64
+             * @description Written by the model, its reasoning included.
+             * @default null
+             */
+            output: number | null;
+            /**
+             * Format: int64
+             * @description Of the output, what the model wrote to itself.
+             * @default null
+             */
+            reasoning: number | null;
+        };
+        /** @description The use of a tool. */
+        ToolCall: {
+            /** @description What it does, in a few words. */
+            title: string;
+            /** @description The tool's own name, where it is known. */
+            name?: string | null;
+            /** @description What kind of tool it is. */
+            tool: components["schemas"]["ToolKind"];
+            /** @description How far it is. */
+            state: components["schemas"]["ToolState"];
+            /** @description What it was given, cut to [`TOOL_BYTES_MAX`]. */
+            input?: string | null;
+            /** @description What it gave back, cut to [`TOOL_BYTES_MAX`]. */
+            output?: string | null;
+            /** @description Files it changes. */
+            changes: components["schemas"]["FileChange"][];
+            /** @description Files it is about, at most 20. */
+            places: string[];
+            /**
+             * Format: date-time
+             * @description When it began to run.
+             */
+            started_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was over.
+             */
+            ended_at?: string | null;
+            /** @description Whether it took longer than such a call should. */
+            slow: boolean;
+        };
+        /** @description How an attempt's tools did. */
+        ToolCallTotals: {
+            /**
+             * Format: int64
+             * @description All calls.
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description Those that failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Those that took longer than such a call should.
+             */
+            slow: number;
+            /**
+             * Format: int64
+             * @description Those under way.
+             */
+            running: number;
+        };
+        /**
+         * @description What kind of tool a call uses.
+         * @enum {string}
+         */
+        ToolKind: "read" | "edit" | "delete" | "move" | "search" | "execute" | "think" | "fetch" | "own" | "other";
+        /**
+         * @description How far a tool call is.
+         * @enum {string}
+         */
+        ToolState: "pending" | "running" | "completed" | "failed" | "abandoned";
         /** @description A question with its options. */
         Topic: {
             /** @description Its identity. */
@@ -4821,6 +6522,71 @@ export interface components {
             message: string;
             /** @description What to do about it. */
             hint?: string | null;
+        };
+        /**
+         * @description How soon a message is to be read.
+         * @enum {string}
+         */
+        Urgency: "urgent" | "regular";
+        /** @description What an attempt has used according to one source. */
+        Usage: {
+            /** @description Who says so. */
+            source: components["schemas"]["UsageSource"];
+            /** @description The model, where it is known; several are joined by a comma. */
+            model?: string | null;
+            /** @description Tokens of the whole attempt so far. */
+            tokens: components["schemas"]["Tokens"];
+            /**
+             * Format: int64
+             * @description Model requests, where they were counted.
+             */
+            requests?: number | null;
+            /**
+             * Format: int64
+             * @description What it cost as the agent says, in millionths of a US dollar.
+             */
+            reported_cost_micros?: number | null;
+            /**
+             * Format: int64
+             * @description What it cost by our own prices, in millionths of a US dollar; nothing without a price.
+             */
+            own_cost_micros?: number | null;
+            /** @description The day the prices are of, such as `2026-11-01`. */
+            prices_of?: string | null;
+            /**
+             * Format: int64
+             * @description Time spent waiting for the model, in milliseconds.
+             */
+            model_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Turns so far.
+             */
+            turns: number;
+            /**
+             * Format: int64
+             * @description Tool calls so far.
+             */
+            tool_calls: number;
+            /**
+             * Format: int64
+             * @description Of these, the ones that failed.
+             */
+            tool_failures: number;
+            context?: components["schemas"]["Context"] | null;
+        };
+        /**
+         * @description Where figures come from, best first.
+         * @enum {string}
+         */
+        UsageSource: "otlp" | "result" | "sum" | "partial";
+        /** @description What an attempt has used. */
+        UsageView: {
+            best?: components["schemas"]["Usage"] | null;
+            /** @description According to each source. They are never added up. */
+            sources: components["schemas"]["Usage"][];
+            /** @description The tools it used. */
+            tool_calls: components["schemas"]["ToolCallTotals"];
         };
         /**
          * @description What a gate found.
@@ -5286,6 +7052,46 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    edit_agent: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The agent's id or name. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditAgent"];
+            };
+        };
+        responses: {
+            /** @description The agent. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     list_attempts_of_agent: {
         parameters: {
             query?: {
@@ -5314,6 +7120,46 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    send_message: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The agent's id or name. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMessage"];
+            };
+        };
+        responses: {
+            /** @description The message. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
         };
     };
@@ -5406,6 +7252,105 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    cancel_turn: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The attempt's id. */
+                id: components["schemas"]["AttemptId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agent is being told. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    read_conversation: {
+        parameters: {
+            query?: {
+                /** @description What comes after the entry of this place; 0 is the beginning. */
+                after?: number;
+                /** @description What comes before the entry of this place. */
+                before?: number;
+                /** @description How many entries at most, 1 to 500; 100 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The attempt's id. */
+                id: components["schemas"]["AttemptId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A part of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationPage"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    follow_conversation: {
+        parameters: {
+            query?: {
+                /** @description The revision of the answer before; 0 unless given. */
+                revision?: number;
+                /** @description How long to wait for a change, 0 to 10000. */
+                wait_ms?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The attempt's id. */
+                id: components["schemas"]["AttemptId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What has changed. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationChanges"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
     diff_attempt: {
         parameters: {
             query?: {
@@ -5474,6 +7419,82 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    type_into_terminal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The attempt's id. */
+                id: components["schemas"]["AttemptId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TerminalInput"];
+            };
+        };
+        responses: {
+            /** @description They are on their way. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    resize_terminal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The attempt's id. */
+                id: components["schemas"]["AttemptId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TerminalSize"];
+            };
+        };
+        responses: {
+            /** @description It is on its way. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     read_transcript: {
         parameters: {
             query?: {
@@ -5502,6 +7523,98 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TranscriptChunk"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    get_usage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The attempt's id. */
+                id: components["schemas"]["AttemptId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it used. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    broadcast: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBroadcast"];
+            };
+        };
+        responses: {
+            /** @description One result for each agent. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BroadcastView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    get_broadcast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The broadcast's id. */
+                id: components["schemas"]["BroadcastId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its messages. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BroadcastState"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -5577,6 +7690,45 @@ export interface operations {
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    search_conversations: {
+        parameters: {
+            query: {
+                /** @description The words. */
+                text: string;
+                /** @description Only in this attempt. */
+                attempt?: components["schemas"]["AttemptId"];
+                /** @description Only in the last 500 attempts of this agent. */
+                agent?: string;
+                /** @description Only in the attempts of this mission. */
+                mission?: string;
+                /** @description Only entries of this kind, such as message or tool_call; may be repeated. */
+                kind?: string;
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description How many at most, 1 to 100; 50 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationHits"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
             500: components["responses"]["Internal"];
         };
     };
@@ -5808,6 +7960,29 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    get_inbox: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What waits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboxView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
     listen: {
         parameters: {
             query?: {
@@ -5914,6 +8089,107 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    list_messages: {
+        parameters: {
+            query?: {
+                /** @description Only those to this agent: its id or name. */
+                agent?: string;
+                /** @description Only those about this mission. */
+                mission?: string;
+                /** @description Only those that are this far; may be repeated. */
+                state?: components["schemas"]["MessageState"];
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description How many at most, 1 to 500; 100 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of messages. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessagePage"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    discard_message: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The message's id. */
+                id: components["schemas"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    retry_message: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The message's id. */
+                id: components["schemas"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
         };
@@ -6921,6 +9197,62 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    list_presets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every preset in force. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PresetList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    try_preset: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The preset's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What came of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PresetTest"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     radar: {
         parameters: {
             query?: never;
@@ -7122,6 +9454,171 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    list_requests: {
+        parameters: {
+            query?: {
+                /** @description Only those that wait, or only those that do not. */
+                open?: boolean;
+                /** @description Only those of this agent: its id or name. */
+                agent?: string;
+                /** @description Only those of this mission. */
+                mission?: string;
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description How many at most, 1 to 500; 100 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of requests. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestPage"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    answer_request: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The request's id. */
+                id: components["schemas"]["RequestId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RequestAnswer"];
+            };
+        };
+        responses: {
+            /** @description The request. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    list_permission_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every rule. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_Rule"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    add_permission_rule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRule"];
+            };
+        };
+        responses: {
+            /** @description The rule. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rule"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    remove_permission_rule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The rule's id. */
+                id: components["schemas"]["RuleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The rule is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
         };
     };

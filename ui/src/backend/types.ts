@@ -1,12 +1,11 @@
 /** The words of the API under their names; all of them come from its description. */
-import type { AgentMore } from './agenttypes';
 import type { components } from './schema';
 
 type Schemas = components['schemas'];
 
-export type AgentView = Schemas['AgentView'] & AgentMore;
+export type AgentView = Schemas['AgentView'];
 export type AgentState = Schemas['AgentState'];
-export type AgentStatus = AgentView['status'];
+export type AgentStatus = Schemas['AgentStatus'];
 export type AttemptState = Schemas['AttemptState'];
 export type AttemptView = Schemas['AttemptView'];
 export type Check = Schemas['Check'];

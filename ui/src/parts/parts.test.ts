@@ -65,6 +65,22 @@ test.each([
   ],
   [{ kind: 'swarm_halted', note: 'fire' }, 'everything was stopped — fire'],
   [
+    { kind: 'message_queued', message: { from: { kind: 'captain' }, text: 'stop\nthat', urgency: 'urgent' } },
+    'You to scout, urgent: stop that',
+  ],
+  [{ kind: 'messages_acknowledged', message_ids: ['1', '2'] }, 'scout answered to 2 messages'],
+  [
+    { kind: 'message_failed', problem: 'its pipe is closed', tries: 3, quarantined: true },
+    'a message to scout could not be delivered and waits for you: its pipe is closed',
+  ],
+  [
+    { kind: 'request_asked', request: { ask: { kind: 'permission', permission: { title: 'Run make' } } } },
+    'scout asks: Run make',
+  ],
+  [{ kind: 'request_ended', end: { kind: 'denied', note: 'no' } }, 'scout was not allowed to — no'],
+  [{ kind: 'context_crossed', percent: 70 }, 'the context of scout is more than 70 % full'],
+  [{ kind: 'a_fact_of_tomorrow' }, 'something happened: a fact of tomorrow'],
+  [
     { kind: 'trashed', item: { kind: 'worktree', attempt: 1, bytes: 2_048 } },
     'the worktree of attempt 1 (2.00 KiB) went to the trash',
   ],
@@ -122,7 +138,11 @@ describe('triage', () => {
   const mission = (state: MissionState) =>
     ({ id: state, short_id: state, title: state, state, updated_at: '' }) as unknown as MissionView;
   const agent = (state: string) =>
-    ({ id: state, name: state, status: { state, reason: '', since: '' } }) as unknown as AgentView;
+    ({
+      id: state,
+      name: state,
+      status: { state, reason: '', since: '', signal: 'attempt', confidence: 'certain' },
+    }) as unknown as AgentView;
 
   test('everything has one place, in the one order', () => {
     const states = Object.keys(MISSION_STATES) as MissionState[];

@@ -84,7 +84,7 @@ export class Conversation {
         if (signal.aborted) return;
         const wasLive = live();
         const asked = performance.now();
-        const { entries, revision, more, kept_from } = await this.api.changes(
+        const { entries, revision } = await this.api.changes(
           this.attemptId,
           this.#revision,
           wasLive ? WAIT_MS : 0,
@@ -99,12 +99,11 @@ export class Conversation {
           continue;
         }
         this.#revision = revision;
-        if (typeof kept_from === 'number') this.keptFrom = kept_from;
         if (entries.length > 0) this.#changed(entries);
-        else if (!wasLive && more !== true) return;
+        else if (!wasLive) return;
         // An engine that does not wait is not asked in a circle.
         const quick = entries.length === 0 && performance.now() - asked < gapMs;
-        if (more !== true) await pause(quick ? RETRY_MS : gapMs);
+        await pause(quick ? RETRY_MS : gapMs);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Refusal && error.status === 404) {

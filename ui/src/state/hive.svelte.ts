@@ -8,6 +8,7 @@ import { Connection } from './connection.svelte';
 import { Halting } from './halting.svelte';
 import { Inbox } from './inbox.svelte';
 import { Missions } from './missions.svelte';
+import { countOf, needsOf } from './needs';
 import { Notices } from './notices.svelte';
 import { Now } from './now.svelte';
 import { Reviewing } from './reviewing.svelte';
@@ -37,6 +38,18 @@ export class Hive {
   devlogsChanged = $state(0);
   /** The first reading failed with this. */
   problem = $state.raw<unknown>(null);
+
+  /** Everything that needs the captain, each thing once; what was put off comes back with the next change. */
+  needs = $derived.by(() =>
+    needsOf(
+      this.missions.list,
+      this.swarm.agents,
+      this.inbox,
+      Date.parse(this.swarm.overview?.now ?? '') || 0,
+    ),
+  );
+  /** How much that is: the one number of the badge and the title. */
+  waiting = $derived(countOf(this.needs));
 
   #listeners = new Set<(events: readonly Event[]) => void>();
 

@@ -10,6 +10,7 @@ const request = (id: string): RequestView => ({
   agent_id: 'g',
   ask: { kind: 'question', text: `${id}?`, options: [] },
   asked_at: '2026-01-01T00:00:00Z',
+  key: 'k',
   told: false,
   agent: 'scout',
   short_id: 'M-1',

@@ -1,15 +1,12 @@
 /** The swarm as it is now: the overview and every agent, replaced once per animation frame. */
 import type { Api } from '../backend/api';
-import type { AgentState, AgentView, Event, Frame, MissionState, Overview } from '../backend/types';
+import type { AgentState, AgentView, Event, Frame, Overview } from '../backend/types';
 
 /** Events kept for the activity list. */
 export const EVENTS_KEPT = 200;
 
 /** States out of which only the captain helps an agent; one whose program is missing may simply not be needed. */
 export const STUCK: readonly AgentState[] = ['waiting_for_captain', 'lost_signal', 'crash_looping'];
-
-/** States in which a mission waits for the captain. */
-export const ASKING: readonly MissionState[] = ['needs_input', 'in_review'];
 
 /** Puts changed agents into a list without touching the others; the order stays, new ones come last. */
 export function merged(
@@ -41,11 +38,6 @@ export class Swarm {
   events = $state.raw<readonly Event[]>([]);
   /** Whether the first reading has succeeded. */
   ready = $state(false);
-  /** What needs the captain: missions to answer or to review, and agents that nobody else can put right. */
-  waiting = $derived(
-    counted(this.overview?.missions, ASKING) +
-      this.agents.filter((agent) => STUCK.includes(agent.status.state)).length,
-  );
   /** Its state and grade as a whole. */
   health = $derived(this.overview?.swarm ?? null);
   byId = $derived(new Map(this.agents.map((agent) => [agent.id, agent])));

@@ -51,15 +51,6 @@ test('what the stream says during a reading is newer than the reading', async ()
   expect(swarm.events.map(({ seq }) => seq)).toEqual([2, 1]);
 });
 
-test('what needs the captain is one number: answers, reviews, and agents only the captain can help', () => {
-  const swarm = new Swarm(new Api(new ReplayBackend()));
-  const states = ['lost_signal', 'crash_looping', 'offline', 'idle', 'working'];
-  const agents = states.map((state) => ({ ...agent(state), status: { state } }));
-  const overview = { missions: { in_review: 2, needs_input: 1, failed: 4, queued: 3 } };
-  swarm.apply([frame({ kind: 'swarm', overview, agents })]);
-  expect(swarm.waiting).toBe(5);
-});
-
 test('events are kept newest first, once each, within bounds', () => {
   const swarm = new Swarm(new Api(new ReplayBackend()));
   for (let seq = 1; seq <= EVENTS_KEPT + 5; seq += 1)

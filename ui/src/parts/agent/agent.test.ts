@@ -208,7 +208,7 @@ test('a state is shown with its age, its reason, the signal and how sure it is',
   expect(signal).toContain('a guess');
   expect(signal).toContain('ago');
   expect(says(status)).toBe('says: output (a guess)');
-  expect(says({ ...status, confidence: undefined })).toBe('says: output');
+  expect(says({ ...status, confidence: 'certain' })).toBe('says: output (certain)');
 });
 
 test.each<[Parameters<typeof activityLine>[0]['phase'], string]>([

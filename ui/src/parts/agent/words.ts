@@ -1,13 +1,11 @@
 /** What the states of an agent look like and are called. */
 import type { Glyph, Tone } from '../../kit/tone';
-import { STUCK } from '../../state/swarm.svelte';
 import type {
   AgentActivity,
   AgentState,
   AgentStatus,
   AgentView,
   Confidence,
-  Runtime,
   Supervision,
 } from '../../state/types';
 
@@ -43,9 +41,6 @@ export const AGENT_ORDER = (Object.keys(AGENT_STATES) as AgentState[]).sort(
 export const byTriage = (a: AgentView, b: AgentView): number =>
   AGENT_STATES[a.status.state].rank - AGENT_STATES[b.status.state].rank || a.name.localeCompare(b.name);
 
-/** Whether something is wrong with it that only the captain can put right. */
-export const inTrouble = (agent: AgentView): boolean => STUCK.includes(agent.status.state);
-
 /** What it is doing, in one line. */
 export const doing = (agent: AgentView): string =>
   agent.current ? `${agent.current.short_id} ${agent.current.title}` : agent.status.reason;
@@ -59,10 +54,7 @@ export const CONFIDENCES: Record<Confidence, { word: string; about: string }> = 
 
 /** What says that an agent is in its state, and how sure that is. */
 export const says = (status: AgentStatus): string =>
-  `says: ${status.signal}${status.confidence ? ` (${CONFIDENCES[status.confidence].word})` : ''}`;
-
-/** How an agent is driven; a later engine may know more ways than this description of it. */
-export const runtimeOf = (agent: AgentView): Runtime => agent.runtime as Runtime;
+  `says: ${status.signal} (${CONFIDENCES[status.confidence].word})`;
 
 export const RUNTIMES = {
   command: { word: 'command', about: 'Any program. Exit code 0 claims completion.' },

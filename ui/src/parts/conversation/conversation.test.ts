@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { Conversation } from '../../state/conversation.svelte';
-import type { Body, EntryAt, ToolCall } from '../../state/types';
+import type { Body, EntryAt, Tokens, ToolCall } from '../../state/types';
 import { all, by, one, put, settled, stage, withoutLayout } from '../testing/stage';
 import ConversationView from './ConversationView.svelte';
 import EntryRow from './EntryRow.svelte';
@@ -14,6 +14,14 @@ const item = (body: Body, ordinal = 1): EntryAt => ({
   revision: ordinal,
   entry: { id: `e${ordinal}`, at: AT, updated_at: AT, body },
 });
+const NO_TOKENS: Tokens = {
+  uncached_input: null,
+  cache_read: null,
+  cache_write: null,
+  output: null,
+  reasoning: null,
+};
+const tokens = (more: Partial<Tokens> = {}): Tokens => ({ ...NO_TOKENS, ...more });
 const call = (more: Partial<ToolCall> = {}): ToolCall => ({
   title: 'cargo test',
   tool: 'execute',
@@ -131,23 +139,23 @@ test.each<[string, Extract<Body, { kind: 'usage' }>, string]>([
     'everything',
     {
       kind: 'usage',
-      tokens: { uncached_input: 1_000, cache_read: 9_000, output: 50 },
+      tokens: tokens({ uncached_input: 1_000, cache_read: 9_000, output: 50 }),
       context: { used: 500, size: 1_000 },
       reported_cost_micros: 120_000,
     },
     '10,000 tokens in · 50 out · context 50 % full · $0.12 as the agent says',
   ],
-  ['nothing', { kind: 'usage', tokens: {} }, '— tokens in · — out'],
+  ['nothing', { kind: 'usage', tokens: tokens() }, '— tokens in · — out'],
   [
     'a context of unknown size',
-    { kind: 'usage', tokens: {}, context: { used: 7, size: 0 } },
+    { kind: 'usage', tokens: tokens(), context: { used: 7, size: 0 } },
     '— tokens in · — out · context 7',
   ],
 ])('usage that says %s', (_name, body, text) => expect(usageLine(body)).toBe(text));
 
 test('what nobody said is no number', () => {
-  expect(inputOf({})).toBeNull();
-  expect(inputOf({ cache_read: 0 })).toBe(0);
+  expect(inputOf(tokens())).toBeNull();
+  expect(inputOf(tokens({ cache_read: 0 }))).toBe(0);
   expect(fillOf({ used: 5, size: 0 })).toBeNull();
   expect(fillOf({ used: 15, size: 10 })).toBe(1);
 });

@@ -1,7 +1,7 @@
 /** What happened between the captain and the agents, in words. */
 import type { Glyph, Tone } from '../../kit/tone';
 import { plural } from '../../kit/units';
-import type { MessageView, PermissionRule, RequestEnd, RequestView } from '../../state/types';
+import type { Fact, RequestEnd } from '../../state/types';
 import { sourceName } from '../conversation/words';
 
 export interface Sentence {
@@ -16,21 +16,21 @@ export const say = (text: string, tone: Tone = 'idle', glyph: Glyph = 'dot'): Se
   glyph,
 });
 
-export type ConversationFact =
-  | { kind: 'message_queued'; message: Pick<MessageView, 'from' | 'text' | 'urgency'> }
-  | { kind: 'messages_delivered' | 'messages_started' | 'messages_acknowledged'; message_ids: string[] }
-  | { kind: 'message_failed'; problem: string; tries: number; quarantined: boolean }
-  | { kind: 'message_retried' | 'message_discarded' }
-  | { kind: 'request_asked'; request: Pick<RequestView, 'ask'> }
-  | { kind: 'request_ended'; end: RequestEnd }
-  | { kind: 'request_deferred'; not_before: string }
-  | { kind: 'request_told' }
-  | { kind: 'rule_added'; rule: Pick<PermissionRule, 'pattern' | 'allow'> }
-  | { kind: 'rule_removed' }
-  | { kind: 'usage_measured' }
-  | { kind: 'context_crossed'; percent: number }
-  | { kind: 'attempt_acknowledged'; said: string }
-  | { kind: 'report_taken'; problem?: string | null };
+/** Those facts that this file has words for. */
+export type ConversationFact = Extract<
+  Fact,
+  {
+    kind:
+      | `message_${string}`
+      | `messages_${string}`
+      | `request_${string}`
+      | `rule_${string}`
+      | 'usage_measured'
+      | 'context_crossed'
+      | 'attempt_acknowledged'
+      | 'report_taken';
+  }
+>;
 
 const MESSAGE_CHARS = 160;
 const short = (text: string): string => {

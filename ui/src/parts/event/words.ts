@@ -5,7 +5,7 @@ import { gateKind, gateLabel } from '../../state/gates';
 import { href } from '../../state/router.svelte';
 import type { Event, Exit, Fact, GateSpec } from '../../state/types';
 import { GRADES, MISSION_STATES, VERDICTS } from '../mission/words';
-import { type ConversationFact, type Sentence, say, told } from './conversationwords';
+import { type Sentence, say, told } from './conversationwords';
 
 export interface Names {
   agent: (id: string) => string | null;
@@ -32,6 +32,12 @@ function ended(exit: Exit): string {
       return 'was cut off when the machine was restarted';
     case 'lost':
       return `was lost: ${exit.reason}`;
+    case 'over_limit':
+      return `was ended: ${exit.reason}`;
+    case 'answered':
+      return `ended its conversation: ${exit.reason}`;
+    case 'handed_over':
+      return 'handed over, because its context was full';
   }
 }
 
@@ -124,7 +130,8 @@ function sentence(event: Event, agent: string): Sentence {
     case 'attempt_stopping':
       return say(`${agent} is being stopped`, 'idle', 'stop');
     case 'attempt_exited': {
-      const fine = fact.record.exit.kind === 'code' && fact.record.exit.code === 0;
+      const { exit } = fact.record;
+      const fine = (exit.kind === 'code' && exit.code === 0) || (exit.kind === 'answered' && exit.completed);
       return say(`${agent} ${ended(fact.record.exit)}`, fine ? 'work' : 'warn', 'stop');
     }
     case 'attempt_verifying':
@@ -206,7 +213,7 @@ function sentence(event: Event, agent: string): Sentence {
     case 'devlog_removed':
       return say('a devlog was removed', 'idle', 'slash');
     default:
-      return told(fact as ConversationFact, agent);
+      return told(fact, agent);
   }
 }
 

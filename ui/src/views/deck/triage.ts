@@ -1,9 +1,10 @@
 /** Everything in the order of triage: needs you, working, review, idle, done. */
 import type { Tone } from '../../kit/tone';
-import { AGENT_STATES, byTriage, inTrouble, says } from '../../parts/agent/words';
+import { AGENT_STATES, byTriage, says } from '../../parts/agent/words';
 import { MISSION_STATES } from '../../parts/mission/words';
+import { type Needs, needsOf } from '../../state/needs';
 import { href } from '../../state/router.svelte';
-import type { AgentView, MissionState, MissionView } from '../../state/types';
+import type { AgentView, MessageView, MissionState, MissionView, RequestView } from '../../state/types';
 
 export interface Item {
   key: string;
@@ -33,6 +34,7 @@ export interface Group {
 /** Finished missions shown. */
 const DONE_SHOWN = 8;
 const SHOWN = 40;
+const LINE_CHARS = 240;
 
 function ofMission(mission: MissionView, byId: ReadonlyMap<string, AgentView>): Item {
   const worker = [...byId.values()].find((agent) => agent.current?.mission_id === mission.id);
@@ -67,7 +69,41 @@ function ofAgent(agent: AgentView): Item {
   };
 }
 
-export function triage(missions: readonly MissionView[], agents: readonly AgentView[]): Group[] {
+function ofRequest(request: RequestView): Item {
+  const { ask } = request;
+  const exact = ask.kind === 'question' ? ask.text : (ask.permission.command ?? ask.permission.title);
+  return {
+    key: request.id,
+    link: href('inbox', request.id),
+    id: request.short_id ?? null,
+    title: ask.kind === 'question' ? 'A question' : ask.permission.title,
+    line: exact.replace(/\s+/g, ' ').slice(0, LINE_CHARS),
+    agent: request.agent ?? null,
+    since: request.asked_at,
+    word: ask.kind === 'question' ? 'asks' : 'asks for a permission',
+    tone: 'you',
+    glyph: ask.kind === 'question' ? 'question' : 'bang',
+  };
+}
+
+const ofMessage = (message: MessageView): Item => ({
+  key: message.id,
+  link: href('inbox', message.id),
+  id: null,
+  title: 'A message could not be delivered',
+  line: message.problem ?? message.text.slice(0, LINE_CHARS),
+  agent: message.agent ?? null,
+  since: message.queued_at,
+  word: 'in quarantine',
+  tone: 'bad',
+  glyph: 'bang',
+});
+
+export function triage(
+  missions: readonly MissionView[],
+  agents: readonly AgentView[],
+  needs: Needs = needsOf(missions, agents, { requests: [], quarantined: [] }, 0),
+): Group[] {
   const byMission = new Map(agents.flatMap((agent) => (agent.current ? [[agent.id, agent] as const] : [])));
   const pick = (...states: MissionState[]) =>
     missions
@@ -81,13 +117,18 @@ export function triage(missions: readonly MissionView[], agents: readonly AgentV
     about: '',
   });
   const reviews = pick('in_review');
-  const troubled = agents.filter(inTrouble).sort(byTriage).map(ofAgent);
+  const asking = [
+    ...needs.requests.map(ofRequest),
+    ...needs.quarantined.map(ofMessage),
+    ...needs.asking.map((mission) => ofMission(mission, byMission)),
+    ...[...needs.stuck].sort(byTriage).map(ofAgent),
+  ];
   const free = agents
     .filter((agent) => ['idle', 'paused', 'offline'].includes(agent.status.state))
     .sort(byTriage)
     .map(ofAgent);
   const nothing = reviews.length > 0 ? 'Nothing but the reviews below.' : 'Nothing waits for you.';
-  const asks = group('Needs you', nothing, [...pick('needs_input'), ...troubled]);
+  const asks = group('Needs you', nothing, asking);
   return [
     {
       ...asks,

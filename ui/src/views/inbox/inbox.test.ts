@@ -42,6 +42,7 @@ const request = (id: string, ask: RequestAsk, more: Partial<RequestView> = {}): 
   agent_id: 'g',
   ask,
   asked_at: `2026-01-01T00:00:0${id}Z`,
+  key: 'k',
   told: false,
   agent: 'scout',
   short_id: 'M-7K2P',
