@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod evidence;
 mod halting;
+mod keeping;
 mod land;
 pub mod live;
 mod missions;

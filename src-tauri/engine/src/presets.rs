@@ -18,7 +18,7 @@ use model::refusal::{Code, Refusal};
 use serde_json::{Value, json};
 use store::DataDir;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
@@ -327,7 +327,11 @@ async fn greet(run: &Path, work: &Path, begun: Instant) -> Greeting {
     let broken = |why: NoAnswer| Greeting { problem: Some(why.to_string()), ..Greeting::default() };
     let mut line = match Line::open(run).await {
         Ok(line) => line,
-        Err(why) => return broken(why),
+        Err(why) => {
+            // Most likely it has ended, which is noticed elsewhere and says more.
+            sleep(LEAVE_WITHIN).await;
+            return broken(why);
+        }
     };
     let hello = json!({
         "protocolVersion": 1,
@@ -336,7 +340,10 @@ async fn greet(run: &Path, work: &Path, begun: Instant) -> Greeting {
     });
     let answer = match line.ask(1, "initialize", &hello).await {
         Ok(answer) => answer,
-        Err(why) => return broken(why),
+        Err(why) => {
+            sleep(LEAVE_WITHIN).await;
+            return broken(why);
+        }
     };
     let info = &answer["result"]["agentInfo"];
     let agent = info["version"].as_str().map(|version| cut(version, 100));

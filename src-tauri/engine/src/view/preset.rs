@@ -1,6 +1,7 @@
 //! Presets: the agents known by name, and what became of trying one.
 
 use agents::runtime::presets::Kind;
+use model::process::Supervision;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -69,5 +70,25 @@ pub struct PresetTest {
     /// What it said, shortened.
     pub said: String,
     /// What is in the way, and what to do about it.
+    pub problem: Option<String>,
+}
+
+/// How agents' processes are kept together on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SupervisionView {
+    /// The surest way that works.
+    pub in_force: Supervision,
+    /// Every way, the surest first.
+    pub available: Vec<SupervisionWay>,
+    /// What it means, and what an agent's sandbox protects here and does not: plain sentences.
+    pub statement: Vec<String>,
+}
+
+/// A way of keeping processes together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SupervisionWay {
+    /// Which one.
+    pub backend: Supervision,
+    /// Why it does not work here; nothing where it does.
     pub problem: Option<String>,
 }

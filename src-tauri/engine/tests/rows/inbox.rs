@@ -65,7 +65,7 @@ async fn a_permission_request_appears_in_the_inbox_within_1_s_and_once_deny_and_
  {
     let hive = Hive::open().await;
     hive.add(asking("ann")).await;
-    let brief = "@run echo one > one.txt\n@run echo two > two.txt\n@run echo three > three.txt";
+    let brief = "@run echo one > one.txt\n@run echo two > two.txt\n@run touch three.txt";
     let id = hive.asking_mission("ann", brief).await;
     let first = hive.asked(1).await.remove(0);
     let late = hive.engine.clock().now().duration_since(first.request.asked_at);
@@ -98,7 +98,7 @@ async fn a_permission_request_appears_in_the_inbox_within_1_s_and_once_deny_and_
             open.into_iter().find(|it| it.request.id != second.request.id)
         })
         .await;
-    let json = r#"{"answer":"always","pattern":"run: echo *","scope":"workspace"}"#;
+    let json = r#"{"answer":"always","pattern":"run: touch *","scope":"workspace"}"#;
     let ended = hive.reply(third.request.id, json).await;
     let Some(RequestEnd::Always { rule_id }) = ended.request.end else {
         panic!("{:?}", ended.request.end);
@@ -113,7 +113,7 @@ async fn a_permission_request_appears_in_the_inbox_within_1_s_and_once_deny_and_
     assert!(hive.said(attempt.id).await.contains("not allowed to run echo two"));
 
     // What fits the rule is not asked any more.
-    let id = hive.asking_mission("ann", "@run echo four > four.txt").await;
+    let id = hive.asking_mission("ann", "@run touch four.txt").await;
     let detail = hive.until_over(&id).await;
     let work = detail.attempts[0].attempt.workplace.as_ref().unwrap().directory.clone();
     assert!(std::path::Path::new(&work).join("four.txt").exists());
