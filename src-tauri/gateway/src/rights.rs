@@ -100,6 +100,7 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::DELETE, "/api/v1/rules/{id}", ADMINISTER),
     (Method::GET, "/api/v1/presets", SEE),
     (Method::POST, "/api/v1/presets/{name}/test", ADMINISTER),
+    (Method::GET, "/api/v1/supervision", SEE),
     (Method::POST, "/api/v1/commands/check", ADMINISTER),
     (Method::GET, "/api/v1/runtimes", SEE),
     (Method::GET, "/api/v1/repositories", OPERATE),

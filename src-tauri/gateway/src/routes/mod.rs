@@ -56,6 +56,7 @@ fn of_the_swarm() -> OpenApiRouter<Gate> {
         .routes(routes!(agents::list_runtimes))
         .routes(routes!(presets::list_presets))
         .routes(routes!(presets::try_preset))
+        .routes(routes!(presets::get_supervision))
         .routes(routes!(attempts::read_transcript))
         .routes(routes!(attempts::read_gate_output))
         .routes(routes!(tables::get_attempt_table))

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use engine::view::{PresetList, PresetTest};
+use engine::view::{PresetList, PresetTest, SupervisionView};
 
 use crate::Gate;
 use crate::call::{Call, Nothing};
@@ -36,4 +36,16 @@ pub(crate) async fn try_preset(
     _: Call<Nothing>,
 ) -> Result<Json<PresetTest>, Problem> {
     Ok(Json(gate.engine.try_preset(&name.0).await?))
+}
+
+/// Says how agents' processes are kept together.
+///
+/// The way in force on this machine, the others, and what an agent's sandbox protects here and what
+/// it does not.
+#[utoipa::path(
+    get, path = "/api/v1/supervision", tag = "agents",
+    responses((status = 200, description = "How, and what that means.", body = SupervisionView)),
+)]
+pub(crate) async fn get_supervision(State(gate): State<Gate>) -> Json<SupervisionView> {
+    Json(gate.engine.supervision().await)
 }
