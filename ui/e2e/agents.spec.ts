@@ -1,0 +1,165 @@
+/** Agents that talk: what they say is seen live, what they ask is answered in the inbox, what they are told arrives. */
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, type Page, test } from '@playwright/test';
+import { program } from './engine';
+import { createAgent, createMission, expectState, home, signIn } from './support';
+
+/** Speaks the protocol and does what the brief says, line by line. */
+const talker = join(dirname(program), 'hivekeeper-fake-acp');
+
+async function createTalker(page: Page, name: string): Promise<void> {
+  await page.getByTestId('nav-agents').click();
+  await page.getByTestId('new-agent').click();
+  await page.getByTestId('agent-command').fill(talker);
+  await page.getByText('Agent Client Protocol', { exact: true }).last().click();
+  await page.getByTestId('agent-name').fill(name);
+  await page.getByTestId('agent-permissions').selectOption('ask');
+  await page.getByTestId('agent-create').click();
+  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
+}
+
+/** What breaks the content policy, as the browser says. */
+function violations(page: Page): string[] {
+  const found: string[] = [];
+  page.on('console', (message) => {
+    if (message.text().includes('Content Security Policy')) found.push(message.text());
+  });
+  return found;
+}
+
+test('a conversation is seen live: messages, thoughts, tools, plans and usage', async ({ page }) => {
+  await signIn(page);
+  await createTalker(page, 'speaker');
+  const brief = [
+    '@think first I look',
+    '@say Here is **bold** and <b>not bold</b>',
+    '@plan Read;;Write',
+    '@tool read look at it',
+    '@fail-tool cannot do it',
+    '@usage 1200 34',
+    '@context 500 1000',
+  ].join('\n');
+  await createMission(page, { title: 'Talk', brief, agent: 'speaker' });
+  const conversation = page.getByTestId('conversation');
+  await expect(conversation).toContainText('<b>not bold</b>');
+  await expect(conversation.locator('strong', { hasText: 'bold' }).first()).toBeVisible();
+  await expect(conversation.locator('[data-kind="plan"]')).toContainText('Write');
+  await expect(
+    conversation.locator('[data-kind="tool_call"]').filter({ hasText: 'cannot do it' }),
+  ).toContainText('failed');
+  await conversation.getByTestId('thought').first().click();
+  await expect(conversation).toContainText('first I look');
+  await expect(page.getByTestId('usage')).toContainText('50 %');
+});
+
+test('a permission request appears in the inbox and is answered there by a key', async ({ page }) => {
+  await signIn(page);
+  await createTalker(page, 'asker');
+  await createMission(page, {
+    title: 'Ask once',
+    brief: '@run touch asked.txt\n@say went on',
+    agent: 'asker',
+  });
+  await expect(page.getByTestId('number-inbox')).toBeVisible();
+  await page.keyboard.press('g');
+  await page.keyboard.press('i');
+  const item = page.getByTestId('inbox-item').filter({ hasText: 'touch asked.txt' });
+  await item.click();
+  await expect(page.getByTestId('inbox-peek')).toContainText('touch asked.txt');
+  await page.keyboard.press('o');
+  await expect(item).toHaveCount(0);
+  await page.getByTestId('nav-agents').click();
+  await page.getByRole('row').filter({ hasText: 'asker' }).click();
+  await expect(page.getByTestId('conversation')).toContainText('went on');
+});
+
+test('two requests at once do not overwrite each other', async ({ page }) => {
+  await signIn(page);
+  await createTalker(page, 'doubler');
+  await createMission(page, {
+    title: 'Ask twice',
+    brief: '@ask first thing;;second thing\n@say went on',
+    agent: 'doubler',
+  });
+  await page.getByTestId('nav-inbox').click();
+  const items = page.getByTestId('inbox-item').filter({ hasText: 'doubler' });
+  await expect(items).toHaveCount(2);
+  await items.filter({ hasText: 'first thing' }).click();
+  await page.keyboard.press('d');
+  await page.getByTestId('inbox-note').fill('not this one');
+  await page.keyboard.press('Enter');
+  await expect(items).toHaveCount(1);
+  await items.filter({ hasText: 'second thing' }).click();
+  await page.keyboard.press('o');
+  await expect(items).toHaveCount(0);
+  await page.getByTestId('nav-agents').click();
+  await page.getByRole('row').filter({ hasText: 'doubler' }).click();
+  await expect(page.getByTestId('conversation')).toContainText('went on');
+});
+
+test('a message to a working agent is queued, and shows when it was delivered', async ({ page }) => {
+  await signIn(page);
+  await createTalker(page, 'listener');
+  const go = join(home(), 'listener-go');
+  await createMission(page, { title: 'Listen', brief: `@until ${go}`, agent: 'listener' });
+  await expectState(page, 'running');
+  await page.getByTestId('nav-agents').click();
+  await page.getByRole('row').filter({ hasText: 'listener' }).click();
+  await page.getByTestId('message-text').fill('@say I heard you');
+  await page.getByTestId('message-send').click();
+  const message = page.getByTestId('message').first();
+  await expect(message).toContainText('I heard you');
+  writeFileSync(go, '');
+  await expect(message).toHaveAttribute('data-state', /delivered|started|acknowledged/);
+  await expect(message.locator('li.reached')).not.toHaveCount(1);
+});
+
+test('the terminal shows output and accepts input, within the content policy', async ({ page }) => {
+  const broken = violations(page);
+  await signIn(page);
+  await page.getByTestId('nav-agents').click();
+  await page.getByTestId('new-agent').click();
+  await page
+    .getByTestId('agent-command')
+    .fill(`sh -c "printf '\\033[38;2;255;100;0mready\\033[0m '; read line; echo got $line"`);
+  await page.getByTestId('agent-terminal').check();
+  await page.getByTestId('agent-name').fill('termite');
+  await page.getByTestId('agent-create').click();
+  await createMission(page, { title: 'Type', brief: 'nothing', agent: 'termite' });
+  const terminal = page.getByTestId('terminal');
+  await expect(terminal.locator('.xterm-rows')).toContainText('ready');
+  await expect(terminal.locator('.xterm-rows span', { hasText: 'ready' }).first()).toHaveCSS(
+    'color',
+    'rgb(255, 100, 0)',
+  );
+  await terminal.click();
+  await page.keyboard.type('hello');
+  await page.keyboard.press('Enter');
+  await expect(terminal.locator('.xterm-rows')).toContainText('got hello');
+  expect(broken).toEqual([]);
+});
+
+test('a broadcast shows a result for each agent', async ({ page }) => {
+  await signIn(page);
+  await createAgent(page, 'herald', 'sh -c true');
+  await page.getByTestId('nav-agents').click();
+  await page.getByTestId('broadcast').click();
+  await page.getByTestId('broadcast-text').fill('Good morning');
+  const agents = Number((await page.getByTestId('broadcast-send').textContent())?.match(/\d+/)?.[0]);
+  await page.getByTestId('broadcast-send').click();
+  await expect(page.getByTestId('broadcast-result')).toHaveCount(agents);
+  await expect(page.getByTestId('broadcast-result').filter({ hasText: 'herald' })).toBeVisible();
+});
+
+test('a rule is made and removed in the settings', async ({ page }) => {
+  await signIn(page);
+  await page.getByTestId('nav-settings').click();
+  await page.getByTestId('rule-pattern').fill('run: cargo test *');
+  await page.getByTestId('rule-add').click();
+  const rule = page.getByTestId('permission-rule').filter({ hasText: 'cargo test' });
+  await expect(rule).toBeVisible();
+  await rule.getByTestId('rule-remove').click();
+  await expect(rule).toHaveCount(0);
+  await expect(page.getByTestId('settings-runtime').first()).toBeVisible();
+});
