@@ -14,7 +14,7 @@ pub const QUIET_AFTER_S: i64 = 120;
 /// otherwise.
 pub const STALLED_AFTER_S: i64 = 600;
 /// Within how many seconds its processes must have computed for an agent to be called busy.
-pub const CPU_BUSY_S: u64 = 15;
+pub const CPU_BUSY_S: u64 = 5;
 /// As many failures one after the other are a crash loop.
 pub const CRASH_LOOP_TIMES: usize = 5;
 /// Within how many minutes.

@@ -74,6 +74,18 @@ impl Hive {
         Self { engine, ending: Ending(data.join("runs")), place }
     }
 
+    /// A workspace in which a file is there before the engine is.
+    pub(crate) async fn open_with(name: &str, text: &str) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let data = place.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&data, private).unwrap();
+        std::fs::write(data.join(name), text).unwrap();
+        let engine = open(&data).await;
+        Self { engine, ending: Ending(data.join("runs")), place }
+    }
+
     /// Ends the engine in order and opens its workspace again.
     pub(crate) async fn reopen(self) -> Self {
         let Self { engine, ending, place } = self;

@@ -15,3 +15,4 @@ mod recovery;
 mod reports;
 mod runtimes;
 mod schedule;
+mod talking;

@@ -123,6 +123,10 @@ impl Talk<'_> {
     }
 
     async fn ask_captain(&mut self, key: String, ask: Ask) {
+        if self.memory.asked.contains_key(&key) {
+            // The line was read before the engine started again.
+            return self.show_asking();
+        }
         let now = self.floor.clock.now();
         let id = RequestId::draw(now, &mut SystemDraw);
         let request = Request {

@@ -158,6 +158,9 @@ impl Talk<'_> {
         let never = CancellationToken::new();
         let over = launcher.wait(&run, process, &never);
         tokio::pin!(over);
+        // What was answered while nobody talked with the agent is told at once.
+        self.recall_asked().await;
+        self.say_answers().await;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -181,6 +184,9 @@ impl Talk<'_> {
                 }
                 _ = tick.tick() => {
                     self.driver.tick(self.floor.clock.now());
+                    if !self.memory.asked.is_empty() {
+                        self.say_answers().await;
+                    }
                 }
             }
             if self.gathered_since.is_some_and(|since| since.elapsed() >= GATHER)

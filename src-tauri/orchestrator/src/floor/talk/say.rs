@@ -36,11 +36,18 @@ impl Talk<'_> {
         self.say_waiting().await;
     }
 
-    /// Tells the agent the answers it does not know yet.
-    async fn say_answers(&mut self) {
-        if self.memory.asked.is_empty() {
-            return;
+    /// Remembers what the ledger says the agent asked: what was kept may be older.
+    pub(super) async fn recall_asked(&mut self) {
+        match self.floor.ledger.open_requests_of(self.id).await {
+            Ok(open) => {
+                self.memory.asked.extend(open.into_iter().map(|request| (request.key, request.id)));
+            }
+            Err(err) => warn!(attempt = %self.id, %err, "what an agent asked could not be read"),
         }
+    }
+
+    /// Tells the agent the answers it does not know yet.
+    pub(super) async fn say_answers(&mut self) {
         let answered = match self.floor.ledger.untold_requests_of(self.id).await {
             Ok(answered) => answered,
             Err(err) => {
@@ -57,8 +64,8 @@ impl Talk<'_> {
             self.driver.answer(&request.key, Some(request.id), &answer, now);
             self.memory.asked.retain(|_, id| *id != request.id);
             self.tell(Input::ReplyTold(request.id)).await;
+            self.show_asking();
         }
-        self.show_asking();
     }
 
     /// Hands over the messages that wait; says whether there were any.
