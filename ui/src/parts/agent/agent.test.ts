@@ -1,6 +1,15 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  all,
+  by,
+  press,
+  put,
+  settled,
+  stage,
+  type as typeInto,
+  withoutLayout,
+} from '../../state/testing/stage';
 import type { AgentView, Conduct, UsageView as Figures, MessageView } from '../../state/types';
-import { all, by, press, put, settled, stage, type as typeInto, withoutLayout } from '../testing/stage';
 import AgentOutput from './AgentOutput.svelte';
 import { conductOf, draftOf, envText, limitWords, plainConduct, readEnv, readSkills } from './conduct';
 import MessageBox from './MessageBox.svelte';

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { Conversation } from '../../state/conversation.svelte';
+import { all, by, one, put, settled, stage, withoutLayout } from '../../state/testing/stage';
 import type { Body, EntryAt, Tokens, ToolCall } from '../../state/types';
-import { all, by, one, put, settled, stage, withoutLayout } from '../testing/stage';
 import ConversationView from './ConversationView.svelte';
 import EntryRow from './EntryRow.svelte';
 import { fillOf, guessOf, inputOf, tookOf, usageLine } from './words';

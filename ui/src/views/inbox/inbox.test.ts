@@ -10,7 +10,7 @@ import {
   stage,
   type as typeInto,
   withoutLayout,
-} from '../../parts/testing/stage';
+} from '../../state/testing/stage';
 import type { InboxView, MessageView, RequestAsk, RequestView } from '../../state/types';
 import Inbox from './Inbox.svelte';
 import { itemsOf, lineOf, placeAfter } from './items';

@@ -2,7 +2,7 @@
 import { type Component, flushSync, mount, tick, unmount } from 'svelte';
 import { afterEach, vi } from 'vitest';
 import { ReplayBackend } from '../../backend/replay';
-import { Hive } from '../../state/hive.svelte';
+import { Hive } from '../hive.svelte';
 import WithHive from './WithHive.svelte';
 
 /** What a page without layout lacks. */
