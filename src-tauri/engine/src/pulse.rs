@@ -199,11 +199,8 @@ fn cut_ask(ask: &mut Ask) {
     match ask {
         Ask::Permission { permission } => {
             permission.changes.clear();
-            for text in [&mut permission.command, &mut permission.input, &mut permission.why] {
-                if let Some(text) = text {
-                    cut(text);
-                }
-            }
+            let texts = [&mut permission.command, &mut permission.input, &mut permission.why];
+            texts.into_iter().flatten().for_each(cut);
         }
         Ask::Question { text, .. } => cut(text),
     }

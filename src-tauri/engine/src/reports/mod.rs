@@ -297,7 +297,7 @@ impl Engine {
 
     /// Offers a report in quarantine to be read again, where the message stands for one; says
     /// whether it did.
-    pub(crate) async fn offer_report_again(&self, message: &Message) -> Result<bool, Refusal> {
+    pub(crate) fn offer_report_again(&self, message: &Message) -> Result<bool, Refusal> {
         if !stands_for_report(message) || message.state() != MessageState::Quarantined {
             return Ok(false);
         }
@@ -314,7 +314,7 @@ impl Engine {
     }
 
     /// Puts the file of a report away that the captain gave up.
-    pub(crate) async fn put_report_away(&self, message: &Message) {
+    pub(crate) fn put_report_away(&self, message: &Message) {
         if stands_for_report(message)
             && let Err(err) = self.place(message.to).give_up(message.id)
             && err.kind() != std::io::ErrorKind::NotFound

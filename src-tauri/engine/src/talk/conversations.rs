@@ -1,5 +1,6 @@
 //! Conversations: read, followed, searched; what they used; and what is typed into them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -219,9 +220,8 @@ impl Engine {
         let names = names(&ledger.agents().await.map_err(unreadable)?);
         let mut attempts: HashMap<AttemptId, Option<Attempt>> = HashMap::new();
         for hit in &hits {
-            if !attempts.contains_key(&hit.attempt_id) {
-                let attempt = ledger.attempt(hit.attempt_id).await.map_err(unreadable)?;
-                attempts.insert(hit.attempt_id, attempt);
+            if let Entry::Vacant(place) = attempts.entry(hit.attempt_id) {
+                place.insert(ledger.attempt(hit.attempt_id).await.map_err(unreadable)?);
             }
         }
         let ids: HashSet<MissionId> =

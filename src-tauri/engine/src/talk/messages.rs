@@ -289,7 +289,7 @@ impl Engine {
         id: MessageId,
     ) -> Result<MessageView, Refusal> {
         let message = self.message(id).await?;
-        let input = match self.offer_report_again(&message.message).await? {
+        let input = match self.offer_report_again(&message.message)? {
             // The report is a file again; what stood for it in the inbox is done with.
             true => Input::DiscardMessage(id),
             false => Input::RetryMessage(id),
@@ -309,7 +309,7 @@ impl Engine {
     ) -> Result<MessageView, Refusal> {
         let message = self.message(id).await?;
         self.tell(caller, Input::DiscardMessage(id)).await?;
-        self.put_report_away(&message.message).await;
+        self.put_report_away(&message.message);
         self.message(id).await
     }
 }
