@@ -11,9 +11,13 @@ const EMPTY: InboxView = {
 };
 /** Changes that come one after the other are read together after this long. */
 const TOGETHER_MS = 60;
+/** What only may concern it, in a busy swarm all the time, is waited for longer. */
+const PERHAPS_MS = 1_000;
 
-/** Facts after which the inbox may be another one. */
-const CONCERNS = /^(?:request_|messages?_|mission_moved|attempt_|rule_|agent_removed|mission_removed)/;
+/** Facts after which the inbox is another one. */
+const IS_OTHER = /^(?:request_|messages?_)/;
+/** Facts after which it may be. */
+const MAY_BE_OTHER = /^(?:mission_moved|attempt_ended|agent_removed|mission_removed)$/;
 
 export class Inbox {
   #view = $state.raw<InboxView>(EMPTY);
@@ -24,7 +28,7 @@ export class Inbox {
   /** Answered here; the engine's own list may not know it yet. */
   #answered = $state.raw<ReadonlyMap<string, RequestView>>(new Map());
   #turn = 0;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timer: { at: number; id: ReturnType<typeof setTimeout> } | null = null;
 
   requests = $derived(this.#view.requests.filter((one) => !this.#answered.has(one.id)));
   reviews = $derived(this.#view.reviews);
@@ -65,11 +69,19 @@ export class Inbox {
 
   /** Reads again soon when something that concerns it happened. */
   apply(events: readonly Event[]): void {
-    if (!events.some(({ fact }) => CONCERNS.test(fact.kind)) || this.#timer !== null) return;
-    this.#timer = setTimeout(() => {
+    if (events.some(({ fact }) => IS_OTHER.test(fact.kind))) this.#readIn(TOGETHER_MS);
+    else if (events.some(({ fact }) => MAY_BE_OTHER.test(fact.kind))) this.#readIn(PERHAPS_MS);
+  }
+
+  #readIn(ms: number): void {
+    const at = performance.now() + ms;
+    if (this.#timer !== null && this.#timer.at <= at) return;
+    clearTimeout(this.#timer?.id);
+    const id = setTimeout(() => {
       this.#timer = null;
       void this.read();
-    }, TOGETHER_MS);
+    }, ms);
+    this.#timer = { at, id };
   }
 
   /** Answers one request, once: a second answer while the first is under way is not sent. */

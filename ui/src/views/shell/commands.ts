@@ -204,6 +204,12 @@ function agents(hive: Hive): Command[] {
             run: () => void notices.during(`Pausing ${agent.name}`, () => hive.pauseAgent(agent.id)),
           },
       {
+        id: `message-${agent.id}`,
+        title: `Tell ${agent.name} something…`,
+        about: 'agent · message',
+        run: () => sheets.show({ kind: 'broadcast', agents: [agent.id] }),
+      },
+      {
         id: `edit-${agent.id}`,
         title: `Edit ${agent.name}…`,
         about: 'agent',
