@@ -66,7 +66,10 @@ impl Talk<'_> {
                 None => break,
             }
         }
-        while self.follow {
+        if !self.follow {
+            return printed.end(out);
+        }
+        loop {
             let path = format!("{base}/changes?revision={revision}&wait_ms={WAIT_MS}");
             let changes: ConversationChanges = remote.get(operation, &path).await?;
             revision = changes.revision;
@@ -74,10 +77,9 @@ impl Talk<'_> {
                 printed.show(at, out)?;
             }
             if changes.entries.is_empty() && self.is_over(remote, operation).await? {
-                break;
+                return printed.end(out);
             }
         }
-        printed.end(out)
     }
 
     async fn is_over(&self, remote: &Remote, operation: &str) -> Result<bool, Failure> {
