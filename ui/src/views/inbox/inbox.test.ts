@@ -186,6 +186,24 @@ describe('by the keyboard', () => {
     expect(answers(on)).toEqual([]);
   });
 
+  test('Enter looks closer, a letter answers from there, Escape leads back', async () => {
+    const change = permission('');
+    if (change.kind !== 'permission') throw new Error('not a permission');
+    change.permission.command = null;
+    change.permission.changes = [{ path: 'a.rs', before: 'old\n', after: 'new\n' }];
+    const on = await opened(view([request('1', change), ...two().slice(1)]));
+    await press(by('inbox-list'), 'Enter');
+    expect(document.activeElement).toBe(by('diff'));
+    // The diff has its own j: it goes to the next change, not to the next request.
+    await press(by('diff'), 'j');
+    expect(peek()).toBe('1');
+    await press(by('diff'), 'Escape');
+    expect(document.activeElement).toBe(by('inbox-list'));
+    await press(by('inbox-list'), 'Enter');
+    await press(by('diff'), 'o');
+    expect(answers(on)).toEqual([['1', { answer: 'once' }]]);
+  });
+
   test('a key that is held down moves on and never answers', () => {
     const key = (name: string) => new KeyboardEvent('keydown', { key: name, repeat: true });
     expect(asked(key('o'))).toBeNull();

@@ -4,6 +4,7 @@ export const INBOX_KEYS: readonly { keys: string; does: string }[] = [
   { keys: 'j', does: 'Next' },
   { keys: 'k', does: 'The one before' },
   { keys: 'Enter', does: 'Look closer, or open it' },
+  { keys: 'Esc', does: 'Back to the list' },
   { keys: 'o', does: 'Allow it once' },
   { keys: 'a', does: 'Allow it always: choose the pattern and how far it reaches' },
   { keys: 'd', does: 'Deny it, with a note' },
@@ -14,6 +15,7 @@ export const INBOX_KEYS: readonly { keys: string; does: string }[] = [
 export type InboxAsk =
   | { kind: 'move'; by: 1 | -1 }
   | { kind: 'peek' }
+  | { kind: 'back' }
   | { kind: 'once' }
   | { kind: 'always' }
   | { kind: 'deny' }
@@ -26,6 +28,7 @@ const ASKS: Record<string, InboxAsk> = {
   k: { kind: 'move', by: -1 },
   ArrowUp: { kind: 'move', by: -1 },
   Enter: { kind: 'peek' },
+  Escape: { kind: 'back' },
   o: { kind: 'once' },
   a: { kind: 'always' },
   d: { kind: 'deny' },
@@ -40,7 +43,6 @@ export function asked(event: KeyboardEvent): InboxAsk | null {
     if (['TEXTAREA', 'SELECT', 'INPUT'].includes(target.tagName) || target.isContentEditable) return null;
     // A button or a link that has the focus is pressed by Enter; a diff moves by its own keys.
     if (event.key === 'Enter' && target.closest('a, button, summary')) return null;
-    if (target.closest('[role="grid"]')) return null;
   }
   if (document.querySelector('[role="dialog"]')) return null;
   const ask = /^[1-9]$/.test(event.key)
