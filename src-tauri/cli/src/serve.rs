@@ -19,7 +19,8 @@ pub(crate) async fn serve(args: Serve, data_dir: PathBuf, out: &mut Out) -> Resu
     logging::begin();
     let mut stop = Stop::listen()?;
     // Before anything is made, so that a wrong address leaves no trace.
-    let listener = gateway::bind(args.listen).await.map_err(|error| Failure::of(&error))?;
+    let listener = gateway::bind_again(&data_dir, args.listen).await;
+    let listener = listener.map_err(|error| Failure::of(&error))?;
     let engine = Engine::open(Config::new(data_dir.clone(), VERSION))
         .await
         .map_err(|error| not_opened(&data_dir, &error))?;

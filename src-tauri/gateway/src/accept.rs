@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long to wait when the machine has no descriptor left for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// The file in the data directory that holds the port of the last time.
+const PORT_FILE: &str = "port";
 
 /// Why an address is not listened on.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,34 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, NotLoopback> {
         io::ErrorKind::AddrInUse => NotLoopback::Taken(address),
         _ => NotLoopback::Refused { address, source },
     })
+}
+
+/// As [`bind`], for a workspace: port 0 means the port it had the last time where that is free, so
+/// that agents that were left running find the engine again.
+///
+/// # Errors
+/// As [`bind`].
+pub async fn bind_again(data_dir: &Path, address: SocketAddr) -> Result<TcpListener, NotLoopback> {
+    if address.port() == 0
+        && let Some(port) = last_port(data_dir)
+        && let Ok(listener) = bind(SocketAddr::new(address.ip(), port)).await
+    {
+        return Ok(listener);
+    }
+    bind(address).await
+}
+
+fn last_port(data_dir: &Path) -> Option<u16> {
+    let text = std::fs::read_to_string(data_dir.join(PORT_FILE)).ok()?;
+    text.trim().parse().ok().filter(|port| *port != 0)
+}
+
+/// Notes the port of a workspace for [`bind_again`]. Where it cannot be noted, the next start has
+/// another one.
+pub(crate) fn note_port(data_dir: &Path, port: u16) {
+    if let Err(error) = std::fs::write(data_dir.join(PORT_FILE), format!("{port}\n")) {
+        tracing::warn!(%error, "the port was not noted; agents may not find the engine again");
+    }
 }
 
 /// Answers connections until it is cancelled, then lets open requests end within two seconds.
@@ -258,5 +290,22 @@ mod tests {
         let ended = tokio::time::timeout(Duration::from_secs(10), server.tasks.wait()).await;
         assert!(ended.is_ok(), "still open after its farewell");
         assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_workspace_gets_the_port_it_had_where_that_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let first = bind_again(dir.path(), any).await.unwrap();
+        let port = first.local_addr().unwrap().port();
+        note_port(dir.path(), port);
+        let other = bind_again(dir.path(), any).await.unwrap();
+        assert_ne!(other.local_addr().unwrap().port(), port, "it is taken");
+        drop(first);
+        let again = bind_again(dir.path(), any).await.unwrap();
+        assert_eq!(again.local_addr().unwrap().port(), port);
+        std::fs::write(dir.path().join(PORT_FILE), "no port\n").unwrap();
+        drop(again);
+        assert!(bind_again(dir.path(), any).await.is_ok());
     }
 }

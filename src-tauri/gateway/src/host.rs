@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::{NotLoopback, bind, serve};
+use crate::accept::{NotLoopback, bind_again, note_port, serve};
 use crate::access::{Access, AccessError};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::{WindowControl, router};
@@ -57,7 +57,7 @@ impl Host {
         address: SocketAddr,
         window: Arc<dyn WindowControl>,
     ) -> Result<Self, HostError> {
-        Self::open_on(engine, bind(address).await?, window)
+        Self::open_on(engine, bind_again(engine.data_dir(), address).await?, window)
     }
 
     /// Answers on a loopback address that is listened on already.
@@ -85,6 +85,7 @@ impl Host {
         let (served, connections) = (router.clone(), tasks.clone());
         let closing = cancel.clone();
         tasks.spawn(async move { serve(listener, served, &connections, closing).await });
+        note_port(engine.data_dir(), address.port());
         engine.set_endpoint(endpoint.url.clone());
         endpoint.write(engine.data_dir())?;
         Ok(Self { engine: engine.clone(), router, access, endpoint, tasks, cancel })
