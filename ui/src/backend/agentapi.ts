@@ -1,7 +1,7 @@
 /** Requests about conversations, messages, the inbox, permission rules, presets and supervision. */
 import type { Client } from 'openapi-fetch';
-import type { AgentChange, NewPermissionRule, RequestAnswer, SupervisionView } from './agenttypes';
-import { clientOf, fetchThrough, good, refusal } from './api';
+import type { AgentChange, NewPermissionRule, RequestAnswer } from './agenttypes';
+import { clientOf, good } from './api';
 import type { Backend } from './backend';
 import type { components, paths } from './schema';
 import type { NewAgent } from './types';
@@ -11,7 +11,7 @@ type Query<P extends keyof paths> = paths[P] extends { get: { parameters: { quer
 export class AgentApi {
   readonly #client: Client<paths>;
 
-  constructor(private readonly backend: Backend) {
+  constructor(backend: Backend) {
     this.#client = clientOf(backend);
   }
 
@@ -81,12 +81,5 @@ export class AgentApi {
   removePermissionRule = async (id: string) =>
     void (await good(this.#client.DELETE('/api/v1/rules/{id}', { params: { path: { id } } })));
 
-  /** Not part of the description of every engine. */
-  supervision = async (): Promise<SupervisionView> => {
-    const ask = fetchThrough(this.backend);
-    const answer = await ask(new Request('http://hivekeeper.invalid/api/v1/supervision'));
-    const value: unknown = await answer.json();
-    if (!answer.ok) throw refusal(answer.status, value);
-    return value as SupervisionView;
-  };
+  supervision = () => good(this.#client.GET('/api/v1/supervision'));
 }

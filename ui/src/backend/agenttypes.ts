@@ -46,6 +46,7 @@ export type Sandbox = Schemas['Sandbox'];
 export type ScopeKind = Schemas['ScopeWord'];
 export type Source = Schemas['Source'];
 export type Supervision = Schemas['Supervision'];
+export type SupervisionView = Schemas['SupervisionView'];
 export type Tokens = Schemas['Tokens'];
 export type ToolCall = Schemas['ToolCall'];
 export type ToolKind = Schemas['ToolKind'];
@@ -55,10 +56,3 @@ export type UsageSource = Schemas['UsageSource'];
 export type UsageView = Schemas['UsageView'];
 /** What is to be another way; what is not named stays. The description calls everything with a default required. */
 export type AgentChange = Partial<Schemas['EditAgent']>;
-
-/** How the processes of agents are kept together on this machine; an older engine does not say. */
-export interface SupervisionView {
-  in_force: Supervision;
-  available: { backend: Supervision; problem?: string | null }[];
-  statement: string[];
-}

@@ -1623,6 +1623,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/supervision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says how agents' processes are kept together.
+         * @description The way in force on this machine, the others, and what an agent's sandbox protects here and what
+         *     it does not.
+         */
+        get: operations["get_supervision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/swarm/halt": {
         parameters: {
             query?: never;
@@ -6192,6 +6213,22 @@ export interface components {
          * @enum {string}
          */
         Supervision: "cgroup" | "namespace" | "session" | "group";
+        /** @description How agents' processes are kept together on this machine. */
+        SupervisionView: {
+            /** @description The surest way that works. */
+            in_force: components["schemas"]["Supervision"];
+            /** @description Every way, the surest first. */
+            available: components["schemas"]["SupervisionWay"][];
+            /** @description What it means, and what an agent's sandbox protects here and does not: plain sentences. */
+            statement: string[];
+        };
+        /** @description A way of keeping processes together. */
+        SupervisionWay: {
+            /** @description Which one. */
+            backend: components["schemas"]["Supervision"];
+            /** @description Why it does not work here; nothing where it does. */
+            problem?: string | null;
+        };
         /** @description A process that could not be ended. */
         Survivor: {
             /**
@@ -9820,6 +9857,29 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    get_supervision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How, and what that means. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SupervisionView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             500: components["responses"]["Internal"];
         };
     };
