@@ -15,6 +15,9 @@ const BRIEF_FILE: &str = "brief.md";
 /// The file with the agent's token, in the run's directory; removed when the run is over.
 pub const TOKEN_FILE: &str = "token";
 
+/// The variable by which whatever a program exports by OpenTelemetry says whose it is.
+const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
 /// What is to be started, for whom, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
@@ -77,6 +80,19 @@ pub enum BriefError {
     },
 }
 
+/// Whose figures a program exports, behind what the captain says about it.
+fn resource_attributes(order: &Order<'_>) -> String {
+    let Order { agent, mission, attempt, .. } = order;
+    let id = agent.id;
+    let own = format!(
+        "hivekeeper.agent.id={id},hivekeeper.mission.id={mission},hivekeeper.attempt.id={attempt}"
+    );
+    match agent.runtime.env().get(RESOURCE_ATTRIBUTES).map(|given| given.trim()) {
+        Some(given) if !given.is_empty() => format!("{},{own}", given.trim_end_matches(',')),
+        _ => own,
+    }
+}
+
 /// Makes the specification of a run, and the brief's file (0600) where an argument asks for it.
 ///
 /// # Errors
@@ -117,6 +133,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
     let by_stdin = !used.text && !used.file && !talks && terminal.is_none();
     let stdin = by_stdin.then(|| order.brief.as_bytes().to_vec());
     let own = [
+        (RESOURCE_ATTRIBUTES, Some(resource_attributes(order))),
         ("HIVEKEEPER_MISSION", Some(order.mission.to_string())),
         ("HIVEKEEPER_ATTEMPT", Some(order.attempt.to_string())),
         ("HIVEKEEPER_URL", order.url.map(ToOwned::to_owned)),
@@ -124,6 +141,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
     ];
     let mut env: Vec<(String, String)> = runtime.env().clone().into_iter().collect();
     env.extend(additions.env.iter().cloned());
+    env.retain(|(name, _)| name != RESOURCE_ATTRIBUTES);
     env.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let spec = LaunchSpec {
         program: runtime.program().to_owned(),
@@ -271,7 +289,12 @@ mod tests {
         let names: Vec<&str> = spec.env.iter().map(|(name, _)| name.as_str()).collect();
         let own = ["MISSION", "ATTEMPT", "URL", "TOKEN_FILE"].map(|it| format!("HIVEKEEPER_{it}"));
         assert_eq!(names[0], "A");
-        assert_eq!(names[1..], own);
+        assert_eq!(names[1], RESOURCE_ATTRIBUTES);
+        assert_eq!(names[2..], own);
+        let (_, resource) = &spec.env[1];
+        let (_, attempt) = &spec.env[3];
+        assert!(resource.starts_with("hivekeeper.agent.id="), "{resource}");
+        assert!(resource.ends_with(&format!(",hivekeeper.attempt.id={attempt}")), "{resource}");
         assert_eq!(spec.grace_ms, 7000);
         assert!(spec.env.iter().all(|(_, value)| !value.contains("hk_a_secret")));
         let token = std::fs::read_to_string(run.path().join(TOKEN_FILE)).unwrap();

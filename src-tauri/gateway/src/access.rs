@@ -54,6 +54,14 @@ fn hash(secret: &str) -> Hash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
+/// An address as it stands in a URL.
+fn host_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
 fn same(a: &Hash, b: &Hash) -> bool {
     a.ct_eq(b).into()
 }
@@ -156,15 +164,19 @@ impl Access {
         self.state().listening.map(|address| address.port())
     }
 
+    /// What this engine is called, without its port.
+    pub(crate) fn own_names(&self) -> impl Iterator<Item = String> {
+        let own = self.state().listening.map(|address| host_of(address.ip()));
+        let usual = ["127.0.0.1", "localhost", "[::1]"].map(str::to_owned);
+        usual.into_iter().chain(own)
+    }
+
     /// Whether `authority` (a `Host`, without scheme) is a name of this engine.
     pub(crate) fn is_here(&self, authority: &str) -> bool {
         let Some(address) = self.state().listening else {
             return false;
         };
-        let own = match address.ip() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
+        let own = host_of(address.ip());
         let authority = authority.to_ascii_lowercase();
         ["127.0.0.1", "localhost", "[::1]", &own].iter().any(|name| {
             authority == format!("{name}:{}", address.port())

@@ -4,15 +4,15 @@
 //! engine's own page or from no page at all (`Origin`), and may its sender do this (token or login,
 //! and the table of rights). A request that the window passes in within the process is the captain's.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use engine::Speaker;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use model::refusal::Code;
 use tokio::time::Instant;
 
+use crate::Gate;
 use crate::access::{Access, session_cookie};
 use crate::problem::Problem;
 use crate::rights::{Role, Rule, Verdict, look_up};
@@ -25,24 +25,37 @@ pub struct InProcess;
 
 /// The header in which a page sends back the value of its readable cookie.
 pub(crate) const CSRF_HEADER: &str = "x-hivekeeper-csrf";
+/// What the tokens of attempts start with.
+const ATTEMPT_PREFIX: &str = "hk_a_";
 
-/// Lets a request pass or answers it with a problem.
-pub(crate) async fn guard(
-    State(access): State<Arc<Access>>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Lets a request pass or answers it with a problem. A handler finds the [`Speaker`] whose token
+/// opened the door among the request's extensions, and nowhere else.
+pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let in_process = request.extensions().get::<InProcess>().is_some();
+    let speaker = match attempts_token(request.headers()).filter(|_| !in_process) {
+        Some(token) => gate.engine.speaker(token).await,
+        None => None,
+    };
     let asked = Asked {
         method: request.method(),
         uri: request.uri(),
         headers: request.headers(),
         in_process,
+        speaker: speaker.as_ref(),
     };
-    match admit(&access, &asked, Instant::now()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    if let Err(problem) = admit(&gate.access, &asked, Instant::now()) {
+        return problem.into_response();
     }
+    if let Some(speaker) = speaker {
+        request.extensions_mut().insert(speaker);
+    }
+    next.run(request).await
+}
+
+/// A token that looks like an attempt's.
+fn attempts_token(headers: &HeaderMap) -> Option<&str> {
+    let value = single(headers, header::AUTHORIZATION.as_str()).ok()??;
+    bearer(value).filter(|token| token.starts_with(ATTEMPT_PREFIX))
 }
 
 /// What is looked at.
@@ -51,6 +64,8 @@ struct Asked<'a> {
     uri: &'a Uri,
     headers: &'a HeaderMap,
     in_process: bool,
+    /// Whose attempt's token it carries.
+    speaker: Option<&'a Speaker>,
 }
 
 impl Asked<'_> {
@@ -125,6 +140,9 @@ fn check_origin(access: &Access, asked: &Asked<'_>) -> Result<(), Problem> {
 fn who(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<Role, Problem> {
     let authorization = single(asked.headers, header::AUTHORIZATION.as_str())
         .map_err(|Repeated| Problem::unauthorized("several Authorization headers"))?;
+    if asked.speaker.is_some() {
+        return Ok(Role::Agent);
+    }
     if let Some(value) = authorization {
         return match bearer(value) {
             Some(token) if access.knows_token(token) => Ok(Role::Admin),
@@ -234,6 +252,7 @@ mod tests {
                 uri: &path.parse().unwrap(),
                 headers: &map,
                 in_process: false,
+                speaker: None,
             };
             match admit(&self.access, &asked, self.now) {
                 Ok(()) => 200,
@@ -381,6 +400,7 @@ mod tests {
                 uri: &path.parse().unwrap(),
                 headers: &HeaderMap::new(),
                 in_process: true,
+                speaker: None,
             };
             admit(&access, &asked, Instant::now()).map_err(|problem| problem.status)
         };

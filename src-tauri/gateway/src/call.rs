@@ -205,8 +205,25 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(key.to_owned()))
 }
 
+/// Reads a body of JSON.
+async fn read_body(headers: &HeaderMap, body: Body, max: usize) -> Result<Vec<u8>, Problem> {
+    let bytes = read_bytes(headers, body, max).await?;
+    if !bytes.is_empty() && !is_json(headers) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::InvalidInput,
+            "the body must be sent as Content-Type: application/json",
+        ));
+    }
+    Ok(bytes)
+}
+
 /// Reads a body of bounded size from a sender that does not pause for too long.
-async fn read_body(headers: &HeaderMap, mut body: Body, max: usize) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn read_bytes(
+    headers: &HeaderMap,
+    mut body: Body,
+    max: usize,
+) -> Result<Vec<u8>, Problem> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
@@ -235,17 +252,10 @@ async fn read_body(headers: &HeaderMap, mut body: Body, max: usize) -> Result<Ve
             bytes.extend_from_slice(&data);
         }
     }
-    if !bytes.is_empty() && !is_json(headers) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::InvalidInput,
-            "the body must be sent as Content-Type: application/json",
-        ));
-    }
     Ok(bytes)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -253,7 +263,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn too_large(max: usize) -> Problem {
+pub(crate) fn too_large(max: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         Code::InvalidInput,

@@ -14,7 +14,9 @@ mod files;
 pub mod host;
 mod live;
 pub mod logging;
+mod mcp;
 pub mod openapi;
+mod otlp;
 mod params;
 pub mod problem;
 pub mod rights;
@@ -30,7 +32,7 @@ use axum::response::{IntoResponse, Response};
 use engine::Engine;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-pub use accept::{NotLoopback, bind, serve};
+pub use accept::{NotLoopback, bind, bind_again, serve};
 pub use access::{Access, AccessError};
 pub use auth::InProcess;
 pub use client::{Answer, Client, ClientError};
@@ -70,12 +72,14 @@ pub(crate) struct Gate {
 
 /// The whole API and the UI's files, with authentication, limits and security headers.
 pub fn router(engine: Engine, access: Arc<Access>, window: Arc<dyn WindowControl>) -> Router {
-    let gate = Gate { engine, access: Arc::clone(&access), window };
+    let gate = Gate { engine, access, window };
     let (api, _) = routes::all().split_for_parts();
-    api.fallback(files::serve)
+    api.merge(mcp::routes(&gate))
+        .merge(otlp::routes())
+        .fallback(files::serve)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(gate)
-        .layer(middleware::from_fn_with_state(access, auth::guard))
+        .with_state(gate.clone())
+        .layer(middleware::from_fn_with_state(gate, auth::guard))
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn(with_security_headers))
 }
@@ -90,6 +94,10 @@ async fn wrong_method() -> Problem {
 
 /// Answers with a problem when nothing else was answered in time.
 async fn in_time(request: Request, next: Next) -> Response {
+    if request.uri().path() == mcp::PATH {
+        // A question to the captain waits longer, and ends by itself.
+        return next.run(request).await;
+    }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(
@@ -128,5 +136,7 @@ async fn with_security_headers(request: Request, next: Next) -> Response {
 
 /// Whether a path belongs to the API rather than to the UI's files.
 pub(crate) fn is_api(path: &str) -> bool {
-    path == "/api" || path.starts_with("/api/") || path == "/healthz" || path == "/readyz"
+    let is =
+        |name: &str| path.strip_prefix(name).is_some_and(|it| it.is_empty() || it.starts_with('/'));
+    is("/api") || is(mcp::PATH) || is("/v1") || path == "/healthz" || path == "/readyz"
 }

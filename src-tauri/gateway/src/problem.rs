@@ -72,6 +72,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, Code::Forbidden, detail)
     }
 
+    /// Too much is asked at once.
+    pub(crate) fn busy(detail: impl Into<Box<str>>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::Busy, detail)
+    }
+
     /// There is nothing at this path.
     pub(crate) fn no_such_path(path: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is nothing at '{path}'"))

@@ -2,7 +2,8 @@
 
 use http::Method;
 
-/// Who somebody is to this engine. This version hands out only [`Role::Admin`].
+/// Who somebody is to this engine. This version hands out [`Role::Admin`] and, to attempts,
+/// [`Role::Agent`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// An agent at work; speaks only through the tools made for it.
@@ -29,6 +30,8 @@ impl Role {
             Right::See => matches!(self, Self::Viewer | Self::Operator | Self::Admin),
             Right::Operate => matches!(self, Self::Operator | Self::Admin),
             Right::Administer => matches!(self, Self::Admin),
+            Right::Speak => matches!(self, Self::Agent),
+            Right::Measure => matches!(self, Self::Agent | Self::Admin),
         }
     }
 }
@@ -42,6 +45,10 @@ pub enum Right {
     Operate,
     /// To decide what runs on this machine and who gets in.
     Administer,
+    /// To use the tools of an agent at work, in its own name.
+    Speak,
+    /// To deliver figures.
+    Measure,
 }
 
 /// Who may use a route.
@@ -67,6 +74,16 @@ pub enum Verdict {
 const SEE: Rule = Rule::Needs(Right::See);
 const OPERATE: Rule = Rule::Needs(Right::Operate);
 const ADMINISTER: Rule = Rule::Needs(Right::Administer);
+const SPEAK: Rule = Rule::Needs(Right::Speak);
+const MEASURE: Rule = Rule::Needs(Right::Measure);
+
+/// The doors of protocols that have a description of their own.
+pub const PROTOCOLS: &[(Method, &str, Rule)] = &[
+    (Method::POST, "/mcp", SPEAK),
+    (Method::POST, "/v1/metrics", MEASURE),
+    (Method::POST, "/v1/logs", MEASURE),
+    (Method::POST, "/v1/traces", MEASURE),
+];
 
 /// Every route of the API. What is not here is never reached.
 pub const RULES: &[(Method, &str, Rule)] = &[
@@ -187,7 +204,7 @@ pub const RULES: &[(Method, &str, Rule)] = &[
 pub fn look_up(method: &Method, path: &str) -> Verdict {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let mut others = Vec::new();
-    for (allowed, template, rule) in RULES {
+    for (allowed, template, rule) in RULES.iter().chain(PROTOCOLS) {
         if !fits(template, path) {
             continue;
         }
@@ -245,15 +262,29 @@ mod tests {
 
     #[test]
     fn every_role_has_exactly_the_rights_of_its_station() {
-        let rights = [Right::See, Right::Operate, Right::Administer];
-        let check = |role: Role, expected: [bool; 3]| {
+        let rights = [Right::See, Right::Operate, Right::Administer, Right::Speak, Right::Measure];
+        let check = |role: Role, expected: [bool; 5]| {
             assert_eq!(rights.map(|right| role.may(right)), expected, "{role:?}");
         };
-        check(Role::Agent, [false, false, false]);
-        check(Role::Worker, [false, false, false]);
-        check(Role::Viewer, [true, false, false]);
-        check(Role::Operator, [true, true, false]);
-        check(Role::Admin, [true, true, true]);
+        check(Role::Agent, [false, false, false, true, true]);
+        check(Role::Worker, [false, false, false, false, false]);
+        check(Role::Viewer, [true, false, false, false, false]);
+        check(Role::Operator, [true, true, false, false, false]);
+        check(Role::Admin, [true, true, true, false, true]);
+    }
+
+    #[test]
+    fn an_agent_may_use_its_tools_and_deliver_figures_and_nothing_else_of_every_route() {
+        for (method, path, rule) in RULES.iter().chain(PROTOCOLS) {
+            let open = match rule {
+                Rule::Anybody => continue,
+                Rule::Needs(right) => Role::Agent.may(*right),
+            };
+            let own = ["/mcp", "/v1/metrics", "/v1/logs", "/v1/traces"].contains(path);
+            assert_eq!(open, own, "{method} {path}");
+        }
+        let speaks = |role: &Role| role.may(Right::Speak);
+        assert_eq!(Role::ALL.into_iter().filter(speaks).collect::<Vec<_>>(), [Role::Agent]);
     }
 
     #[test]

@@ -1,0 +1,113 @@
+//! The Model Context Protocol at `/mcp`: the tools of an agent at work.
+//!
+//! Invariant: only an attempt's own token opens this door, and who speaks comes from that token,
+//! never from an argument. No session is kept: a client that comes back after a restart goes on.
+
+mod call;
+mod measure;
+mod offer;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use engine::{Engine, Speaker};
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+
+use crate::Gate;
+use crate::problem::Problem;
+use measure::Measure;
+
+/// Where the tools are.
+pub(crate) const PATH: &str = "/mcp";
+/// The largest message, in bytes.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// What a client is told about us.
+const INSTRUCTIONS: &str = "Hivekeeper runs this agent on one mission. Read it with mission_get, say \
+    how far you are with report_progress, write what is worth keeping with devlog, ask the human in \
+    charge with ask_captain, and say with mission_done that you have finished.";
+
+/// The route of the tools.
+pub(crate) fn routes(gate: &Gate) -> Router<Gate> {
+    let tools = Tools { engine: gate.engine.clone(), measure: Arc::default() };
+    let measure = Arc::clone(&tools.measure);
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_max_request_body_bytes(BODY_BYTES_MAX)
+        .with_allowed_hosts(gate.access.own_names())
+        .with_allowed_origins(gate.access.own_names().map(|name| format!("http://{name}:*")))
+        .enforce_origin_validation();
+    let sessions = Arc::new(NeverSessionManager::default());
+    let service = StreamableHttpService::new(move || Ok(tools.clone()), sessions, config);
+    Router::new().route_service(PATH, service).layer(middleware::from_fn(
+        move |request: Request, next: Next| at_work(Arc::clone(&measure), request, next),
+    ))
+}
+
+/// Lets only an attempt pass whose program may run, and not too often.
+async fn at_work(measure: Arc<Measure>, request: Request, next: Next) -> Response {
+    let refused = match request.extensions().get::<Speaker>() {
+        Some(speaker) if speaker.is_at_work() => measure
+            .count(speaker.attempt())
+            .err()
+            .map(|wait_s| Problem::busy("these tools are called too often").retry_after(wait_s)),
+        Some(_) => Some(Problem::unauthorized("the attempt of this token has come to its end")),
+        None => Some(Problem::forbidden("these tools are for agents at work")),
+    };
+    match refused {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// The tools of every agent; whose they are is in each request.
+#[derive(Debug, Clone)]
+struct Tools {
+    engine: Engine,
+    measure: Arc<Measure>,
+}
+
+impl ServerHandler for Tools {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let name =
+            Implementation::new("hivekeeper", self.engine.version()).with_title("Hivekeeper");
+        ServerConfig::new(capabilities).with_server_info(name).with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, rmcp::ErrorData> {
+        Ok(ListToolsResult::with_all_items(offer::tools().to_vec()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        offer::tools().iter().find(|tool| tool.name == name).cloned()
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, rmcp::ErrorData> {
+        let CallToolRequestParams { name, arguments, .. } = request;
+        if self.get_tool(&name).is_none() {
+            let message: Cow<'static, str> = format!("there is no tool '{name}'").into();
+            return Err(rmcp::ErrorData::invalid_params(message, None));
+        }
+        self.call(&name, arguments.unwrap_or_default(), context).await.map(Into::into)
+    }
+}
