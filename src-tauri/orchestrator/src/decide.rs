@@ -171,11 +171,7 @@ impl<'a> Desk<'a> {
             Input::Asked(request) => self.asked(*request)?,
             Input::Reply { id, reply } => self.reply(id, reply)?,
             Input::Withdrawn { id, why } => self.withdrawn(id, why)?,
-            Input::ReplyTold(request_id) => {
-                if self.state.answered.get(&request_id).is_some_and(|it| !it.told && !it.waits()) {
-                    self.fact(Subject::default(), Fact::RequestTold { request_id });
-                }
-            }
+            Input::ReplyTold(request_id) => self.reply_told(request_id),
             Input::AddRule(rule) => self.house(Fact::RuleAdded { rule }),
             Input::RemoveRule(rule_id) => self.house(Fact::RuleRemoved { rule_id }),
             Input::Measured { id, usage } => self.measured(id, *usage),

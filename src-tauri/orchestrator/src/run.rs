@@ -417,7 +417,9 @@ impl Loop {
                 }
             };
             // Who asked may have gone away; what was recorded stays.
-            drop(reply.map(|reply| reply.send(outcome)));
+            if let Some(reply) = reply {
+                drop(reply.send(outcome));
+            }
         }
         self.short_ids.clear();
         if !self.unsure {

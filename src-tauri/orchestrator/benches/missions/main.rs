@@ -4,7 +4,12 @@
 //! The parts are `schedule`, `queue`, `lives` and `memory`; without one all are measured, in this
 //! order. The programs that `lives` starts must be built before: `cargo build --release --bins`.
 //! Data lie under `TMPDIR`, which must be a disk for the figures to mean anything.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people at a terminal")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people at a terminal"
+)]
 
 mod figures;
 mod lives;

@@ -87,6 +87,14 @@ impl Desk<'_> {
         }
     }
 
+    pub(super) fn reply_told(&mut self, request_id: RequestId) {
+        let known = self.state.answered.get(&request_id);
+        if let Some(request) = known.filter(|request| !request.told && !request.waits()) {
+            let subject = self.state.subject_of_attempt(request.attempt_id);
+            self.fact(subject, Fact::RequestTold { request_id });
+        }
+    }
+
     fn open_request(&self, id: RequestId) -> Result<Request, Refusal> {
         self.state.requests.get(&id).cloned().ok_or_else(|| {
             let message = "it was answered already, or the agent no longer waits for it";

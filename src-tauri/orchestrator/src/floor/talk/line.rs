@@ -172,7 +172,7 @@ impl Wire {
     }
 
     /// From now on a last line without an end is one too: the program prints no more.
-    pub(super) const fn to_the_end(&mut self) {
+    pub(super) const fn read_to_the_end(&mut self) {
         self.ended = true;
     }
 

@@ -380,7 +380,7 @@ impl Talk<'_> {
         while self.read().await {
             self.act().await;
         }
-        self.wire.to_the_end();
+        self.wire.read_to_the_end();
         while self.read().await {
             self.act().await;
         }
