@@ -9,7 +9,6 @@ use model::process;
 use super::given;
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it, for as long as it is read")]
 pub(crate) enum Agent {
     /// List the agents.
     #[command(after_help = "Example: hivekeeper agent list")]
