@@ -67,8 +67,9 @@ export class Messages {
   discard = async (id: string) => this.#put(await this.api.discardMessage(id));
 
   #put(message: MessageView): void {
-    this.#turn += 1;
     this.list = newestFirst([message, ...this.list.filter((one) => one.id !== message.id)]);
+    // It may have come further while the answer was on its way.
+    void this.read();
   }
 }
 

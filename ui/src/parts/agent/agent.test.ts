@@ -71,6 +71,7 @@ describe('the message box', () => {
   test('sends what is written, urgent where it is said to be, by the keyboard too', async () => {
     const on = await box();
     on.backend.on('POST', '/api/v1/agents/g/messages', message('9', { text: 'stop that' }));
+    on.backend.on('GET', '/api/v1/messages', { items: [message('9', { text: 'stop that' })] });
     typeInto(by('message-text'), ' stop that ');
     by('message-urgent').click();
     await settled();
@@ -116,6 +117,9 @@ describe('the message box', () => {
       '/api/v1/messages/1/discard',
       message('1', { state: 'discarded', discarded: true }),
     );
+    on.backend.on('GET', '/api/v1/messages', {
+      items: [message('1', { state: 'discarded', discarded: true })],
+    });
     by('message-discard').click();
     await settled();
     expect(by('message').dataset.state).toBe('discarded');
