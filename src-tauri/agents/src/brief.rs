@@ -80,6 +80,18 @@ pub enum BriefError {
     },
 }
 
+/// The captain's variables, with those of the preset behind them. Where the captain says where an
+/// agent's figures go, they go there, and our token does not.
+fn with_additions(
+    mut env: Vec<(String, String)>,
+    added: &[(String, String)],
+) -> Vec<(String, String)> {
+    let exports = env.iter().any(|(name, _)| name.starts_with("OTEL_EXPORTER_"));
+    let wanted = |(name, _): &&(String, String)| !(exports && name.starts_with("OTEL_"));
+    env.extend(added.iter().filter(wanted).cloned());
+    env
+}
+
 /// Whose figures a program exports, behind what the captain says about it.
 fn resource_attributes(order: &Order<'_>) -> String {
     let Order { agent, mission, attempt, .. } = order;
@@ -139,8 +151,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         ("HIVEKEEPER_URL", order.url.map(ToOwned::to_owned)),
         ("HIVEKEEPER_TOKEN_FILE", order.token.map(|_| token_path.display().to_string())),
     ];
-    let mut env: Vec<(String, String)> = runtime.env().clone().into_iter().collect();
-    env.extend(additions.env.iter().cloned());
+    let mut env = with_additions(runtime.env().clone().into_iter().collect(), &additions.env);
     env.retain(|(name, _)| name != RESOURCE_ATTRIBUTES);
     env.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let spec = LaunchSpec {
@@ -299,6 +310,19 @@ mod tests {
         assert!(spec.env.iter().all(|(_, value)| !value.contains("hk_a_secret")));
         let token = std::fs::read_to_string(run.path().join(TOKEN_FILE)).unwrap();
         assert_eq!(token, "hk_a_secret");
+    }
+
+    #[test]
+    fn figures_go_where_the_captain_says_and_our_token_does_not_go_with_them() {
+        let named = |name: &str| (name.to_owned(), "x".to_owned());
+        let added = [named("OTEL_EXPORTER_OTLP_HEADERS"), named("OTEL_LOGS_EXPORTER"), named("B")];
+        let names = |own: &str| -> Vec<String> {
+            let env = with_additions(vec![named(own)], &added);
+            env.into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names("A").len(), 4);
+        let theirs = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+        assert_eq!(names(theirs), [theirs, "B"]);
     }
 
     #[test]

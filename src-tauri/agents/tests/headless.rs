@@ -394,12 +394,16 @@ fn a_start_adds_the_policys_mode_our_tools_and_a_place_of_its_own() {
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["mcpServers"]["hivekeeper"]["headers"]["Authorization"], "Bearer T0KEN");
     assert!(!format!("{claude:?}").contains("T0KEN"));
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let endpoint = variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:1/v1/metrics");
+    let headers = variable("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer T0KEN");
+    assert!(claude.env.contains(&endpoint) && claude.env.contains(&headers));
     for preset in presets.iter() {
         // The token is never where `ps` shows it.
         let added = preset.additions(&start);
         assert!(added.args.iter().all(|arg| !arg.contains("T0KEN")), "{}", preset.name);
         let all = format!("{:?}{:?}{:?}", added.args, added.env, added.file);
-        assert!(!all.contains("{mcp"), "{}", preset.name);
+        assert!(!all.contains("{mcp") && !all.contains("{otlp"), "{}", preset.name);
         if preset.kind == Kind::Acp {
             assert!(!all.contains("T0KEN"), "{}", preset.name);
         }

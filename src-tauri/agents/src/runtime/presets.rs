@@ -100,7 +100,7 @@ pub struct Added {
 /// How a program that does not speak ACP is given our tools.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mcp {
-    /// Arguments and variables with `{mcp_url}`, `{mcp_token}` and `{mcp_file}`.
+    /// Arguments and variables with `{mcp_url}`, `{otlp_url}`, `{mcp_token}` and `{mcp_file}`.
     pub added: Added,
     /// The text of the file that `{mcp_file}` stands for.
     pub file: Option<String>,
@@ -223,8 +223,10 @@ impl Preset {
             && self.kind != Kind::Acp
         {
             let path = start.run.join(MCP_FILE);
+            let own = tools.url.trim_end_matches("/mcp");
             let fill = |text: &str| {
                 text.replace("{mcp_url}", &tools.url)
+                    .replace("{otlp_url}", own)
                     .replace("{mcp_token}", &tools.token)
                     .replace("{mcp_file}", &path.display().to_string())
             };
