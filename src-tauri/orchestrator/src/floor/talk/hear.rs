@@ -184,6 +184,10 @@ impl Talk<'_> {
 
     /// What comes after a turn: what waits to be said, the handover, or the end.
     async fn turn_ended(&mut self, stop: Stop) {
+        if self.stopping {
+            // What waits is for the next attempt.
+            return;
+        }
         match self.memory.handover {
             Handover::None => {}
             // It was done before the turn could be called off.

@@ -74,6 +74,8 @@ pub(super) struct Talk<'a> {
     right: Option<StartRight>,
     /// What was used since that was recorded last.
     used: Option<Usage>,
+    /// Whether the attempt was asked to stop: nothing new is begun any more.
+    stopping: bool,
     /// Whether something waits to be said to the agent.
     news: bool,
     /// Whether what is remembered differs from what is kept.
@@ -134,6 +136,7 @@ impl FloorSetup {
             last_said: String::new(),
             used: None,
             right,
+            stopping: false,
             news: true,
             changed: true,
         };
@@ -225,6 +228,7 @@ impl Talk<'_> {
             if acts.is_empty()
                 && self.news
                 && self.memory.verdict.is_none()
+                && !self.stopping
                 && self.driver.takes_messages()
             {
                 self.news = false;
@@ -309,6 +313,7 @@ impl Talk<'_> {
 
     /// Calls the turn off, as the protocol has it, before the processes are ended.
     async fn say_stop(&mut self) {
+        self.stopping = true;
         self.floor.board.phase(self.id, Phase::Cancelling);
         self.driver.cancel(self.floor.clock.now());
         self.act().await;
