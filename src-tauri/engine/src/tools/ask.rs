@@ -185,7 +185,7 @@ async fn ended(mut events: Receiver<Arc<Event>>, id: RequestId) {
 }
 
 fn checked(ask: Question) -> Result<Question, Refusal> {
-    let text = ask.text.trim().replace('\0', "\u{fffd}");
+    let text = agents::secrets::redact(ask.text.trim()).replace('\0', "\u{fffd}");
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return Err(invalid(format!("a question has 1 to {TEXT_BYTES_MAX} bytes")));
     }

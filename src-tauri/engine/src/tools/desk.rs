@@ -279,6 +279,7 @@ impl Engine {
     ) -> Result<MessageId, Refusal> {
         self.attempt_of(call.who).await?;
         let caller = call.caller(self, &[to, &text, if urgent { "urgent" } else { "" }])?;
+        let text = agents::secrets::redact(&text).into_owned();
         let new = NewMessage { text, urgent, ..NewMessage::default() };
         self.send_message(&caller, to, new).await.map(|view| view.message.id)
     }
@@ -323,6 +324,7 @@ fn checked_text(text: &str) -> Result<String, Refusal> {
 }
 
 fn one_line(text: &str) -> Result<String, Refusal> {
+    let text = agents::secrets::redact(text);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     text_line("note", &cut(&line, LINE_CHARS_MAX), LINE_CHARS_MAX)
 }

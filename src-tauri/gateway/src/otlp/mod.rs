@@ -231,7 +231,7 @@ mod tests {
         let half = pack(&vec![b' '; UNPACKED_BYTES_MAX / 2 + 1]);
         assert!(matches!(unpack(&[half.clone(), half.clone()].concat()), Err(Unreadable::Bomb)));
         assert!(unpack(&half).is_ok());
-        assert!(matches!(unpack(&bomb[..bomb.len() / 2]), Err(_)), "cut off");
+        assert!(unpack(&bomb[..bomb.len() / 2]).is_err(), "cut off");
         assert!(matches!(unpack(b"no gzip"), Err(Unreadable::Packed(_))));
     }
 

@@ -120,6 +120,13 @@ async fn an_unmodified_mcp_client_reports_progress_asks_the_captain_reads_its_in
     let progress = detail.view.mission.progress.unwrap();
     assert_eq!((progress.percent, progress.text.as_str()), (Some(40), "half way"));
 
+    let secret = ["h7Kq", "29vTz"].concat();
+    let note = json!({"note": format!("uses postgres://app:{secret}@db.local/x")});
+    agent.call("report_progress", note).await.unwrap();
+    let detail = house.engine.mission(&work.mission).await.unwrap();
+    let said = detail.view.mission.progress.unwrap().text;
+    assert!(!said.contains(&secret) && said.contains("[removed"), "{said}");
+
     house.says("ann", "mind the gap").await;
     let inbox = agent.call("inbox_read", json!({})).await.unwrap();
     assert_eq!(inbox["messages"][0]["text"], "mind the gap", "{inbox}");
