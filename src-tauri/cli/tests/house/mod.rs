@@ -1,8 +1,10 @@
 //! A workspace of a test's own with the real program, and asking it.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -15,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running engine; it ends with the test.
 pub(crate) struct House {
-    pub(crate) place: TempDir,
+    pub(crate) place: Arc<TempDir>,
     pub(crate) data: PathBuf,
     pub(crate) said: Vec<String>,
     engine: Child,
@@ -75,9 +77,18 @@ pub(crate) fn json(text: &str) -> Value {
 impl House {
     /// Starts an engine and waits until it has said where it listens.
     pub(crate) fn open() -> Self {
-        let place = tempfile::tempdir().unwrap();
+        Self::open_in(Arc::new(tempfile::tempdir().unwrap()), None)
+    }
+
+    /// Starts an engine in a place that may have had one, with programs from elsewhere where they
+    /// are given.
+    pub(crate) fn open_in(place: Arc<TempDir>, path: Option<&OsStr>) -> Self {
         let data = place.path().join("data");
-        let mut engine = program(Path::new(PROGRAM), &data, &["serve"])
+        let mut command = program(Path::new(PROGRAM), &data, &["serve"]);
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        let mut engine = command
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(place.path().join("stderr")).unwrap())
             .spawn()
