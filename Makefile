@@ -1,7 +1,7 @@
 # Every command of this repository. `make run` and `make test` install what is missing by themselves.
 # The logic is in scripts/; this file only names it.
 .DEFAULT_GOAL := help
-.PHONY: help run test sim build ui lint fmt check bench bench-peers serve clean hooks setup icons deny
+.PHONY: help run test test-agents sim build ui lint fmt check bench bench-peers serve clean hooks setup icons deny
 MAKEFLAGS += --no-print-directory
 
 help: ## List the commands.
@@ -15,6 +15,9 @@ serve: ## Install what is missing, build, and serve the UI on loopback without a
 
 test: ## Install what is missing and run every test: unit, property, integration, UI, real window, browser.
 	@scripts/test.sh
+
+test-agents: ## Install real agents (goose, Codex, OpenCode) and let them drive whole missions; `make test` does it with the first two.
+	@scripts/test.sh agents
 
 sim: ## Simulate the orchestrator with crashes at any step (SEEDS=100000 FROM=0), or one seed with its trace (SEED=7).
 	@SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) STEPS=$(STEPS) scripts/sim.sh

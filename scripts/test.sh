@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Runs every test there is, each suite even when one before it failed, and sums up at the end.
-# Usage: test.sh      HIVEKEEPER_TEST_LOGS=DIR keeps the suites' output (default: target/test-logs).
+# Usage: test.sh [all|agents]      agents: only the real agents, all of them, OpenCode too
+# HIVEKEEPER_TEST_LOGS=DIR keeps the suites' output (default: target/test-logs).
+# HIVEKEEPER_NO_AGENTS=1 leaves the real agents out; the summary says so.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 LOGS="${HIVEKEEPER_TEST_LOGS:-$TARGET_DIR/test-logs}"
-names=() results=() passes=() failures=() seconds=()
+# What is tried beside the pinned agents on demand: it is large and slow.
+ON_DEMAND=opencode-ai@1.18.33
+names=() results=() passes=() failures=() seconds=() skipped=()
 
 # Prints a log without colours.
 plain() {
@@ -54,6 +58,17 @@ suite() {
   if [ "$code" = 0 ]; then results+=("ok"); else results+=("FAILED"); fi
 }
 
+# skip NAME WHY: a suite that cannot run here; the summary names it.
+skip() {
+  say "$1: skipped: $2"
+  names+=("$1")
+  results+=("skipped")
+  passes+=(0)
+  failures+=(0)
+  seconds+=(0)
+  skipped+=("$1: ${2#error: }")
+}
+
 rust_tests() {
   if cargo nextest --version >/dev/null 2>&1; then
     scripts/with-display.sh cargo nextest run --workspace --no-fail-fast
@@ -75,6 +90,38 @@ fault_tests() {
   return "$code"
 }
 
+# Real agents, each with a model that needs no network. They mostly wait: more run at once than there are processors.
+agent_tests() {
+  # With the whole workspace, so that nothing is built twice with other features.
+  if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --test agents --no-fail-fast --test-threads 4 -- --ignored "$@"
+  else
+    cargo test --workspace --test agents --no-fail-fast -- --ignored --test-threads 4 "$@"
+  fi
+}
+
+not_installed() {
+  tail -n 1 "$1"
+  return 1
+}
+
+# agent_suite NAME PACKAGES ARGUMENTS…: installs what is missing, runs the tests, or says why it cannot.
+agent_suite() {
+  local name="$1" packages="$2" code=0 log="$LOGS/installing-agents.log"
+  shift 2
+  if [ "${HIVEKEEPER_NO_AGENTS:-}" = 1 ]; then
+    skip "$name" "HIVEKEEPER_NO_AGENTS=1"
+    return 0
+  fi
+  # shellcheck disable=SC2086 # the list is words
+  scripts/agents.sh $packages 2>&1 | tee "$log" || code="${PIPESTATUS[0]}"
+  case "$code" in
+    0) suite tests "$name" agent_tests "$@" ;;
+    3) skip "$name" "$(tail -n 1 "$log")" ;;
+    *) suite check "$name" not_installed "$log" ;;
+  esac
+}
+
 summary() {
   local i passed=0 failed=0 bad=0 counts
   printf '\n%-34s %-8s %18s %9s\n' suite result tests seconds
@@ -86,16 +133,33 @@ summary() {
     printf '%-34s %-8s %18s %9s\n' "${names[i]}" "${results[i]}" "$counts" "${seconds[i]}"
     passed=$((passed + passes[i]))
     failed=$((failed + failures[i]))
-    [ "${results[i]}" = ok ] || bad=$((bad + 1))
+    [ "${results[i]}" != FAILED ] || bad=$((bad + 1))
   done
   printf '%-34s %-8s %18s %9s\n' total "$([ "$bad" = 0 ] && printf ok || printf FAILED)" \
     "$passed of $((passed + failed))" "$SECONDS"
   [ "$bad" = 0 ] || printf '\nThe suites'"'"' output is in %s\n' "$LOGS"
+  if [ "${#skipped[@]}" -gt 0 ]; then
+    printf '\nNOT RUN: %s\n' "${skipped[@]}"
+  fi
   printf '\ntests: %d passed, %d failed\n' "$passed" "$failed"
   [ "$bad" = 0 ]
 }
 
+everything() {
+  suite tests "rust: unit, integration, window" rust_tests
+  agent_suite "rust: real agents" "" --skip opencode
+  suite tests "rust: deliberate faults" fault_tests
+  suite check "ui: types" npm --prefix ui run --silent check
+  suite tests "ui: unit" npm --prefix ui run --silent test
+  suite tests "ui: browser" npm --prefix ui run --silent test:e2e
+}
+
 trap 'exit 130' INT
+what="${1:-all}"
+case "$what" in
+  all | agents) ;;
+  *) die 2 "usage: test.sh [all|agents]" ;;
+esac
 rm -rf "$LOGS"
 mkdir -p "$LOGS"
 scripts/need.sh test
@@ -106,9 +170,8 @@ export CHROMIUM
 export HIVEKEEPER_BIN_DIR="$TARGET_DIR/debug"
 
 suite check "build" cargo build --workspace --bins --tests
-suite tests "rust: unit, integration, window" rust_tests
-suite tests "rust: deliberate faults" fault_tests
-suite check "ui: types" npm --prefix ui run --silent check
-suite tests "ui: unit" npm --prefix ui run --silent test
-suite tests "ui: browser" npm --prefix ui run --silent test:e2e
+case "$what" in
+  all) everything ;;
+  agents) agent_suite "rust: real agents" "$ON_DEMAND" ;;
+esac
 summary
