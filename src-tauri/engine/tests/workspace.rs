@@ -10,13 +10,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use engine::live::{Frame, LiveFrom, Payload};
-use engine::view::{NewMission, OutputStream};
+use engine::view::{NewAgent, NewMission, OutputStream};
 use engine::{Config, Engine, OpenError, SignalQuery, TranscriptQuery};
 use futures::StreamExt as _;
 use hive::{Hive, agent, fake_agent, mission, processes_of};
 use jiff::SignedDuration;
+use model::agent::Conduct;
 use model::event::Fact;
 use model::mission::MissionState;
+use model::process::Limits;
 use model::refusal::Code;
 use model::status::AgentState;
 
@@ -99,11 +101,13 @@ async fn a_damaged_or_foreign_ledger_is_refused_by_name_and_left_byte_for_byte()
 }
 
 #[tokio::test]
-async fn an_agent_that_prints_200_mb_and_bytes_that_are_no_text_loses_nothing() {
+async fn an_agent_that_prints_200_mb_and_bytes_that_are_no_text_loses_nothing_that_it_may_keep() {
     let hive = Hive::open().await;
     let size: u64 = 200 * 1024 * 1024;
     let command = format!("{} garbage flood {size} say end", fake_agent());
-    hive.add(agent("ann", &command)).await;
+    let limits = Limits { output_bytes: Some(2 * size), ..Limits::default() };
+    let conduct = Conduct { limits, ..Conduct::default() };
+    hive.add(NewAgent { conduct, ..agent("ann", &command) }).await;
     let id =
         hive.mission(NewMission { policy: Some("trusting".into()), ..mission("Flood", "x") }).await;
     let done = hive.until(&id, MissionState::is_final).await;

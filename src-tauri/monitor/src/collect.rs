@@ -21,7 +21,7 @@ use crate::tree::{CpuBefore, Row, Table};
 const CPU_SPAN_MIN: Duration = Duration::from_millis(150);
 
 /// From how much of a core on an attempt is said to compute, in percent.
-const CPU_BUSY_PERCENT: f64 = 1.0;
+const CPU_BUSY_PERCENT: f64 = 5.0;
 
 /// What one measurement found, before it gets its time and number.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::clock::Clock;
 use model::gate::{GATE_OUTPUT_BYTES_MAX, Verdict};
-use model::process::{Exit, ExitRecord, LaunchSpec, ProcessIdentity, file};
+use model::process::{Exit, ExitRecord, LaunchSpec, Limits, ProcessIdentity, file};
 use tokio_util::sync::CancellationToken;
 
 use super::proof::Proof;
@@ -72,6 +72,8 @@ fn specification(command: &str, run: &Path, check: &Check<'_>) -> LaunchSpec {
         stdin: false,
         grace_ms: GRACE_MS,
         marker: run.display().to_string(),
+        // All it may print is read in the end, and what it prints more is cut off here.
+        limits: Limits { output_bytes: Some(4 * PRINTED_BYTES_MAX), ..Limits::default() },
         ..LaunchSpec::default()
     }
 }
