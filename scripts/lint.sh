@@ -20,7 +20,7 @@ scripts/ui.sh build
 check "cargo fmt" cargo fmt --all --check
 check "biome" npm --prefix ui run --silent lint
 check "svelte-check" npm --prefix ui run --silent check
-check "clippy" cargo clippy --workspace --all-targets --quiet -- -D warnings
+check "clippy" cargo clippy --workspace --all-targets --features cli/real-agents --quiet -- -D warnings
 if have shellcheck; then
   check "shellcheck" shell_scripts
 else

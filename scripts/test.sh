@@ -94,9 +94,9 @@ fault_tests() {
 agent_tests() {
   # With the whole workspace, so that nothing is built twice with other features.
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace --test agents --no-fail-fast --test-threads 4 -- --ignored "$@"
+    cargo nextest run --workspace --features cli/real-agents --test agents --no-fail-fast --test-threads 4 -- "$@"
   else
-    cargo test --workspace --test agents --no-fail-fast -- --ignored --test-threads 4 "$@"
+    cargo test --workspace --features cli/real-agents --test agents --no-fail-fast -- --test-threads 4 "$@"
   fi
 }
 

@@ -16,8 +16,11 @@ use std::time::{Duration, Instant};
 use house::{House, json, run, run_in};
 use serde_json::Value;
 
+/// The names in an object, sorted: their order is no part of what scripts may rely on.
 fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
+    let mut names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
 }
 
 #[test]

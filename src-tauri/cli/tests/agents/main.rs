@@ -1,8 +1,8 @@
 //! Real agents drive whole missions through the real program, without a network and without a key.
 //!
-//! They are installed by `scripts/agents.sh`. Without them nothing here can run, so that these tests
-//! are left out of a plain `cargo test`: `make test` installs the agents and runs them, and says so
-//! where it cannot.
+//! `scripts/agents.sh` installs them. Without them nothing here can run: these tests are built with the
+//! feature `real-agents` only, which `make test` does after it has installed the agents; where it
+//! cannot, its summary says that they were not run.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -149,25 +149,21 @@ macro_rules! with {
             use super::*;
 
             #[test]
-            #[ignore = "starts a real agent: make test-agents"]
             fn a_mission_is_asked_for_answered_reported_and_proved_by_its_gate() {
                 a_whole_mission($program);
             }
 
             #[test]
-            #[ignore = "starts a real agent: make test-agents"]
             fn cancelling_a_running_turn_leaves_no_process_of_its_tree() {
                 a_cancelled_turn($program);
             }
 
             #[test]
-            #[ignore = "starts a real agent: make test-agents"]
             fn an_engine_killed_twice_in_a_turn_goes_on_with_the_one_prompt_it_sent() {
                 a_killed_engine($program);
             }
 
             #[test]
-            #[ignore = "starts a real agent: make test-agents"]
             fn errors_of_the_provider_are_never_done_and_leave_no_process() {
                 errors_of_the_provider($program);
             }
