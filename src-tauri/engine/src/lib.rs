@@ -63,8 +63,8 @@ pub use talk::{ConversationQuery, MessageQuery, RequestQuery, SearchQuery};
 pub use telemetry_in::{Exported, Measurement, Names, Sample, Taken, Temporality, Value};
 pub use tell::{DevlogQuery, EventQuery, ReportQuery, ReportTarget, SignalQuery};
 pub use tools::{
-    AskState, CALL_ID_BYTES_MAX, MissionOfAgent, NoteTaken, OWN_TOOLS, OwnMessage, Question, Speaker,
-    ToolCall,
+    AskState, CALL_ID_BYTES_MAX, MissionOfAgent, NoteTaken, OWN_TOOLS, OwnMessage, Question,
+    Speaker, ToolCall,
 };
 pub use work::{PatchQuery, TrashQuery, WorktreeQuery};
 

@@ -7,12 +7,12 @@
 //! what it found are files in one directory, and it never signals a process by its number alone.
 
 pub mod confine;
-pub mod door;
-pub mod limits;
 pub mod control;
+pub mod door;
 pub mod input;
 mod json_line;
 pub mod keep;
+pub mod limits;
 pub mod proc;
 pub mod program;
 pub mod pump;

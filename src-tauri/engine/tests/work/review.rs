@@ -230,8 +230,7 @@ async fn a_reviewing_agent_that_is_asked_again_looks_at_the_work_as_it_is_by_the
     for leaves in ["true", "touch left-behind.txt"] {
         let hive = Hive::open().await;
         let repository = hive.repository("work");
-        let mut bob =
-            agent("bob", &format!("sh -c '{leaves}; cat made.txt; {APPROVE}'"));
+        let mut bob = agent("bob", &format!("sh -c '{leaves}; cat made.txt; {APPROVE}'"));
         bob.skills = vec!["review".into()];
         hive.add(bob).await;
         hive.add(agent("ann", "sh -c 'echo new > made.txt'")).await;
