@@ -265,7 +265,7 @@ fn a_complaint_is_harmless_and_for_programs_it_is_json() {
     let (code, _, error) = house.run(&["mission", "show", " "]);
     assert!(code == 2 && error.contains("an id or name is needed"), "{error}");
     let (_, _, error) = house.run(&["agent", "add", "ann", "--command", " "]);
-    assert!(error.contains("the command line is empty"), "{error}");
+    assert!(error.contains("neither a command line nor a preset is given"), "{error}");
 }
 
 #[test]
