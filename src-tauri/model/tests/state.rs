@@ -1,5 +1,4 @@
 //! The state of an agent in staged situations, by what is known of it.
-#![expect(clippy::unwrap_used, reason = "a test may fail this way")]
 
 use jiff::{SignedDuration, Timestamp};
 use model::activity::{Activity, Phase};
