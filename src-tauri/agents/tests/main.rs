@@ -1,5 +1,9 @@
 //! Runs real processes and real git through the public interface of `agents`.
-#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test that needs it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what cannot be set up fails the test that needs it"
+)]
 
 /// Conversations with programs through the shim's socket.
 mod channel;
