@@ -100,12 +100,12 @@ test('two requests at once do not overwrite each other', async ({ page }) => {
 
 test('a message to a working agent is queued, and shows when it was delivered', async ({ page }) => {
   await signIn(page);
-  await createTalker(page, 'listener');
-  const go = join(home(), 'listener-go');
-  await createMission(page, { title: 'Listen', brief: `@until ${go}`, agent: 'listener' });
+  await createTalker(page, 'hearer');
+  const go = join(home(), 'hearer-go');
+  await createMission(page, { title: 'Listen', brief: `@until ${go}`, agent: 'hearer' });
   await expectState(page, 'running');
   await page.getByTestId('nav-agents').click();
-  await page.getByRole('row').filter({ hasText: 'listener' }).click();
+  await page.getByRole('row').filter({ hasText: 'hearer' }).click();
   await page.getByTestId('message-text').fill('@say I heard you');
   await page.getByTestId('message-send').click();
   const message = page.getByTestId('message').first();

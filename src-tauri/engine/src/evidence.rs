@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use agents::gate::readable;
 use agents::transcript;
 use model::attempt::Attempt;
 use model::gate::{GateResult, Grade};
 use model::id::AttemptId;
 use model::mission::Mission;
-use model::process::file;
 use model::refusal::{Code, Refusal};
 use orchestrator::judge;
 
@@ -93,7 +93,7 @@ impl Engine {
 
 /// The file with everything the gate printed when it looked at the work of this result.
 fn printed(run: &Path, result: &GateResult) -> Option<PathBuf> {
-    let name = |folder: &str| run.join(folder).join(result.index.to_string()).join(file::STDOUT);
+    let name = |folder: &str| readable(&run.join(folder).join(result.index.to_string()));
     if let Some(commit) = result.commit.as_ref().filter(|it| is_hash(it)) {
         let aside = name(&format!("gates-{commit}"));
         if aside.is_file() {

@@ -236,7 +236,15 @@ impl Engine {
             status: agent_status(&facts, self.0.clock.now()),
             current: attempt.zip(mission).map(|(attempt, mission)| current(attempt, mission)),
             usage: usage.filter(|usage| usage.alive).map(|usage| shown(usage, snapshot.at)),
-            last_line: attempt.and_then(|a| roster.last_line(a.id, &self.0.dir.attempt(a.id))),
+            // What a protocol prints is not for people; what the agent says by it is.
+            last_line: match &agent.runtime {
+                Runtime::Command { .. } => {
+                    attempt.and_then(|a| roster.last_line(a.id, &self.0.dir.attempt(a.id)))
+                }
+                Runtime::Acp { .. } | Runtime::Headless { .. } => {
+                    activity.and_then(|activity| activity.said.clone())
+                }
+            },
             activity: activity.cloned(),
             messages_waiting: waiting.messages,
             requests_open: waiting.requests,

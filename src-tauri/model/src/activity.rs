@@ -49,6 +49,8 @@ pub struct Activity {
     /// Since when it uses that tool.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub tool_since: Option<Timestamp>,
+    /// The last line of what the agent said, shortened.
+    pub said: Option<String>,
     /// Which turn it is, from 1.
     pub turn: u32,
     /// How full its context is.

@@ -56,6 +56,7 @@ fn activity(phase: Phase) -> Activity {
         last_event_at: Some(at(5)),
         tool: None,
         tool_since: None,
+        said: None,
         turn: 1,
         context: None,
         quiet_after_s: 120,

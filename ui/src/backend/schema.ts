@@ -2026,6 +2026,8 @@ export interface components {
              * @description Since when it uses that tool.
              */
             tool_since?: string | null;
+            /** @description The last line of what the agent said, shortened. */
+            said?: string | null;
             /**
              * Format: int32
              * @description Which turn it is, from 1.

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! @say TEXT              answer with a text      @think TEXT         think it first
+//! @verdict X             answer a review with X, where the prompt asks for one
 //! @stream N MS           answer with N words, one every MS milliseconds
 //! @plan A;;B             show a plan             @tool KIND TITLE    use a tool that succeeds
 //! @slow-tool MS TITLE    use one that takes MS   @fail-tool TITLE    use one that fails
@@ -243,7 +244,7 @@ impl Client {
         let text: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
         self.cancelled = false;
         self.used = (0, 0);
-        let mut turn = Turn { client: self, session, directory };
+        let mut turn = Turn { client: self, session, directory, verdict: None };
         let end = turn.follow(&text.join("\n"))?;
         let looks_done = self.options.cancel_looks_done;
         let reason = match end {

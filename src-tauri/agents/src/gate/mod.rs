@@ -10,17 +10,29 @@ mod stream;
 mod twice;
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use model::clock::Clock;
 use model::gate::{Answerer, GATE_OUTPUT_BYTES_MAX, GateResult, GateSpec, Verdict};
+use model::process::file;
 use tokio_util::sync::CancellationToken;
 
 use crate::launcher::Launcher;
 
 pub use command::PRINTED_BYTES_MAX;
+
+/// The file with what a reviewing agent that is talked to said, in its run's directory.
+pub const SAID_FILE: &str = "said.txt";
+
+/// What people read of a gate's run: what was said where an agent was talked to, what was printed
+/// otherwise.
+#[must_use]
+pub fn readable(run: &Path) -> PathBuf {
+    let said = run.join(SAID_FILE);
+    if said.is_file() { said } else { run.join(file::STDOUT) }
+}
 
 /// How long a gate that only looks at what changed may take.
 const LOOK_TIME: Duration = Duration::from_secs(model::gate::GATE_TIMEOUT_S_DEFAULT as u64);

@@ -9,6 +9,7 @@ use model::agent::Conduct;
 use model::attempt::{Attempt, AttemptState};
 use model::conversation::{Body, Entry, ToolCall, ToolState};
 use model::event::Fact;
+use model::gate::{GateResult, Verdict};
 use model::id::AttemptId;
 use model::inbox::PermissionPolicy;
 use model::mission::MissionState;
@@ -457,4 +458,49 @@ async fn what_came_from_one_source_is_not_counted_again_from_another() {
     assert!(usage.sources.len() <= 1 || best.source != UsageSource::Sum);
     assert_eq!(best.tokens.input(), Some(100));
     assert_eq!(best.own_cost_micros, None, "a model without a price costs an unknown amount");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_talked_to_reviews_the_work_of_another_and_changes_nothing() {
+    let hive = Hive::open().await;
+    hive.add(acp("ada")).await;
+    hive.add(NewAgent { skills: vec!["review".into()], ..acp("rita") }).await;
+    let repository = hive.repository("repo");
+    for (verdict, found) in [("approve", Verdict::Passed), ("reject", Verdict::Failed)] {
+        let brief = format!("@edit OUT.txt {verdict}\n@say so\n@verdict {verdict}");
+        let new = NewMission {
+            repository: Some(repository.display().to_string()),
+            gates: vec!["file: OUT.txt".into(), "reviewer: rita".into()],
+            ..of("ada", &brief)
+        };
+        let id = hive.mission(new).await;
+        let by_rita = |gate: &&GateResult| gate.by.as_deref() == Some("rita");
+        let detail = hive
+            .until_detail(&id, |detail| {
+                detail.attempts.first().is_some_and(|it| it.gates.iter().any(|gate| by_rita(&gate)))
+            })
+            .await;
+        let gates = &detail.attempts[0].gates;
+        let review = gates.iter().find(by_rita).unwrap();
+        assert_eq!(review.verdict, found, "{review:#?}");
+        assert!(review.output.contains(verdict) && !review.output.contains("jsonrpc"));
+        let run = detail.attempts[0].attempt.id.to_string();
+        assert_eq!(processes_of(&run), [] as [String; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_waits_is_delivered_although_the_turn_before_came_to_nothing() {
+    let hive = Hive::open().await;
+    hive.add(acp("ada")).await;
+    let go = hive.place.path().join("go");
+    let id = hive.mission(of("ada", &format!("@until {}", go.display()))).await;
+    let attempt = hive.running(&id).await;
+    let text = "@say I heard you".into();
+    let new = engine::view::NewMessage { text, ..engine::view::NewMessage::default() };
+    hive.engine.send_message(&hive.caller(), "ada", new).await.unwrap();
+    std::fs::write(&go, "").unwrap();
+    let detail = hive.until(&id, MissionState::is_final).await;
+    assert_eq!(detail.view.mission.state, MissionState::Done, "{detail:#?}");
+    hive.until_said(attempt.id, "I heard you").await;
 }

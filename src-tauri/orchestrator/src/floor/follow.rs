@@ -217,7 +217,7 @@ impl FloorSetup {
         }
     }
 
-    fn driver(&self, agent: &Agent) -> Result<Box<dyn Driver>, Hindrance> {
+    pub(super) fn driver(&self, agent: &Agent) -> Result<Box<dyn Driver>, Hindrance> {
         let policy = agent.conduct.permissions;
         Ok(match &agent.runtime {
             Runtime::Acp { preset, .. } => {
@@ -263,7 +263,7 @@ impl FloorSetup {
 }
 
 /// Whether a program says, or is told, more than its output and its exit code.
-const fn is_talked_to(runtime: &Runtime) -> bool {
+pub(super) const fn is_talked_to(runtime: &Runtime) -> bool {
     match runtime {
         Runtime::Acp { .. } | Runtime::Headless { .. } => true,
         Runtime::Command { terminal, .. } => *terminal,

@@ -8,17 +8,23 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agents::gate::{SAID_FILE, readable};
 use agents::links::Ground;
+use agents::runtime::Opening;
+use agents::runtime::presets::Start;
 use agents::worktree::Git;
-use agents::{LaunchError, brief, transcript};
+use agents::{Found, LaunchError, brief, record, transcript};
 use model::agent::Agent;
 use model::attempt::Work;
 use model::gate::{GATE_OUTPUT_BYTES_MAX, GateResult, GateSpec, Verdict};
 use model::id::{AgentId, AttemptId, Draw, SystemDraw};
+use model::inbox::PermissionPolicy;
 use model::process::{Exit, file};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::follow::is_talked_to;
+use super::talk::Asked;
 use super::{Case, FloorSetup, GATES, Hindrance};
 use crate::input::Input;
 
@@ -111,28 +117,39 @@ impl FloorSetup {
                 .map(|workplace| workplace.directory.clone().into())
                 .ok_or(Hindrance::Review("it has no workplace"))?,
         };
+        let talks = is_talked_to(&agent.runtime);
+        if talks {
+            self.clear_review(id, index, &run).await?;
+        }
         let word = verdict_word(&run).map_err(Hindrance::Directory)?;
         let brief = review_brief(case, work, &word);
-        let url = self.url.borrow().clone();
-        let mut launch = brief::prepare(&brief::Order {
-            agent,
-            additions: &Default::default(),
-            supervision: Default::default(),
-            brief: &brief,
-            mission: case.mission.id,
-            attempt: id,
-            run: &run,
-            directory: &place,
-            url: url.as_deref(),
-            token: None,
-        })?;
-        // Its processes are told from the attempt's own by their marker.
-        launch.spec.marker = run.display().to_string();
+        let reader = read_only(agent);
+        let launch = self.review_launch(case, &reader, &brief, &run, &place)?;
         let started = self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await;
         let process = started.map_err(Hindrance::Launch)?;
-        let waited = self.launcher.wait(&run, &process, cancel);
+        let waited = async {
+            if !talks {
+                let record = self.launcher.wait(&run, &process, cancel).await?;
+                return Ok(read_answer(&run, &word, &record.exit));
+            }
+            let opening = Opening {
+                directory: place.display().to_string(),
+                prompt: brief,
+                messages: Vec::new(),
+                tools: None,
+                session: None,
+            };
+            let mission = case.mission.id;
+            let asked = Asked { agent: &reader, mission, opening, run: &run, process: &process };
+            let said = match self.driver(&reader) {
+                Ok(driver) => Box::pin(self.one_turn(driver, &asked, cancel)).await?,
+                Err(why) => return Ok(Answer::new(Verdict::Broken, why.to_string())),
+            };
+            keep_said(&run, &said.text);
+            Ok(judge_answer(&said.text, &word, &said.exit))
+        };
         let answer = match tokio::time::timeout(REVIEW_TIME, waited).await {
-            Ok(Ok(record)) => read_answer(&run, &word, &record.exit),
+            Ok(Ok(answer)) => answer,
             Ok(Err(LaunchError::Cancelled)) => {
                 self.end(&run, &process).await;
                 Answer::new(Verdict::Broken, "the review was ended before it was done")
@@ -150,6 +167,51 @@ impl FloorSetup {
             warn!(attempt = %id, %error, "what a review left in its worktree stays there");
         }
         Ok(answer)
+    }
+
+    /// What is started to review.
+    fn review_launch(
+        &self,
+        case: &Case,
+        agent: &Agent,
+        brief: &str,
+        run: &Path,
+        place: &Path,
+    ) -> Result<brief::Prepared, Hindrance> {
+        let url = self.url.borrow().clone();
+        let preset = agent.runtime.preset().and_then(|name| self.presets.find(name));
+        let start =
+            Start { policy: agent.conduct.permissions, tools: None, run, data: None, apart: false };
+        let additions = preset.map(|preset| preset.additions(&start)).unwrap_or_default();
+        let mut launch = brief::prepare(&brief::Order {
+            agent,
+            additions: &additions,
+            supervision: Default::default(),
+            brief,
+            mission: case.mission.id,
+            attempt: case.attempt.id,
+            run,
+            directory: place,
+            url: url.as_deref(),
+            token: None,
+        })?;
+        // Its processes are told from the attempt's own by their marker.
+        launch.spec.marker = run.display().to_string();
+        Ok(launch)
+    }
+
+    /// Ends a conversation that an earlier engine began: what it was about is not kept, so that it
+    /// begins anew.
+    async fn clear_review(&self, id: AttemptId, index: u32, run: &Path) -> Result<(), Hindrance> {
+        if let Found::Running(process) | Found::Gone { identity: process, .. } =
+            self.launcher.look(run)
+        {
+            self.launcher.stop(run, &process).await.map_err(Hindrance::Launch)?;
+        }
+        if !matches!(self.launcher.look(run), Found::NotStarted) {
+            self.set_review_aside(id, index);
+        }
+        Ok(())
     }
 
     /// Makes a worktree with exactly the work that is to be reviewed; nothing where the work is in no
@@ -192,7 +254,8 @@ impl FloorSetup {
     ) {
         let fallback = GateSpec::Reviewer { agent: None };
         let gate = case.mission.gates.get(index as usize).unwrap_or(&fallback);
-        let path = self.run(case.attempt.id).join(GATES).join(index.to_string()).join(file::STDOUT);
+        let run = self.run(case.attempt.id).join(GATES).join(index.to_string());
+        let path = readable(&run);
         let from = transcript::tail_offset(&path, GATE_OUTPUT_BYTES_MAX as u64);
         let printed = transcript::read_ended(&path, from, GATE_OUTPUT_BYTES_MAX);
         let (output, output_bytes) = printed.map_or_else(
@@ -217,6 +280,20 @@ impl FloorSetup {
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(0),
         };
         self.tell(Input::GateFinished { id: case.attempt.id, result }).await;
+    }
+}
+
+/// The agent as it reviews: it may read.
+fn read_only(agent: &Agent) -> Agent {
+    let mut reader = agent.clone();
+    reader.conduct.permissions = PermissionPolicy::ReadOnly;
+    reader
+}
+
+/// Keeps what a reviewing agent said, for people.
+fn keep_said(run: &Path, said: &str) {
+    if let Err(error) = record::write(&run.join(SAID_FILE), said.as_bytes()) {
+        warn!(run = %run.display(), %error, "what a reviewing agent said is not kept");
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) client: &'a mut Client,
     pub(crate) session: String,
     pub(crate) directory: String,
+    /// The word to answer a review with, where the prompt asks for one.
+    pub(crate) verdict: Option<String>,
 }
 
 impl Turn<'_> {
@@ -21,6 +23,8 @@ impl Turn<'_> {
         if directives.is_empty() {
             self.say(&format!("You said: {text}"))?;
         }
+        let verdict = text.split_whitespace().find(|word| word.starts_with("VERDICT-"));
+        self.verdict = verdict.map(str::to_owned);
         for directive in directives {
             if self.client.cancelled {
                 break;
@@ -37,6 +41,11 @@ impl Turn<'_> {
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
         match word {
             "say" => self.say(rest)?,
+            "verdict" => {
+                if let Some(word) = self.verdict.clone() {
+                    self.say(&format!("\n{word} {rest}\n"))?;
+                }
+            }
             "think" => self.chunk("agent_thought_chunk", rest)?,
             "stream" => self.stream(number(first)?, number(second)?)?,
             "plan" => self.plan(rest)?,

@@ -13,6 +13,9 @@ use tokio::sync::mpsc;
 /// Wishes that may wait for one conversation; a further one is refused.
 const POKES: usize = 64;
 
+/// The most shown of what an agent said last, in characters.
+const SAID_CHARS_MAX: usize = 200;
+
 /// Something a conversation is to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Poke {
@@ -74,6 +77,7 @@ impl Board {
             last_event_at: None,
             tool: None,
             tool_since: None,
+            said: None,
             turn: 0,
             context: None,
             quiet_after_s: silence.quiet_after_s,
@@ -151,6 +155,14 @@ impl Board {
             activity.tool_since = tool.as_ref().map(|_| now);
             activity.tool = tool;
         });
+    }
+
+    pub(super) fn said(&self, id: AttemptId, text: &str) {
+        let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        let shown = line.map(|line| {
+            line.chars().filter(|ch| !ch.is_control()).take(SAID_CHARS_MAX).collect::<String>()
+        });
+        self.change(id, |activity| activity.said = shown);
     }
 
     pub(super) fn context(&self, id: AttemptId, context: Context) {

@@ -202,7 +202,8 @@ impl Talk<'_> {
                 return;
             }
         }
-        let goes_on = matches!(stop, Stop::Done | Stop::Cancelled | Stop::Limit { .. });
+        // What waits may be what it needs; only one that cannot go on is not told any more.
+        let goes_on = !matches!(stop, Stop::Failed { .. });
         if goes_on && self.say_waiting().await {
             return;
         }

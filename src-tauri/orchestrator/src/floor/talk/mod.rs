@@ -10,6 +10,7 @@ mod hear;
 mod line;
 mod memory;
 mod say;
+mod turn;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(crate) use board::{Board, Poke};
 use line::Wire;
 pub(crate) use memory::Memory;
 use memory::Verdict;
+pub(super) use turn::Asked;
 
 use super::FloorSetup;
 use super::starts::StartRight;
@@ -182,14 +184,14 @@ impl Talk<'_> {
                     return Ok(Watched::Over(self.program_ended(record).await));
                 }
                 Some(poke) = self.pokes.recv() => self.poked(poke).await,
-                () = self.wire.wait(self.gathered_since.map(|since| since + GATHER)) => {
-                    self.read().await;
-                }
                 _ = tick.tick() => {
                     self.driver.tick(self.floor.clock.now());
                     if !self.memory.asked.is_empty() {
                         self.say_answers().await;
                     }
+                }
+                () = self.wire.wait(self.gathered_since.map(|since| since + GATHER)) => {
+                    self.read().await;
                 }
             }
             if self.gathered_since.is_some_and(|since| since.elapsed() >= GATHER)
@@ -280,6 +282,7 @@ impl Talk<'_> {
     fn gather(&mut self, entry: Entry) {
         if let Body::Message { text } = &entry.body {
             self.last_said.clone_from(text);
+            self.floor.board.said(self.id, text);
         }
         self.gathered_since.get_or_insert_with(Instant::now);
         match self.gathered.iter_mut().find(|known| known.id == entry.id) {
