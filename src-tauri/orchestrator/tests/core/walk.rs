@@ -122,8 +122,10 @@ fn check(before: &State, world: &World, decision: &Decision) {
         }
     }
     for agent in world.state.agents.keys() {
-        let busy =
-            world.state.attempts.values().filter(|a| a.agent_id == *agent && a.occupies_agent());
+        // One whose work changed under review is verified again beside what its agent works on.
+        let busy = world.state.attempts.values().filter(|a| {
+            a.agent_id == *agent && a.occupies_agent() && a.state != AttemptState::Verifying
+        });
         assert!(busy.count() <= 1, "an agent has two attempts");
     }
     for mission in world.state.missions.values() {
@@ -143,7 +145,8 @@ fn check(before: &State, world: &World, decision: &Decision) {
             assert_eq!(live[0].state, AttemptState::Running);
             assert!(!live[0].frozen, "running with its processes held");
         }
-        let reviewed = live.iter().any(|attempt| attempt.in_review);
+        // One that was cancelled under review is so until its reviewers are gone.
+        let reviewed = live.iter().any(|attempt| attempt.in_review && !attempt.stopping);
         assert_eq!(reviewed, mission.state == MissionState::InReview, "{:?}", mission.state);
     }
 }
