@@ -1,27 +1,21 @@
 //! Writes records so that a reader finds a whole one or none.
 
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to `path` (mode 0600): beside it first, flushed to the disk, then renamed.
 ///
 /// # Errors
 /// When the directory cannot be written, or the disk is full.
 pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let unfinished = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    file.write_all(bytes)?;
+    let (unfinished, file) = beside(path, bytes)?;
     file.sync_all()?;
     std::fs::rename(&unfinished, path)?;
     // The new name is safe only once its directory is.
     match path.parent() {
-        Some(parent) => std::fs::File::open(parent)?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }
 }
@@ -30,17 +24,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// machine.
 ///
 /// # Errors
-/// When the directory cannot be written, or the disk is full.
+/// As [`write`].
 pub fn write_soon(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let unfinished = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    file.write_all(bytes)?;
+    let (unfinished, _) = beside(path, bytes)?;
     std::fs::rename(&unfinished, path)
+}
+
+/// Writes `bytes` beside `path`, under a name that is not read.
+fn beside(path: &Path, bytes: &[u8]) -> std::io::Result<(PathBuf, File)> {
+    let unfinished = path.with_extension("tmp");
+    let mut file =
+        File::options().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(bytes)?;
+    Ok((unfinished, file))
 }
 
 /// Writes `value` as JSON, as [`write`] does.
