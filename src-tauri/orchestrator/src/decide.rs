@@ -165,7 +165,7 @@ impl<'a> Desk<'a> {
             Input::Delivered { messages, id } => self.delivered_messages(&messages, id),
             Input::Begun { messages } => self.begun(&messages),
             Input::Answered { messages } => self.answered(&messages),
-            Input::NotDelivered { message, problem } => self.not_delivered(message.id, problem),
+            Input::NotDelivered { id, problem } => self.not_delivered(id, problem),
             Input::RetryMessage(id) => self.retry_message(id)?,
             Input::DiscardMessage(id) => self.discard_message(id)?,
             Input::Asked(request) => self.asked(*request)?,

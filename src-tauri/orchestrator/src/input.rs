@@ -286,8 +286,8 @@ pub enum Input {
     },
     /// A message could not be delivered.
     NotDelivered {
-        /// The message as it was.
-        message: Box<Message>,
+        /// Which one.
+        id: MessageId,
         /// Why, in words a person reads.
         problem: String,
     },
@@ -413,7 +413,7 @@ impl Input {
             Self::Delivered { messages, .. }
             | Self::Begun { messages }
             | Self::Answered { messages } => messages,
-            Self::NotDelivered { message, .. } => std::slice::from_ref(&message.id),
+            Self::NotDelivered { id, .. } => std::slice::from_ref(id),
             Self::RetryMessage(id) | Self::DiscardMessage(id) => std::slice::from_ref(id),
             Self::Report(Report { input: Some(input), .. }) => input.message_ids(),
             _ => &[],

@@ -46,8 +46,7 @@ impl Engine {
                 Err(err) => {
                     tracing::warn!(error = &err as &dyn std::error::Error, agent = %agent.id, "a message could not be written");
                     let problem = format!("its file cannot be written: {err}");
-                    let message = Box::new(message);
-                    self.own(Input::NotDelivered { message, problem }).await?;
+                    self.own(Input::NotDelivered { id: message.id, problem }).await?;
                 }
             }
         }

@@ -169,8 +169,7 @@ fn a_message_whose_delivery_failed_three_times_waits_for_the_captain_until_it_is
     let (mut world, _, attempt) = at_work();
     let id = message(&mut world, attempt);
     for n in 1..=TRIES_MAX {
-        let known = Box::new(world.state.messages[&id].clone());
-        let failed = Input::NotDelivered { message: known, problem: "no terminal".to_owned() };
+        let failed = Input::NotDelivered { id, problem: "no terminal".to_owned() };
         let decision = world.tell(failed).unwrap();
         let Fact::MessageFailed { tries, quarantined, .. } = &decision.facts[0].1 else { panic!() };
         assert_eq!((*tries, *quarantined), (n, n == TRIES_MAX));

@@ -98,10 +98,7 @@ impl Talk<'_> {
     pub(super) async fn not_delivered(&mut self, ids: Vec<MessageId>, why: &str) {
         for id in ids {
             self.memory.handing.retain(|handing| *handing != id);
-            if let Ok(Some(message)) = self.floor.ledger.message(id).await {
-                let problem = why.to_owned();
-                self.tell(Input::NotDelivered { message: Box::new(message), problem }).await;
-            }
+            self.tell(Input::NotDelivered { id, problem: why.to_owned() }).await;
         }
     }
 
