@@ -26,6 +26,7 @@ use model::id::{AgentId, AttemptId, MissionId, SystemDraw};
 use model::mission::{Mission, MissionState};
 use model::process::{Exit, ExitRecord, ProcessIdentity, ProcessRef, Supervision, file};
 use orchestrator::{Command, Input, Orchestrator, Setup};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use store::DataDir;
 use store::ledger::Ledger;
 use store::transcripts::Transcripts;
@@ -75,8 +76,13 @@ impl World {
         let ledger = Ledger::open(&dir, Arc::new(SystemClock)).await.unwrap();
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let (ends, late) = (Ends::default(), Arc::new(AtomicUsize::new(0)));
-        let follower =
-            Follower { kind, runs: dir.runs(), ends: Arc::clone(&ends), late: Arc::clone(&late) };
+        let follower = Follower {
+            kind,
+            runs: dir.runs(),
+            ends: Arc::clone(&ends),
+            late: Arc::clone(&late),
+            ready: Vec::new(),
+        };
         std::thread::spawn({
             let events = ledger.subscribe();
             move || follower.follow(events)
@@ -218,18 +224,27 @@ pub(crate) fn programs_are_built() -> bool {
     ["hivekeeper-shim", "hivekeeper-fake-agent"].iter().all(|name| program(name).is_file())
 }
 
+/// How many runs of instant agents lie ready, so that laying one down is one step.
+const READY: usize = 128;
+
 /// Follows what is recorded: lays down what instant agents leave, and says when a mission is over.
 struct Follower {
     kind: Agents,
     runs: PathBuf,
     ends: Ends,
     late: Arc<AtomicUsize>,
+    ready: Vec<PathBuf>,
 }
 
 impl Follower {
     /// Until the ledger is closed. An event it did not keep up with would lose an end: it must not.
-    fn follow(self, mut events: Receiver<Arc<Event>>) {
+    fn follow(mut self, mut events: Receiver<Arc<Event>>) {
         loop {
+            if events.is_empty() && self.kind == Agents::Instant {
+                while self.ready.len() < READY {
+                    self.ready.push(prepare(&self.runs));
+                }
+            }
             match events.blocking_recv() {
                 Ok(event) => self.observe(&event.fact),
                 Err(RecvError::Closed) => return,
@@ -238,10 +253,11 @@ impl Follower {
         }
     }
 
-    fn observe(&self, fact: &Fact) {
+    fn observe(&mut self, fact: &Fact) {
         match fact {
             Fact::AttemptLeased { attempt } if self.kind == Agents::Instant => {
-                lay(&self.runs, attempt.id);
+                let ready = self.ready.pop().unwrap_or_else(|| prepare(&self.runs));
+                lay(&ready, &self.runs.join(attempt.id.to_string()));
             }
             Fact::AttemptEnded { attempt_id, .. } => self.clear(*attempt_id),
             Fact::MissionMoved { mission_id, to, .. }
@@ -265,11 +281,10 @@ impl Follower {
     }
 }
 
-/// Lays down what a program that was instant would have left: all of it at once, because a record of
-/// the end without one of the start means that the program was never started. Where the floor was
-/// faster, it has begun to start one, and that stays.
-fn lay(runs: &Path, id: AttemptId) {
-    let run = runs.with_file_name("laying").join(id.to_string());
+/// What a program that was instant would have left, beside the runs.
+fn prepare(runs: &Path) -> PathBuf {
+    let name = uuid::Uuid::now_v7().to_string();
+    let run = runs.with_file_name("laying").join(&name);
     let now = SystemClock.now();
     let nobody = ProcessRef { pid: 0, start_ticks: 0 };
     let exit = ExitRecord::bare(Exit::Code { code: 0 }, now);
@@ -277,13 +292,20 @@ fn lay(runs: &Path, id: AttemptId) {
         shim: nobody,
         program: nobody,
         boot_id: "measured without a process".to_owned(),
-        marker: id.to_string(),
+        marker: name,
         started_at: now,
     };
     std::fs::create_dir_all(&run).unwrap();
     std::fs::write(run.join(file::EXIT), serde_json::to_vec(&exit).unwrap()).unwrap();
     std::fs::write(run.join(file::PROCESS), serde_json::to_vec(&who).unwrap()).unwrap();
-    if std::fs::rename(&run, runs.join(id.to_string())).is_err() {
-        std::fs::remove_dir_all(&run).unwrap();
+    run
+}
+
+/// Lays it down: all of it at once, because a record of the end without one of the start means that
+/// the program was never started. Where the floor was faster, it has begun to start one, and that
+/// stays, even while its directory is still empty.
+fn lay(ready: &Path, run: &Path) {
+    if renameat_with(CWD, ready, CWD, run, RenameFlags::NOREPLACE).is_err() {
+        std::fs::remove_dir_all(ready).unwrap();
     }
 }
