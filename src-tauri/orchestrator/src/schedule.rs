@@ -355,8 +355,7 @@ fn pending_reviews<'a>(state: &'a State, attempt: &Attempt) -> Vec<(u32, Option<
 /// When something that waits for a time can start; nothing when nothing waits for one.
 #[must_use]
 pub fn next_due(state: &State, now: Timestamp) -> Option<SignedDuration> {
-    let due = state.queued().filter_map(|mission| mission.not_before).filter(|at| *at > now);
-    due.min().map(|at| at.duration_since(now))
+    state.delays().filter(|at| *at > now).min().map(|at| at.duration_since(now))
 }
 
 /// What the reason a mission waits for is derived from.

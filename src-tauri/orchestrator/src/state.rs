@@ -73,6 +73,8 @@ pub struct State {
     pub running_max: u32,
     /// Missions that wait to be leased.
     queued: BTreeSet<MissionId>,
+    /// Those of them that wait for a time.
+    delayed: BTreeMap<MissionId, Timestamp>,
     /// Agents with the attempts that occupy them: one they work on, and those that are verified
     /// again after their review.
     occupied: BTreeSet<(AgentId, AttemptId)>,
@@ -226,16 +228,26 @@ impl State {
         }
     }
 
+    /// The times queued missions wait for.
+    pub fn delays(&self) -> impl Iterator<Item = Timestamp> {
+        self.delayed.values().copied()
+    }
+
     fn put_mission(&mut self, mission: Mission) {
+        self.forget_queued(mission.id);
         if is_waiting(&mission) {
             self.queued.insert(mission.id);
-        } else {
-            self.queued.remove(&mission.id);
+            self.delayed.extend(mission.not_before.map(|at| (mission.id, at)));
         }
         self.elsewhere.remove(&mission.id);
         // The facts do not say when a row was written: a state that was read is as one that was folded.
         let mission = Mission { updated_at: mission.created_at, ..mission };
         self.missions.insert(mission.id, mission);
+    }
+
+    fn forget_queued(&mut self, id: MissionId) {
+        self.queued.remove(&id);
+        self.delayed.remove(&id);
     }
 
     fn put_attempt(&mut self, attempt: Attempt) {
@@ -375,7 +387,7 @@ impl State {
                 return;
             }
             Fact::MissionRemoved { mission_id } => {
-                self.queued.remove(mission_id);
+                self.forget_queued(*mission_id);
                 self.set_aside(*mission_id);
                 return;
             }
