@@ -6,7 +6,7 @@ use model::agent::{Agent, BRIEF_FILE_PLACEHOLDER, BRIEF_PLACEHOLDER, Runtime};
 use model::id::{AttemptId, MissionId};
 use model::process::{LaunchSpec, Sandbox, Supervision, TerminalSize};
 
-use crate::runtime::presets::Additions;
+use crate::runtime::presets::{Added, Additions};
 
 /// The longest single argument Linux takes, in bytes, without its closing NUL (`MAX_ARG_STRLEN`).
 pub const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
@@ -41,6 +41,18 @@ pub struct Order<'a> {
     pub url: Option<&'a str>,
     /// The agent's own token; it is put into a private file.
     pub token: Option<&'a str>,
+    /// Where its reports are taken from, and where messages to it are put; nothing where it has no such
+    /// directories.
+    pub post: Option<Post<'a>>,
+}
+
+/// The directories by which an agent is reached that knows only files.
+#[derive(Debug, Clone, Copy)]
+pub struct Post<'a> {
+    /// Where its reports are taken from.
+    pub inbox: &'a Path,
+    /// Where messages to it are put.
+    pub messages: &'a Path,
 }
 
 /// What [`crate::Launcher::start`] takes.
@@ -80,16 +92,14 @@ pub enum BriefError {
     },
 }
 
-/// The captain's variables, with those of the preset behind them. Where the captain says where an
-/// agent's figures go, they go there, and our token does not.
-fn with_additions(
-    mut env: Vec<(String, String)>,
-    added: &[(String, String)],
-) -> Vec<(String, String)> {
-    let exports = env.iter().any(|(name, _)| name.starts_with("OTEL_EXPORTER_"));
-    let wanted = |(name, _): &&(String, String)| !(exports && name.starts_with("OTEL_"));
-    env.extend(added.iter().filter(wanted).cloned());
-    env
+/// What has an agent export its figures to us. Where the captain says where they go, they go there,
+/// and our token does not go with them.
+fn export<'a>(runtime: &Runtime, additions: &'a Additions) -> Option<&'a Added> {
+    let theirs = runtime.env().keys().any(|name| {
+        let ways = ["OTEL_EXPORTER_", "GEMINI_TELEMETRY_", "QWEN_TELEMETRY_"];
+        ways.iter().any(|way| name.starts_with(way))
+    });
+    (!theirs).then_some(&additions.export)
 }
 
 /// Whose figures a program exports, behind what the captain says about it.
@@ -114,14 +124,16 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
     let runtime = &agent.runtime;
     let path = order.run.join(BRIEF_FILE);
     let mut used = Used::default();
+    let export = export(runtime, additions);
     let args = runtime
         .args()
         .iter()
         .chain(&additions.args)
+        .chain(export.into_iter().flat_map(|added| &added.args))
         .map(|arg| fill(arg, order.brief, &path, &mut used))
         .collect::<Result<Vec<_>, _>>()?;
     let written = |path: &Path, text: &str| {
-        crate::launcher::make_private(order.run)
+        crate::run_files::make_private(order.run)
             .and_then(|()| shim::record::write(path, text.as_bytes()))
             .map_err(|source| BriefError::Write { path: path.to_owned(), source })
     };
@@ -136,7 +148,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         written(&token_path, token)?;
     }
     for directory in &additions.directories {
-        crate::launcher::make_private(directory)
+        crate::run_files::make_private(directory)
             .map_err(|source| BriefError::Write { path: directory.clone(), source })?;
     }
     // A protocol brings the brief itself, and a terminal is for typing.
@@ -150,8 +162,12 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         ("HIVEKEEPER_ATTEMPT", Some(order.attempt.to_string())),
         ("HIVEKEEPER_URL", order.url.map(ToOwned::to_owned)),
         ("HIVEKEEPER_TOKEN_FILE", order.token.map(|_| token_path.display().to_string())),
+        ("HIVEKEEPER_INBOX", order.post.map(|post| post.inbox.display().to_string())),
+        ("HIVEKEEPER_MESSAGES", order.post.map(|post| post.messages.display().to_string())),
     ];
-    let mut env = with_additions(runtime.env().clone().into_iter().collect(), &additions.env);
+    let mut env: Vec<(String, String)> = runtime.env().clone().into_iter().collect();
+    env.extend(additions.env.iter().cloned());
+    env.extend(export.into_iter().flat_map(|added| added.env.clone()));
     env.retain(|(name, _)| name != RESOURCE_ATTRIBUTES);
     env.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let spec = LaunchSpec {
@@ -166,17 +182,20 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         terminal,
         limits: agent.conduct.limits,
         sandbox: sandbox(order),
+        shown: order.post.map(|post| post.messages.display().to_string()).into_iter().collect(),
         supervision: order.supervision,
         inherited: Vec::new(),
+        withheld: Vec::new(),
     };
     Ok(Prepared { spec, stdin })
 }
 
-/// The agent's sandbox, open to what commits and its own data need.
+/// The agent's sandbox, open to what commits, its own data and its reports need.
 fn sandbox(order: &Order<'_>) -> Option<Sandbox> {
     let mut sandbox = order.agent.conduct.sandbox.clone()?;
     let git = crate::supervision::git_directories(order.directory);
-    let needed = git.iter().chain(&order.additions.directories);
+    let needed = git.iter().chain(&order.additions.directories).map(PathBuf::as_path);
+    let needed = needed.chain(order.post.map(|post| post.inbox));
     sandbox.writable.extend(needed.map(|path| path.display().to_string()));
     Some(sandbox)
 }
@@ -236,6 +255,15 @@ mod tests {
     }
 
     fn prepared_for(runtime: Runtime, brief: &str, run: &Path) -> Result<Prepared, BriefError> {
+        prepared_with(runtime, &Additions::default(), brief, run)
+    }
+
+    fn prepared_with(
+        runtime: Runtime,
+        additions: &Additions,
+        brief: &str,
+        run: &Path,
+    ) -> Result<Prepared, BriefError> {
         let now = model::Timestamp::UNIX_EPOCH;
         let agent = Agent {
             id: model::id::AgentId::draw(now, &mut SystemDraw),
@@ -252,7 +280,7 @@ mod tests {
         };
         prepare(&Order {
             agent: &agent,
-            additions: &Additions::default(),
+            additions,
             supervision: Supervision::Session,
             brief,
             mission: MissionId::draw(now, &mut SystemDraw),
@@ -261,6 +289,7 @@ mod tests {
             directory: Path::new("/work/place"),
             url: Some("http://127.0.0.1:1"),
             token: Some("hk_a_secret"),
+            post: Some(Post { inbox: Path::new("/data/inbox"), messages: Path::new("/data/mail") }),
         })
     }
 
@@ -298,7 +327,8 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let spec = prepared(&[], "x", run.path()).unwrap().spec;
         let names: Vec<&str> = spec.env.iter().map(|(name, _)| name.as_str()).collect();
-        let own = ["MISSION", "ATTEMPT", "URL", "TOKEN_FILE"].map(|it| format!("HIVEKEEPER_{it}"));
+        let own = ["MISSION", "ATTEMPT", "URL", "TOKEN_FILE", "INBOX", "MESSAGES"];
+        let own = own.map(|it| format!("HIVEKEEPER_{it}"));
         assert_eq!(names[0], "A");
         assert_eq!(names[1], RESOURCE_ATTRIBUTES);
         assert_eq!(names[2..], own);
@@ -314,15 +344,26 @@ mod tests {
 
     #[test]
     fn figures_go_where_the_captain_says_and_our_token_does_not_go_with_them() {
-        let named = |name: &str| (name.to_owned(), "x".to_owned());
-        let added = [named("OTEL_EXPORTER_OTLP_HEADERS"), named("OTEL_LOGS_EXPORTER"), named("B")];
-        let names = |own: &str| -> Vec<String> {
-            let env = with_additions(vec![named(own)], &added);
-            env.into_iter().map(|(name, _)| name).collect()
+        let run = tempfile::tempdir().unwrap();
+        let prepared = |own: &str| {
+            let runtime = Runtime::Command {
+                terminal: false,
+                program: "tool".into(),
+                args: vec!["-x".into()],
+                env: BTreeMap::from([(own.to_owned(), "x".to_owned())]),
+            };
+            let mut additions = Additions::default();
+            additions.env.push(("B".into(), "b".into()));
+            additions.export.args.push("-ours".into());
+            additions.export.env.insert("OTEL_EXPORTER_OTLP_HEADERS".into(), "ours".into());
+            let spec = prepared_with(runtime, &additions, "x", run.path()).unwrap().spec;
+            let ours = spec.env.iter().any(|(_, value)| value == "ours");
+            assert!(spec.env.iter().any(|(name, _)| name == "B"), "{:?}", spec.env);
+            (spec.args, ours)
         };
-        assert_eq!(names("A").len(), 4);
-        let theirs = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
-        assert_eq!(names(theirs), [theirs, "B"]);
+        assert_eq!(prepared("A"), (vec!["-x".to_owned(), "-ours".to_owned()], true));
+        let theirs = prepared("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT");
+        assert_eq!(theirs, (vec!["-x".to_owned()], false));
     }
 
     #[test]

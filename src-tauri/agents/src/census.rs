@@ -100,17 +100,22 @@ fn usual_marker(run: &Path) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Census {
     processes: HashMap<u32, (Stat, Option<String>)>,
+    /// Whether there may be more: not every process could be looked at.
+    pub(crate) unsure: bool,
 }
 
 impl Census {
     /// Looks at the process table.
     pub(crate) fn take() -> Self {
-        let processes = proc::table()
-            .into_iter()
-            .filter(|stat| !stat.ended)
-            .map(|stat| (stat.pid, (stat, proc::marker(stat.pid))))
-            .collect();
-        Self { processes }
+        let table = proc::table();
+        let mut unsure = table.is_err();
+        let mut processes = HashMap::new();
+        for stat in table.unwrap_or_default().into_iter().filter(|stat| !stat.ended) {
+            let marker = proc::marker(stat.pid);
+            unsure |= marker.is_err();
+            processes.insert(stat.pid, (stat, marker.unwrap_or_default()));
+        }
+        Self { processes, unsure }
     }
 
     /// Every marker that something carries.
@@ -211,7 +216,7 @@ mod tests {
             .iter()
             .map(|(pid, parent, marker)| (*pid, (stat(*pid, *parent), marker.map(str::to_owned))))
             .collect();
-        Census { processes }
+        Census { processes, unsure: false }
     }
 
     fn process(pid: u32) -> ProcessRef {

@@ -19,6 +19,8 @@ use tokio::net::UnixStream;
 const UNSENT_BYTES_MAX: usize = 2 * shim::control::LINE_BYTES_MAX;
 /// The longest line a shim says, in bytes.
 const SAID_BYTES_MAX: usize = 64 * 1024;
+/// How long a shim may leave what it is sent unread: it never waits for anything itself.
+const SEND_TIME: Duration = Duration::from_secs(5);
 /// After so long without a word the output is worth a look.
 pub const LOOK: Duration = Duration::from_millis(500);
 
@@ -135,11 +137,16 @@ impl Channel {
         }
         self.unsent.extend_from_slice(&line);
         self.unsent.push(b'\n');
-        while !self.unsent.is_empty() {
-            self.stream.writable().await.map_err(ChannelError::Gone)?;
-            self.write().map_err(ChannelError::Gone)?;
-        }
-        Ok(())
+        let written = tokio::time::timeout(SEND_TIME, async {
+            while !self.unsent.is_empty() {
+                self.stream.writable().await?;
+                self.write()?;
+            }
+            Ok(())
+        });
+        // A shim that is held, or cannot go on, must hold nobody else up.
+        let silent = std::io::Error::from(ErrorKind::TimedOut);
+        written.await.unwrap_or(Err(silent)).map_err(ChannelError::Gone)
     }
 
     /// Writes as much as goes at once.

@@ -10,16 +10,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::process::{Exit, ExitRecord, LaunchSpec, ProcessIdentity, ProcessRef, file};
+use model::process::{Exit, ExitRecord, ProcessIdentity, ProcessRef, file};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use shim::proc::{self, Delivery, Stat};
-use shim::{record, tree};
+use shim::tree;
 use tokio::time::{Instant, sleep};
 use utoipa::ToSchema;
 
 use crate::census::{Census, Watched};
-use crate::launcher::{LaunchError, Launcher, bare_record, read_exit, read_process};
+use crate::launcher::{LaunchError, Launcher};
+use crate::run_files::{bare_record, put_exit, read_exit, read_process, read_spec};
 
 /// How long TERM has when everything is ended, at most.
 const GRACE_MAX: Duration = Duration::from_millis(1_500);
@@ -119,17 +120,19 @@ impl Launcher {
     pub async fn forestall(&self, run: &Path) -> Result<ExitRecord, LaunchError> {
         let begun = Instant::now();
         while begun.elapsed() < START_TIME {
-            if let Some(record) = read_exit(run)? {
+            if let Some(record) = unless_damaged(read_exit(run))? {
                 return Ok(record);
             }
-            if let Some(identity) = read_process(run)? {
+            if let Some(identity) = unless_damaged(read_process(run))? {
                 return self.stop(run, &identity).await;
             }
-            match Lock::take(run) {
+            match Lock::take(run)? {
                 Lock::None => return Ok(bare_record(Exit::Stopped { killed: false }, Vec::new())),
                 Lock::Taken(lock) => {
                     // Whoever had it may have written something just before.
-                    if read_exit(run)?.is_none() && read_process(run)?.is_none() {
+                    if unless_damaged(read_exit(run))?.is_none()
+                        && unless_damaged(read_process(run))?.is_none()
+                    {
                         return self.close_run(run, lock).await;
                     }
                 }
@@ -149,20 +152,30 @@ impl Launcher {
         let run = run.to_owned();
         let task = self.reapers.spawn_blocking(move || {
             mark(&mut lock);
-            let spec: Option<LaunchSpec> =
-                record::read_json(&run.join(file::SPEC)).unwrap_or_default();
+            let spec = unless_damaged(read_spec(&run))?;
             let end = spec.map_or_else(tree::Ended::default, |spec| {
                 tree::end(&mut tree::Orphans::new(&spec.marker, []), GRACE_MAX)
             });
+            if end.unsure {
+                return Err(LaunchError::Unsure);
+            }
             shim::confine::sweep(&run);
             let record = bare_record(Exit::Stopped { killed: end.killed }, end.survivors);
-            let path = run.join(file::EXIT);
-            match record::write_json(&path, &record) {
-                Ok(()) => Ok(record),
-                Err(source) => Err(LaunchError::Record { path, source }),
-            }
+            // It is over all the same: what was marked is started by nobody.
+            Ok(put_exit(&run, record.clone()).unwrap_or_else(|error| {
+                tracing::warn!(run = %run.display(), %error, "how a run ended could not be written");
+                record
+            }))
         });
         task.await.map_err(LaunchError::Interrupted)?
+    }
+}
+
+/// A record that is damaged says as little as one that is not there.
+fn unless_damaged<T>(read: Result<Option<T>, LaunchError>) -> Result<Option<T>, LaunchError> {
+    match read {
+        Err(error) if error.is_damage() => Ok(None),
+        read => read,
     }
 }
 
@@ -200,17 +213,22 @@ enum Lock {
 }
 
 impl Lock {
-    fn take(run: &Path) -> Self {
+    fn take(run: &Path) -> Result<Self, LaunchError> {
         let path = run.join(shim::run::LOCK);
         let written =
             OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
         // Where nothing can be written a lock that is there can still be taken.
-        let Ok(lock) = written.or_else(|_| File::open(&path)) else {
-            return Self::None;
+        let lock = match written.or_else(|_| File::open(&path)) {
+            Ok(lock) => lock,
+            // A shim may have it all the same.
+            Err(source) if proc::is_want(&source) => {
+                return Err(LaunchError::Record { path, source });
+            }
+            Err(_) => return Ok(Self::None),
         };
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Self::Taken(lock),
-            Err(_) => Self::Busy,
+            Ok(()) => Ok(Self::Taken(lock)),
+            Err(_) => Ok(Self::Busy),
         }
     }
 }
@@ -232,17 +250,19 @@ struct Halt {
     killed: Vec<bool>,
     /// Held until the end, so that no shim that comes late starts anything.
     locks: Vec<File>,
+    /// Whether there may be runs that were not seen.
+    unsure: bool,
 }
 
 impl Halt {
     /// Finds the runs; takes those that have said nothing yet.
     fn begin(root: &Path) -> Self {
-        let directories = run_directories(root);
+        let (directories, unsure) = run_directories(root);
         let mut runs: Vec<Watched> =
             directories.iter().filter_map(|run| Watched::open(run)).collect();
         let mut locks = Vec::new();
         for run in runs.iter_mut().filter(|run| run.starting) {
-            if let Lock::Taken(mut lock) = Lock::take(&run.run) {
+            if let Ok(Lock::Taken(mut lock)) = Lock::take(&run.run) {
                 mark(&mut lock);
                 locks.push(lock);
                 // It may have said it before the lock was free.
@@ -257,6 +277,7 @@ impl Halt {
             told: HashSet::new(),
             runs,
             locks,
+            unsure,
         };
         halt.find_strays(&directories);
         halt.fit();
@@ -300,7 +321,14 @@ impl Halt {
             }
             let census = Census::take();
             let members = self.look(&census);
-            let over = members.iter().all(Vec::is_empty) && !self.any_starting(&census);
+            let seen = !census.unsure && !self.unsure;
+            let over = seen && members.iter().all(Vec::is_empty) && !self.any_starting(&census);
+            if !seen {
+                self.find_new();
+            }
+            if now >= deadline && !seen {
+                tracing::error!("not every process could be looked at: some may still run");
+            }
             if now >= deadline || (over && !self.find_new()) {
                 return self.report(&members);
             }
@@ -318,7 +346,9 @@ impl Halt {
     /// Adds runs that were begun meanwhile; says whether there are any.
     fn find_new(&mut self) -> bool {
         let known: HashSet<PathBuf> = self.runs.iter().map(|run| run.run.clone()).collect();
-        let new: Vec<Watched> = run_directories(&self.root)
+        let (directories, unsure) = run_directories(&self.root);
+        self.unsure = unsure;
+        let new: Vec<Watched> = directories
             .iter()
             .filter(|run| !known.contains(*run))
             .filter_map(|run| Watched::open(run))
@@ -414,11 +444,17 @@ impl Halt {
     }
 }
 
-/// The directories of all runs in `root`, those of their gates included.
-fn run_directories(root: &Path) -> Vec<PathBuf> {
-    let inside = |directory: &Path| -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(directory) else {
-            return Vec::new();
+/// The directories of all runs in `root`, those of their gates included, and whether there may be more
+/// that cannot be looked at.
+fn run_directories(root: &Path) -> (Vec<PathBuf>, bool) {
+    let mut unsure = false;
+    let mut inside = |directory: &Path| -> Vec<PathBuf> {
+        let entries = match std::fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                unsure |= proc::is_want(&error);
+                return Vec::new();
+            }
         };
         let is_directory =
             |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|file_type| file_type.is_dir());
@@ -427,5 +463,5 @@ fn run_directories(root: &Path) -> Vec<PathBuf> {
     let mut runs = inside(root);
     let gates: Vec<PathBuf> = runs.iter().flat_map(|run| inside(&run.join("gates"))).collect();
     runs.extend(gates);
-    runs
+    (runs, unsure)
 }

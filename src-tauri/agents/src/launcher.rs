@@ -1,23 +1,26 @@
 //! Starts runs through the shim, waits for them, and ends them.
 
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use model::clock::{Clock, SystemClock};
-use model::process::{Exit, ExitRecord, LaunchSpec, ProcessIdentity, ProcessRef, file};
+use model::process::{
+    Exit, ExitRecord, LaunchSpec, OPEN_FILES_VARIABLE, ProcessIdentity, ProcessRef,
+};
 use rustix::process::Signal;
-use shim::redact::is_secret_name;
-use shim::{proc, record, tree};
+use shim::{proc, tree};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::survey;
+use crate::run_files::{bare_record, prepare, put_exit, read_exit, read_process, read_spec};
+use crate::step::{self, Step};
+use crate::{descriptors, survey};
 
 /// Where the shim is looked for first.
 pub const SHIM_VARIABLE: &str = "HIVEKEEPER_SHIM";
@@ -32,6 +35,8 @@ const STOP_TIME: Duration = Duration::from_secs(8);
 const GRACE_DEFAULT: Duration = Duration::from_secs(model::agent::GRACE_S_DEFAULT as u64);
 /// How often a process is looked at where the system does not tell when it ends.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often a record that is there and cannot be read is tried, a second apart.
+const READ_TRIES: u32 = 60;
 
 /// What keeps a run from being started, watched or ended.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +99,17 @@ pub enum LaunchError {
     /// The task that ends what is left did not come back.
     #[error("end what is left of the run")]
     Interrupted(#[source] tokio::task::JoinError),
+    /// It is not known whether anything is left.
+    #[error("end what is left of the run: too many files are open to look at every process")]
+    Unsure,
+}
+
+impl LaunchError {
+    /// Whether a record is there and is none: trying again does not help.
+    pub(crate) fn is_damage(&self) -> bool {
+        let damage = [ErrorKind::InvalidData, ErrorKind::UnexpectedEof];
+        matches!(self, Self::Record { source, .. } if damage.contains(&source.kind()))
+    }
 }
 
 /// Tells how a shim ended.
@@ -157,6 +173,8 @@ impl Launcher {
     /// Uses this shim.
     #[must_use]
     pub fn with_shim(shim: PathBuf) -> Self {
+        // Each agent that is talked to needs four descriptors.
+        descriptors::raise();
         Self {
             shim,
             answer_time: ANSWER_TIME,
@@ -189,19 +207,50 @@ impl Launcher {
         if let Some(identity) = started(run)? {
             return Ok(identity);
         }
-        let secrets = prepare(run, spec, stdin)?;
-        let (shim, mut ended) = self.spawn_shim(run, secrets)?;
+        let (place, spec) = (run.to_owned(), spec.clone());
+        let stdin = stdin.map(<[u8]>::to_vec);
+        // Flushing to the disk takes its time.
+        let prepared = self
+            .reapers
+            .spawn_blocking(move || prepare(&place, &spec, stdin.as_deref()))
+            .await
+            .map_err(LaunchError::Interrupted)??;
+        step::reached(Step::SpecWritten);
+        let (shim, ended) = self.spawn_shim(run, prepared)?;
+        step::reached(Step::ShimSpawned);
+        let unanswered = match self.answer(run, ended).await {
+            Err(error @ (LaunchError::NoAnswer { .. } | LaunchError::Record { .. })) => error,
+            answered => return answered,
+        };
+        // It may still get to it, and what nobody waits for must not run: told to stop, it starts
+        // nothing, or ends what it has started.
+        if let Some(shim) = shim {
+            let _ = proc::signal(shim, Signal::TERM);
+        }
+        if let Err(error) = self.forestall(run).await {
+            tracing::warn!(run = %run.display(), %error, "what may have been started is not ended yet");
+        }
+        Err(unanswered)
+    }
+
+    /// Waits until the shim says what it started, or why it did not.
+    async fn answer(&self, run: &Path, mut ended: ShimEnd) -> Result<ProcessIdentity, LaunchError> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(2);
+        let mut unread = None;
         while begun.elapsed() < self.answer_time {
-            if let Some(identity) = started(run)? {
-                return Ok(identity);
+            match started(run) {
+                Ok(Some(identity)) => return Ok(identity),
+                Ok(None) => {}
+                // What cannot be read now may be readable in a moment.
+                Err(error @ LaunchError::Record { .. }) => unread = Some(error),
+                Err(error) => return Err(error),
             }
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(Duration::from_millis(50)),
                 status = &mut ended => {
                     // It may have answered just before it ended.
-                    if let Some(identity) = started(run)? {
+                    if let Ok(Some(identity)) = started(run) {
                         return Ok(identity);
                     }
                     // Ending well without an answer means: another shim has the run and will answer.
@@ -214,12 +263,16 @@ impl Launcher {
                 }
             }
         }
-        // It may still get to it, and what nobody waits for must not run: told to stop, it starts
-        // nothing, or ends what it has started.
-        if let Some(shim) = shim {
-            let _ = proc::signal(shim, Signal::TERM);
-        }
-        Err(LaunchError::NoAnswer { waited_ms: begun.elapsed().as_millis() })
+        Err(unread.unwrap_or(LaunchError::NoAnswer { waited_ms: begun.elapsed().as_millis() }))
+    }
+
+    /// Who was started in the run, now or earlier, whether or not it has ended; nothing where nobody
+    /// was.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn started(&self, run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
+        read_process(run)
     }
 
     /// Starts the shim and a task that notices its end.
@@ -238,6 +291,7 @@ impl Launcher {
         let mut child = tokio::process::Command::new(&self.shim)
             .arg(run)
             .envs(secrets)
+            .envs(descriptors::usual().map(|usual| (OPEN_FILES_VARIABLE, usual.to_string())))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -291,39 +345,54 @@ impl Launcher {
         run: &Path,
         identity: &ProcessIdentity,
     ) -> Result<ExitRecord, LaunchError> {
-        if let Some(record) = read_exit(run)? {
-            return Ok(record);
+        match read_exit(run) {
+            Ok(Some(record)) => return Ok(record),
+            // What is damaged says nothing about what runs.
+            Ok(None) => {}
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error),
         }
         let grace = grace_of(run);
+        let mut below = Vec::new();
         if survey::this_boot(identity)
             && proc::signal(identity.shim, Signal::TERM) == proc::Delivery::Sent
         {
+            // One that is held would heed it only once it goes on.
+            let _ = proc::signal(identity.shim, Signal::CONT);
+            step::reached(Step::StopSent);
             match timeout(grace + STOP_TIME, over(run, identity)).await {
                 Ok(Ok(Some(record))) => return Ok(record),
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(None)) => {}
                 Err(_) => {
                     tracing::warn!(run = %run.display(), "the shim did not end its tree in time");
+                    // Who hides its marker is known by its parents, as long as those are there.
+                    let table = proc::table().map_err(|_| LaunchError::Unsure)?;
+                    below = proc::below(identity.shim.pid, &table);
                     let _ = proc::signal(identity.shim, Signal::KILL);
                 }
             }
         }
-        self.end_orphans(run, identity, grace).await
+        self.end_orphans(run, identity, below, grace).await
     }
 
-    /// Ends what a vanished shim left and writes the record in its place.
+    /// Ends what a vanished shim left, `known` among it, and writes the record in its place.
     async fn end_orphans(
         &self,
         run: &Path,
         identity: &ProcessIdentity,
+        known: Vec<ProcessRef>,
         grace: Duration,
     ) -> Result<ExitRecord, LaunchError> {
         let (run, identity) = (run.to_owned(), identity.clone());
         let task = self.reapers.spawn_blocking(move || {
-            let end = tree::end(&mut survey::orphans(&identity), grace);
+            let end = tree::end(&mut survey::orphans(&identity, known), grace);
+            if end.unsure {
+                return Err(LaunchError::Unsure);
+            }
             shim::confine::sweep(&run);
             // The shim may have got to it in the last moment; its record knows more.
-            if let Some(record) = read_exit(&run)? {
+            if let Ok(Some(record)) = read_exit(&run) {
                 return Ok(record);
             }
             let exit = if survey::rebooted(&identity) {
@@ -336,42 +405,57 @@ impl Launcher {
             } else {
                 Exit::Stopped { killed: end.killed }
             };
-            let record = bare_record(exit, end.survivors);
-            let path = run.join(file::EXIT);
-            match record::write_json(&path, &record) {
-                Ok(()) => Ok(record),
-                Err(source) => Err(LaunchError::Record { path, source }),
-            }
+            put_exit(&run, bare_record(exit, end.survivors))
         });
         task.await.map_err(LaunchError::Interrupted)?
     }
 
-    /// What is known about the run, from its directory and the process table.
-    #[must_use]
-    pub fn look(&self, run: &Path) -> Found {
+    /// Ends whatever runs of the run, or may come to run because a shim was started that has not said
+    /// what it did, and gives the run's record.
+    ///
+    /// # Errors
+    /// As [`Launcher::stop`] and [`Launcher::forestall`].
+    pub async fn end(&self, run: &Path) -> Result<ExitRecord, LaunchError> {
+        match read_process(run) {
+            Ok(Some(identity)) => self.stop(run, &identity).await,
+            Err(error) if !error.is_damage() => Err(error),
+            _ => self.forestall(run).await,
+        }
+    }
+
+    /// What is known about the run, from its directory and the process table. A record of its end that
+    /// is damaged is left as it is, and says nothing while its processes are there.
+    ///
+    /// # Errors
+    /// When a record cannot be read now.
+    pub fn look(&self, run: &Path) -> Result<Found, LaunchError> {
         match look(run) {
-            Ok(found) => found,
-            Err(error) => {
+            Err(error) if error.is_damage() => {
                 tracing::error!(run = %run.display(), %error, "a run's record is damaged");
                 let reason = format!("its record is damaged and was left as it is: {error}");
-                Found::Ended(bare_record(Exit::Lost { reason }, Vec::new()))
+                Ok(Found::Ended(bare_record(Exit::Lost { reason }, Vec::new())))
             }
+            found => found,
         }
     }
 }
 
 fn look(run: &Path) -> Result<Found, LaunchError> {
-    if let Some(record) = read_exit(run)? {
+    let exit = match read_exit(run) {
+        Err(error) if !error.is_damage() => return Err(error),
+        exit => exit,
+    };
+    if let Ok(Some(record)) = exit {
         return Ok(Found::Ended(record));
     }
     let Some(identity) = read_process(run)? else {
-        return Ok(Found::NotStarted);
+        return exit.map(|_| Found::NotStarted);
     };
     if shim_alive(&identity) {
         return Ok(Found::Running(identity));
     }
     // Between the first look and now it may have written its record and ended.
-    if let Some(record) = read_exit(run)? {
+    if let Ok(Some(record)) = read_exit(run) {
         return Ok(Found::Ended(record));
     }
     if survey::rebooted(&identity) {
@@ -403,27 +487,41 @@ fn started(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
     }
 }
 
-/// Waits for the end of the run; nothing when its shim went without a record.
+/// Waits for the end of the run; nothing when its shim went without a record that can be read.
 async fn over(run: &Path, identity: &ProcessIdentity) -> Result<Option<ExitRecord>, LaunchError> {
-    if let Some(record) = read_exit(run)? {
+    // One that cannot be read says nothing: while its shim is there, the run is not over.
+    if let Ok(Some(record)) = read_exit(run) {
         return Ok(Some(record));
     }
     if survey::this_boot(identity) {
         gone(identity.shim).await;
     }
-    read_exit(run)
+    let mut tries = 1;
+    loop {
+        match read_exit(run) {
+            Err(error) if error.is_damage() => {
+                tracing::error!(run = %run.display(), %error, "how a run ended cannot be read");
+                return Ok(None);
+            }
+            Err(_) if tries < READ_TRIES => tries += 1,
+            read => return read,
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Waits for the end of a process that need not be a child of this one.
 async fn gone(process: ProcessRef) {
     let held = proc::hold(process).and_then(watchable);
-    while proc::is_alive(process) {
-        match &held {
-            Some(held) => {
+    loop {
+        match (proc::life(process), &held) {
+            (proc::Life::Gone, _) => return,
+            (proc::Life::Alive, Some(held)) => {
                 // Looked at again now and then, in case the notice gets lost.
                 let _ = timeout(LOOK * 10, held.readable()).await;
             }
-            None => sleep(LOOK / 5).await,
+            // What cannot be looked at has not ended.
+            (proc::Life::Alive | proc::Life::Unknown, _) => sleep(LOOK / 5).await,
         }
     }
 }
@@ -452,46 +550,6 @@ fn lost(identity: &ProcessIdentity) -> ExitRecord {
     bare_record(Exit::Lost { reason }, left)
 }
 
-/// A record about processes nobody measured.
-pub(crate) fn bare_record(exit: Exit, survivors: Vec<ProcessRef>) -> ExitRecord {
-    ExitRecord { survivors, ..ExitRecord::bare(exit, SystemClock.now()) }
-}
-
-/// Writes down what is to be started, all but its secrets, which are returned: the shim gets them in
-/// its environment, and the program from there.
-fn prepare(
-    run: &Path,
-    spec: &LaunchSpec,
-    stdin: Option<&[u8]>,
-) -> Result<Vec<(String, String)>, LaunchError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| LaunchError::Prepare { path, source }
-    };
-    let (secrets, env): (Vec<_>, Vec<_>) =
-        spec.env.iter().cloned().partition(|(name, _)| is_secret_name(name));
-    let odd = |(name, value): &(String, String)| name.contains(['\0', '=']) || value.contains('\0');
-    if let Some((name, _)) = secrets.iter().find(|variable| odd(variable)) {
-        let reason = format!("its variable {name:?} contains a NUL byte or is no name");
-        return Err(LaunchError::NotStarted { reason });
-    }
-    make_private(run).map_err(failed(run))?;
-    if let Some(bytes) = stdin {
-        let path = run.join(file::STDIN);
-        record::write(&path, bytes).map_err(failed(&path))?;
-    }
-    let inherited = secrets.iter().map(|(name, _)| name.clone()).collect();
-    let spec = LaunchSpec { stdin: stdin.is_some(), env, inherited, ..spec.clone() };
-    let path = run.join(file::SPEC);
-    record::write_json(&path, &spec).map_err(failed(&path))?;
-    Ok(secrets)
-}
-
-/// Makes a directory that only its owner can look into.
-pub(crate) fn make_private(directory: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
-}
-
 fn shim_failed(run: &Path, status: ExitStatus) -> LaunchError {
     let said = std::fs::read(run.join(SHIM_LOG)).unwrap_or_default();
     LaunchError::ShimFailed {
@@ -501,22 +559,10 @@ fn shim_failed(run: &Path, status: ExitStatus) -> LaunchError {
 }
 
 fn grace_of(run: &Path) -> Duration {
-    match record::read_json::<LaunchSpec>(&run.join(file::SPEC)) {
+    match read_spec(run) {
         Ok(Some(spec)) => Duration::from_millis(spec.grace_ms),
         _ => GRACE_DEFAULT,
     }
-}
-
-pub(crate) fn read_exit(run: &Path) -> Result<Option<ExitRecord>, LaunchError> {
-    read(run.join(file::EXIT))
-}
-
-pub(crate) fn read_process(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
-    read(run.join(file::PROCESS))
-}
-
-fn read<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<Option<T>, LaunchError> {
-    record::read_json(&path).map_err(|source| LaunchError::Record { path, source })
 }
 
 #[cfg(test)]

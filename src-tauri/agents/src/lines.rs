@@ -155,6 +155,34 @@ impl LineReader {
 
     /// Reads a piece more; says whether there was one.
     fn fill(&mut self) -> std::io::Result<bool> {
+        loop {
+            let at = self.start + self.buffer.len() as u64;
+            let read = self.fill_from(at)?;
+            // What was given up meanwhile, or before, was read as a hole: it is not text.
+            let Some(file) = self.file.as_ref().filter(|_| read) else {
+                return Ok(read);
+            };
+            let kept = kept_from(file, at)?;
+            if kept <= at {
+                return Ok(true);
+            }
+            self.skip_to(kept)?;
+        }
+    }
+
+    /// Goes on where something is still there; what is between is part of a line that is cut.
+    fn skip_to(&mut self, kept: u64) -> std::io::Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        self.inside = !line_ends_before(file, kept)?;
+        self.start_inside = self.inside;
+        (self.start, self.head, self.scanned) = (kept, 0, 0);
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn fill_from(&mut self, at: u64) -> std::io::Result<bool> {
         let Some(file) = &self.file else {
             return Ok(false);
         };
@@ -170,7 +198,7 @@ impl LineReader {
         }
         let before = self.buffer.len();
         self.buffer.resize(before + READ_BYTES, 0);
-        let read = file.read_at(&mut self.buffer[before..], self.start + before as u64);
+        let read = file.read_at(&mut self.buffer[before..], at);
         self.buffer.truncate(before + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(count) => Ok(count > 0),
@@ -249,14 +277,39 @@ mod tests {
         assert_eq!(inside[..], lines[2..], "a reader that starts again in the middle knows it");
     }
 
+    fn give_up(file: &tempfile::NamedTempFile, bytes: u64) {
+        let handle = std::fs::OpenOptions::new().write(true).open(file.path()).unwrap();
+        let mode = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(&handle, mode, 0, bytes).unwrap();
+    }
+
+    #[test]
+    fn what_is_given_up_before_or_while_it_is_read_is_no_text() {
+        let line = b"0123456789abcde\n";
+        let file = file_of(&line.repeat(16 * 1024));
+        let mut reader = LineReader::new(file.path());
+        let first = reader.next_line(0).unwrap().unwrap();
+        assert_eq!(first.bytes, line[..15]);
+        // It has read a piece ahead; the next one is gone before it comes to it.
+        give_up(&file, 192 * 1024);
+        let readers = [(reader, first.next_offset), (LineReader::new(file.path()), 0)];
+        for (mut reader, mut from) in readers {
+            let mut cut = 0;
+            while let Some(read) = reader.next_line(from).unwrap() {
+                cut += usize::from(read.cut);
+                assert!(read.cut && read.bytes.is_empty() || read.bytes == line[..15], "{read:?}");
+                from = read.next_offset;
+            }
+            assert_eq!((from, cut), (256 * 1024, 1));
+        }
+    }
+
     #[test]
     fn what_was_given_up_is_one_cut_line() {
         let mut bytes = b"0123456789abcde\n".repeat(4096);
         bytes.extend_from_slice(b"tail\n");
         let file = file_of(&bytes);
-        let handle = std::fs::OpenOptions::new().write(true).open(file.path()).unwrap();
-        let mode = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
-        rustix::fs::fallocate(&handle, mode, 0, 15 * 4096).unwrap();
+        give_up(&file, 15 * 4096);
         let lines = all(file.path(), 32);
         assert!(lines[0].cut && lines[0].bytes.is_empty(), "{:?}", lines[0]);
         assert_eq!(lines.last().unwrap().bytes, b"tail");

@@ -34,13 +34,16 @@ fn boot() -> Option<&'static str> {
 #[must_use]
 pub(crate) fn left(identity: &ProcessIdentity) -> Vec<ProcessRef> {
     use shim::tree::Tree;
-    orphans(identity).living()
+    orphans(identity, Vec::new()).living().living
 }
 
-/// The same, as a tree that can be ended.
-pub(crate) fn orphans(identity: &ProcessIdentity) -> shim::tree::Orphans<'_> {
-    let known = this_boot(identity).then_some(identity.program);
-    shim::tree::Orphans::new(&identity.marker, known)
+/// The same, and what else is `known` to belong to it, as a tree that can be ended.
+pub(crate) fn orphans(
+    identity: &ProcessIdentity,
+    known: Vec<ProcessRef>,
+) -> shim::tree::Orphans<'_> {
+    let program = this_boot(identity).then_some(identity.program);
+    shim::tree::Orphans::new(&identity.marker, program.into_iter().chain(known))
 }
 
 /// Whether there is any process of this number, whoever it is.

@@ -27,7 +27,7 @@ pub fn mint(run: &Path, attempt: AttemptId) -> std::io::Result<String> {
     // Version 4 is random but for six bits.
     let (one, other) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let token = format!("{PREFIX}{}_{one}{other}", attempt.as_uuid().simple());
-    crate::launcher::make_private(run)?;
+    crate::run_files::make_private(run)?;
     let path = run.join(FILE);
     let mut kept = match std::fs::read(&path) {
         Ok(kept) => kept,

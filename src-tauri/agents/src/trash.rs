@@ -15,7 +15,7 @@ use shim::record;
 use utoipa::ToSchema;
 
 use crate::checkpoint::{Checkpointed, checked};
-use crate::launcher::make_private;
+use crate::run_files::make_private;
 use crate::secure::linked;
 use crate::tidying::walk;
 use crate::worktree::{Git, GitError};

@@ -344,7 +344,7 @@ impl Git {
     ) -> Result<(), GitError> {
         let what = "create the worktree";
         if let Some(parent) = dir.parent() {
-            crate::launcher::make_private(parent)
+            crate::run_files::make_private(parent)
                 .map_err(|source| GitError::Io { what, source })?;
         }
         self.tell(root, what, add, &[dir, start]).await.map(drop)

@@ -142,7 +142,7 @@ async fn input_after_the_program_closed_its_own_is_refused_in_words() {
     let refused = async {
         loop {
             match channel.next().await {
-                Some(ShimSays::Refused { n: 1, reason }) => return reason,
+                Some(ShimSays::Refused { n: 1, reason, later: false }) => return reason,
                 Some(_) => {}
                 None => panic!("gone"),
             }
@@ -208,6 +208,27 @@ async fn a_shim_with_a_client_that_reads_nothing_goes_on_with_everything_else() 
     assert_eq!(ended(&run.dir(), &identity).await.exit, Exit::Code { code: 0 });
     assert!(run.stdout().ends_with("\n20000\n"));
     drop(deaf);
+}
+
+#[tokio::test]
+async fn a_shim_that_is_held_holds_nobody_else_up() {
+    let run = Run::new();
+    let identity = talk(&run, &run.dir(), ECHO, Limits::default()).await;
+    let mut channel = Channel::connect(&run.dir()).await.unwrap();
+    hello(&mut channel).await;
+    let _ = shim::proc::signal(identity.shim, rustix::process::Signal::STOP);
+    let text = "x".repeat(4 << 20);
+    let sent = timeout(Duration::from_secs(15), channel.send_input(1, &text)).await;
+    let error = sent.expect("it is given up").unwrap_err();
+    assert!(matches!(error, ChannelError::Gone(_)), "{error}");
+    // What was sent half is not taken by the shim when it goes on: it is sent again.
+    let _ = shim::proc::signal(identity.shim, rustix::process::Signal::CONT);
+    let mut channel = Channel::connect(&run.dir()).await.unwrap();
+    assert_eq!(hello(&mut channel).await, 0);
+    channel.send_input(1, "hi\n").await.unwrap();
+    channel.close_input(2).await.unwrap();
+    assert_eq!(ended(&run.dir(), &identity).await.exit, Exit::Code { code: 0 });
+    assert_eq!(run.stdout(), "got hi\nend\n");
 }
 
 #[tokio::test]

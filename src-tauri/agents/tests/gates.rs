@@ -1,10 +1,12 @@
 //! Gates on real commands and files.
 
+use std::io::Write as _;
 use std::time::Instant;
 
-use agents::gate::{self, Check, PRINTED_BYTES_MAX};
+use agents::gate::{self, Check, PRINTED_BYTES_MAX, Within};
 use model::clock::SystemClock;
 use model::gate::{GATE_OUTPUT_BYTES_MAX, GateResult, GateSpec, Verdict};
+use model::process::Sandbox;
 use tokio_util::sync::CancellationToken;
 
 use crate::repo::Repo;
@@ -21,8 +23,39 @@ async fn run_gate(run: &Run, gate: &GateSpec, cancel: &CancellationToken) -> Gat
         commit: Some("c0ffee".to_owned()),
         tree: Some("7ree".to_owned()),
         env: &[("HIVEKEEPER_MISSION".to_owned(), "m1".to_owned())],
+        within: Within::default(),
     };
     gate::check(&launcher(), &check, &SystemClock, cancel).await
+}
+
+#[tokio::test]
+async fn a_gate_runs_what_an_agent_left_behind_the_walls_the_agent_had() {
+    if !agents::supervision::probe().can_sandbox() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: nothing makes a sandbox here");
+        return;
+    }
+    let run = Run::new();
+    let (dir, place) = (run.dir(), run.place());
+    let outside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let left = format!("echo x > {}/escaped", outside.path().display());
+    std::fs::write(place.join("test.sh"), left).unwrap();
+    let gate = command("echo y > inside && sh test.sh 2>/dev/null || echo refused", 60);
+    let sandbox = Some(Sandbox { network: false, ..Sandbox::default() });
+    let check = Check {
+        gate: &gate,
+        index: 2,
+        run: &dir,
+        workdir: &place,
+        base_commit: None,
+        commit: None,
+        tree: None,
+        env: &[],
+        within: Within { sandbox, ..Within::default() },
+    };
+    let cancel = CancellationToken::new();
+    let result = gate::check(&launcher(), &check, &SystemClock, &cancel).await;
+    assert_eq!((result.verdict, result.output.as_str()), (Verdict::Passed, "refused\n"));
+    assert!(place.join("inside").exists() && !outside.path().join("escaped").exists());
 }
 
 async fn decide(run: &Run, gate: GateSpec) -> GateResult {
@@ -224,6 +257,7 @@ async fn look_until(repo: &Repo, gate: GateSpec, cancel: &CancellationToken) -> 
         commit: Some(repo.git(&["rev-parse", "HEAD"])),
         tree: Some(repo.git(&["rev-parse", "HEAD^{tree}"])),
         env: &[],
+        within: Within::default(),
     };
     gate::check(&launcher(), &check, &SystemClock, cancel).await
 }
@@ -376,6 +410,7 @@ async fn a_gate_without_what_it_looks_at_or_for_somebody_else_proves_nothing() {
         commit: Some(base.clone()),
         tree: None,
         env: &[],
+        within: Within::default(),
     };
     let result = gate::check(&launcher(), &check, &SystemClock, &CancellationToken::new()).await;
     assert_eq!(result.verdict, Verdict::Broken);

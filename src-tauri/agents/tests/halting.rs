@@ -71,9 +71,8 @@ impl Drop for Runs {
             Path::new(marker).starts_with(&root)
                 || (marker.len() == 36 && root.join(marker).is_dir())
         };
-        for pid in proc::pids() {
-            let ours = proc::marker(pid).is_some_and(|marker| ours(&marker));
-            if let Some(stat) = proc::stat(pid).filter(|_| ours) {
+        for stat in proc::table().unwrap() {
+            if proc::marker(stat.pid).unwrap().is_some_and(|marker| ours(&marker)) {
                 let _ = proc::signal(stat.process(), Signal::KILL);
             }
         }
@@ -256,7 +255,7 @@ async fn a_held_tree_does_nothing_until_it_goes_on() {
     let is_held = |process: &ProcessRef| proc::stat(process.pid).is_some_and(|stat| stat.held);
     assert!(run.processes().iter().all(is_held));
     assert!(!is_held(&identity.shim), "the shim is never held");
-    assert!(matches!(launcher.look(&run.dir()), Found::Running(_)));
+    assert!(matches!(launcher.look(&run.dir()), Ok(Found::Running(_))));
     let printed = run.stdout().len();
     let again = launcher.freeze(&run.dir(), &identity).await.unwrap();
     assert_eq!(again.processes, 2);
@@ -294,7 +293,7 @@ async fn a_restart_of_the_machine_is_told_from_a_loss() {
     let run = runs.run("earlier");
     std::fs::create_dir_all(&run).unwrap();
     record::write_json(&run.join(file::PROCESS), &earlier).unwrap();
-    let Found::Ended(found) = launcher.look(&run) else {
+    let Found::Ended(found) = launcher.look(&run).unwrap() else {
         panic!("not ended");
     };
     assert_eq!((&found.exit, found.survivors.as_slice()), (&Exit::Rebooted, [].as_slice()));
@@ -303,7 +302,7 @@ async fn a_restart_of_the_machine_is_told_from_a_loss() {
     assert_eq!(waited.exit, Exit::Rebooted);
     let stopped = launcher.stop(&run, &earlier).await.unwrap();
     assert_eq!(stopped.exit, Exit::Rebooted);
-    assert_eq!(launcher.look(&run), Found::Ended(stopped));
+    assert_eq!(launcher.look(&run).unwrap(), Found::Ended(stopped));
 }
 
 /// Starts a shim by hand, as an engine does that dies before it hears of it.
@@ -368,7 +367,7 @@ async fn a_shim_that_is_just_starting_something_is_not_missed() {
         drop(open);
         alone.wait().unwrap();
         assert_eq!(runs.living("run"), [], "{way}");
-        let Found::Ended(record) = launcher.look(&run) else {
+        let Found::Ended(record) = launcher.look(&run).unwrap() else {
             panic!("{way}: not ended");
         };
         assert!(matches!(record.exit, Exit::Stopped { .. }), "{way}: {record:?}");

@@ -1,16 +1,15 @@
-//! Headless programs and plain commands: recorded output becomes a conversation; presets are data.
+//! Headless programs and plain commands: recorded output becomes a conversation.
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test that needs it")]
 
 use std::collections::BTreeMap;
 
 use agents::runtime::command::CommandDriver;
 use agents::runtime::headless::{Format, HeadlessDriver};
-use agents::runtime::presets::{Kind, PresetError, Presets, Start};
-use agents::runtime::{Act, Driver, Happening, Line, Opening, OwnTools, Stop, Told};
+use agents::runtime::presets::{Kind, Presets, custom};
+use agents::runtime::{Act, Driver, Happening, Line, Opening, Stop, Told};
 use model::Timestamp;
 use model::conversation::{Body, Stream, ToolKind, ToolState};
 use model::id::{MessageId, SystemDraw};
-use model::inbox::PermissionPolicy;
 use model::message::Source;
 use model::process::Exit;
 use model::usage::{Usage, UsageSource};
@@ -338,159 +337,89 @@ fn a_plain_program_is_not_read_line_by_line_and_told_only_in_a_terminal() {
 }
 
 #[test]
-fn the_presets_that_come_with_the_program_are_whole() {
+fn a_headless_program_of_the_captains_own_is_read_by_a_known_form() {
     let presets = Presets::built_in();
-    let names: Vec<&str> = presets.iter().map(|preset| preset.name.as_str()).collect();
-    for name in [
-        "claude",
-        "claude-acp",
-        "codex",
-        "codex-acp",
-        "codex-acp-zed",
-        "gemini",
-        "gemini-acp",
-        "opencode",
-        "opencode-acp",
-        "goose",
-        "goose-run",
-        "qwen",
-        "qwen-acp",
-        "copilot",
-        "copilot-acp",
-        "kimi",
-        "kimi-acp",
-        "vibe",
-        "aider",
-        "custom",
-    ] {
-        assert!(names.contains(&name), "{name}");
+    for format in Format::ALL {
+        let preset = presets.find(&custom(format)).unwrap();
+        assert_eq!((preset.kind, preset.format), (Kind::Headless, Some(format)));
+        assert!(preset.program.is_none() && !preset.ways.limit_signs.is_empty());
+        assert_eq!(Format::parse(format.as_str()), Some(format));
+        let listed = presets.iter().any(|listed| listed.name == preset.name);
+        assert!(!listed, "it is no agent that could be found on this machine");
     }
-    for preset in presets.iter() {
-        assert!(!preset.title.is_empty() && !preset.note.is_empty(), "{}", preset.name);
-        assert_eq!(preset.runtime().is_none(), preset.name == "custom");
-        assert!(
-            preset.name == "custom" || (!preset.install.is_empty() && !preset.health.is_empty())
-        );
-        assert!(!preset.ways.limit_signs.is_empty() && !preset.ways.login_signs.is_empty());
+    let claude = presets.find(&custom(Format::Claude)).unwrap();
+    let mut driver = HeadlessDriver::new(Format::Claude, &claude.ways);
+    let mut seen = Seen::default();
+    driver.open(opening(), AT);
+    for text in golden("claude").lines() {
+        driver.stdout(line(text));
     }
-    assert_eq!(presets.find("goose").unwrap().kind, Kind::Acp);
-}
-
-#[test]
-fn a_start_adds_the_policys_mode_our_tools_and_a_place_of_its_own() {
-    let presets = Presets::built_in();
-    let tools = OwnTools { url: "http://127.0.0.1:1/mcp".to_owned(), token: "T0KEN".to_owned() };
-    let start = Start {
-        policy: PermissionPolicy::Unattended,
-        tools: Some(&tools),
-        run: "/run".as_ref(),
-        data: Some("/data/agent".as_ref()),
-        apart: false,
-    };
-    let claude = presets.find("claude").unwrap().additions(&start);
-    assert!(claude.args.contains(&"--dangerously-skip-permissions".to_owned()));
-    assert!(claude.args.contains(&"/run/mcp.json".to_owned()));
-    let (_, text) = claude.file.clone().unwrap();
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(value["mcpServers"]["hivekeeper"]["headers"]["Authorization"], "Bearer T0KEN");
-    assert!(!format!("{claude:?}").contains("T0KEN"));
-    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let endpoint = variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://127.0.0.1:1/v1/metrics");
-    let headers = variable("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer T0KEN");
-    assert!(claude.env.contains(&endpoint) && claude.env.contains(&headers));
-    for preset in presets.iter() {
-        // The token is never where `ps` shows it.
-        let added = preset.additions(&start);
-        assert!(added.args.iter().all(|arg| !arg.contains("T0KEN")), "{}", preset.name);
-        let all = format!("{:?}{:?}{:?}", added.args, added.env, added.file);
-        assert!(!all.contains("{mcp") && !all.contains("{otlp"), "{}", preset.name);
-        if preset.kind == Kind::Acp {
-            assert!(!all.contains("T0KEN"), "{}", preset.name);
-        }
-    }
-    let opencode = presets.find("opencode").unwrap();
-    let names = |apart| {
-        let added = opencode.additions(&Start { apart, ..start });
-        added.env.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
-    };
-    assert!(names(false).contains(&"OPENCODE_DB".to_owned()));
-    assert!(!names(false).contains(&"XDG_DATA_HOME".to_owned()));
-    assert!(names(true).contains(&"XDG_DATA_HOME".to_owned()));
-    let read_only = presets.find("codex").unwrap();
-    let added = read_only.additions(&Start { policy: PermissionPolicy::ReadOnly, ..start });
-    assert!(added.args.windows(2).any(|two| two == ["--sandbox", "read-only"]));
-}
-
-#[test]
-fn adding_a_runtime_needs_only_a_config_entry_and_a_missing_cli_is_reported_before_start() {
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("runtimes.toml");
-    let built_in = Presets::built_in();
-    assert_eq!(built_in.with(Some(&file)).unwrap(), built_in);
-    let text = r#"
-[[runtime]]
-name = "mine"
-kind = "acp"
-program = "no-such-agent"
-args = ["--acp"]
-health = ["--version"]
-install = "make mine"
-[runtime.env]
-A = "b"
-
-[[runtime]]
-name = "goose"
-program = "/opt/goose"
-"#;
-    std::fs::write(&file, text).unwrap();
-    let presets = built_in.with(Some(&file)).unwrap();
-    let mine = presets.find("mine").unwrap();
-    assert_eq!(mine.runtime().unwrap().env()["A"], "b");
-    let said = agents::detect::missing_preset(mine, None).unwrap();
-    assert!(said.contains("'no-such-agent' was not found") && said.contains("make mine"), "{said}");
-    let listed = agents::detect::installed(&presets);
-    assert!(
-        listed.iter().any(|it| it.preset == "mine" && it.path.is_none() && it.problem.is_some())
+    assert_eq!(driver.ended(&OK, AT), Some(Stop::Done));
+    seen.take(&mut driver);
+    assert_eq!(
+        seen.usage().unwrap().tokens.total(),
+        played("claude", &golden("claude"), &OK).0.usage().unwrap().tokens.total()
     );
-    let goose = presets.find("goose").unwrap();
-    assert_eq!(goose.program.as_deref(), Some("/opt/goose"));
-    assert_eq!(goose.ways, built_in.find("goose").unwrap().ways);
 }
 
 #[test]
-fn a_broken_file_of_presets_is_told_with_its_line_and_field() {
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("runtimes.toml");
-    let built_in = Presets::built_in();
-    for (text, expect) in [
-        (
-            "\n[[runtime]]\nname = \"a\"\nkind = \"acp\"\nprogramm = \"a\"\n",
-            vec!["line 5", "programm"],
-        ),
-        ("[[runtime]]\nname = \"a\"\nkind = \"telepathy\"\n", vec!["line 3", "telepathy"]),
-        ("[[runtime]]\nname = \"a\"\nargs = 7\n", vec!["line 3"]),
-        ("[[runtime]\n", vec!["line 1"]),
-        ("\n\n[[runtime]]\nname = \"a\"\nprogram = \"a\"\n", vec!["line 3", "'a'", "'kind'"]),
-        ("[[runtime]]\nname = \"a\"\nkind = \"acp\"\n", vec!["'program'"]),
-        ("[[runtime]]\nname = \"a\"\nkind = \"headless\"\nprogram = \"a\"\n", vec!["'format'"]),
-        ("[[runtime]]\nname = \"A b\"\nkind = \"acp\"\n", vec!["'name'"]),
-        ("[[runtime]]\nname = \"goose\"\n[[runtime]]\nname = \"goose\"\n", vec!["line 3", "twice"]),
-        (
-            "[[runtime]]\nname = \"goose\"\n[runtime.ways]\nlimit_signs = [\"(\"]\n",
-            vec!["regular expression"],
-        ),
-        (
-            "[[runtime]]\nname = \"goose\"\nisolate = [{ env = \"A\", path = \"../x\" }]\n",
-            vec!["'isolate'"],
-        ),
-    ] {
-        std::fs::write(&file, text).unwrap();
-        let said = built_in.with(Some(&file)).unwrap_err().to_string();
-        for part in expect.iter().chain([&"runtimes.toml"]) {
-            assert!(said.contains(part), "{text}: {said}");
-        }
+fn text_that_comes_line_by_line_is_put_as_often_as_it_is_taken() {
+    let ways = Presets::built_in().ways("aider");
+    let mut driver = HeadlessDriver::new(Format::Text, &ways);
+    driver.open(opening(), AT);
+    driver.take();
+    for n in 0..1_000 {
+        driver.stdout(line(&format!("line {n}")));
     }
-    assert!(matches!(built_in.with(Some(place.path())), Err(PresetError::Read { .. })));
+    let puts = driver.take().into_iter().filter(|act| matches!(act, Act::Put(_))).count();
+    assert_eq!(puts, 1, "not one for each line");
+    driver.stdout(line("the end"));
+    let mut seen = Seen::default();
+    assert_eq!(driver.ended(&OK, AT), Some(Stop::Done));
+    seen.take(&mut driver);
+    assert!(seen.texts()[0].starts_with("line 0\nline 1\n"));
+    assert!(seen.texts()[0].ends_with("line 999\nthe end\n"));
+}
+
+#[test]
+fn every_program_that_prints_has_answered_so_that_others_may_start() {
+    for format in Format::ALL {
+        let mut driver = HeadlessDriver::new(format, &Presets::built_in().ways("custom"));
+        driver.open(opening(), AT);
+        let first = match format {
+            Format::Claude => r#"{"type":"system","subtype":"init"}"#,
+            Format::Codex => r#"{"type":"thread.started","thread_id":"t"}"#,
+            Format::Gemini => r#"{"type":"init"}"#,
+            Format::Copilot => r#"{"type":"session.start","data":{}}"#,
+            _ => r#"{"type":"anything"}"#,
+        };
+        driver.stdout(line(first));
+        driver.stdout(line(first));
+        let opened = |act: &Act| matches!(act, Act::Tell(Happening::Opened { .. }));
+        assert_eq!(driver.take().iter().filter(|act| opened(act)).count(), 1, "{format:?}");
+    }
+}
+
+#[test]
+fn messages_that_nobody_answered_to_are_told_again() {
+    let id = MessageId::draw(AT, &mut SystemDraw);
+    let told_again = |exit: &Exit, stderr: &str, lines: &str| {
+        let mut driver = driver("claude");
+        let mut seen = Seen::default();
+        driver.open(Opening { messages: vec![id], ..opening() }, AT);
+        lines.lines().for_each(|text| driver.stdout(line(text)));
+        driver.stderr(line(stderr));
+        driver.ended(exit, AT);
+        seen.take(&mut driver);
+        let again = |told: &Happening| matches!(told, Happening::NotDelivered { messages, .. } if *messages == [id]);
+        let done = |told: &Happening| matches!(told, Happening::Acknowledged { .. });
+        (seen.told.iter().any(again), seen.told.iter().any(done))
+    };
+    assert_eq!(told_again(&OK, "", &golden("claude")), (false, true));
+    let half = golden("claude").lines().next().unwrap().to_owned();
+    assert_eq!(told_again(&Exit::Code { code: 1 }, "401", &half), (true, false));
+    assert_eq!(told_again(&Exit::Signal { signal: 9 }, "", ""), (true, false));
+    assert_eq!(told_again(&Exit::Stopped { killed: false }, "", &half), (true, false));
 }
 
 proptest! {
@@ -521,13 +450,5 @@ proptest! {
         prop_assert!(stop.is_some());
         driver.take();
         prop_assert!(driver.snapshot().is_object());
-    }
-
-    #[test]
-    fn no_file_of_presets_stops_the_reader(text: String) {
-        let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("runtimes.toml");
-        std::fs::write(&file, text).unwrap();
-        let _ = Presets::built_in().with(Some(&file));
     }
 }

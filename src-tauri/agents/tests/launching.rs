@@ -26,7 +26,7 @@ async fn what_a_program_prints_and_its_exit_code_are_recorded() {
     assert_eq!(run.stdout(), "hello\n");
     assert_eq!(run.text(file::STDERR), "oops\n");
     assert!(record.memory_peak_bytes > 100_000, "{record:?}");
-    assert_eq!(launcher().look(&run.dir()), Found::Ended(record));
+    assert_eq!(launcher().look(&run.dir()).unwrap(), Found::Ended(record));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn what_cannot_be_started_says_why_and_leaves_a_record() {
         assert!(reason.contains(expect), "{reason}");
         let again = launcher.start(&run.dir(), &spec, None).await.unwrap_err();
         assert_eq!(again.to_string(), error.to_string());
-        let Found::Ended(record) = launcher.look(&run.dir()) else {
+        let Found::Ended(record) = launcher.look(&run.dir()).unwrap() else {
             panic!("no record");
         };
         let reason = reason.clone();
@@ -141,7 +141,7 @@ async fn starting_a_run_twice_starts_its_program_once() {
     let first = first.unwrap();
     assert_eq!(first, second.unwrap());
     assert_eq!(first, one.start(&dir, &spec, None).await.unwrap());
-    assert_eq!(one.look(&dir), Found::Running(first.clone()));
+    assert_eq!(one.look(&dir).unwrap(), Found::Running(first.clone()));
     std::fs::write(run.place().join("go"), "").unwrap();
     let cancel = CancellationToken::new();
     other.wait(&dir, &first, &cancel).await.unwrap();

@@ -146,6 +146,13 @@ fn a_rule_that_forbids_wins_whichever_is_narrower_and_under_every_policy() {
         "A=1 rm x",
         "$CMD x",
         "if a; then rm x; fi",
+        "bash -xc 'rm x'",
+        "bash -o pipefail -c 'rm x'",
+        "sudo sh -c 'ls; rm x'",
+        "sh -c 'rm x' > log",
+        "A=1 bash -c 'rm x' name",
+        "ls | xargs sh -c 'rm x'",
+        "busybox rm x",
     ] {
         assert_eq!(word(ask, &rules, &run(hidden), place.path()), "deny", "{hidden}");
     }
@@ -191,6 +198,8 @@ fn a_pattern_fits_a_command_line_only_when_it_fits_each_of_its_commands() {
         "git status > /dev/null",
         "git status $DIR",
         "git status *.rs",
+        "# look around first\ngit status",
+        "git status # only look",
     ] {
         assert!(fits(pattern, &run(fitting)), "{fitting}");
     }
@@ -234,6 +243,17 @@ fn a_pattern_fits_a_command_line_only_when_it_fits_each_of_its_commands() {
         "alias git=rm; git status",
         "function git { rm x; }; git status",
         "git() { rm x; }; git status",
+        // What is a comment to the shell hides nothing behind it.
+        "git status # '\nrm x\n# '",
+        "git status # \"\nrm x\n#\"",
+        "# $(\nrm x\n# )\ngit status",
+        // Nor does a document whose end is another one to the shell.
+        "git status <<a$(git status)\na\ngit status '\na$(git status)\nrm x\ngit status '",
+        "git status <<E\nE\\\n\nrm x",
+        "git status <<E\nno end",
+        "git status $(git status <<E)\nrm x\nE",
+        // What only the star stands for.
+        "git status --output=x",
     ] {
         assert!(!fits(pattern, &run(hole)), "{hole}");
     }
@@ -420,9 +440,65 @@ fn what_always_would_allow_is_no_wider_than_it_looks() {
         (read("docs/a.md"), "read: docs/**"),
         (fetch("https://example.org/x"), "fetch: example.org"),
         (named("deploy"), "tool: =deploy"),
-        (edit(".git/config"), "tool: =something"),
+        (edit(".git/config"), "edit: =.git/config"),
+        // What can throw work away, write or start something is not made wide.
+        (run("git stash list"), "run: =git stash list"),
+        (run("rustfmt a.rs"), "run: =rustfmt a.rs"),
+        (run("cat ~/.ssh/id_rsa"), "run: =cat ~/.ssh/id_rsa"),
     ] {
         assert_eq!(pattern(&ask, place.path()), expect);
+    }
+}
+
+#[test]
+fn always_for_a_file_a_host_or_a_command_without_a_pattern_does_not_open_its_tool() {
+    let place = tempfile::tempdir().unwrap();
+    let with =
+        |name: &str, ask: PermissionAsk| PermissionAsk { name: Some(name.to_owned()), ..ask };
+    let mut two = with("Edit", edit("/etc/hosts"));
+    two.changes.extend(edit("/etc/passwd").changes);
+    let hosts = with("WebFetch", fetch("https://a.example and https://b.example"));
+    let silent = with("Bash", ask(ToolKind::Execute));
+    let allowed = |made_of: &PermissionAsk, other: &PermissionAsk| {
+        let rules = [rule(&pattern(made_of, place.path()), true)];
+        word(PermissionPolicy::Ask, &rules, other, place.path()) == "allow"
+    };
+    let git = with("Edit", edit(".git/config"));
+    assert!(allowed(&git, &git));
+    assert!(!allowed(&git, &with("Edit", edit("../other"))));
+    assert!(!allowed(&git, &with("Edit", edit(".git/hooks/pre-commit"))));
+    assert!(!allowed(&two, &with("Edit", edit("/home/a/.bashrc"))));
+    assert!(!allowed(&hosts, &with("WebFetch", fetch("https://c.example"))));
+    assert!(allowed(&silent, &silent));
+    assert!(!allowed(&silent, &with("Bash", run("rm -rf /"))));
+    // The captain's own words are taken as they stand, and forbid whatever the tool is given.
+    let bash = [rule("tool: Bash", true)];
+    assert_eq!(word(PermissionPolicy::Ask, &bash, &with("Bash", run("ls")), place.path()), "allow");
+    let no = [rule("tool: =Bash", false), rule("run: *", true)];
+    assert_eq!(word(PermissionPolicy::Ask, &no, &with("Bash", run("ls")), place.path()), "deny");
+}
+
+#[test]
+fn a_star_stands_for_no_credentials_and_for_nothing_that_writes_or_starts() {
+    for (pattern, command) in [
+        ("run: cat *", "cat ~/.ssh/id_ed25519"),
+        ("run: cat *", "cat /data/endpoint.json"),
+        ("run: cat *", "cat server.key"),
+        ("run: git diff *", "git diff --output=/etc/x"),
+        ("run: rg *", "rg --pre=./x a"),
+        ("run: sort *", "sort -o /etc/x a"),
+        ("run: find *", "find . -delete"),
+    ] {
+        assert!(!fits(pattern, &run(command)), "{command}");
+    }
+    assert!(fits("run: cat *", &run("cat README.md")));
+    assert!(fits("run: cat .env", &run("cat .env")), "what is named is meant");
+    let place = tempfile::tempdir().unwrap();
+    for policy in [PermissionPolicy::AutoInWorktree, PermissionPolicy::ReadOnly] {
+        assert_eq!(word(policy, &[], &read("/etc/hosts"), place.path()), "allow");
+        for own in ["/data/endpoint.json", "/proc/1/environ", "/home/a/.docker/config.json"] {
+            assert_ne!(word(policy, &[], &read(own), place.path()), "allow", "{own}");
+        }
     }
 }
 

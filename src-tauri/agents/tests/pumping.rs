@@ -110,6 +110,39 @@ async fn secrets_reach_the_program_and_no_file() {
 }
 
 #[tokio::test]
+async fn secrets_among_the_arguments_reach_the_program_and_no_file() {
+    let secret = "correct-horse-battery";
+    let own = format!("hk_a_{0}_{0}{0}", "0123456789abcdef0123456789abcdef");
+    // Directly, and through the door.
+    let limited = Limits { open_files: Some(256), ..Limits::default() };
+    for limits in [Limits::default(), limited] {
+        let run = Run::new();
+        let text = "echo ${#1} ${#2} ${#3}; echo $1; echo $OTEL_EXPORTER_OTLP_HEADERS; \
+                    printf %s \"$3\" | base64";
+        let mut spec = script(&run, text);
+        spec.args.extend(["sh".to_owned(), format!("--key={secret}"), own.clone()]);
+        spec.args.push(secret.to_owned());
+        spec.limits = limits;
+        spec.env = vec![
+            ("DEPLOY_PASSWORD".to_owned(), secret.to_owned()),
+            ("OTEL_EXPORTER_OTLP_HEADERS".to_owned(), format!("Authorization=Bearer {own}")),
+        ];
+        run_to_end(&run, &spec).await;
+        let header = "Authorization=Bearer «redacted»";
+        let expect = format!("27 102 21\n--key=«redacted»\n{header}\n«redacted»\n");
+        assert_eq!(run.stdout(), expect);
+        for entry in std::fs::read_dir(run.dir()).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            for leak in [secret, &own, "Y29ycmVjdC1ob3JzZS"] {
+                assert!(!text.contains(leak), "{leak} in {}", path.display());
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_printed_byte_by_byte_is_taken_out() {
     let run = Run::new();
     // The pieces are in the script; the token never is.

@@ -5,8 +5,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agents::supervision;
-use model::process::{Exit, ExitRecord, HomeAccess, LaunchSpec, Sandbox, file};
+use agents::runtime::presets::Additions;
+use agents::{brief, supervision};
+use model::agent::{Agent, Conduct, Runtime};
+use model::clock::{Clock, SystemClock};
+use model::id::{AgentId, AttemptId, MissionId, SystemDraw};
+use model::process::{Exit, ExitRecord, HomeAccess, LaunchSpec, Sandbox, Supervision, file};
 use shim::record;
 
 use crate::repo::Repo;
@@ -215,6 +219,96 @@ async fn a_sandboxed_agent_commits_in_its_worktree_and_plants_no_hook() {
         // Landlock cannot guard a part of what may be written; the statement says so.
         let planted = repo.path().join(".git/hooks/post-commit").exists();
         assert_eq!(planted, walls == Walls::Landlock, "{walls:?}: {said}");
+    }
+}
+
+#[test]
+fn a_sandboxed_agent_reports_by_files_reads_its_messages_and_sees_nobody_elses() {
+    let text = "printf '{\"kind\":\"progress\",\"percent\":40}' > $HIVEKEEPER_INBOX/one.json\n\
+                cat $HIVEKEEPER_MESSAGES/m.json; ls $HIVEKEEPER_INBOX\n\
+                echo x > $HIVEKEEPER_MESSAGES/new 2>/dev/null && echo WRITTEN\n\
+                ls $HOUSE/data/agents/b 2>/dev/null && echo SEEN\n\
+                echo x > $HOUSE/data/agents/b/inbox/forged.json 2>/dev/null && echo FORGED; true";
+    for (walls, home) in walls()
+        .into_iter()
+        .flat_map(|walls| [HomeAccess::ReadOnly, HomeAccess::Hidden].map(|home| (walls, home)))
+    {
+        let house = House::new();
+        for name in ["a/inbox", "a/messages", "b/inbox"] {
+            std::fs::create_dir_all(house.at("data/agents").join(name)).unwrap();
+        }
+        std::fs::write(house.at("data/agents/a/messages/m.json"), "hello\n").unwrap();
+        let asked = house.spec(text, sandbox(home));
+        let spec = prepared(&house, &asked);
+        let (record, said) = house.run(walls, &spec);
+        assert_eq!(said, "hello\none.json\n", "{walls:?} {home:?}: {record:?}");
+        let path = house.at("data/agents/a/inbox");
+        let later = SystemClock.now() + jiff::SignedDuration::from_secs(1);
+        let waiting = agents::reports::waiting(&path, 10, later).unwrap();
+        let report = waiting[0].report.as_ref().unwrap();
+        assert_eq!(report.kind(), "progress", "{walls:?} {home:?}");
+    }
+}
+
+/// What is started for an agent with this command line, environment and sandbox.
+fn prepared(house: &House, asked: &LaunchSpec) -> LaunchSpec {
+    let now = SystemClock.now();
+    let agent = Agent {
+        id: AgentId::draw(now, &mut SystemDraw),
+        name: "ada".to_owned(),
+        role: String::new(),
+        skills: Vec::new(),
+        runtime: Runtime::Command {
+            program: asked.program.clone(),
+            args: asked.args.clone(),
+            env: asked.env.iter().cloned().collect(),
+            terminal: false,
+        },
+        directory: None,
+        grace_s: 1,
+        conduct: Conduct { sandbox: asked.sandbox.clone(), ..Conduct::default() },
+        paused: false,
+        demo: false,
+        created_at: now,
+    };
+    let (run, directory) = (house.at("data/runs/r"), house.at("data/worktrees/a"));
+    let (inbox, messages) = (house.at("data/agents/a/inbox"), house.at("data/agents/a/messages"));
+    let prepared = brief::prepare(&brief::Order {
+        agent: &agent,
+        additions: &Additions::default(),
+        supervision: Supervision::Session,
+        brief: "Report.",
+        mission: MissionId::draw(now, &mut SystemDraw),
+        attempt: AttemptId::draw(now, &mut SystemDraw),
+        run: &run,
+        directory: &directory,
+        url: None,
+        token: None,
+        post: Some(brief::Post { inbox: &inbox, messages: &messages }),
+    });
+    LaunchSpec { stdin: false, marker: asked.marker.clone(), ..prepared.unwrap().spec }
+}
+
+#[tokio::test]
+async fn a_sandboxed_agent_changes_no_settings_that_git_reads_for_its_worktree_alone() {
+    for walls in walls().into_iter().filter(|walls| *walls == Walls::Bubblewrap) {
+        let repo = Repo::new();
+        repo.git(&["config", "extensions.worktreeConfig", "true"]);
+        let tree = PathBuf::from(repo.worktree().await.directory);
+        let house = House::new();
+        let common = supervision::git_directories(&tree);
+        let given = Sandbox {
+            writable: common.iter().map(|path| path.display().to_string()).collect(),
+            ..Sandbox::default()
+        };
+        let text = "git config --worktree filter.evil.clean 'touch /evil' 2>/dev/null && echo SET\n\
+                    own=$(git rev-parse --git-dir); rm -f $own/config.worktree 2>/dev/null\n\
+                    echo x > $own/config.worktree 2>/dev/null && echo WRITTEN\n\
+                    git status --short && echo fine";
+        let mut spec = house.spec(text, given);
+        spec.directory = tree.display().to_string();
+        let (_, said) = house.run(walls, &spec);
+        assert_eq!(said, "fine\n", "{walls:?}");
     }
 }
 

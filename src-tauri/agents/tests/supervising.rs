@@ -30,9 +30,9 @@ pub(crate) fn ways() -> Vec<Supervision> {
 
 /// Every living process with this word in its command line.
 pub(crate) fn with_argument(word: &str) -> Vec<ProcessRef> {
-    let has = |pid: &u32| proc::arguments(*pid).iter().any(|arg| arg == word.as_bytes());
-    let stats = proc::pids().into_iter().filter(has).filter_map(proc::stat);
-    stats.filter(|stat| !stat.ended).map(|stat| stat.process()).collect()
+    let has = |pid: u32| proc::arguments(pid).iter().any(|arg| arg == word.as_bytes());
+    let table = proc::table().unwrap();
+    table.iter().filter(|it| !it.ended && has(it.pid)).map(proc::Stat::process).collect()
 }
 
 /// A number of seconds that no other process sleeps for.

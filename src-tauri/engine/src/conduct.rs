@@ -1,6 +1,7 @@
 //! What an agent may do, checked: limits that leave room to work, walls that can be built, and
 //! permissions that its runtime can keep.
 
+use agents::runtime::presets::Presets;
 use model::agent::{Conduct, RULES_BYTES_MAX, Runtime};
 use model::inbox::PermissionPolicy;
 use model::process::{Limits, Sandbox};
@@ -24,8 +25,13 @@ const WRITABLE_MAX: usize = 100;
 const HANDOVER_PERCENT: (u64, u64) = (10, 99);
 
 /// Checks what an agent of this runtime may do; paths come back whole.
-pub(crate) fn checked(conduct: Conduct, runtime: &Runtime) -> Result<Conduct, Refusal> {
+pub(crate) fn checked(
+    conduct: Conduct,
+    runtime: &Runtime,
+    presets: &Presets,
+) -> Result<Conduct, Refusal> {
     checked_policy(conduct.permissions, runtime)?;
+    checked_reading(conduct.permissions, runtime, presets)?;
     checked_limits(&conduct.limits)?;
     if conduct.rules.len() > RULES_BYTES_MAX {
         return Err(invalid(format!("the rules are longer than {RULES_BYTES_MAX} bytes"))
@@ -56,6 +62,27 @@ fn checked_policy(policy: PermissionPolicy, runtime: &Runtime) -> Result<(), Ref
     Err(invalid(format!("{why}, so it cannot have the permissions 'ask'"))
         .hint("agents that speak the Agent Client Protocol can ask: presets of the kind 'acp'")
         .allowed(others.map(|policy| policy.as_str().to_owned()).collect()))
+}
+
+/// Whether an agent that is to read only, or to do only what rules allow, can be kept from more.
+fn checked_reading(
+    policy: PermissionPolicy,
+    runtime: &Runtime,
+    presets: &Presets,
+) -> Result<(), Refusal> {
+    let Runtime::Headless { preset, .. } = runtime else { return Ok(()) };
+    let all = PermissionPolicy::ALL.into_iter();
+    let Some(known) = presets.find(preset).filter(|known| !known.keeps(policy)) else {
+        return Ok(());
+    };
+    let kept = all.filter(|it| *it != PermissionPolicy::Ask && known.keeps(*it));
+    Err(invalid(format!(
+        "nothing keeps an agent of the preset '{preset}' from changing files, so it cannot have the \
+         permissions '{}'",
+        policy.as_str()
+    ))
+    .hint("give it a sandbox without places to write, or choose an agent that can be asked")
+    .allowed(kept.map(|policy| policy.as_str().to_owned()).collect()))
 }
 
 fn checked_limits(limits: &Limits) -> Result<(), Refusal> {
@@ -126,7 +153,7 @@ mod tests {
             for kind in ["acp", "headless", "command"] {
                 let conduct = Conduct { permissions: policy, ..Conduct::default() };
                 let fits = policy != PermissionPolicy::Ask || kind == "acp";
-                let checked = checked(conduct, &runtime(kind));
+                let checked = checked(conduct, &runtime(kind), &Presets::built_in());
                 assert_eq!(checked.is_ok(), fits, "{kind} {policy:?}");
                 if let Err(refusal) = checked {
                     assert!(refusal.hint.unwrap().contains("acp"));
@@ -137,9 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_that_nothing_keeps_from_changing_files_is_refused_to_read_only() {
+        for (preset, fits) in
+            [("claude", true), ("codex", true), ("goose-run", false), ("aider", false)]
+        {
+            for permissions in [PermissionPolicy::ReadOnly, PermissionPolicy::AllowList] {
+                let runtime = Runtime::Headless {
+                    program: "x".into(),
+                    args: Vec::new(),
+                    env: BTreeMap::new(),
+                    preset: preset.into(),
+                };
+                let conduct = Conduct { permissions, ..Conduct::default() };
+                let checked = checked(conduct, &runtime, &Presets::built_in());
+                assert_eq!(checked.is_ok(), fits, "{preset} {permissions:?}");
+                if let Err(refusal) = checked {
+                    assert_eq!(refusal.allowed, ["auto_in_worktree", "unattended"]);
+                    assert!(refusal.hint.unwrap().contains("sandbox"));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn limits_that_leave_no_room_and_walls_that_cannot_be_built_are_refused() {
         let check = |conduct: Conduct, fits: bool| {
-            let read = checked(conduct.clone(), &runtime("acp"));
+            let read = checked(conduct.clone(), &runtime("acp"), &Presets::built_in());
             assert_eq!(read.is_ok(), fits, "{conduct:?}: {read:?}");
         };
         let limits = |limits: Limits| Conduct { limits, ..Conduct::default() };
@@ -176,7 +226,7 @@ mod tests {
         fn no_conduct_panics(memory: Option<u64>, processes: Option<u32>, rules: String) {
             let limits = Limits { memory_bytes: memory, processes, ..Limits::default() };
             let conduct = Conduct { limits, rules, ..Conduct::default() };
-            if let Ok(taken) = checked(conduct.clone(), &runtime("command")) {
+            if let Ok(taken) = checked(conduct.clone(), &runtime("command"), &Presets::built_in()) {
                 prop_assert_eq!(taken, conduct);
             }
         }

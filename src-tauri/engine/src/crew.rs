@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use agents::runtime::presets::Kind;
+use agents::runtime::headless::Format;
+use agents::runtime::presets::{CUSTOM, Kind, custom};
 use model::agent::{Agent, GRACE_S_DEFAULT, GRACE_S_RANGE, NAME_CHARS_MAX, Runtime};
 use model::id::{AgentId, SystemDraw};
 use model::refusal::{Code, Refusal};
@@ -87,11 +88,15 @@ impl Engine {
         self.hold_agent(caller, text, true).await
     }
 
-    /// Lets an agent go on.
+    /// Lets an agent go on, also one that is held back because it failed again and again.
     ///
     /// # Errors
     /// When there is no such agent.
     pub async fn resume_agent(&self, caller: &Caller, text: &str) -> Result<AgentView, Refusal> {
+        let agent = resolve::agent(&self.0.ledger, text).await?;
+        if self.0.orchestrator.held().contains_key(&agent.id) {
+            self.tell(&caller.without_key(), Input::ClearAgent(agent.id)).await?;
+        }
         self.hold_agent(caller, text, false).await
     }
 
@@ -141,7 +146,7 @@ impl Engine {
     /// Known agent programs, those found on this machine first.
     #[must_use]
     pub fn runtimes(&self) -> Listing<DetectedRuntime> {
-        let mut items: Vec<DetectedRuntime> = agents::detect::installed(self.0.presets.presets())
+        let mut items: Vec<DetectedRuntime> = agents::detect::installed(&self.0.presets.presets())
             .into_iter()
             .map(|found| DetectedRuntime {
                 preset: found.preset,
@@ -186,7 +191,7 @@ impl Engine {
             agent.runtime = changed_runtime(agent.runtime, edit.command.as_deref(), edit.env)?;
         }
         if let Some(conduct) = edit.conduct {
-            agent.conduct = conduct::checked(conduct, &agent.runtime)?;
+            agent.conduct = conduct::checked(conduct, &agent.runtime, &self.0.presets.presets())?;
         }
         let (id, name) = (agent.id, agent.name.clone());
         match self.tell(caller, Input::EditAgent(agent)).await {
@@ -211,7 +216,7 @@ impl Engine {
             None => None,
         };
         let runtime = self.checked_runtime(&new)?;
-        let conduct = conduct::checked(new.conduct, &runtime)?;
+        let conduct = conduct::checked(new.conduct, &runtime, &self.0.presets.presets())?;
         let now = self.0.clock.now();
         Ok(Agent {
             id: AgentId::draw(now, &mut SystemDraw),
@@ -234,6 +239,12 @@ impl Engine {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let (command, preset) = (given(&new.command), given(&new.preset));
+        let headless = new.runtime.as_deref() == Some("headless") && preset.is_none();
+        if new.format.is_some() && !headless {
+            return Err(invalid("only a headless command line says how its lines are read").hint(
+                "a preset knows it itself; leave the format out, or choose the runtime 'headless'",
+            ));
+        }
         let env = new.env.clone();
         let Some(preset) = preset else {
             let Some(command) = command else {
@@ -248,7 +259,10 @@ impl Engine {
                 "command" => Ok(Runtime::Command { program, args, env, terminal }),
                 _ if terminal => Err(no_terminal(kind)),
                 "acp" => Ok(Runtime::Acp { program, args, env, preset }),
-                "headless" => Ok(Runtime::Headless { program, args, env, preset }),
+                "headless" => {
+                    let preset = custom(checked_format(new.format.as_deref())?);
+                    Ok(Runtime::Headless { program, args, env, preset })
+                }
                 other => {
                     let words = ["command", "acp", "headless"].map(str::to_owned);
                     Err(invalid(format!("there is no runtime '{other}'")).allowed(words.into()))
@@ -294,8 +308,20 @@ impl Engine {
     }
 }
 
-/// The preset of an agent without one.
-const CUSTOM: &str = "custom";
+/// How the lines of a headless program are read, as the captain says.
+fn checked_format(word: Option<&str>) -> Result<Format, Refusal> {
+    let why = match word {
+        None => "nothing says how the lines of this headless program are read".to_owned(),
+        Some(word) => match Format::parse(word.trim()) {
+            Some(format) => return Ok(format),
+            None => format!("there is no format '{word}'"),
+        },
+    };
+    let words = Format::ALL.map(|format| format.as_str().to_owned());
+    Err(invalid(why)
+        .hint("such as format: text, or claude for a program that prints like Claude Code")
+        .allowed(words.into()))
+}
 
 /// The word for a kind of runtime.
 pub(crate) const fn kind_word(kind: Kind) -> &'static str {

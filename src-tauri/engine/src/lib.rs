@@ -19,6 +19,7 @@ mod presets;
 mod pulse;
 mod recovery;
 mod reports;
+mod rescue;
 mod resolve;
 mod roster;
 mod rules;
@@ -72,6 +73,7 @@ use crate::halting::Losses;
 use crate::live::Hub;
 use crate::presets::Shelf;
 use crate::reports::Courier;
+use crate::rescue::Rescues;
 use crate::roster::Roster;
 use crate::telemetry_in::Received;
 use crate::twins::Twins;
@@ -115,6 +117,7 @@ struct Parts {
     _monitor: Monitor,
     hub: Arc<Hub>,
     roster: Roster,
+    rescues: Rescues,
     twins: Twins,
     losses: Losses,
     bench: Bench,

@@ -21,8 +21,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::halting::Losses;
 use crate::live::Hub;
-use crate::presets::{self, Shelf};
+use crate::presets::Shelf;
 use crate::reports::Courier;
+use crate::rescue::Rescues;
 use crate::roster::Roster;
 use crate::telemetry_in::Received;
 use crate::twins::Twins;
@@ -67,12 +68,9 @@ pub enum OpenError {
     /// A database cannot be used.
     #[error(transparent)]
     Store(#[from] store::ledger::OpenError),
-    /// The telemetry cannot be used.
+    /// The file of the measurements or that of the conversations cannot be used.
     #[error(transparent)]
-    Telemetry(#[from] store::telemetry::OpenError),
-    /// The conversations cannot be used.
-    #[error(transparent)]
-    Transcripts(#[from] store::transcripts::OpenError),
+    Spare(#[from] store::SpareError),
     /// The shim is not there.
     #[error(transparent)]
     Launcher(#[from] agents::LaunchError),
@@ -144,7 +142,7 @@ impl Engine {
         let memory_free_percent = measured_memory(monitor.snapshots(), &tasks, cancel.clone());
         let losses = Losses::read(&ledger, clock.now()).await?;
         let url = watch::Sender::new(None);
-        let prices = Arc::new(presets::prices(&dir));
+        let prices = Arc::clone(shelf.live_prices());
         let orchestrator = Orchestrator::start(
             Setup {
                 ledger: ledger.clone(),
@@ -155,7 +153,7 @@ impl Engine {
                 worktrees: dir.worktrees(),
                 agents: dir.root().join(AGENTS),
                 transcripts: transcripts.clone(),
-                presets: Arc::clone(shelf.presets()),
+                presets: Arc::clone(shelf.live_presets()),
                 prices: Arc::clone(&prices),
                 supervision: None,
                 url: url.subscribe(),
@@ -172,6 +170,7 @@ impl Engine {
             started_at: clock.now(),
             hub: Hub::new(epoch()),
             roster: Roster::default(),
+            rescues: Rescues::default(),
             twins: Twins::default(),
             losses,
             bench: Bench::default(),
@@ -197,6 +196,7 @@ impl Engine {
         engine.0.tasks.spawn(engine.clone().tend_the_trash());
         engine.0.tasks.spawn(engine.clone().tend_the_reports());
         engine.0.tasks.spawn(engine.clone().sweep_trials());
+        engine.0.tasks.spawn(engine.clone().tend_the_stalled());
         unfinished.disarm();
         Ok(engine)
     }

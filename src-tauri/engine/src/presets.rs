@@ -1,5 +1,6 @@
 //! Presets: the agents known by name, where they are on this machine, and whether one starts.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use agents::channel::{Channel, ChannelError, Heard, ShimSays};
 use agents::detect::Detected;
 use agents::lines::LineReader;
-use agents::runtime::presets::{FILE, Kind, Preset, Presets, Start};
-use agents::runtime::prices::{self, Prices};
+use agents::runtime::presets::{Kind, Preset, Presets, Start};
+use agents::runtime::prices::Prices;
+use agents::runtime::sheet::Live;
 use agents::transcript::TranscriptError;
 use agents::{Found, LaunchError, Launcher};
 use model::conversation::cut;
@@ -36,60 +38,75 @@ const GRACE_MS: u64 = 2_000;
 const SAID_BYTES_MAX: usize = 2_000;
 /// Where presets are tried, in the data directory.
 const TRIALS: &str = "trials";
+/// What the name of such a place begins with.
+const TRIAL: &str = "trial-";
 /// The protocol's code for an agent that has to be logged in.
 const AUTH_REQUIRED: i64 = -32_000;
 
-/// The presets in force, and what was found of them.
+/// The presets and prices in force, and what was found of the presets.
 #[derive(Debug)]
 pub(crate) struct Shelf {
-    presets: Arc<Presets>,
-    problem: Option<String>,
-    found: Mutex<Option<(Instant, Arc<Vec<Detected>>)>>,
+    presets: Arc<Live<Presets>>,
+    prices: Arc<Live<Prices>>,
+    found: Mutex<Option<OnMachine>>,
+}
+
+/// What was found, of which presets and when.
+#[derive(Debug)]
+struct OnMachine {
+    looked: Instant,
+    of: Arc<Presets>,
+    found: Arc<Vec<Detected>>,
 }
 
 impl Shelf {
-    /// Reads the captain's own file of presets; those that come with the program hold where it
+    /// Reads the captain's own presets and prices; what comes with the program holds where they
     /// cannot be used.
     pub(crate) fn open(dir: &DataDir) -> Self {
-        let built_in = Presets::built_in();
-        let (presets, problem) = match built_in.with(Some(&dir.root().join(FILE))) {
-            Ok(presets) => (presets, None),
-            Err(err) => {
-                tracing::error!(error = &err as &dyn std::error::Error, "the presets are not used");
-                let why = format!("your own presets are not in force: failed to {err}");
-                (built_in, Some(why))
-            }
-        };
-        Self { presets: Arc::new(presets), problem, found: Mutex::default() }
+        Self {
+            presets: Arc::new(Live::open(dir.root())),
+            prices: Arc::new(Live::open(dir.root())),
+            found: Mutex::default(),
+        }
     }
 
     /// The presets in force.
-    pub(crate) fn presets(&self) -> &Arc<Presets> {
+    pub(crate) fn presets(&self) -> Arc<Presets> {
+        self.presets.now()
+    }
+
+    /// The presets as they change.
+    pub(crate) const fn live_presets(&self) -> &Arc<Live<Presets>> {
         &self.presets
+    }
+
+    /// The prices as they change.
+    pub(crate) const fn live_prices(&self) -> &Arc<Live<Prices>> {
+        &self.prices
+    }
+
+    /// What is wrong with the captain's own files.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let problems = [self.presets.problem(), self.prices.problem()];
+        let problems: Vec<String> = problems.into_iter().flatten().collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
     }
 
     /// What is installed; each program was asked for its version.
     async fn found(&self) -> Arc<Vec<Detected>> {
+        let presets = self.presets();
         let mut known = self.found.lock().await;
-        if let Some((looked, found)) = known.as_ref()
-            && looked.elapsed() < FOUND_KNOWN
+        if let Some(known) = known.as_ref()
+            && known.looked.elapsed() < FOUND_KNOWN
+            && Arc::ptr_eq(&known.of, &presets)
         {
-            return Arc::clone(found);
+            return Arc::clone(&known.found);
         }
-        let found = Arc::new(agents::detect::examined(&self.presets).await);
-        *known = Some((Instant::now(), Arc::clone(&found)));
+        let found = Arc::new(agents::detect::examined(&presets).await);
+        let looked = Instant::now();
+        *known = Some(OnMachine { looked, of: presets, found: Arc::clone(&found) });
         found
     }
-}
-
-/// What models cost: as the program knows it, changed by the captain's own file where that can be
-/// used.
-pub(crate) fn prices(dir: &DataDir) -> Prices {
-    let built_in = Prices::built_in();
-    built_in.with(Some(&dir.root().join(prices::FILE))).unwrap_or_else(|err| {
-        tracing::error!(error = &err as &dyn std::error::Error, "your own prices are not in force");
-        built_in
-    })
 }
 
 impl Engine {
@@ -97,6 +114,7 @@ impl Engine {
     pub async fn presets(&self) -> PresetList {
         let shelf = &self.0.presets;
         let found = shelf.found().await;
+        let known = shelf.presets();
         let view = |preset: &Preset| {
             let found = found.iter().find(|found| found.preset == preset.name);
             let can_leave = preset.modes.unattended != Default::default()
@@ -117,9 +135,9 @@ impl Engine {
                 modes: PresetModes { ask: preset.kind == Kind::Acp, unattended: can_leave },
             }
         };
-        let mut presets: Vec<PresetView> = shelf.presets.iter().map(view).collect();
+        let mut presets: Vec<PresetView> = known.iter().map(view).collect();
         presets.sort_by_key(|preset| preset.installed.is_none());
-        PresetList { presets, problem: shelf.problem.clone() }
+        PresetList { presets, problem: shelf.problem() }
     }
 
     /// Starts a preset's program in a place of its own, greets it, and ends it. Nothing is asked of
@@ -128,7 +146,7 @@ impl Engine {
     /// # Errors
     /// When there is no such preset, or it names no program.
     pub async fn try_preset(&self, name: &str) -> Result<PresetTest, Refusal> {
-        let presets = Arc::clone(self.0.presets.presets());
+        let presets = self.0.presets.presets();
         let Some(preset) = presets.find(name) else {
             let names = presets.iter().map(|preset| preset.name.clone()).collect();
             let why = format!("there is no preset '{name}'");
@@ -180,10 +198,16 @@ impl Engine {
         let place = self.0.dir.root().join(TRIALS);
         for trial in std::fs::read_dir(&place).into_iter().flatten().flatten() {
             let trial = trial.path();
+            if begun(&trial).is_some_and(|at| at >= self.0.started_at) {
+                // It is being tried right now.
+                continue;
+            }
             let run = trial.join("run");
             let running = match self.0.launcher.look(&run) {
-                Found::Running(identity) | Found::Gone { identity, .. } => Some(identity),
-                Found::NotStarted | Found::Ended(_) => None,
+                Ok(Found::Running(identity) | Found::Gone { identity, .. }) => Some(identity),
+                Ok(Found::NotStarted | Found::Ended(_)) => None,
+                // It is looked at again at the next start.
+                Err(_) => continue,
             };
             if let Some(identity) = running
                 && let Err(err) = self.0.launcher.stop(&run, &identity).await
@@ -199,6 +223,13 @@ impl Engine {
     }
 }
 
+/// When something began to be tried, by the name of its place.
+fn begun(trial: &Path) -> Option<jiff::Timestamp> {
+    let id = trial.file_name()?.to_str()?.strip_prefix(TRIAL)?;
+    let (s, ns) = uuid::Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
+    jiff::Timestamp::new(i64::try_from(s).ok()?, i32::try_from(ns).ok()?).ok()
+}
+
 /// Where a preset is tried: a run, and an empty directory to work in.
 struct Place {
     root: PathBuf,
@@ -207,7 +238,7 @@ struct Place {
 
 impl Place {
     fn make(data: &Path) -> std::io::Result<Self> {
-        let marker = format!("trial-{}", uuid::Uuid::now_v7());
+        let marker = format!("{TRIAL}{}", uuid::Uuid::now_v7());
         let root = data.join(TRIALS).join(&marker);
         let this = Self { root, marker };
         crate::reports::make_private(&this.work())?;
@@ -276,7 +307,8 @@ async fn trial(
             if let Some(left) = end(launcher, &run, &identity).await {
                 greeting.problem = Some(left);
             }
-            (greeting, said(&run))
+            let said = tokio::task::spawn_blocking(move || said(&run)).await;
+            (greeting, said.unwrap_or_default())
         }
     };
     remove(&place.root);
@@ -477,12 +509,51 @@ async fn end(launcher: &Launcher, run: &Path, identity: &ProcessIdentity) -> Opt
 /// The end of what it complained about, or else printed, where that is no protocol.
 fn said(run: &Path) -> String {
     let tail = |name: &str| {
-        let text = std::fs::read(run.join(name)).unwrap_or_default();
-        let from = text.len().saturating_sub(SAID_BYTES_MAX);
-        let text = String::from_utf8_lossy(&text[from..]).into_owned();
+        let text =
+            String::from_utf8_lossy(&end_of(&run.join(name)).unwrap_or_default()).into_owned();
         let plain = |line: &&str| !line.trim_start().starts_with('{');
         text.lines().filter(plain).collect::<Vec<_>>().join("\n").trim().to_owned()
     };
     let complained = tail(file::STDERR);
     if complained.is_empty() { tail(file::STDOUT) } else { complained }
+}
+
+/// The last bytes of a file. What was printed may be larger than any memory: the file keeps its size
+/// when its beginning is given up.
+fn end_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(SAID_BYTES_MAX as u64)))?;
+    let mut bytes = Vec::new();
+    file.take(SAID_BYTES_MAX as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_something_began_to_be_tried_is_in_the_name_of_its_place() {
+        let before = model::clock::Clock::now(&model::clock::SystemClock);
+        let place = tempfile::tempdir().unwrap();
+        let place = Place::make(place.path()).unwrap();
+        let at = begun(&place.root).unwrap();
+        assert!(at.duration_since(before).abs() < jiff::SignedDuration::from_secs(60));
+        assert_eq!(begun(Path::new("/x/trial-7")), None);
+    }
+
+    #[test]
+    fn of_what_a_tried_program_printed_only_the_end_is_read_however_much_it_was() {
+        let run = tempfile::tempdir().unwrap();
+        let path = run.path().join(file::STDERR);
+        let mut log = std::fs::File::create(&path).unwrap();
+        // A terabyte of which nothing is on the disk but the last words.
+        log.set_len(1 << 40).unwrap();
+        log.seek(SeekFrom::End(0)).unwrap();
+        std::io::Write::write_all(&mut log, b"\nno config file\n{\"json\":1}\n").unwrap();
+        assert!(said(run.path()).ends_with("no config file"));
+        assert_eq!(end_of(&path).unwrap().len(), SAID_BYTES_MAX);
+        assert!(end_of(&run.path().join("none")).is_err());
+    }
 }

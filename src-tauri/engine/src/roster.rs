@@ -14,7 +14,7 @@ use model::id::{AgentId, AttemptId, MissionId};
 use model::mission::Mission;
 use model::process::{Supervision, file};
 use model::refusal::Refusal;
-use model::status::{AgentFacts, CRASH_LOOP_TIMES, Failing, agent_status};
+use model::status::{AgentFacts, AgentState, CRASH_LOOP_TIMES, Failing, agent_status};
 use monitor::{AgentUsage, Snapshot};
 use store::ledger::WaitingOf;
 
@@ -231,9 +231,15 @@ impl Engine {
             last_output_at: usage.and_then(|usage| usage.last_output_at),
             free_since,
         };
+        let mut status = agent_status(&facts, self.0.clock.now());
+        if let Some(told) = attempt.and_then(|attempt| self.0.rescues.told(attempt.id))
+            && status.state == AgentState::Stalled
+        {
+            status.reason = format!("{}; {told}", status.reason);
+        }
         AgentView {
             command: command_line(&agent.runtime),
-            status: agent_status(&facts, self.0.clock.now()),
+            status,
             current: attempt.zip(mission).map(|(attempt, mission)| current(attempt, mission)),
             usage: usage.filter(|usage| usage.alive).map(|usage| shown(usage, snapshot.at)),
             // What a protocol prints is not for people; what the agent says by it is.
@@ -253,6 +259,14 @@ impl Engine {
         }
     }
 
+    /// Whether an agent is held back because it fails again and again; one that the captain cleared
+    /// is not.
+    fn failing(&self, id: AgentId, last: &[Attempt], now: Timestamp) -> Option<Failing> {
+        let until = self.0.orchestrator.held().get(&id).copied();
+        let failing = Failing::of(last, now)?;
+        until.is_some().then_some(Failing { until, ..failing })
+    }
+
     /// Since when an agent is free, and whether it fails again and again.
     async fn past(&self, agent: &Agent) -> Result<(Timestamp, Option<Failing>), Refusal> {
         let now = self.0.clock.now();
@@ -261,7 +275,7 @@ impl Engine {
             if let (Some(since), Some(failed)) =
                 (known.free_since.get(&agent.id), known.failed.get(&agent.id))
             {
-                return Ok((*since, Failing::of(failed, now)));
+                return Ok((*since, self.failing(agent.id, failed, now)));
             }
         }
         let limit = u32::try_from(CRASH_LOOP_TIMES).unwrap_or(u32::MAX);
@@ -273,7 +287,7 @@ impl Engine {
         if last.first().is_none_or(|attempt| attempt.state != AttemptState::Rejected) {
             last.clear();
         }
-        let failing = Failing::of(&last, now);
+        let failing = self.failing(agent.id, &last, now);
         self.0.roster.known().failed.insert(agent.id, last);
         Ok((since, failing))
     }

@@ -32,7 +32,9 @@ const ATTEMPT_PREFIX: &str = "hk_a_";
 /// opened the door among the request's extensions, and nowhere else.
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let in_process = request.extensions().get::<InProcess>().is_some();
-    let speaker = match attempts_token(request.headers()).filter(|_| !in_process) {
+    let meant = in_process || is_meant(&gate.access, request.uri(), request.headers()).is_ok();
+    // Nothing is looked up for a request that was sent by another page, or to another name.
+    let speaker = match attempts_token(request.headers()).filter(|_| meant && !in_process) {
         Some(token) => gate.engine.speaker(token).await,
         None => None,
     };
@@ -76,8 +78,7 @@ impl Asked<'_> {
 
 fn admit(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<(), Problem> {
     if !asked.in_process {
-        check_host(access, asked)?;
-        check_origin(access, asked)?;
+        is_meant(access, asked.uri, asked.headers)?;
     }
     let path = asked.uri.path();
     if !crate::is_api(path) {
@@ -109,24 +110,29 @@ fn wrong_method(method: &Method, allowed: &str) -> Problem {
     .allow(allowed)
 }
 
+/// Refuses what was not meant for this engine, or what another page sent.
+fn is_meant(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    check_host(access, uri, headers)?;
+    check_origin(access, headers)
+}
+
 /// Refuses what was meant for another name: a page elsewhere that made its name point here.
-fn check_host(access: &Access, asked: &Asked<'_>) -> Result<(), Problem> {
+fn check_host(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let refused = || {
         Problem::forbidden("the request is not addressed to this engine")
             .hint("use the address that 'hivekeeper serve' printed")
     };
-    let host = single(asked.headers, header::HOST.as_str())
+    let host = single(headers, header::HOST.as_str())
         .map_err(|Repeated| refused())?
         .ok_or_else(refused)?;
-    let authority_fits =
-        asked.uri.authority().is_none_or(|authority| access.is_here(authority.as_str()));
+    let authority_fits = uri.authority().is_none_or(|authority| access.is_here(authority.as_str()));
     if access.is_here(host) && authority_fits { Ok(()) } else { Err(refused()) }
 }
 
 /// Refuses what another page sent.
-fn check_origin(access: &Access, asked: &Asked<'_>) -> Result<(), Problem> {
+fn check_origin(access: &Access, headers: &HeaderMap) -> Result<(), Problem> {
     let refused = || Problem::forbidden("the request was sent by a page that is not this engine's");
-    let origin = single(asked.headers, header::ORIGIN.as_str()).map_err(|Repeated| refused())?;
+    let origin = single(headers, header::ORIGIN.as_str()).map_err(|Repeated| refused())?;
     match origin {
         None => Ok(()),
         Some(origin) => match origin.strip_prefix("http://") {
@@ -146,6 +152,11 @@ fn who(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<Role, Problem
     if let Some(value) = authorization {
         return match bearer(value) {
             Some(token) if access.knows_token(token) => Ok(Role::Admin),
+            // It is not told where the captain's token is.
+            Some(token) if token.starts_with(ATTEMPT_PREFIX) => {
+                Err(Problem::unauthorized("the attempt of this token has come to its end")
+                    .hint("stop working"))
+            }
             _ => Err(Problem::unauthorized("the token is not this engine's")
                 .hint("the token of this run is in endpoint.json of the data directory")),
         };
@@ -380,6 +391,29 @@ mod tests {
         assert_eq!(door.ask("POST", "/api/v1/agents", &other), 401);
         let other = [HERE, ("cookie", "hivekeeper_login_7172=SESSION"), csrf];
         assert_eq!(door.ask("POST", "/api/v1/agents", &other), 401);
+    }
+
+    #[test]
+    fn an_agent_whose_attempt_has_ended_is_not_told_where_the_captains_token_is() {
+        let (access, _) = Access::generate().unwrap();
+        access.listening_on("127.0.0.1:7171".parse().unwrap());
+        let ask = |token: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", HeaderValue::from_static("127.0.0.1:7171"));
+            headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+            let asked = Asked {
+                method: &Method::POST,
+                uri: &Uri::from_static("/mcp"),
+                headers: &headers,
+                in_process: false,
+                speaker: None,
+            };
+            admit(&access, &asked, Instant::now()).unwrap_err()
+        };
+        let ended = ask("hk_a_0198c0de000070008000000000000001_00");
+        assert_eq!(ended.status, 401);
+        assert!(!format!("{ended:?}").contains("endpoint.json"), "{ended:?}");
+        assert!(format!("{:?}", ask("hk_00")).contains("endpoint.json"));
     }
 
     #[test]

@@ -271,11 +271,11 @@ pub(crate) fn too_large(max: usize) -> Problem {
     )
 }
 
-fn too_slow() -> Problem {
+pub(crate) fn too_slow() -> Problem {
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         Code::InvalidInput,
-        format!("the body paused for more than {} s", BODY_IDLE.as_secs()),
+        format!("the body paused for more than {} s, or took too long", BODY_IDLE.as_secs()),
     )
 }
 

@@ -15,6 +15,7 @@ pub mod host;
 mod live;
 pub mod logging;
 mod mcp;
+mod measure;
 pub mod openapi;
 mod otlp;
 mod params;
@@ -95,7 +96,7 @@ async fn wrong_method() -> Problem {
 /// Answers with a problem when nothing else was answered in time.
 async fn in_time(request: Request, next: Next) -> Response {
     if request.uri().path() == mcp::PATH {
-        // A question to the captain waits longer, and ends by itself.
+        // A question to the captain waits longer, for as long as the tools say.
         return next.run(request).await;
     }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {

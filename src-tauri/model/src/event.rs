@@ -17,6 +17,7 @@ use crate::message::Message;
 use crate::mission::{Criterion, Handoff, Merge, Mission, MissionState, Progress};
 use crate::policy::Policy;
 use crate::process::{ExitRecord, ProcessIdentity};
+use crate::rescue::RescueStep;
 use crate::settings::{Settings, Template};
 use crate::topic::{Decided, Topic, Vote};
 use crate::trash::{TrashEnd, TrashItem};
@@ -62,6 +63,11 @@ pub enum Fact {
     },
     /// An agent was removed.
     AgentRemoved {
+        /// Which one.
+        agent_id: AgentId,
+    },
+    /// The captain lets an agent start again that had failed again and again.
+    AgentCleared {
         /// Which one.
         agent_id: AgentId,
     },
@@ -417,6 +423,18 @@ pub enum Fact {
         /// How full it is.
         context: Context,
     },
+    /// Something was done for an agent that showed no sign of life.
+    AttemptRescued {
+        /// The attempt.
+        attempt_id: AttemptId,
+        /// What.
+        step: RescueStep,
+        /// How long it had been silent, in seconds.
+        silent_s: u64,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
     /// An attempt's agent said that it knows what it is to do.
     AttemptAcknowledged {
         /// The attempt.
@@ -458,6 +476,7 @@ impl Fact {
             Self::AgentAdded { .. } => "agent_added",
             Self::AgentChanged { .. } => "agent_changed",
             Self::AgentRemoved { .. } => "agent_removed",
+            Self::AgentCleared { .. } => "agent_cleared",
             Self::MissionCreated { .. } => "mission_created",
             Self::MissionMoved { .. } => "mission_moved",
             Self::MissionChanged { .. } => "mission_changed",
@@ -510,6 +529,7 @@ impl Fact {
             Self::RuleRemoved { .. } => "rule_removed",
             Self::UsageMeasured { .. } => "usage_measured",
             Self::ContextCrossed { .. } => "context_crossed",
+            Self::AttemptRescued { .. } => "attempt_rescued",
             Self::AttemptAcknowledged { .. } => "attempt_acknowledged",
             Self::ReportTaken { .. } => "report_taken",
             Self::DevlogWritten { .. } => "devlog_written",

@@ -21,6 +21,7 @@ pub mod mission;
 pub mod policy;
 pub mod process;
 pub mod refusal;
+pub mod rescue;
 pub mod settings;
 pub mod signal;
 pub mod status;

@@ -51,6 +51,10 @@ pub const OUTPUT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// The variable in a run's environment by which its processes are recognised.
 pub const MARKER_VARIABLE: &str = "HIVEKEEPER_RUN";
 
+/// The variable by which the engine tells the shim how many files could be open before it raised that
+/// limit for itself.
+pub const OPEN_FILES_VARIABLE: &str = "HIVEKEEPER_OPEN_FILES";
+
 /// What the shim is asked to start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchSpec {
@@ -64,6 +68,10 @@ pub struct LaunchSpec {
     /// The names of those that the shim was given; the program has them from there.
     #[serde(default)]
     pub inherited: Vec<String>,
+    /// The places of the arguments that hold secrets: what stands there in [`file::SPEC`] are not they;
+    /// the shim was given them in its environment.
+    #[serde(default)]
+    pub withheld: Vec<u32>,
     /// Where it starts.
     pub directory: String,
     /// Whether standard input is the file [`file::STDIN`]; otherwise it is empty.
@@ -85,6 +93,9 @@ pub struct LaunchSpec {
     /// What it is kept from; nothing keeps it from nothing.
     #[serde(default)]
     pub sandbox: Option<Sandbox>,
+    /// What a sandboxed program sees, to read only, of what is hidden from it otherwise.
+    #[serde(default)]
+    pub shown: Vec<String>,
     /// How its processes are kept together.
     #[serde(default)]
     pub supervision: Supervision,

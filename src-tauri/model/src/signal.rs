@@ -60,6 +60,11 @@ pub const CATALOGUE: &[Signal] = catalogue![
     "agent_memory_bytes", "B", Gauge, 1024.0, ["agent"], "Resident memory of the agent's process tree.";
     "agent_processes", "", Gauge, 1.0, ["agent"], "Processes in the agent's tree.";
     "agent_output_bytes_total", "B", Counter, 1.0, ["agent"], "Bytes the agent's current attempt has printed.";
+    "agent_tokens_total", "", Counter, 1.0, ["agent", "kind"], "Tokens the agent's current attempt has used, by kind: uncached_input, cache_read, cache_write, output, reasoning (part of the output).";
+    "agent_cost_usd_total", "$", Counter, 0.000001, ["agent", "by"], "What the agent's current attempt has cost, as the agent says (by=agent) and by our prices (by=prices).";
+    "agent_tool_calls_total", "", Counter, 1.0, ["agent"], "Tools the agent's current attempt has called.";
+    "agent_turns_total", "", Counter, 1.0, ["agent"], "Turns of the agent's current attempt.";
+    "agent_progress_percent", "%", Gauge, 1.0, ["agent"], "How far the agent's current mission is, as was said last.";
     "engine_memory_bytes", "B", Gauge, 1024.0, [], "Resident memory of the engine itself.";
     "engine_cpu_percent", "%", Gauge, 0.1, [], "Processor use of the engine itself, 100 % = one core.";
     "engine_missed_ticks_total", "", Counter, 1.0, [], "Measurements that were skipped because the one before took too long.";

@@ -133,6 +133,14 @@ pub struct Failing {
     pub minutes: i64,
     /// Why it failed the last time.
     pub last: String,
+    /// Until when it gets no mission, unless the captain clears it; nothing where that is not known.
+    pub until: Option<Timestamp>,
+}
+
+/// Whether an attempt that ends like this has failed without having got anywhere.
+#[must_use]
+pub fn failed_at_once(attempt: &Attempt, state: AttemptState) -> bool {
+    state == AttemptState::Rejected && !claimed(attempt)
 }
 
 impl Failing {
@@ -144,7 +152,7 @@ impl Failing {
             let ended = attempt.ended_at.is_some_and(|at| {
                 now.duration_since(at) <= SignedDuration::from_mins(CRASH_LOOP_MIN)
             });
-            ended && attempt.state == AttemptState::Rejected && !claimed(attempt)
+            ended && failed_at_once(attempt, attempt.state)
         };
         let times = attempts.iter().take_while(failed).count();
         let last = attempts.first()?;
@@ -152,6 +160,7 @@ impl Failing {
             times: u32::try_from(times).unwrap_or(u32::MAX),
             minutes: CRASH_LOOP_MIN,
             last: last.note.clone().unwrap_or_else(|| "no reason was recorded".to_owned()),
+            until: None,
         })
     }
 }
@@ -199,8 +208,12 @@ fn free_status(facts: &AgentFacts<'_>) -> AgentStatus {
         return certain(AgentState::Offline, since, why, "program");
     }
     match facts.failing {
-        Some(Failing { times, minutes, last }) => {
-            let reason = format!("failed {times} times within {minutes} minutes, last: {last}");
+        Some(Failing { times, minutes, last, until }) => {
+            let until = until.map_or_else(|| "for now".to_owned(), |at| format!("until {at:.0}"));
+            let reason = format!(
+                "failed {times} times within {minutes} minutes and gets no mission {until}; when the \
+                 cause is removed, resume it to let it start at once; last: {last}"
+            );
             certain(AgentState::CrashLooping, since, reason, "attempt")
         }
         None => certain(AgentState::Idle, since, "no mission", "attempt"),
@@ -237,7 +250,7 @@ fn running_status(facts: &AgentFacts<'_>, started: Timestamp, now: Timestamp) ->
         return certain(AgentState::Stalled, last_sign(facts, started).0, reason, "process table");
     }
     match facts.activity {
-        Some(activity) => match said_status(activity) {
+        Some(activity) => match said_status(activity, now) {
             Some(status) => status,
             None => silence_status(facts, started, now),
         },
@@ -246,7 +259,7 @@ fn running_status(facts: &AgentFacts<'_>, started: Timestamp, now: Timestamp) ->
 }
 
 /// What the conversation itself says; nothing where it says no more than that a turn is under way.
-fn said_status(activity: &Activity) -> Option<AgentStatus> {
+fn said_status(activity: &Activity, now: Timestamp) -> Option<AgentStatus> {
     let since = activity.since;
     let status = |state, reason: String| certain(state, since, reason, "protocol");
     Some(match &activity.phase {
@@ -259,6 +272,8 @@ fn said_status(activity: &Activity) -> Option<AgentStatus> {
         Phase::Asking { open } => {
             status(AgentState::WaitingForCaptain, format!("asks you {open} things"))
         }
+        // It should have gone on by itself by now.
+        Phase::Limited { until, .. } if is_overdue(activity, *until, now) => return None,
         Phase::Limited { until, said } => {
             let until = until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
             let reason = format!("its provider makes it wait{until}: {said}");
@@ -270,6 +285,13 @@ fn said_status(activity: &Activity) -> Option<AgentStatus> {
         }
         Phase::Turn => return None,
     })
+}
+
+/// Whether an agent whose provider made it wait has been silent for longer than that, and than such
+/// an agent may be.
+fn is_overdue(activity: &Activity, until: Option<Timestamp>, now: Timestamp) -> bool {
+    let waited = now.duration_since(until.unwrap_or(activity.since).max(activity.since));
+    waited.as_secs() >= i64::from(activity.stalled_after_s)
 }
 
 /// The last sign of life, and what gave it.
@@ -347,6 +369,14 @@ pub enum Waiting {
         /// The agent's name.
         agent: String,
     },
+    /// The chosen agent failed again and again, and is held back.
+    AgentHeld {
+        /// The agent's name.
+        agent: String,
+        /// Until when.
+        #[schema(value_type = String, format = DateTime)]
+        until: Timestamp,
+    },
     /// The chosen agent was removed.
     AgentRemoved,
     /// Missions it depends on are not done.
@@ -408,6 +438,11 @@ impl std::fmt::Display for Waiting {
             Self::NoFreeAgent => f.write_str("waiting for a free agent"),
             Self::AgentBusy { agent } => write!(f, "waiting for {agent} to be free"),
             Self::AgentPaused { agent } => write!(f, "waiting: {agent} is paused"),
+            Self::AgentHeld { agent, until } => write!(
+                f,
+                "waiting until {until:.0}: {agent} failed again and again; resume it to let it start \
+                 at once"
+            ),
             Self::AgentRemoved => f.write_str("waiting: the chosen agent was removed"),
             Self::Limit { running_max } => {
                 write!(f, "waiting: {running_max} attempts run, which is the limit")

@@ -1,6 +1,6 @@
 //! Reads the operating system's figures, one scan of the process table for all agents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,7 @@ impl Measured {
             machine: self.machine,
             engine: self.engine,
             agents: self.agents,
+            work: BTreeMap::new(),
         }
     }
 }

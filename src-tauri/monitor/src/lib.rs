@@ -2,7 +2,8 @@
 //!
 //! One scan of the process table serves every agent; its figures go into telemetry as signals
 //! ([`model::signal::CATALOGUE`]) and to whoever watches as a [`Snapshot`]. What could not be
-//! measured is absent, never zero, and a missed measurement is a gap that is counted.
+//! measured is absent, never zero, and a missed measurement is a gap that is counted. What agents
+//! said of their work - tokens, cost, tools, progress - is sampled beside what their processes use.
 //!
 //! Invariant: the monitor never decides and never signals a process. It reads the process table,
 //! the ledger and the sizes of run files, and writes nothing but telemetry.
@@ -13,13 +14,16 @@ mod pace;
 mod roster;
 mod snapshot;
 mod tree;
+mod used;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::clock::SharedClock;
 use model::event::Event;
+use model::id::{AttemptId, MissionId};
 use store::Ledger;
 use store::telemetry::{Recorded, Telemetry};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -29,11 +33,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
-pub use crate::snapshot::{AgentUsage, EngineUsage, MachineUsage, Snapshot};
+pub use crate::snapshot::{AgentUsage, AgentWork, EngineUsage, MachineUsage, Snapshot};
 
 use crate::collect::{Collector, Measured};
 use crate::pace::Pace;
 use crate::roster::{Roster, Watched};
+use crate::used::Used;
 
 /// What the monitor works with.
 #[derive(Debug, Clone)]
@@ -95,7 +100,7 @@ impl Monitor {
         cancel: CancellationToken,
     ) -> Result<Self, MonitorError> {
         let events = ctx.ledger.subscribe();
-        let roster =
+        let (roster, mut used) =
             read_roster(&ctx.ledger).await.map_err(|source| MonitorError::Attempts { source })?;
         let collector = Collector::open(&ctx.data_dir, &ctx.runs)
             .map_err(|source| MonitorError::Open { source })?;
@@ -103,13 +108,15 @@ impl Monitor {
             .await
             .map_err(|source| MonitorError::First { source })?;
         let began = Instant::now();
-        let first = measured.into_snapshot(ctx.clock.now(), 1, 0);
+        let mut first = measured.into_snapshot(ctx.clock.now(), 1, 0);
+        first.work = used.measured(&roster.watched());
         record(&ctx.telemetry, &first);
         let (sender, snapshots) = watch::channel(Arc::new(first));
         let rounds = Rounds {
             pace: Pace::new(began, ctx.interval.max(INTERVAL_MIN)),
             ctx,
             roster,
+            used,
             snapshots: sender,
         };
         tasks.spawn(rounds.run(collector, events, cancel));
@@ -127,6 +134,7 @@ impl Monitor {
 struct Rounds {
     ctx: MonitorContext,
     roster: Roster,
+    used: Used,
     pace: Pace,
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
@@ -164,6 +172,7 @@ impl Rounds {
     }
 
     async fn follow(&mut self, event: &Event) {
+        self.used.apply(event);
         if self.roster.apply(event).is_err() {
             self.reread().await;
         }
@@ -171,7 +180,7 @@ impl Rounds {
 
     async fn reread(&mut self) {
         match read_roster(&self.ctx.ledger).await {
-            Ok(roster) => self.roster = roster,
+            Ok((roster, used)) => (self.roster, self.used) = (roster, used),
             Err(failure) => {
                 warn!(error = %failure, "running attempts could not be read; measuring those known before");
             }
@@ -191,13 +200,15 @@ impl Rounds {
                 }
             },
         };
-        match measure(collector, self.roster.watched()).await {
+        let watched = self.roster.watched();
+        match measure(collector, watched.clone()).await {
             Ok((collector, measured)) => {
-                let snapshot = measured.into_snapshot(
+                let mut snapshot = measured.into_snapshot(
                     self.ctx.clock.now(),
                     self.pace.ticks(),
                     self.pace.missed(),
                 );
+                snapshot.work = self.used.measured(&watched);
                 record(&self.ctx.telemetry, &snapshot);
                 self.snapshots.send_replace(Arc::new(snapshot));
                 Some(collector)
@@ -211,8 +222,23 @@ impl Rounds {
     }
 }
 
-async fn read_roster(ledger: &Ledger) -> Result<Roster, store::ReadError> {
-    Ok(Roster::from_attempts(ledger.unfinished_attempts().await?))
+/// The attempts whose programs should be running, and what they have used so far.
+async fn read_roster(ledger: &Ledger) -> Result<(Roster, Used), store::ReadError> {
+    let attempts = ledger.unfinished_attempts().await?;
+    let missions: HashMap<AttemptId, MissionId> =
+        attempts.iter().map(|attempt| (attempt.id, attempt.mission_id)).collect();
+    let roster = Roster::from_attempts(attempts);
+    let mut used = Used::default();
+    for watched in roster.watched() {
+        let usage = ledger.usage_of(watched.attempt_id).await?;
+        let mission_id = missions.get(&watched.attempt_id).copied();
+        let percent = match mission_id {
+            Some(id) => ledger.mission(id).await?.and_then(|(it, _)| it.progress?.percent),
+            None => None,
+        };
+        used.begin(&watched, mission_id, usage, percent);
+    }
+    Ok((roster, used))
 }
 
 /// Measures away from the async threads: a scan of a thousand processes takes 40 ms.

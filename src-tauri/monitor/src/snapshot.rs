@@ -1,10 +1,11 @@
 //! What one measurement found, and its form as samples of signals.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use model::id::{AgentId, AttemptId};
 use model::signal::{SeriesKey, Tick};
+use model::usage::{Tokens, Usage};
 
 /// Everything measured at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,17 @@ pub struct Snapshot {
     pub engine: Option<EngineUsage>,
     /// The agents whose program should be running. One whose exit record is written is left out.
     pub agents: HashMap<AgentId, AgentUsage>,
+    /// What agents at work, and those that have just ended, said of their work.
+    pub work: BTreeMap<AgentId, AgentWork>,
+}
+
+/// What an agent's attempt has used and how far it is, as was said last.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AgentWork {
+    /// What it has used, by the best source; nothing where nobody said so.
+    pub usage: Option<Usage>,
+    /// How far its mission is, from 0 to 100; nothing where nobody said so.
+    pub percent: Option<u8>,
 }
 
 /// The machine's load. Totals count since the machine started.
@@ -117,7 +129,48 @@ impl Snapshot {
             add("agent_processes", f64::from(usage.processes));
             add("agent_output_bytes_total", usage.output_bytes as f64);
         }
+        for (agent_id, work) in &self.work {
+            work.put(&agent_id.to_string(), &mut samples);
+        }
         Tick { at: self.at, samples }
+    }
+}
+
+impl AgentWork {
+    /// Adds its samples; what nobody said has none.
+    #[expect(clippy::cast_precision_loss, reason = "no attempt uses 2^53 tokens")]
+    fn put(&self, agent: &str, samples: &mut Vec<(SeriesKey, f64)>) {
+        let mut add = |name: &str, label: Option<(&str, &str)>, value: f64| {
+            let mut key = SeriesKey::with(name, "agent", agent);
+            key.labels.extend(label.map(|(label, value)| (label.to_owned(), value.to_owned())));
+            samples.push((key, value));
+        };
+        if let Some(percent) = self.percent {
+            add("agent_progress_percent", None, f64::from(percent));
+        }
+        let Some(usage) = &self.usage else {
+            return;
+        };
+        let Tokens { uncached_input, cache_read, cache_write, output, reasoning } = usage.tokens;
+        for (kind, count) in [
+            ("uncached_input", uncached_input),
+            ("cache_read", cache_read),
+            ("cache_write", cache_write),
+            ("output", output),
+            ("reasoning", reasoning),
+        ] {
+            if let Some(count) = count {
+                add("agent_tokens_total", Some(("kind", kind)), count as f64);
+            }
+        }
+        let costs = [("agent", usage.reported_cost_micros), ("prices", usage.own_cost_micros)];
+        for (by, micros) in costs {
+            if let Some(micros) = micros {
+                add("agent_cost_usd_total", Some(("by", by)), micros as f64 / 1e6);
+            }
+        }
+        add("agent_tool_calls_total", None, usage.tool_calls as f64);
+        add("agent_turns_total", None, usage.turns as f64);
     }
 }
 
@@ -158,7 +211,24 @@ mod tests {
                 "0198c0de-0000-7000-8000-00000000000b".parse().unwrap(),
                 usage,
             )]),
+            work: BTreeMap::new(),
         }
+    }
+
+    fn work() -> AgentWork {
+        let tokens = Tokens {
+            uncached_input: Some(3200),
+            cache_read: Some(800),
+            output: Some(200),
+            ..Tokens::default()
+        };
+        let usage = Usage {
+            tokens,
+            own_cost_micros: Some(12_840),
+            turns: 1,
+            ..Usage::none(model::usage::UsageSource::Otlp)
+        };
+        AgentWork { usage: Some(usage), percent: Some(40) }
     }
 
     fn names(snapshot: &Snapshot) -> Vec<String> {
@@ -168,7 +238,9 @@ mod tests {
 
     #[test]
     fn every_sample_is_a_signal_of_the_catalogue_with_its_labels() {
-        for (key, _) in snapshot(true, Some(1.0)).to_tick().samples {
+        let agent = "0198c0de-0000-7000-8000-00000000000b".parse().unwrap();
+        let all = Snapshot { work: BTreeMap::from([(agent, work())]), ..snapshot(true, Some(1.0)) };
+        for (key, _) in all.to_tick().samples {
             let signal = by_name(&key.name).unwrap_or_else(|| panic!("{} is unknown", key.name));
             let labels: Vec<_> = key.labels.keys().map(String::as_str).collect();
             assert_eq!(labels, signal.labels, "{}", key.name);
@@ -182,6 +254,34 @@ mod tests {
         assert!(!names.contains(&"machine_disk_free_bytes".to_owned()));
         assert!(names.contains(&"agent_memory_bytes".to_owned()));
         assert!(names.contains(&"machine_disk_read_bytes_total".to_owned()));
+    }
+
+    #[test]
+    fn what_an_agent_said_of_its_work_is_sampled_by_kind_and_what_it_did_not_say_is_not_zero() {
+        let mut samples = Vec::new();
+        work().put("a", &mut samples);
+        let all: Vec<String> = samples
+            .iter()
+            .map(|(key, value)| {
+                let label = key.labels.iter().find(|(name, _)| *name != "agent");
+                format!("{}{} {value}", key.name, label.map_or("", |(_, value)| value))
+            })
+            .collect();
+        assert_eq!(
+            all,
+            [
+                "agent_progress_percent 40",
+                "agent_tokens_totaluncached_input 3200",
+                "agent_tokens_totalcache_read 800",
+                "agent_tokens_totaloutput 200",
+                "agent_cost_usd_totalprices 0.01284",
+                "agent_tool_calls_total 0",
+                "agent_turns_total 1",
+            ]
+        );
+        let mut none = Vec::new();
+        AgentWork::default().put("a", &mut none);
+        assert_eq!(none, []);
     }
 
     #[test]

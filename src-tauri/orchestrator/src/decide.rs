@@ -6,6 +6,7 @@ mod crew;
 mod house;
 mod inbox;
 mod messages;
+mod rescue;
 mod review;
 mod start;
 mod swarm;
@@ -108,6 +109,7 @@ impl<'a> Desk<'a> {
             Input::AddAgent(agent) => self.add_agent(agent)?,
             Input::RemoveAgent(id) => self.remove_agent(id)?,
             Input::HoldAgent { id, paused } => self.hold_agent(id, paused)?,
+            Input::ClearAgent(id) => self.clear_agent(id)?,
             Input::AddMission { mission, brief, queue } => {
                 self.add_mission(mission, brief, queue)?
             }
@@ -181,6 +183,8 @@ impl<'a> Desk<'a> {
             }
             Input::Acknowledged { id, said } => self.acknowledged(id, said),
             Input::WriteHandoff { id, text } => self.write_handoff(id, text)?,
+            Input::Rescue(rescue) => self.rescue(rescue)?,
+            Input::Note(devlog) => self.noted(devlog),
             Input::Report(report) => self.report(report)?,
             // Everything else is decided on above.
             _ => {}

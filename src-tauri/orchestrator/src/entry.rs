@@ -8,6 +8,7 @@ use std::time::Duration;
 use agents::Launcher;
 use agents::runtime::presets::Presets;
 use agents::runtime::prices::Prices;
+use agents::runtime::sheet::Live;
 use jiff::Timestamp;
 use model::activity::Activity;
 use model::clock::SharedClock;
@@ -29,6 +30,7 @@ use crate::input::{Cycle, Input};
 use crate::recall::read_state;
 use crate::run::{Desk, Loop};
 use crate::state::State;
+use crate::streaks::{Held, Streaks};
 
 /// Inputs that may wait; who comes later waits for a place.
 const QUEUE: usize = 256;
@@ -64,9 +66,9 @@ pub struct Setup {
     /// Where conversations are kept.
     pub transcripts: Transcripts,
     /// How the known kinds of agents behave.
-    pub presets: Arc<Presets>,
+    pub presets: Arc<Live<Presets>>,
     /// What models cost.
-    pub prices: Arc<Prices>,
+    pub prices: Arc<Live<Prices>>,
     /// A file that stands for the emergency stop where the ledger could not record it.
     pub halt_mark: PathBuf,
 }
@@ -172,6 +174,7 @@ pub struct Orchestrator {
     inputs: mpsc::Sender<Message>,
     switch: Arc<HaltSwitch>,
     board: Arc<Board>,
+    held: watch::Receiver<Held>,
 }
 
 impl Orchestrator {
@@ -200,7 +203,14 @@ impl Orchestrator {
         }
         let switch = Arc::new(switch);
         let board = Arc::new(Board::new(Arc::clone(&setup.clock)));
-        let this = Self { inputs, switch: Arc::clone(&switch), board: Arc::clone(&board) };
+        let streaks = Streaks::read(&setup.ledger, setup.clock.now()).await?;
+        let held = watch::Sender::new(streaks.held(setup.clock.now()));
+        let this = Self {
+            inputs,
+            switch: Arc::clone(&switch),
+            board: Arc::clone(&board),
+            held: held.subscribe(),
+        };
         let pending = setup.ledger.outbox(OUTBOX_MAX).await?;
         let floor = Floor::new(FloorSetup {
             ledger: setup.ledger.clone(),
@@ -230,6 +240,8 @@ impl Orchestrator {
             floor,
             memory_free_percent: setup.memory_free_percent,
             switch,
+            streaks,
+            held,
         });
         desk.take_up(pending);
         tasks.spawn(desk.run(queue, cancel));
@@ -305,6 +317,12 @@ impl Orchestrator {
     #[must_use]
     pub fn activities(&self) -> HashMap<AttemptId, Activity> {
         self.board.activities()
+    }
+
+    /// Agents that failed again and again and get no mission, and until when.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        Held::clone(&self.held.borrow())
     }
 
     /// Types into the terminal of an attempt.

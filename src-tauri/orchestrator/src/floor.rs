@@ -6,6 +6,7 @@
 
 mod follow;
 mod launch;
+mod opening;
 mod pack;
 mod review;
 mod starts;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use agents::brief::BriefError;
 use agents::runtime::presets::Presets;
 use agents::runtime::prices::Prices;
+use agents::runtime::sheet::Live;
 use agents::worktree::GitError;
 use agents::{LaunchError, Launcher};
 use model::agent::Agent;
@@ -80,6 +82,8 @@ enum Hindrance {
     Files(agents::pack::LayError),
     #[error("its conversation cannot be read: {0}")]
     Conversation(std::io::Error),
+    #[error("what it is told cannot be kept: {0}; nothing was started")]
+    Opening(std::io::Error),
     #[error("its conversation cannot be taken up again: {0}")]
     Snapshot(String),
     #[error("there is no preset '{0}' any more that says how the agent is talked to")]
@@ -108,8 +112,8 @@ pub(crate) struct FloorSetup {
     pub(crate) agents: PathBuf,
     pub(crate) supervision: Option<Supervision>,
     pub(crate) transcripts: Transcripts,
-    pub(crate) presets: Arc<Presets>,
-    pub(crate) prices: Arc<Prices>,
+    pub(crate) presets: Arc<Live<Presets>>,
+    pub(crate) prices: Arc<Live<Prices>>,
     /// What conversations are doing.
     pub(crate) board: Arc<Board>,
     /// Which agents are starting.
@@ -305,13 +309,18 @@ impl FloorSetup {
         }
     }
 
+    /// Ends a run, again and again until none of its processes is left. Nothing when the engine ends
+    /// before that.
     async fn end(&self, run: &Path, process: &ProcessIdentity) -> Option<ExitRecord> {
-        match self.launcher.stop(run, process).await {
-            Ok(record) => Some(record),
-            Err(err) => {
-                error!(run = %run.display(), %err, "what a vanished shim left could not be ended");
-                None
+        let mut pause = PAUSE;
+        loop {
+            match self.launcher.stop(run, process).await {
+                Ok(record) => return Some(record),
+                Err(err) => {
+                    error!(run = %run.display(), %err, "a run could not be ended; trying again");
+                }
             }
+            self.rest(&mut pause).await?;
         }
     }
 

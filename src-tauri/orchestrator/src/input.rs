@@ -2,6 +2,7 @@
 
 use model::agent::Agent;
 use model::attempt::{Checkpoint, Work, Workplace};
+use model::devlog::Devlog;
 use model::gate::GateResult;
 use model::id::{
     AgentId, AttemptId, CheckpointId, MessageId, MissionId, RequestId, RuleId, TopicId, TrashId,
@@ -11,11 +12,14 @@ use model::message::Message;
 use model::mission::{Merge, Mission, Progress};
 use model::policy::Policy;
 use model::process::{ExitRecord, ProcessIdentity};
+use model::rescue::RescueStep;
 use model::settings::{Settings, Template};
 use model::topic::{Topic, Vote};
 use model::transition::MissionInput;
 use model::trash::{TrashEnd, TrashItem};
 use model::usage::{Context, Usage};
+
+use crate::streaks::Held;
 
 /// What the captain asks of a mission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,13 +78,28 @@ pub struct Report {
     pub key: String,
     /// What is wrong with it; nothing where it is applied.
     pub problem: Option<String>,
-    /// What it asks for.
-    pub input: Option<Box<Input>>,
+    /// What it asks for, in order; nothing of it is carried out where one of them is refused.
+    pub inputs: Vec<Input>,
+}
+
+/// A step towards an agent that shows no sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rescue {
+    /// Its attempt.
+    pub id: AttemptId,
+    /// What is done.
+    pub step: RescueStep,
+    /// How long it has been silent, in seconds.
+    pub silent_s: u64,
+    /// What it is told.
+    pub message: Option<Box<Message>>,
 }
 
 /// What the scheduler must know beside the state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cycle {
+    /// Agents that failed again and again, and until when they get nothing.
+    pub held: Held,
     /// How much of the machine's memory is free, in percent; nothing when it was not measured.
     pub memory_free_percent: Option<u8>,
 }
@@ -99,6 +118,8 @@ pub enum Input {
         /// Whether it is held back.
         paused: bool,
     },
+    /// The captain lets an agent start again that is held back because it failed again and again.
+    ClearAgent(AgentId),
     /// The captain creates a mission.
     AddMission {
         /// The mission, as a draft.
@@ -347,6 +368,10 @@ pub enum Input {
         /// What.
         text: String,
     },
+    /// Something is done for an agent that shows no sign of life.
+    Rescue(Rescue),
+    /// An agent wrote something into its mission's devlog.
+    Note(Devlog),
     /// A report came as a file.
     Report(Report),
     /// The agents are asked a question.
@@ -376,7 +401,7 @@ impl Input {
             | Self::RemoveMission { id, .. }
             | Self::RestoreMission { id, .. } => Some(*id),
             Self::EditMission { mission, .. } => Some(mission.id),
-            Self::Report(Report { input: Some(input), .. }) => input.mission_id(),
+            Self::Report(Report { inputs, .. }) => inputs.iter().find_map(Self::mission_id),
             _ => None,
         }
     }
@@ -401,7 +426,8 @@ impl Input {
             | Self::Restored { id, .. } => Some(*id),
             Self::Checkpointed(checkpoint) => Some(checkpoint.attempt_id),
             Self::Asked(request) => Some(request.attempt_id),
-            Self::Report(Report { input: Some(input), .. }) => input.attempt_id(),
+            Self::Rescue(rescue) => Some(rescue.id),
+            Self::Report(Report { inputs, .. }) => inputs.iter().find_map(Self::attempt_id),
             _ => None,
         }
     }
@@ -415,7 +441,10 @@ impl Input {
             | Self::Answered { messages } => messages,
             Self::NotDelivered { id, .. } => std::slice::from_ref(id),
             Self::RetryMessage(id) | Self::DiscardMessage(id) => std::slice::from_ref(id),
-            Self::Report(Report { input: Some(input), .. }) => input.message_ids(),
+            // At most one of them is about messages.
+            Self::Report(Report { inputs, .. }) => {
+                inputs.iter().map(Self::message_ids).find(|ids| !ids.is_empty()).unwrap_or_default()
+            }
             _ => &[],
         }
     }

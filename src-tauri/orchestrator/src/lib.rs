@@ -16,9 +16,11 @@ mod recall;
 mod run;
 pub mod schedule;
 pub mod state;
+mod streaks;
 pub mod template;
 mod trouble;
 
 pub use entry::{Command, HaltReport, Orchestrator, Outcome, Reconciled, Setup, StartError};
 pub use floor::NotReached;
 pub use input::{Cycle, Input, Wish};
+pub use streaks::Held;

@@ -27,6 +27,7 @@ use crate::input::{Cycle, Input};
 use crate::recall::{read_dependencies, read_state, read_talk};
 use crate::schedule;
 use crate::state::State;
+use crate::streaks::{Held, Streaks};
 use crate::trouble::{key_reused, not_recorded, unreadable};
 
 type Reply = oneshot::Sender<Result<Outcome, Refusal>>;
@@ -46,6 +47,8 @@ pub(crate) struct Desk {
     pub(crate) floor: Floor,
     pub(crate) memory_free_percent: watch::Receiver<Option<u8>>,
     pub(crate) switch: Arc<HaltSwitch>,
+    pub(crate) streaks: Streaks,
+    pub(crate) held: watch::Sender<Held>,
 }
 
 /// One input at a time.
@@ -57,6 +60,10 @@ pub(crate) struct Loop {
     floor: Floor,
     memory_free_percent: watch::Receiver<Option<u8>>,
     switch: Arc<HaltSwitch>,
+    /// Agents that fail again and again.
+    streaks: Streaks,
+    /// Which of them are held back, for everybody to see.
+    held: watch::Sender<Held>,
     /// Effects that are recorded and not yet carried out, by attempt.
     pending: HashMap<AttemptId, Vec<OutboxEntry>>,
     /// Readable ids of missions that are handed in and not yet on disk.
@@ -71,7 +78,8 @@ pub(crate) struct Loop {
 
 impl Loop {
     pub(crate) fn new(desk: Desk) -> Self {
-        let Desk { ledger, clock, draw, state, floor, memory_free_percent, switch } = desk;
+        let Desk { ledger, clock, draw, state, floor, memory_free_percent, switch, streaks, held } =
+            desk;
         let pending = HashMap::new();
         Self {
             ledger,
@@ -81,6 +89,8 @@ impl Loop {
             floor,
             memory_free_percent,
             switch,
+            streaks,
+            held,
             pending,
             short_ids: HashSet::new(),
             free_short_ids: HashSet::new(),
@@ -135,7 +145,13 @@ impl Loop {
     }
 
     fn cycle(&self) -> Cycle {
-        Cycle { memory_free_percent: *self.memory_free_percent.borrow() }
+        let held = self.streaks.held(self.clock.now());
+        self.held.send_if_modified(|known| {
+            let changed = *known != held;
+            known.clone_from(&held);
+            changed
+        });
+        Cycle { held, memory_free_percent: *self.memory_free_percent.borrow() }
     }
 
     /// Takes what waits in the queue, decides one after the other, and has all of it recorded
@@ -278,12 +294,13 @@ impl Loop {
             return Ok(());
         }
         let state = read_state(&self.ledger, self.state.running_max).await?;
+        let streaks = Streaks::read(&self.ledger, self.clock.now()).await?;
         let open = self.ledger.outbox(OUTBOX_MAX).await?;
         self.unsure = false;
         for id in self.state.attempts.keys().filter(|id| !state.attempts.contains_key(id)) {
             self.floor.forget(*id);
         }
-        self.state = state;
+        (self.state, self.streaks) = (state, streaks);
         let known: HashSet<EffectId> =
             self.pending.drain().flat_map(|(_, entries)| entries).map(|entry| entry.id).collect();
         for entry in open {
@@ -389,6 +406,7 @@ impl Loop {
             .collect();
         let key = answer.as_ref().map(|answer| answer.key.clone());
         for event in &events {
+            self.streaks.note(&event.fact, event.at, &self.state);
             self.state.apply(&event.fact);
         }
         for entries in self.pending.values_mut() {

@@ -15,6 +15,7 @@ use model::status::Waiting;
 use crate::input::Cycle;
 use crate::judge::answer_of;
 use crate::state::{State, Track, is_waiting};
+use crate::streaks::Held;
 
 /// The skill of agents that review the work of others without being named.
 pub const REVIEW_SKILL: &str = "review";
@@ -49,10 +50,10 @@ pub struct Start {
 pub fn plan(state: &State, cycle: Cycle, now: Timestamp) -> Vec<Start> {
     let room = (state.running_max() as usize).saturating_sub(state.under_way());
     let room = room.min(state.settings.starts_per_cycle as usize);
-    if room == 0 || state.halted.is_some() || too_little_memory(state, cycle).is_some() {
+    if room == 0 || state.halted.is_some() || too_little_memory(state, &cycle).is_some() {
         return Vec::new();
     }
-    let mut pool = Pool::of(state);
+    let mut pool = Pool::of(state, &cycle.held);
     if pool.free.is_empty() {
         return Vec::new();
     }
@@ -118,7 +119,7 @@ fn dependencies(
     (!missions.is_empty()).then_some(Waiting::Dependencies { missions, stuck })
 }
 
-fn too_little_memory(state: &State, cycle: Cycle) -> Option<Waiting> {
+fn too_little_memory(state: &State, cycle: &Cycle) -> Option<Waiting> {
     memory(state.settings.memory_free_min_percent, cycle.memory_free_percent)
 }
 
@@ -205,12 +206,13 @@ struct Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    fn of(state: &'a State) -> Self {
+    fn of(state: &'a State, held: &Held) -> Self {
         let busy = state.busy();
         let mut free: Vec<(i64, &Agent)> = state
             .agents
             .values()
             .filter(|agent| !agent.paused && !busy.contains(&agent.id))
+            .filter(|agent| !held.contains_key(&agent.id))
             .map(|agent| (success(state.tracks.get(&agent.id)).points, agent))
             .collect();
         free.sort_by(|(a_points, a), (b_points, b)| {
@@ -300,7 +302,7 @@ fn missing_skills<'a>(
 
 /// The next review an agent can be asked for: the attempt, the gate's place, and the agent.
 #[must_use]
-pub fn next_review(state: &State) -> Option<(AttemptId, u32, AgentId)> {
+pub fn next_review(state: &State, held: &Held) -> Option<(AttemptId, u32, AgentId)> {
     if state.halted.is_some() || state.under_way() >= state.running_max() as usize {
         return None;
     }
@@ -310,12 +312,12 @@ pub fn next_review(state: &State) -> Option<(AttemptId, u32, AgentId)> {
         pending_reviews(state, attempt).into_iter().map(move |review| (attempt, review))
     });
     asked.into_iter().find_map(|(attempt, (index, named))| {
-        let agent = reviewer(state, attempt, named)?;
+        let agent = reviewer(state, held, attempt, named)?;
         Some((attempt.id, index, agent))
     })
 }
 
-fn reviewer(state: &State, attempt: &Attempt, named: Option<&str>) -> Option<AgentId> {
+fn reviewer(state: &State, held: &Held, attempt: &Attempt, named: Option<&str>) -> Option<AgentId> {
     let mission = state.missions.get(&attempt.mission_id)?;
     let can = |agent: &&Agent| match named {
         Some(name) => agent.name.eq_ignore_ascii_case(name),
@@ -326,6 +328,7 @@ fn reviewer(state: &State, attempt: &Attempt, named: Option<&str>) -> Option<Age
             && agent.demo == mission.demo
             && !agent.paused
             && !state.is_busy(agent.id)
+            && !held.contains_key(&agent.id)
     };
     let mut able: Vec<&Agent> = state.agents.values().filter(can).filter(free).collect();
     able.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
@@ -365,6 +368,8 @@ pub struct Around<'a> {
     pub agents: &'a [Agent],
     /// Agents that are occupied.
     pub busy: &'a BTreeSet<AgentId>,
+    /// Agents that are held back because they failed again and again, and until when.
+    pub held: &'a Held,
     /// How many attempts and reviews are under way.
     pub under_way: usize,
     /// How many may be.
@@ -413,6 +418,8 @@ fn waiting_for_agent(mission: &Mission, around: &Around<'_>) -> Option<Waiting> 
             Some(Waiting::Skills { skills: missing })
         } else if agent.paused {
             Some(Waiting::AgentPaused { agent: name })
+        } else if let Some(until) = around.held.get(&chosen) {
+            Some(Waiting::AgentHeld { agent: name, until: *until })
         } else {
             around.busy.contains(&chosen).then_some(Waiting::AgentBusy { agent: name })
         };
@@ -425,14 +432,15 @@ fn waiting_for_agent(mission: &Mission, around: &Around<'_>) -> Option<Waiting> 
     if fitting().next().is_none() {
         return Some(Waiting::Skills { skills: mission.skills.clone() });
     }
-    let free = |agent: &Agent| !agent.paused && !around.busy.contains(&agent.id);
+    let held = |agent: &Agent| agent.paused || around.held.contains_key(&agent.id);
+    let free = |agent: &Agent| !held(agent) && !around.busy.contains(&agent.id);
     (!fitting().any(free)).then_some(Waiting::NoFreeAgent)
 }
 
 /// Why a mission would go to whom, were it decided now: every agent, best first, with what keeps
 /// it back.
 #[must_use]
-pub fn explain(state: &State, id: MissionId, now: Timestamp) -> Option<Choice> {
+pub fn explain(state: &State, id: MissionId, held: &Held, now: Timestamp) -> Option<Choice> {
     let mission = state.missions.get(&id)?;
     let busy = state.busy();
     let previous = previous(mission);
@@ -444,6 +452,8 @@ pub fn explain(state: &State, id: MissionId, now: Timestamp) -> Option<Choice> {
             let refused = unfit(mission, agent, previous).or_else(|| {
                 if agent.paused {
                     Some("it is paused".to_owned())
+                } else if let Some(until) = held.get(&agent.id) {
+                    Some(format!("it failed again and again and is held back until {until:.0}"))
                 } else {
                     busy.contains(&agent.id).then(|| "it is at work".to_owned())
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use agents::Launcher;
 use agents::runtime::presets::Presets;
 use agents::runtime::prices::Prices;
+use agents::runtime::sheet::Live;
 use model::Timestamp;
 use model::agent::{Agent, Runtime};
 use model::attempt::Attempt;
@@ -129,8 +130,8 @@ impl House {
             agents: dir.root().join("agents"),
             supervision: Some(Supervision::Session),
             transcripts: Transcripts::open(&dir, Arc::new(SystemClock)).await.unwrap(),
-            presets: Arc::new(Presets::built_in()),
-            prices: Arc::new(Prices::built_in()),
+            presets: Arc::new(Live::<Presets>::built_in()),
+            prices: Arc::new(Live::<Prices>::built_in()),
             halt_mark: place.path().join("data/HALTED"),
         };
         let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();

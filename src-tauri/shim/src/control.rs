@@ -79,12 +79,15 @@ pub enum ShimSays {
         /// The number.
         n: u64,
     },
-    /// The input of this number will not reach the program.
+    /// The input of this number will not reach the program now.
     Refused {
         /// The number.
         n: u64,
         /// Why, in words a person reads.
         reason: String,
+        /// Whether it may, when it is sent again later: the program has not read what came before.
+        #[serde(default)]
+        later: bool,
     },
 }
 

@@ -1,10 +1,11 @@
-//! `hivekeeper-shim enter RUN FD`: the door between the shim and a program.
+//! `hivekeeper-shim enter RUN FD ARGS…`: the door between the shim and a program.
 //!
 //! What can only be set from inside a process before it becomes the program is set here: its session
 //! and terminal, its control group, its limits, and the walls around it. Then it becomes the program;
 //! nothing of it is left. It is used only where one of these is asked for.
 //!
-//! `RUN/door.json` says what to do. What became of it is said on the descriptor FD, a pipe to the
+//! `RUN/door.json` says what to do; the program's arguments, which may hold what is to stand in no
+//! file, come as the door's own. What became of it is said on the descriptor FD, a pipe to the
 //! shim: a dot just before it becomes the program, and words where something failed. The pipe closes
 //! by itself when the program runs. bubblewrap, where it is used, stands between two stages of the
 //! door: walls of landlock keep it from making its own, so they are put up inside.
@@ -60,8 +61,6 @@ pub struct Plan {
     pub program: PathBuf,
     /// What it is called.
     pub arg0: String,
-    /// Its arguments.
-    pub args: Vec<String>,
 }
 
 impl Plan {
@@ -97,12 +96,17 @@ pub struct Door {
 }
 
 impl Door {
-    /// Writes down what is to be done and makes the pipe. `before` is what the door is started
-    /// through, such as systemd's scopes.
+    /// Writes down what is to be done with a program of these `args` and makes the pipe. `before` is
+    /// what the door is started through, such as systemd's scopes.
     ///
     /// # Errors
     /// When it cannot be written down, or the shim cannot find itself.
-    pub(crate) fn build(run: &Path, before: Vec<String>, plan: &Plan) -> Result<Self, NotStarted> {
+    pub(crate) fn build(
+        run: &Path,
+        before: Vec<String>,
+        plan: &Plan,
+        args: &[String],
+    ) -> Result<Self, NotStarted> {
         let failed = |error| NotStarted::File { name: PLAN, error };
         let text = serde_json::to_vec(plan).map_err(|error| failed(error.into()))?;
         write_quickly(&run.join(PLAN), &text).map_err(failed)?;
@@ -117,6 +121,7 @@ impl Door {
         call.push(ENTER.to_owned());
         call.push(run.display().to_string());
         call.push(ours.as_raw_fd().to_string());
+        call.extend_from_slice(args);
         Ok(Self { call, wrap: plan.wrap.clone(), answer, ours: Some(ours) })
     }
 
@@ -210,20 +215,20 @@ fn not_a_call() -> NotStarted {
     NotStarted::Door("the door is opened by the shim only".to_owned())
 }
 
-/// Does what the plan in `run` says, and becomes the program. Returns only where that failed.
-pub fn enter(run: &Path, descriptor: &str) -> NotStarted {
+/// Does what the plan in `run` says, and becomes the program with `args`. Returns only where that
+/// failed.
+pub fn enter(run: &Path, descriptor: &str, args: &[OsString]) -> NotStarted {
     let answer = match Answer::open(descriptor) {
         Ok(answer) => answer,
         Err(why) => return why,
     };
     let why = match through(run) {
         Ok(plan) if plan.wrap.is_empty() => {
-            let args = plan.args.into_iter().map(OsString::from).collect();
-            let last =
-                Last { inside: plan.inside, program: plan.program, arg0: plan.arg0.into(), args };
+            let Plan { inside, program, arg0, .. } = plan;
+            let last = Last { inside, program, arg0: arg0.into(), args: args.to_vec() };
             return finish(&last, descriptor, answer);
         }
-        Ok(plan) => wrapped(&plan, descriptor),
+        Ok(plan) => wrapped(&plan, descriptor, args),
         Err(why) => why,
     };
     answer.refuse(&why);
@@ -292,7 +297,7 @@ fn limit(resource: Resource, most: u64) -> std::io::Result<()> {
 }
 
 /// Becomes bubblewrap, which becomes the last stage.
-fn wrapped(plan: &Plan, descriptor: &str) -> NotStarted {
+fn wrapped(plan: &Plan, descriptor: &str, args: &[OsString]) -> NotStarted {
     let inside = match serde_json::to_string(&plan.inside) {
         Ok(inside) => inside,
         Err(error) => return NotStarted::Specification(error.into()),
@@ -304,7 +309,7 @@ fn wrapped(plan: &Plan, descriptor: &str) -> NotStarted {
     let (first, rest) = plan.wrap.split_first().map_or(("", &[][..]), |(f, r)| (f.as_str(), r));
     let mut command = Command::new(first);
     command.args(rest).arg(own).args([INSIDE, descriptor, &inside]);
-    command.arg(&plan.program).arg(&plan.arg0).args(&plan.args);
+    command.arg(&plan.program).arg(&plan.arg0).args(args);
     program::refusal(Path::new(first), command.exec())
 }
 

@@ -53,6 +53,8 @@ pub struct Input {
     written: usize,
     bytes: usize,
     seen_n: u64,
+    /// The first input that there was no room for: none after it may go before it.
+    put_off: Option<u64>,
     log: Option<(Kept, Values)>,
 }
 
@@ -66,7 +68,7 @@ impl Input {
             VecDeque::from([Piece { n: None, bytes: first, last: false }])
         };
         let bytes = waiting.iter().map(|piece| piece.bytes.len()).sum();
-        Self { sink, waiting, written: 0, bytes, seen_n: 0, log }
+        Self { sink, waiting, written: 0, bytes, seen_n: 0, put_off: None, log }
     }
 
     /// The highest number taken over.
@@ -98,16 +100,22 @@ impl Input {
             let waits = self.waiting.iter().any(|piece| piece.n == Some(n));
             return (!waits).then_some(ShimSays::Accepted { n });
         }
-        let refused = |reason: &str| Some(ShimSays::Refused { n, reason: reason.to_owned() });
+        let refused =
+            |reason: &str| Some(ShimSays::Refused { n, reason: reason.to_owned(), later: false });
         if matches!(self.sink, Sink::None) || self.waiting.iter().any(|piece| piece.last) {
             return refused("the program takes no more input");
         }
         if bytes.len() > INPUT_BYTES_MAX {
             return refused("it is longer than 8 MiB: give it as a file");
         }
-        if self.bytes + bytes.len() > WAITING_BYTES_MAX || self.waiting.len() >= WAITING_MAX {
-            return refused("the program does not read what was sent before: send it again later");
+        let room =
+            self.bytes + bytes.len() <= WAITING_BYTES_MAX && self.waiting.len() < WAITING_MAX;
+        if !room || self.put_off.is_some_and(|first| first < n) {
+            self.put_off = Some(self.put_off.map_or(n, |first| first.min(n)));
+            let reason = "the program does not read what was sent before: send it again later";
+            return Some(ShimSays::Refused { n, reason: reason.to_owned(), later: true });
         }
+        self.put_off = None;
         self.seen_n = n;
         self.bytes += bytes.len();
         if !last {
@@ -153,7 +161,8 @@ impl Input {
         let reason = "the program has closed its input";
         let waiting = std::mem::take(&mut self.waiting);
         let numbers = waiting.into_iter().filter_map(|piece| piece.n);
-        answers.extend(numbers.map(|n| ShimSays::Refused { n, reason: reason.to_owned() }));
+        let refused = |n| ShimSays::Refused { n, reason: reason.to_owned(), later: false };
+        answers.extend(numbers.map(refused));
         (self.bytes, self.written, self.sink) = (0, 0, Sink::None);
     }
 
@@ -208,15 +217,50 @@ mod tests {
     }
 
     #[test]
+    fn what_there_is_no_room_for_is_put_off_with_all_that_comes_after_it() {
+        let (mut input, mut program) = input();
+        for n in 1..WAITING_MAX as u64 {
+            assert_eq!(input.take(say(n, "x")), None);
+        }
+        let last = WAITING_MAX as u64;
+        let is_later = |said| matches!(said, Some(ShimSays::Refused { later: true, .. }));
+        assert!(is_later(input.take(say(last, "a"))));
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            program.read_to_string(&mut text).unwrap();
+            text
+        });
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !input.waiting.is_empty() && std::time::Instant::now() < until {
+            input.write();
+        }
+        assert!(is_later(input.take(say(last + 1, "b"))), "it would go before the other");
+        for (n, text) in [(last, "a"), (last + 1, "b")] {
+            assert_eq!(input.take(say(n, text)), None);
+        }
+        assert_eq!(input.take(EngineSays::CloseInput { n: last + 2 }), None);
+        while !input.waiting.is_empty() && std::time::Instant::now() < until {
+            input.write();
+        }
+        let expect = format!("brief\n{}ab", "x".repeat(WAITING_MAX - 1));
+        assert_eq!(reader.join().unwrap(), expect);
+    }
+
+    #[test]
     fn what_a_program_does_not_read_is_bounded_and_refused() {
         let (mut input, program) = input();
         assert_eq!(input.write(), []);
         let large = "x".repeat(INPUT_BYTES_MAX);
         assert_eq!(input.take(say(1, &large)), None);
         assert_eq!(input.take(say(2, &large)), None);
-        assert!(matches!(input.take(say(3, "x")), Some(ShimSays::Refused { n: 3, .. })));
+        let later =
+            |said, n| matches!(said, Some(ShimSays::Refused { n: of, later: true, .. }) if of == n);
+        assert!(later(input.take(say(3, "x")), 3));
         let longer = format!("{large}x");
-        assert!(matches!(input.take(say(3, &longer)), Some(ShimSays::Refused { n: 3, .. })));
+        assert!(matches!(
+            input.take(say(3, &longer)),
+            Some(ShimSays::Refused { n: 3, later: false, .. })
+        ));
         assert_eq!(input.write(), []);
         drop(program);
         let answers = input.write();

@@ -22,3 +22,5 @@ pub mod run;
 mod shape;
 pub mod terminal;
 pub mod tree;
+mod values;
+pub mod withheld;

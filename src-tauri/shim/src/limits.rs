@@ -9,12 +9,26 @@
 
 use std::time::{Duration, Instant};
 
-use model::process::{Limits, ProcessRef};
+use model::process::{Limits, OPEN_FILES_VARIABLE, ProcessRef};
 
 use crate::confine::cgroup::HeldLimits;
 
 /// How long there is between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Gives this process, and so the program, the limit of open files its engine had before it raised its
+/// own: a program that goes through all of them, or uses select(2), expects the usual one.
+pub(crate) fn lower_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let usual = std::env::var(OPEN_FILES_VARIABLE).ok().and_then(|text| text.parse::<u64>().ok());
+    let Some(usual) = usual else {
+        return;
+    };
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = Some(maximum.map_or(usual, |maximum| usual.min(maximum)));
+    // Where it cannot be lowered it is merely larger than usual.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+}
 
 /// The limits that are watched, and when they are looked at next.
 #[derive(Debug)]

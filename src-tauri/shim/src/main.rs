@@ -15,8 +15,8 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&format!("hivekeeper-shim failed to {error}")),
         },
-        [mode, run, pipe] if mode == door::ENTER => {
-            not_entered(&door::enter(Path::new(run), &text(pipe)))
+        [mode, run, pipe, words @ ..] if mode == door::ENTER => {
+            not_entered(&door::enter(Path::new(run), &text(pipe), words))
         }
         [mode, pipe, plan, words @ ..] if mode == door::INSIDE => {
             not_entered(&door::inside(&text(pipe), &text(plan), words))

@@ -3,6 +3,9 @@
 //! A process is its number and the moment the kernel started it: numbers are used again within
 //! minutes on a busy machine. Everything here reads Linux's `/proc`; elsewhere nothing is found, and
 //! the shim refuses to start what it could not end.
+//!
+//! Who has no descriptor left cannot look: that is told from there being nothing to see. What cannot
+//! be looked at is not signalled, and is not taken for gone.
 
 use std::io;
 
@@ -52,16 +55,63 @@ pub fn parse_stat(text: &[u8]) -> Option<Stat> {
     })
 }
 
-/// The process of that number, if there is one.
-#[must_use]
-pub fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+/// What is known of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It is running.
+    Alive,
+    /// It has ended; whoever has its number now is somebody else.
+    Gone,
+    /// It cannot be looked at: no more files can be opened.
+    Unknown,
 }
 
-/// Whether this very process, and not a later one of its number, is running.
+/// The process of that number, if there is one.
+///
+/// # Errors
+/// When it cannot be looked at, because this process or the system has no descriptor left.
+pub fn look(pid: u32) -> io::Result<Option<Stat>> {
+    Ok(read(pid, "stat")?.and_then(|text| parse_stat(&text)))
+}
+
+/// The process of that number, if there is one and it can be looked at.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
+    look(pid).ok().flatten()
+}
+
+/// A file about a process; nothing where there is no such process, or it is another user's.
+fn read(pid: u32, name: &str) -> io::Result<Option<Vec<u8>>> {
+    match std::fs::read(format!("/proc/{pid}/{name}")) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_want(&error) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether something could not be looked at for want of descriptors or memory.
+#[must_use]
+pub fn is_want(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| wants.iter().any(|it| it.raw_os_error() == code))
+}
+
+/// What is known of this very process.
+#[must_use]
+pub fn life(process: ProcessRef) -> Life {
+    match look(process.pid) {
+        Ok(Some(stat)) if stat.process() == process && !stat.ended => Life::Alive,
+        Ok(_) => Life::Gone,
+        Err(_) => Life::Unknown,
+    }
+}
+
+/// Whether this very process, and not a later one of its number, is running as far as is known: one
+/// that cannot be looked at has not ended.
 #[must_use]
 pub fn is_alive(process: ProcessRef) -> bool {
-    stat(process.pid).is_some_and(|stat| stat.process() == process && !stat.ended)
+    life(process) != Life::Gone
 }
 
 /// What tells this boot of the machine from others.
@@ -72,36 +122,31 @@ pub fn boot_id() -> io::Result<String> {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
 }
 
-/// Every process number in use, in no order.
-#[must_use]
-pub fn pids() -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
-}
-
-/// Every living process below `root`, not `root` itself.
-#[must_use]
-pub fn descendants(root: u32) -> Vec<ProcessRef> {
-    below(root, &table())
-}
-
 /// Every process there is, in no order.
-#[must_use]
-pub fn table() -> Vec<Stat> {
-    pids().into_iter().filter_map(stat).collect()
+///
+/// # Errors
+/// When not all of them can be looked at.
+pub fn table() -> io::Result<Vec<Stat>> {
+    let entries = match std::fs::read_dir("/proc") {
+        Ok(entries) => entries,
+        Err(error) if is_want(&error) => return Err(error),
+        Err(_) => return Ok(Vec::new()),
+    };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| look(pid).transpose()).collect()
 }
 
 /// The value of [`MARKER_VARIABLE`] in a process's environment; nothing where it has none, or is
 /// another user's.
-#[must_use]
-pub fn marker(pid: u32) -> Option<String> {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    environment.split(|byte| *byte == 0).find_map(|entry| {
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn marker(pid: u32) -> io::Result<Option<String>> {
+    let environment = read(pid, "environ")?.unwrap_or_default();
+    Ok(environment.split(|byte| *byte == 0).find_map(|entry| {
         let value = entry.strip_prefix(MARKER_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
         Some(String::from_utf8_lossy(value).into_owned())
-    })
+    }))
 }
 
 /// What a process was started with, its own name first; empty where it cannot be read.
@@ -118,7 +163,9 @@ pub fn name(pid: u32) -> Option<String> {
     Some(String::from_utf8_lossy(&name).trim_end().to_owned())
 }
 
-fn below(root: u32, table: &[Stat]) -> Vec<ProcessRef> {
+/// Every living process below `root` in a table, not `root` itself.
+#[must_use]
+pub fn below(root: u32, table: &[Stat]) -> Vec<ProcessRef> {
     let mut found = Vec::new();
     let mut seen = std::collections::HashSet::from([root]);
     let mut parents = vec![root];
@@ -135,24 +182,31 @@ fn below(root: u32, table: &[Stat]) -> Vec<ProcessRef> {
     found
 }
 
-/// Every living process whose environment carries this run's marker.
+/// Every living process of a table whose environment carries this run's marker.
 ///
-/// A process that cannot be read, because it is another user's, is not ours.
+/// A process that cannot be read, because it is another user's, is not ours. Its identity is older
+/// than the look at its environment: if the number changed hands in between, no signal is sent.
+///
+/// # Errors
+/// When not all of them can be looked at.
+pub fn carrying(marker: &str, table: &[Stat]) -> io::Result<Vec<ProcessRef>> {
+    let wanted = format!("{MARKER_VARIABLE}={marker}");
+    let carries = |environment: Vec<u8>| {
+        environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+    };
+    let mut found = Vec::new();
+    for stat in table.iter().filter(|stat| !stat.ended) {
+        if read(stat.pid, "environ")?.is_some_and(carries) {
+            found.push(stat.process());
+        }
+    }
+    Ok(found)
+}
+
+/// Every living process whose environment carries this run's marker, as far as can be seen.
 #[must_use]
 pub fn marked(marker: &str) -> Vec<ProcessRef> {
-    let wanted = format!("{MARKER_VARIABLE}={marker}");
-    pids()
-        .into_iter()
-        .filter_map(|pid| {
-            // Identity first: if the number changes hands in between, the signal will not be sent.
-            let before = stat(pid).filter(|stat| !stat.ended)?;
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-            environment
-                .split(|byte| *byte == 0)
-                .any(|entry| entry == wanted.as_bytes())
-                .then(|| before.process())
-        })
-        .collect()
+    table().and_then(|table| carrying(marker, &table)).unwrap_or_default()
 }
 
 /// What became of a signal.
@@ -194,7 +248,7 @@ pub fn hold(process: ProcessRef) -> Option<std::os::fd::OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
     let held = open(pid)?;
     // Compared after it is held: from here on the number cannot change hands unnoticed.
-    is_alive(process).then_some(held)
+    (life(process) == Life::Alive).then_some(held)
 }
 
 #[cfg(target_os = "linux")]
@@ -212,10 +266,16 @@ fn send(process: ProcessRef, pid: Pid, signal: Signal) -> rustix::io::Result<()>
     use rustix::io::Errno;
     use rustix::process::{PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(held) if is_alive(process) => pidfd_send_signal(held, signal),
-        Ok(_) => Err(Errno::SRCH),
+        Ok(held) => match life(process) {
+            Life::Alive => pidfd_send_signal(held, signal),
+            Life::Gone => Err(Errno::SRCH),
+            // Nobody is signalled who may be somebody else.
+            Life::Unknown => Err(Errno::MFILE),
+        },
         // Kernels before 5.3: compare and send, as close together as it gets.
-        Err(Errno::NOSYS | Errno::PERM) if is_alive(process) => kill_process(pid, signal),
+        Err(Errno::NOSYS | Errno::PERM) if life(process) == Life::Alive => {
+            kill_process(pid, signal)
+        }
         Err(error) => Err(error),
     }
 }

@@ -78,6 +78,9 @@ pub enum NotStarted {
     /// There is no specification.
     #[error("nothing says what to start")]
     NoSpecification,
+    /// A part of the specification that stands in no file is missing.
+    #[error("what to start is not known wholly: {0}; retry the mission")]
+    Withheld(#[from] crate::withheld::Missing),
     /// This system cannot keep a tree of processes together.
     #[error("its processes cannot be kept together: {0}")]
     Unsupported(String),

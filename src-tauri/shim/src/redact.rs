@@ -1,22 +1,18 @@
 //! Takes secrets out of a stream before it reaches a file, wherever the stream is cut into pieces.
 //!
 //! Two kinds are known: values that are secrets because a variable of the environment calls them so,
-//! and shapes that only tokens have. What might still become one when more bytes come is held back;
-//! [`Redactor::let_go`] gives it up when none come, except for eight bytes or more of a known value,
-//! which wait for the next byte however long that takes. A secret of which the beginning was let go
-//! loses its rest. A line that is JSON stays JSON. Text without secrets passes byte by byte as it is.
+//! in every form in which programs print them ([`Values`]), and shapes that only tokens have. What
+//! might still become one when more bytes come is held back; [`Redactor::let_go`] gives it up when none
+//! come, except for eight bytes or more of a known value, which wait for the next byte however long
+//! that takes. A secret of which the beginning was let go loses its rest. A line that is JSON stays
+//! JSON. Text without secrets passes byte by byte as it is.
 
 use crate::json_line::JsonLine;
 use crate::shape::{self, Class, Shape};
+pub use crate::values::{VALUE_BYTES_MIN, Values};
 
 /// Stands in the place of a secret.
 pub const REDACTED: &str = "«redacted»";
-/// A value shorter than this many bytes is no secret: it would be found in innocent words.
-pub const VALUE_BYTES_MIN: usize = 8;
-/// A longer value is looked for in parts of this many bytes, so that little is held back.
-const PART_BYTES_MAX: usize = 4096;
-/// How many values are looked for at most.
-const VALUES_MAX: usize = 1024;
 /// How much of a private key is taken out before its end is no longer believed in, in bytes.
 const KEY_BYTES_MAX: usize = 64 * 1024;
 
@@ -77,89 +73,6 @@ enum Mode {
     Key(Key),
 }
 
-/// The values that are looked for; made once and shared by all streams of a run.
-#[derive(Debug, Default, Clone)]
-pub struct Values {
-    /// The longest first.
-    values: Vec<Vec<u8>>,
-}
-
-impl Values {
-    /// The secrets among these variables, with the forms they take inside JSON.
-    #[must_use]
-    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
-        let mut found = Self::default();
-        for (name, value) in variables {
-            if is_secret_name(name) {
-                found.add(value);
-            }
-        }
-        found
-    }
-
-    /// Adds a value and the forms it takes when it is printed otherwise than as it is.
-    pub fn add(&mut self, value: &[u8]) {
-        let value = value.trim_ascii();
-        if value.len() < VALUE_BYTES_MIN {
-            return;
-        }
-        let mut forms = vec![value.to_vec()];
-        if value.contains(&b'\n') {
-            // A terminal adds the carriage return.
-            forms.push(String::from_utf8_lossy(value).replace('\n', "\r\n").into_bytes());
-        }
-        if let Ok(text) = std::str::from_utf8(value) {
-            let once = escaped(text);
-            forms.push(escaped(&once).into_bytes());
-            forms.push(once.into_bytes());
-            forms.push(ascii_only(&escaped(text)).into_bytes());
-        }
-        for part in forms.iter().flat_map(|form| form.chunks(PART_BYTES_MAX)) {
-            let known = self.values.iter().any(|known| known == part);
-            if part.len() >= VALUE_BYTES_MIN && !known && self.values.len() < VALUES_MAX {
-                self.values.push(part.to_vec());
-            }
-        }
-        self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    }
-
-    /// What of a known value begins here. The longest counts, and is waited for.
-    fn find(&self, rest: &[u8]) -> Match {
-        for value in &self.values {
-            if rest.starts_with(value) {
-                return Match::Whole { keep: 0, len: value.len(), then: Then::Nothing };
-            }
-            if value.starts_with(rest) {
-                return Match::Part { exact: rest.len() };
-            }
-        }
-        Match::No
-    }
-}
-
-/// Text as it stands inside a JSON string.
-fn escaped(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
-}
-
-/// Every other character by its number, as many JSON writers do it.
-fn ascii_only(text: &str) -> String {
-    use std::fmt::Write;
-    let mut plain = String::new();
-    let mut units = [0; 2];
-    for character in text.chars() {
-        if character.is_ascii() {
-            plain.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut units) {
-                let _ = write!(plain, "\\u{unit:04x}");
-            }
-        }
-    }
-    plain
-}
-
 /// What a secret may begin with, so that almost every byte is passed at a glance.
 #[derive(Debug)]
 struct Starts {
@@ -172,8 +85,7 @@ struct Starts {
 impl Starts {
     fn new(values: &Values) -> Self {
         let mut starts = Self { first: [false; 256], pairs: vec![0; 1024], shapes: Vec::new() };
-        let values = values.values.iter().map(|value| [value[0], value[1]]);
-        for pair in values.chain(shape::first_pairs()) {
+        for pair in values.first_pairs().chain(shape::first_pairs()) {
             starts.first[usize::from(pair[0])] = true;
             let (word, bit) = place(pair[0], pair[1]);
             starts.pairs[word] |= bit;
@@ -277,6 +189,16 @@ impl Redactor {
     /// value that is long enough to tell something.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.advance(&[], true, out);
+    }
+
+    /// What is left of `text` without its secrets; nothing where it has none.
+    #[must_use]
+    pub fn cleaned(values: &Values, text: &str) -> Option<String> {
+        let mut redactor = Self::new(values.clone());
+        let mut out = Vec::new();
+        redactor.push(text.as_bytes(), &mut out);
+        redactor.finish(&mut out);
+        (redactor.taken > 0).then(|| String::from_utf8_lossy(&out).into_owned())
     }
 
     fn held_of_value(&self) -> usize {

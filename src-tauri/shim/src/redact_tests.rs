@@ -19,6 +19,8 @@ fn tokens() -> Vec<String> {
     tokens.push(format!("sk-ant-api03-{body}"));
     tokens.push(format!("sk-proj-{body}"));
     tokens.push(format!("AKIA{}", "IOSFODNN7EXAMPL2"));
+    tokens.push(format!("hk_a_{0}_{0}{0}", "0123456789abcdef0123456789abcdef"));
+    tokens.push(format!("hk_{0}{0}", "0123456789abcdef0123456789abcdef"));
     tokens.push(JWT.to_owned());
     tokens.push(KEY.to_owned());
     tokens

@@ -22,8 +22,8 @@ use crate::confine::{self, Confinement};
 use crate::limits::{self, Watch};
 use crate::program::{self, NotStarted};
 use crate::pump::Pump;
-use crate::tree::{Ended, Tree};
-use crate::{proc, record, tree};
+use crate::tree::{Ended, Seen, Tree};
+use crate::{proc, record, tree, withheld};
 
 /// Held for as long as a shim works on the run, so that a run is started once.
 pub const LOCK: &str = "lock";
@@ -83,6 +83,7 @@ pub enum ShimError {
 /// When the run cannot be opened or its records cannot be written.
 pub fn run(run: &Path) -> Result<(), ShimError> {
     close_inherited();
+    limits::lower_open_files();
     // Fails only where the shim already leads its session, which is what is wanted.
     let _ = rustix::process::setsid();
     let open = |source| ShimError::Open { path: run.to_owned(), source };
@@ -208,19 +209,22 @@ struct Shim {
 }
 
 impl Tree for Shim {
-    fn living(&mut self) -> Vec<ProcessRef> {
+    fn living(&mut self) -> Seen {
         let own = std::process::id();
-        let mut living = match self.reap() {
-            Children::None => Vec::new(),
-            Children::Some => proc::descendants(own),
-        };
+        let any = matches!(self.reap(), Children::Some);
         let members = self.confinement.members();
-        for process in proc::marked(&self.marker).into_iter().chain(members) {
+        let looked = proc::table().and_then(|table| {
+            let below = if any { proc::below(own, &table) } else { Vec::new() };
+            Ok((below, proc::carrying(&self.marker, &table)?))
+        });
+        let unsure = looked.is_err();
+        let (mut living, marked) = looked.unwrap_or_default();
+        for process in marked.into_iter().chain(members) {
             if process.pid != own && !living.contains(&process) {
                 living.push(process);
             }
         }
-        living
+        Seen { living, unsure }
     }
 
     fn pause(&mut self, time: Duration) {
@@ -267,6 +271,7 @@ impl Shim {
     /// Ends the tree. What it used is known only once its last process was waited for.
     fn end(&mut self, grace: Duration) -> Ended {
         let end = tree::end(self, grace);
+        let end = self.surely(end);
         self.reap();
         self.confinement.close();
         self.pump.drain(DRAIN_TIME);
@@ -281,7 +286,7 @@ impl Shim {
             if let Some(watch) = &mut watch
                 && watch.is_due()
             {
-                let living = self.living();
+                let living = self.living().living;
                 let counted = living.into_iter().filter(|found| !self.is_spared(*found));
                 let over = watch.exceeded(&counted.collect::<Vec<_>>());
                 if over.is_some() && self.status.is_none() {
@@ -298,10 +303,22 @@ impl Shim {
     /// Ends a tree that used more than it may.
     fn end_over_limit(&mut self, reason: String) -> ExitRecord {
         let end = tree::kill(self);
+        let end = self.surely(end);
         self.reap();
         self.confinement.close();
         self.pump.drain(DRAIN_TIME);
         ended(Exit::OverLimit { reason }, end)
+    }
+
+    /// Goes on ending what may be left until it is known what that is: a record that says that
+    /// nothing is left has to be true.
+    fn surely(&mut self, mut end: Ended) -> Ended {
+        while end.unsure {
+            let again = tree::kill(self);
+            let signalled = end.signalled + again.signalled;
+            end = Ended { killed: end.killed || again.signalled > 0, signalled, ..again };
+        }
+        end
     }
 
     /// How the program ended by itself; the kernel may have ended it for its memory.
@@ -417,6 +434,7 @@ fn prepare(run: &Path) -> Result<LaunchSpec, NotStarted> {
     let spec: LaunchSpec = record::read_json(&run.join(file::SPEC))
         .map_err(NotStarted::Specification)?
         .ok_or(NotStarted::NoSpecification)?;
+    let spec = withheld::put_back(spec, |name| std::env::var(name).ok())?;
     program::check_directory(Path::new(&spec.directory))?;
     Ok(spec)
 }

@@ -87,6 +87,8 @@ const SHAPES: &[Shape] = &[
     prefix(b"xoxs-", Class::Dashed, 10),
     prefix(b"npm_", Class::Word, 36),
     prefix(b"hf_", Class::Word, 34),
+    // Our own.
+    Shape::Word { prefix: b"hk_", class: Class::Word, min: 40 },
     Shape::Bearer,
     Shape::Jwt,
     Shape::Key,

@@ -17,6 +17,7 @@ mod mutant;
 mod open;
 mod page;
 mod project;
+mod query;
 mod reader;
 mod stroke;
 mod table;

@@ -17,12 +17,13 @@ pub use ledger::{
     MissionText, OpenError, Page, PastAttempt, ReadError, RequestFilter, StoredAnswer, TrashFilter,
     Verification,
 };
+pub use spare::SpareError;
 pub use telemetry::{
-    OpenError as TelemetryOpenError, RangeQuery, ReadError as TelemetryReadError, Recorded,
-    Telemetry, TelemetryCounters, TelemetryOptions,
+    RangeQuery, ReadError as TelemetryReadError, Recorded, Telemetry, TelemetryCounters,
+    TelemetryOptions,
 };
 pub use transcripts::{
-    Changed, Changes, EntryPage, Hit, OpenError as TranscriptsOpenError, PageFrom, Piece, Placed,
-    PutError, ReadError as TranscriptsReadError, SearchFilter, ToolCalls, ToolTime,
-    TranscriptOptions, Transcripts,
+    Changed, Changes, EntryPage, Hit, PageFrom, Piece, Placed, PutError,
+    ReadError as TranscriptsReadError, SearchFilter, ToolCalls, ToolTime, TranscriptOptions,
+    Transcripts,
 };

@@ -21,8 +21,6 @@ mod tests;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::datadir::DataDir;
+use crate::spare::SpareError;
 use counters::Counted;
 use writer::{Input, Shared, Writer};
 
@@ -43,54 +42,6 @@ pub use counters::TelemetryCounters;
 const FILE: &str = "telemetry.db";
 /// How long a question may take.
 const READ_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Why telemetry cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file could not be created or opened for writing.
-    #[error("create {}: check that this user owns the data directory and that the disk has room", path.display())]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// SQLite could not read or write the file, for another reason than damage.
-    #[error("open {}; it was left as it is: check the disk and the file's owner", path.display())]
-    Storage {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: sqlx::Error,
-    },
-    /// The file is damaged, and could not be renamed out of the way.
-    #[error(
-        "set the damaged {} aside: move it elsewhere by hand; it holds measurements only, missions are in the ledger",
-        path.display()
-    )]
-    SetAside {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// Even a fresh file could not be used.
-    #[error("use a fresh {} ({reason}): check the disk", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// SQLite is older than the release that fixed a loss of data in WAL mode.
-    #[error(
-        "use SQLite {found}: it may lose data, 3.51.3 or newer is needed; build with the bundled one"
-    )]
-    SqliteTooOld {
-        /// The version found.
-        found: String,
-    },
-}
 
 /// Why a question cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -170,7 +121,7 @@ impl Default for TelemetryOptions {
             raw_age: 2 * DAY,
             minute_age: 90 * DAY,
             disk_budget_bytes: 512 << 20,
-            series_max: 20_000,
+            series_max: 40_000,
             queue_ticks: 64,
         }
     }
@@ -215,7 +166,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// When no file can be opened, damaged or fresh.
-    pub async fn open(dir: &DataDir, clock: SharedClock) -> Result<Self, OpenError> {
+    pub async fn open(dir: &DataDir, clock: SharedClock) -> Result<Self, SpareError> {
         Self::open_with(dir, clock, TelemetryOptions::default()).await
     }
 
@@ -227,12 +178,13 @@ impl Telemetry {
         dir: &DataDir,
         clock: SharedClock,
         options: TelemetryOptions,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, SpareError> {
         let path = dir.root().join(FILE);
-        let opened = file::open(&path, &*clock, &options).await?;
+        let now_ms = clock.now().as_millisecond();
+        let opened = file::SPARE.open(&path, now_ms, &file::Restore(&options)).await?;
         let (inputs, receiver) = mpsc::channel(options.queue_ticks.max(1));
-        let shared =
-            Arc::new(Shared { memory: Mutex::new(opened.memory), counters: opened.counters });
+        let (memory, counters) = opened.found;
+        let shared = Arc::new(Shared { memory: Mutex::new(memory), counters });
         let writer = TaskTracker::new();
         let task = Writer {
             conn: opened.writer,

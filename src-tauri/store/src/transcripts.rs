@@ -14,7 +14,7 @@ mod tables;
 mod tests;
 mod writer;
 
-use std::io;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +33,7 @@ use tokio_util::task::TaskTracker;
 use crate::datadir::DataDir;
 use crate::ledger::Page;
 use crate::ledger::{CODE_INTERRUPT, sqlite_code};
+use crate::spare::{self, SpareError};
 use row::Row;
 use writer::{Ask, Put, Start, Writer};
 
@@ -57,54 +58,6 @@ const READ_DEADLINE: Duration = Duration::from_secs(5);
 const STEPS_PER_LOOK: i32 = 4_000;
 /// Changes a subscriber may lag behind before it must look for itself.
 const CHANGES_MAX: usize = 4_096;
-
-/// Why transcripts cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The file could not be created or opened for writing.
-    #[error("create {}: check that this user owns the data directory and that the disk has room", path.display())]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// SQLite could not read or write the file, for another reason than damage.
-    #[error("open {}; it was left as it is: check the disk and the file's owner", path.display())]
-    Storage {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: sqlx::Error,
-    },
-    /// The file is damaged, and could not be renamed out of the way.
-    #[error(
-        "set the damaged {} aside: move it elsewhere by hand; it holds conversations only, missions are in the ledger",
-        path.display()
-    )]
-    SetAside {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// Even a fresh file could not be used.
-    #[error("use a fresh {} ({reason}): check the disk", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// SQLite is older than the release that fixed a loss of data in WAL mode.
-    #[error(
-        "use SQLite {found}: it may lose data, 3.51.3 or newer is needed; build with the bundled one"
-    )]
-    SqliteTooOld {
-        /// The version found.
-        found: String,
-    },
-}
 
 /// Why entries were not written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -337,6 +290,7 @@ pub struct Transcripts(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    path: PathBuf,
     queue: mpsc::Sender<Ask>,
     room: Arc<Semaphore>,
     readers: SqlitePool,
@@ -350,7 +304,7 @@ impl Transcripts {
     ///
     /// # Errors
     /// When no file can be opened, damaged or fresh.
-    pub async fn open(dir: &DataDir, clock: SharedClock) -> Result<Self, OpenError> {
+    pub async fn open(dir: &DataDir, clock: SharedClock) -> Result<Self, SpareError> {
         Self::open_with(dir, clock, TranscriptOptions::default()).await
     }
 
@@ -362,18 +316,19 @@ impl Transcripts {
         dir: &DataDir,
         clock: SharedClock,
         options: TranscriptOptions,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, SpareError> {
         let path = dir.root().join(FILE);
-        let opened = file::open(&path, &*clock).await?;
+        let now_ms = clock.now().as_millisecond();
+        let opened = file::SPARE.open(&path, now_ms, &file::NextRevision { now_ms }).await?;
         let (queue, inbox) = mpsc::channel(QUEUE_PUTS_MAX);
         let changes = broadcast::Sender::new(CHANGES_MAX);
         let readers = opened.readers.clone();
-        let start = Start { path, clock, options, inbox, changes: changes.clone() };
+        let start = Start { path: path.clone(), clock, options, inbox, changes: changes.clone() };
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(Writer::new(start, opened).run(closing.clone()));
         tasks.close();
         let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
-        Ok(Self(Arc::new(Inner { queue, room, readers, changes, closing, tasks })))
+        Ok(Self(Arc::new(Inner { path, queue, room, readers, changes, closing, tasks })))
     }
 
     /// Writes entries of an attempt and returns once they are in the file. One that comes again
@@ -449,6 +404,21 @@ impl Transcripts {
         self.0.changes.subscribe()
     }
 
+    /// What a question is answered with; a file that it shows to be damaged is remembered as such.
+    async fn asked<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
+        let answer = answer.await;
+        if let Err(ReadError::Storage { source }) = &answer
+            && spare::is_damage(source)
+        {
+            spare::suspect(&self.0.path);
+            tracing::warn!(error = %source, "the transcripts are damaged; they are set aside at the next start");
+        }
+        answer
+    }
+
     async fn begin(&self) -> Result<PoolConnection<Sqlite>, ReadError> {
         let until = Instant::now() + READ_DEADLINE;
         let mut conn = self.0.readers.acquire().await?;
@@ -468,30 +438,33 @@ impl Transcripts {
         from: PageFrom,
         limit: u32,
     ) -> Result<EntryPage, ReadError> {
-        let mut conn = self.begin().await?;
-        let mut snapshot = conn.begin().await?;
-        let Some(known) = tables::known(&mut snapshot, attempt).await? else {
-            return Ok(EntryPage { kept_from: 1, ..EntryPage::default() });
-        };
-        let limit = limit.clamp(1, PAGE_ENTRIES_MAX);
-        let sizes = tables::sizes(&mut snapshot, known.key, from, limit).await?;
-        let taken = fitting(&sizes);
-        let entries = match (sizes[..taken].first(), sizes[..taken].last()) {
-            (Some((one, _)), Some((other, _))) => {
-                let range = (*one).min(*other)..=(*one).max(*other);
-                tables::entries(&mut snapshot, known.key, range).await?
-            }
-            _ => Vec::new(),
-        };
-        let (first, last) = tables::ends(&mut snapshot, known.key).await?;
-        Ok(EntryPage {
-            entries,
-            first,
-            last,
-            total: known.entries,
-            kept_from: known.kept_from,
-            revision: known.revision,
+        self.asked(async {
+            let mut conn = self.begin().await?;
+            let mut snapshot = conn.begin().await?;
+            let Some(known) = tables::known(&mut snapshot, attempt).await? else {
+                return Ok(EntryPage { kept_from: 1, ..EntryPage::default() });
+            };
+            let limit = limit.clamp(1, PAGE_ENTRIES_MAX);
+            let sizes = tables::sizes(&mut snapshot, known.key, from, limit).await?;
+            let taken = fitting(&sizes);
+            let entries = match (sizes[..taken].first(), sizes[..taken].last()) {
+                (Some((one, _)), Some((other, _))) => {
+                    let range = (*one).min(*other)..=(*one).max(*other);
+                    tables::entries(&mut snapshot, known.key, range).await?
+                }
+                _ => Vec::new(),
+            };
+            let (first, last) = tables::ends(&mut snapshot, known.key).await?;
+            Ok(EntryPage {
+                entries,
+                first,
+                last,
+                total: known.entries,
+                kept_from: known.kept_from,
+                revision: known.revision,
+            })
         })
+        .await
     }
 
     /// What changed in a conversation after a revision, oldest change first, at most
@@ -505,27 +478,30 @@ impl Transcripts {
         revision: u64,
         limit: u32,
     ) -> Result<Changes, ReadError> {
-        let mut conn = self.begin().await?;
-        let mut snapshot = conn.begin().await?;
-        let Some(known) = tables::known(&mut snapshot, attempt).await? else {
-            return Ok(Changes { revision, kept_from: 1, ..Changes::default() });
-        };
-        let limit = limit.clamp(1, PAGE_ENTRIES_MAX);
-        let changed = tables::changed(&mut snapshot, known.key, revision, limit + 1).await?;
-        let taken = fitting(&changed).min(limit as usize);
-        let more = taken < changed.len();
-        let mut entries = Vec::new();
-        if let Some((last, _)) = changed[..taken].last() {
-            entries = tables::revised(&mut snapshot, known.key, revision, *last).await?;
-        }
-        let newest = entries.last().map(|placed| placed.revision);
-        let end = if more { newest } else { Some(known.revision) };
-        Ok(Changes {
-            entries,
-            revision: end.unwrap_or(revision).max(revision),
-            more,
-            kept_from: known.kept_from,
+        self.asked(async {
+            let mut conn = self.begin().await?;
+            let mut snapshot = conn.begin().await?;
+            let Some(known) = tables::known(&mut snapshot, attempt).await? else {
+                return Ok(Changes { revision, kept_from: 1, ..Changes::default() });
+            };
+            let limit = limit.clamp(1, PAGE_ENTRIES_MAX);
+            let changed = tables::changed(&mut snapshot, known.key, revision, limit + 1).await?;
+            let taken = fitting(&changed).min(limit as usize);
+            let more = taken < changed.len();
+            let mut entries = Vec::new();
+            if let Some((last, _)) = changed[..taken].last() {
+                entries = tables::revised(&mut snapshot, known.key, revision, *last).await?;
+            }
+            let newest = entries.last().map(|placed| placed.revision);
+            let end = if more { newest } else { Some(known.revision) };
+            Ok(Changes {
+                entries,
+                revision: end.unwrap_or(revision).max(revision),
+                more,
+                kept_from: known.kept_from,
+            })
         })
+        .await
     }
 
     /// Entries in which something occurs, newest first.
@@ -533,32 +509,34 @@ impl Transcripts {
     /// # Errors
     /// When they cannot be read in time, or the cursor is not one of this search.
     pub async fn search(&self, filter: SearchFilter) -> Result<Page<Hit>, ReadError> {
-        let before =
-            match &filter.cursor {
+        self.asked(async {
+            let before = match &filter.cursor {
                 Some(text) => Some(text.parse::<i64>().map_err(|_| ReadError::BadCursor {
                     cursor: text.chars().take(80).collect(),
                 })?),
                 None => None,
             };
-        let Some(words) = search::Words::of(&filter.text) else {
-            return Ok(Page { items: Vec::new(), next: None });
-        };
-        let mut conn = self.begin().await?;
-        let mut snapshot = conn.begin().await?;
-        let keys = tables::keys(&mut snapshot, &filter.attempts).await?;
-        if keys.is_empty() && !filter.attempts.is_empty() {
-            return Ok(Page { items: Vec::new(), next: None });
-        }
-        let expression = words.expression(&keys, &filter.kinds);
-        let limit = filter.limit.clamp(1, HITS_MAX) as usize;
-        let mut found =
-            tables::found(&mut snapshot, &expression, before.unwrap_or(i64::MAX), limit + 1)
-                .await?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|row| row.place.to_string());
-        let items = found.iter().map(|row| row.hit(&words)).collect::<Result<_, _>>()?;
-        Ok(Page { items, next })
+            let Some(words) = search::Words::of(&filter.text) else {
+                return Ok(Page { items: Vec::new(), next: None });
+            };
+            let mut conn = self.begin().await?;
+            let mut snapshot = conn.begin().await?;
+            let keys = tables::keys(&mut snapshot, &filter.attempts).await?;
+            if keys.is_empty() && !filter.attempts.is_empty() {
+                return Ok(Page { items: Vec::new(), next: None });
+            }
+            let expression = words.expression(&keys, &filter.kinds);
+            let limit = filter.limit.clamp(1, HITS_MAX) as usize;
+            let mut found =
+                tables::found(&mut snapshot, &expression, before.unwrap_or(i64::MAX), limit + 1)
+                    .await?;
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let next = found.last().filter(|_| more).map(|row| row.place.to_string());
+            let items = found.iter().map(|row| row.hit(&words)).collect::<Result<_, _>>()?;
+            Ok(Page { items, next })
+        })
+        .await
     }
 
     /// The tool calls of an attempt that wait or run, in order, at most [`PAGE_ENTRIES_MAX`].
@@ -566,8 +544,11 @@ impl Transcripts {
     /// # Errors
     /// When they cannot be read in time.
     pub async fn open_calls(&self, attempt: AttemptId) -> Result<Vec<Placed>, ReadError> {
-        let mut conn = self.begin().await?;
-        tables::open_calls(&mut conn, attempt).await
+        self.asked(async {
+            let mut conn = self.begin().await?;
+            tables::open_calls(&mut conn, attempt).await
+        })
+        .await
     }
 
     /// What an attempt used tools for.
@@ -575,8 +556,11 @@ impl Transcripts {
     /// # Errors
     /// When it cannot be read in time.
     pub async fn tool_calls(&self, attempt: AttemptId) -> Result<ToolCalls, ReadError> {
-        let mut conn = self.begin().await?;
-        tables::tool_calls(&mut conn, attempt).await
+        self.asked(async {
+            let mut conn = self.begin().await?;
+            tables::tool_calls(&mut conn, attempt).await
+        })
+        .await
     }
 
     /// Writes what waits, then closes. Later calls are refused; calling it again is harmless.

@@ -8,7 +8,17 @@ export const SPANS = [
   { seconds: 21_600, label: '6 h' },
 ] as const;
 
-export const AGENT_SIGNALS = ['agent_cpu_percent', 'agent_memory_bytes', 'agent_processes'] as const;
+/** What its processes use, then what it said of its work. */
+export const AGENT_SIGNALS = [
+  'agent_cpu_percent',
+  'agent_memory_bytes',
+  'agent_processes',
+  'agent_tokens_total',
+  'agent_cost_usd_total',
+  'agent_tool_calls_total',
+  'agent_turns_total',
+  'agent_progress_percent',
+] as const;
 export type AgentSignal = (typeof AGENT_SIGNALS)[number];
 
 const POINTS = 240;
@@ -23,7 +33,7 @@ export interface During {
 
 export class Resources {
   seconds = $state<number>(SPANS[0].seconds);
-  series = $state.raw<ReadonlyMap<AgentSignal, SeriesRange | null>>(new Map());
+  series = $state.raw<ReadonlyMap<AgentSignal, readonly SeriesRange[]>>(new Map());
   /** The ends of what was asked for, in seconds since 1970. */
   span = $state.raw<[number, number]>([0, 1]);
   ready = $state(false);
@@ -73,7 +83,7 @@ export class Resources {
       };
       const answers = await Promise.all(AGENT_SIGNALS.map((name) => this.api.range({ name, ...query })));
       if (this.#closed || turn !== this.#turn) return;
-      this.series = new Map(AGENT_SIGNALS.map((name, i) => [name, answers[i]?.[0] ?? null]));
+      this.series = new Map(AGENT_SIGNALS.map((name, i) => [name, answers[i] ?? []]));
       this.span = [to / 1_000 - this.seconds, to / 1_000];
       this.ready = true;
       this.problem = null;

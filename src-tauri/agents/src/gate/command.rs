@@ -73,7 +73,9 @@ fn specification(command: &str, run: &Path, check: &Check<'_>) -> LaunchSpec {
         grace_ms: GRACE_MS,
         marker: run.display().to_string(),
         // All it may print is read in the end, and what it prints more is cut off here.
-        limits: Limits { output_bytes: Some(4 * PRINTED_BYTES_MAX), ..Limits::default() },
+        limits: Limits { output_bytes: Some(4 * PRINTED_BYTES_MAX), ..check.within.limits },
+        sandbox: check.within.sandbox.clone(),
+        supervision: check.within.supervision,
         ..LaunchSpec::default()
     }
 }
@@ -96,6 +98,10 @@ async fn watch(
         ended = launcher.wait(run, identity, cancel) => match ended {
             // It may have printed all of it between two looks.
             Ok(_) if size(&printed) >= PRINTED_BYTES_MAX => Cut::TooMuch,
+            Ok(record) if matches!(record.exit, Exit::Lost { .. }) => {
+                // What its supervisor left runs on otherwise.
+                return survived(judge(&record.exit), launcher.stop(run, identity).await);
+            }
             Ok(record) => return judge(&record.exit),
             Err(LaunchError::Cancelled) => Cut::Cancelled,
             Err(error) => return broken(&error),

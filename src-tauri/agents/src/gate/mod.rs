@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::clock::Clock;
 use model::gate::{Answerer, GATE_OUTPUT_BYTES_MAX, GateResult, GateSpec, Verdict};
-use model::process::file;
+use model::process::{Limits, Sandbox, Supervision, file};
 use tokio_util::sync::CancellationToken;
 
 use crate::launcher::Launcher;
@@ -60,6 +60,19 @@ pub struct Check<'a> {
     pub tree: Option<String>,
     /// Variables set for a command on top of the inherited environment.
     pub env: &'a [(String, String)],
+    /// What a command may do: it runs what the agent left.
+    pub within: Within,
+}
+
+/// What holds for the command of a gate as it does for the agent whose work it looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Within {
+    /// What it may use.
+    pub limits: Limits,
+    /// What it is kept from.
+    pub sandbox: Option<Sandbox>,
+    /// How its processes are kept together.
+    pub supervision: Supervision,
 }
 
 /// What a gate found, before it is dated.

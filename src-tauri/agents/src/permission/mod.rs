@@ -16,10 +16,11 @@ mod suggest;
 use std::path::Path;
 
 use model::id::{AgentId, MissionId};
-use model::inbox::{PermissionAsk, PermissionPolicy, Rule, Scope};
+use model::inbox::{PermissionAsk, PermissionPolicy, Risk, RiskLevel, Rule, Scope};
 
 use self::parts::Part;
 use self::places::{Place, is_secret};
+use crate::runtime::Wanted;
 
 pub use self::pattern::{PATTERN_BYTES_MAX, Pattern, PatternError};
 pub use self::risk::risk;
@@ -34,6 +35,30 @@ pub struct Who<'a> {
     pub agent_id: AgentId,
     /// Where it works.
     pub worktree: &'a Path,
+}
+
+/// A request as the captain sees it: with what it can do at worst, and what *always* would allow.
+#[must_use]
+pub fn assess(wanted: Wanted, worktree: &Path) -> PermissionAsk {
+    let Wanted { title, tool, name, command, changes, places, input, why, agent_remembers } =
+        wanted;
+    let unjudged = Risk { level: RiskLevel::Low, reasons: Vec::new() };
+    let mut ask = PermissionAsk {
+        title,
+        tool,
+        name,
+        command,
+        changes,
+        places,
+        input,
+        why,
+        risk: unjudged,
+        pattern: String::new(),
+        agent_remembers,
+    };
+    ask.risk = risk(&ask, worktree);
+    ask.pattern = pattern(&ask, worktree);
+    ask
 }
 
 /// What becomes of a request.
@@ -85,7 +110,7 @@ pub fn judge(
         return allow("this agent works unattended".to_owned());
     }
     let mut because = Vec::new();
-    for part in &parts {
+    for part in parts.iter().filter(|part| !matches!(part, Part::Within(_))) {
         let rule = allowing.iter().find(|(_, pattern)| pattern.covers(part, ask));
         let why = match (policy, part, rule) {
             (_, Part::Own, _) => Some("it is one of our own tools".to_owned()),

@@ -22,6 +22,8 @@ const MOVERS: &[&str] = &["cd", "pushd", "popd", "chdir"];
 pub(super) enum Part {
     /// Starts a program.
     Run(Command),
+    /// Another program may start this one: looked at to forbid, never to allow.
+    Within(Command),
     /// Does something by a command that cannot be read.
     Opaque,
     /// Changes a file.
@@ -94,6 +96,7 @@ fn run(command: &str, worktree: &Path, parts: &mut Vec<Part>) {
             parts.push(Part::Read { path: Some(word.text.clone()), place });
         }
     }
+    parts.extend(line.within.into_iter().map(Part::Within));
     if line.opaque || line.commands.is_empty() {
         parts.push(Part::Opaque);
     }

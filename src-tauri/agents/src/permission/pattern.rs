@@ -1,12 +1,14 @@
 //! Patterns: what a rule fits, as one line of text.
 //!
 //! ```text
-//! run: git status *      the program and words; a last * stands for any further words
+//! run: git status *      the program and words; a last * stands for any further words that name no
+//!                        credentials and do not make the program write or start something else
 //! run: =make && ./x      exactly this line
 //! edit: src/**           files below the worktree; with a leading / any files
-//! read: docs/**          likewise
-//! tool: NAME             a tool by its name; * stands for any characters
-//! tool: =NAME            exactly this name
+//! edit: =PATH            exactly the path that the agent names
+//! read: docs/**          likewise, and so is read: =PATH
+//! tool: NAME             a tool by its name, whatever it is given; * stands for any characters
+//! tool: =NAME            exactly this name, and only where nothing else tells what it does
 //! fetch: example.org     a host; *.example.org stands for those below it
 //! ```
 
@@ -16,7 +18,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use model::inbox::PermissionAsk;
 
 use super::parts::{self, Part};
-use super::places::Place;
+use super::places::{Place, is_secret};
 use super::shell::{self, Command, Word};
 
 /// The longest pattern, in bytes.
@@ -24,7 +26,22 @@ pub const PATTERN_BYTES_MAX: usize = 4096;
 /// Programs that start the program behind them.
 const STARTERS: &[&str] = &[
     "sudo", "doas", "env", "nice", "nohup", "timeout", "time", "xargs", "command", "exec",
-    "stdbuf", "setsid", "ionice", "eval", "builtin", "chroot", "su", "watch",
+    "stdbuf", "setsid", "ionice", "eval", "builtin", "chroot", "su", "watch", "busybox",
+    "parallel", "unshare", "flock", "script", "strace",
+];
+
+/// Options that make a program write or start something else than its name tells: a `*` does not
+/// stand for them.
+const TELLTALE: &[(&str, &[&str])] = &[
+    ("git", &["--output", "--ext-diff", "--textconv", "--exec", "--upload-pack", "--receive-pack"]),
+    ("find", &["-exec", "-ok", "-delete", "-fprint", "-fls"]),
+    ("sort", &["-o", "--output", "--compress-program"]),
+    ("tree", &["-o"]),
+    ("rg", &["--pre", "--hostname-bin"]),
+    ("sed", &["-i", "--in-place"]),
+    ("date", &["-s", "--set"]),
+    ("go", &["-exec", "-toolexec", "-vettool"]),
+    ("tar", &["--to-command", "--use-compress-program", "--checkpoint-action", "-I"]),
 ];
 
 /// What a rule fits.
@@ -33,12 +50,27 @@ pub struct Pattern(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Run { words: Vec<Glob>, any_more: bool },
+    Run {
+        words: Vec<Glob>,
+        any_more: bool,
+    },
     Line(String),
     Edit(Files),
     Read(Files),
-    Tool(Glob),
-    Fetch { host: String, below: bool },
+    /// A tool; `whatever` it is given, or only where that is neither a command, a file nor a host.
+    Tool {
+        name: Glob,
+        whatever: bool,
+    },
+    /// A file by the path the agent named, and by nothing else.
+    Path {
+        path: String,
+        edit: bool,
+    },
+    Fetch {
+        host: String,
+        below: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -108,12 +140,17 @@ impl Pattern {
                 Some(line) => Kind::Line(line.trim().to_owned()),
                 None => run(rest).ok_or_else(|| PatternError::NotOneCommand(text.to_owned()))?,
             },
-            "edit" => Kind::Edit(files(rest)?),
-            "read" => Kind::Read(files(rest)?),
-            "tool" => Kind::Tool(match rest.strip_prefix('=') {
-                Some(name) => Glob::Exact(name.trim().to_owned()),
-                None => Glob::new(rest),
-            }),
+            "edit" | "read" => match rest.strip_prefix('=') {
+                Some(path) => Kind::Path { path: path.trim().to_owned(), edit: kind == "edit" },
+                None if kind == "edit" => Kind::Edit(files(rest)?),
+                None => Kind::Read(files(rest)?),
+            },
+            "tool" => match rest.strip_prefix('=') {
+                Some(name) => {
+                    Kind::Tool { name: Glob::Exact(name.trim().to_owned()), whatever: false }
+                }
+                None => Kind::Tool { name: Glob::new(rest), whatever: true },
+            },
             "fetch" => host(rest).ok_or_else(|| PatternError::Host(text.to_owned()))?,
             _ => return Err(PatternError::Kind(text.to_owned())),
         }))
@@ -123,7 +160,8 @@ impl Pattern {
     /// fitted only when each of its commands is, and the files it writes are not.
     #[must_use]
     pub fn fits(&self, ask: &PermissionAsk, worktree: &Path) -> bool {
-        parts::of(ask, worktree).iter().all(|part| self.covers(part, ask))
+        let parts = parts::of(ask, worktree);
+        parts.iter().all(|part| matches!(part, Part::Within(_)) || self.covers(part, ask))
     }
 
     /// Whether it fits anything the request asks for, so that it must forbid it.
@@ -135,16 +173,25 @@ impl Pattern {
     /// Whether one part is allowed by it.
     pub(super) fn covers(&self, part: &Part, ask: &PermissionAsk) -> bool {
         match (&self.0, part) {
-            (Kind::Tool(name), Part::Own | Part::Tool) => name.is(tool(ask)),
+            (Kind::Tool { name, .. }, Part::Own | Part::Tool) => name.is(tool(ask)),
             // The captain named the tool: whatever it is given.
-            (Kind::Tool(name), _) => ask.name.as_deref().is_some_and(|tool| name.is(tool)),
+            (Kind::Tool { name, whatever }, part) => {
+                (*whatever || says_nothing(part, ask))
+                    && ask.name.as_deref().is_some_and(|tool| name.is(tool))
+            }
+            (Kind::Path { path, edit: true }, Part::Write { path: asked, .. })
+            | (Kind::Path { path, edit: false }, Part::Read { path: Some(asked), .. }) => {
+                asked.trim() == path
+            }
             (Kind::Line(line), _) => {
                 // The line as a whole, with the files it writes; not what the tool changes besides.
                 ask.changes.is_empty()
                     && ask.command.as_deref().is_some_and(|command| command.trim() == line)
             }
             (Kind::Run { words, any_more }, Part::Run(command)) => {
-                !command.sets && fits_words(words, *any_more, &command.words)
+                !command.sets
+                    && fits_words(words, *any_more, &command.words)
+                    && is_harmless_behind(words, &command.words)
             }
             (Kind::Edit(files), Part::Write { path, place }) => files.fit(path, place),
             (Kind::Read(files), Part::Read { path: Some(path), place }) => files.fit(path, place),
@@ -156,7 +203,7 @@ impl Pattern {
     /// Whether one part is forbidden by it: in doubt it is.
     pub(super) fn hits(&self, part: &Part, ask: &PermissionAsk) -> bool {
         match (&self.0, part) {
-            (Kind::Run { words, any_more }, Part::Run(command)) => {
+            (Kind::Run { words, any_more }, Part::Run(command) | Part::Within(command)) => {
                 started(command).any(|started| hits_words(words, *any_more, started))
             }
             (Kind::Run { words, .. }, Part::Opaque) => {
@@ -171,9 +218,33 @@ impl Pattern {
                 *place == Place::Unknown || files.fit(path, place)
             }
             (Kind::Fetch { .. }, Part::Fetch(None)) => true,
+            (Kind::Tool { name, .. }, _) => name.is(tool(ask)),
             _ => self.covers(part, ask),
         }
     }
+}
+
+/// Whether a part tells nothing of what a tool does, beside its name.
+fn says_nothing(part: &Part, ask: &PermissionAsk) -> bool {
+    match part {
+        Part::Read { path: None, .. } | Part::Fetch(None) => true,
+        Part::Write { path, .. } => path.is_empty(),
+        Part::Opaque => ask.command.is_none(),
+        _ => false,
+    }
+}
+
+/// Whether the words that only a `*` stands for name no credentials, and make no program write or
+/// start something that its name does not tell of.
+fn is_harmless_behind(patterns: &[Glob], words: &[Word]) -> bool {
+    let program = words.first().map(|word| word.text.as_str()).unwrap_or_default();
+    let options = TELLTALE.iter().filter(|(name, _)| *name == program);
+    let options: Vec<&str> = options.flat_map(|(_, options)| options.iter().copied()).collect();
+    words.iter().enumerate().all(|(at, word)| {
+        let named = matches!(patterns.get(at), Some(Glob::Exact(_)));
+        let telltale = |option: &&str| word.text.starts_with(*option);
+        named || !(is_secret(&word.text) || options.iter().any(telltale))
+    })
 }
 
 fn tool(ask: &PermissionAsk) -> &str {

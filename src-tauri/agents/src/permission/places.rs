@@ -28,7 +28,17 @@ const SECRET_NAMES: &[&str] = &[
     "hosts.yml",
     ".vault-token",
     "keyrings",
+    ".docker",
+    ".password-store",
+    ".my.cnf",
+    "credentials.toml",
+    "environ",
+    // Our own: whoever reads it speaks for the captain.
+    "endpoint.json",
 ];
+/// Ends of the names of files that hold keys.
+const SECRET_ENDS: &[&str] =
+    &[".pem", ".key", ".p12", ".pfx", ".kdbx", ".jks", ".keystore", ".ppk"];
 
 /// Where a path leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +61,12 @@ pub(super) fn resolve(worktree: &Path, path: &str) -> Place {
     if path.starts_with('~') {
         return Place::Outside(PathBuf::from(path));
     }
-    let path = path.strip_prefix("file://").unwrap_or(path);
+    let path = match path.strip_prefix("file://") {
+        // What stands for another character there is read by the agent, not here.
+        Some(path) if path.contains('%') => return Place::Unknown,
+        Some(path) => path,
+        None => path,
+    };
     let root = worktree.canonicalize().unwrap_or_else(|_| worktree.to_owned());
     // A program may name the worktree by another way to it.
     let path = Path::new(path);
@@ -99,7 +114,8 @@ pub(super) fn is_secret(path: &str) -> bool {
     let example = [".example", ".sample", ".template", ".dist", ".test"];
     let dot_env = (last == ".env" || last.starts_with(".env."))
         && !example.iter().any(|end| last.ends_with(end));
-    dot_env || parts.any(|part| SECRET_NAMES.contains(&part))
+    let key = last.len() > 4 && SECRET_ENDS.iter().any(|end| last.ends_with(end));
+    dot_env || key || parts.any(|part| SECRET_NAMES.contains(&part))
 }
 
 #[cfg(test)]
@@ -133,10 +149,20 @@ mod tests {
 
     #[test]
     fn files_with_credentials_are_known_by_name() {
-        for secret in ["/home/a/.ssh/id_rsa", ".env", "a/.env.local", "~/.aws/config"] {
+        for secret in [
+            "/home/a/.ssh/id_rsa",
+            ".env",
+            "a/.env.local",
+            "~/.aws/config",
+            "/data/endpoint.json",
+            "certs/server.key",
+            "/proc/1/environ",
+        ] {
             assert!(is_secret(secret), "{secret}");
         }
-        for plain in [".env.example", "src/env.rs", "environment", "src/credentials.rs"] {
+        for plain in
+            [".env.example", "src/env.rs", "environment", "src/credentials.rs", "src/key.rs"]
+        {
             assert!(!is_secret(plain), "{plain}");
         }
     }

@@ -94,6 +94,7 @@ pub fn risk(ask: &PermissionAsk, worktree: &Path) -> Risk {
                 of_command(command, worktree, downloads, &mut found);
                 downloads |= any_name(command, DOWNLOADS);
             }
+            Part::Within(command) => of_command(command, worktree, downloads, &mut found),
             Part::Opaque => found.medium("Its command cannot be read for sure"),
             Part::Write { path, place } => of_write(path, place, &mut found),
             Part::Read { path: Some(path), place } => of_read(path, place, &mut found),

@@ -56,6 +56,8 @@ impl Command {
 pub(super) struct Line {
     /// Every command that was found.
     pub(super) commands: Vec<Command>,
+    /// Commands that a found one gives to another shell, or may: enough to forbid, not to allow.
+    pub(super) within: Vec<Command>,
     /// Whether something in it was not understood, so that there may be others.
     pub(super) opaque: bool,
 }
@@ -76,6 +78,7 @@ fn read_into(line: &str, depth: u8, all: &mut Line) {
     reader.commands(None);
     let found = reader.all;
     all.opaque |= found.opaque;
+    all.within.extend(found.within);
     for command in found.commands {
         if all.commands.len() >= COMMANDS_MAX {
             all.opaque = true;
@@ -83,9 +86,36 @@ fn read_into(line: &str, depth: u8, all: &mut Line) {
         }
         match inner_line(&command) {
             Some(inner) => read_into(&inner, depth + 1, all),
-            None => all.commands.push(command),
+            None => {
+                read_within(&command, depth, all);
+                all.commands.push(command);
+            }
         }
     }
+}
+
+/// Reads the lines that a command may give to other shells, whatever else it does: behind an option
+/// with a `c` of a shell that stands anywhere in it.
+fn read_within(command: &Command, depth: u8, all: &mut Line) {
+    for (at, word) in command.words.iter().enumerate() {
+        let name = word.text.rsplit('/').next().unwrap_or_default();
+        if !SHELLS.contains(&name) {
+            continue;
+        }
+        let mut behind = command.words[at + 1..].iter().skip_while(|word| !runs_line(word));
+        if let (Some(_), Some(line)) = (behind.next(), behind.next()) {
+            let mut inner = Line::default();
+            read_into(&line.text, depth + 1, &mut inner);
+            let room = COMMANDS_MAX.saturating_sub(all.within.len());
+            all.within.extend(inner.commands.into_iter().chain(inner.within).take(room));
+        }
+    }
+}
+
+/// Whether an option of a shell says that the next word is a line to run.
+fn runs_line(word: &Word) -> bool {
+    let letters = word.text.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+    letters.is_some_and(|letters| letters.contains('c'))
 }
 
 /// The line that another shell is given, where that is all the command does.
@@ -139,6 +169,8 @@ impl Reader {
             };
             if Some(ch) == close && open == 0 {
                 self.at += 1;
+                // Shells do not agree where a document stands whose line ends like this.
+                self.all.opaque |= !heres.is_empty();
                 break;
             }
             match ch {
@@ -197,6 +229,10 @@ impl Reader {
     }
 
     fn add_word(&mut self, command: &mut Command, heres: &mut VecDeque<Here>) {
+        if self.peek(0) == Some('#') {
+            self.comment();
+            return;
+        }
         let start = self.at;
         let word = self.word();
         let raw: String = self.chars[start..self.at].iter().collect();
@@ -217,6 +253,18 @@ impl Reader {
             self.all.opaque |= CLOSERS.contains(&raw.as_str());
         }
         command.words.push(word);
+    }
+
+    /// Skips a comment. One that holds more than plain words is opaque, and what it would start where
+    /// it is no comment, as for some shells at a terminal, is found as well.
+    fn comment(&mut self) {
+        let text: String = self.chars[self.at..].iter().take_while(|ch| **ch != '\n').collect();
+        self.at += text.chars().count();
+        let plain = |ch: char| ch.is_alphanumeric() || " \t#.,:-_/+=@%".contains(ch);
+        if !text.chars().all(plain) {
+            self.all.opaque = true;
+            read_into(text.trim_start_matches('#'), self.depth + 1, &mut self.all);
+        }
     }
 
     /// Reads one word. What is substituted in it is read as commands of its own.
@@ -397,10 +445,11 @@ impl Reader {
             let tabs = self.eat("-");
             self.blanks();
             let start = self.at;
-            let end = self.word().text;
+            let Word { text: end, expands } = self.word();
             let quoted =
                 self.chars[start..self.at].iter().any(|ch| matches!(ch, '\'' | '"' | '\\'));
-            self.all.opaque |= end.is_empty();
+            // What a shell would replace elsewhere is the end as it stands here.
+            self.all.opaque |= end.is_empty() || expands;
             heres.push_back(Here { end, quoted, tabs });
             return;
         }
@@ -444,6 +493,8 @@ impl Reader {
                     self.chars[self.at..].iter().take_while(|ch| **ch != '\n').collect();
                 self.at += line.chars().count() + 1;
                 let compared = if here.tabs { line.trim_start_matches('\t') } else { &line };
+                // Such a line goes on in the next one, which then ends nothing.
+                self.all.opaque |= !here.quoted && line.ends_with('\\');
                 if compared == here.end {
                     ended = true;
                     break;
@@ -452,13 +503,14 @@ impl Reader {
                 body.push('\n');
             }
             self.at = self.at.min(self.chars.len());
-            self.all.opaque |= !ended && !self.chars.is_empty() && here.end.is_empty();
+            self.all.opaque |= !ended;
             if !here.quoted && self.depth < DEPTH_MAX {
                 let chars = body.chars().collect();
                 let mut inner = Self { chars, at: 0, depth: self.depth + 1, all: Line::default() };
                 inner.double_quoted(&mut Word::default(), None);
                 self.all.opaque |= inner.all.opaque;
                 self.all.commands.append(&mut inner.all.commands);
+                self.all.within.append(&mut inner.all.within);
             }
         }
     }

@@ -7,26 +7,12 @@ use model::inbox::PermissionAsk;
 
 use super::parts::{self, Part};
 use super::pattern::PATTERN_BYTES_MAX;
-use super::places::Place;
+use super::places::{Place, is_secret};
 use super::shell::{Command, Word};
 
 /// Programs whose first word says what they do; those words that are safe to repeat with others.
 const VERBS: &[(&str, &[&str])] = &[
-    (
-        "git",
-        &[
-            "status",
-            "diff",
-            "log",
-            "show",
-            "add",
-            "commit",
-            "blame",
-            "rev-parse",
-            "ls-files",
-            "stash",
-        ],
-    ),
+    ("git", &["status", "diff", "log", "show", "add", "commit", "blame", "rev-parse", "ls-files"]),
     (
         "cargo",
         &["build", "check", "test", "clippy", "fmt", "doc", "tree", "metadata", "nextest", "bench"],
@@ -42,11 +28,10 @@ const VERBS: &[(&str, &[&str])] = &[
     ("mvn", &["test", "compile"]),
     ("uv", &["run"]),
 ];
-/// Programs that only look, whatever they are given.
+/// Programs that only look, or run the project's own tests: what a `*` may stand for changes nothing.
 const LOOKERS: &[&str] = &[
-    "ls", "cat", "head", "tail", "wc", "grep", "rg", "pwd", "echo", "stat", "file", "du", "df",
-    "which", "date", "tree", "diff", "cmp", "basename", "dirname", "realpath", "sort", "uniq",
-    "cut", "pytest", "eslint", "prettier", "tsc", "ruff", "mypy", "rustfmt", "rustc",
+    "ls", "cat", "head", "tail", "wc", "grep", "rg", "pwd", "echo", "stat", "du", "df", "which",
+    "tree", "diff", "cmp", "basename", "dirname", "realpath", "sort", "cut", "pytest", "mypy",
 ];
 
 /// The pattern that fits this request and what is like it. A command that could do anything with
@@ -56,10 +41,10 @@ pub fn pattern(ask: &PermissionAsk, worktree: &Path) -> String {
     let parts = parts::of(ask, worktree);
     let suggested = if let Some(command) = &ask.command {
         of_command(command, &parts)
-    } else if let [Part::Fetch(Some(host))] = parts.as_slice() {
+    } else if let Some(host) = parts.iter().find_map(host) {
         format!("fetch: {host}")
     } else {
-        of_files(&parts).unwrap_or_else(|| {
+        of_files(&parts).or_else(|| parts.iter().find_map(exactly)).unwrap_or_else(|| {
             let tool = ask.name.as_deref().unwrap_or(&ask.title);
             format!("tool: ={}", tool.trim())
         })
@@ -67,11 +52,33 @@ pub fn pattern(ask: &PermissionAsk, worktree: &Path) -> String {
     cut(&suggested, PATTERN_BYTES_MAX)
 }
 
+fn host(part: &Part) -> Option<&String> {
+    match part {
+        Part::Fetch(host) => host.as_ref(),
+        _ => None,
+    }
+}
+
+/// The path of a file that no wider pattern describes, as the agent named it. Of several it is the
+/// first: the others are asked for again.
+fn exactly(part: &Part) -> Option<String> {
+    let (kind, path) = match part {
+        Part::Write { path, .. } => ("edit", path),
+        Part::Read { path: Some(path), .. } => ("read", path),
+        _ => return None,
+    };
+    let path = path.trim();
+    (!path.is_empty()).then(|| format!("{kind}: ={path}"))
+}
+
 fn of_command(command: &str, parts: &[Part]) -> String {
     let exact = || format!("run: ={}", command.trim());
     let mut suggested: Option<String> = None;
     for part in parts {
         let Part::Run(command) = part else { return exact() };
+        if command.words.iter().any(|word| is_secret(&word.text)) {
+            return exact();
+        }
         match (widened(command), &suggested) {
             (None, _) => return exact(),
             (Some(new), Some(old)) if new != *old => return exact(),

@@ -152,9 +152,12 @@ impl Driver for CommandDriver {
             Exit::Stopped { .. } => (Stop::Cancelled, String::new()),
             other => failed(super::headless::in_words(other)),
         };
+        let messages = self.state.messages.clone();
         if stop == Stop::Done {
-            let messages = self.state.messages.clone();
             self.happened(Happening::Acknowledged { messages, said: said.clone() });
+        } else if !messages.is_empty() {
+            let why = "its program ended before it was done".to_owned();
+            self.happened(Happening::NotDelivered { messages, why });
         }
         self.happened(Happening::TurnEnded { n: 1, stop, said });
         // The exit code says it all.

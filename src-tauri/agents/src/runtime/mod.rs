@@ -11,14 +11,14 @@ pub mod command;
 pub mod headless;
 pub mod presets;
 pub mod prices;
+pub mod sheet;
 pub mod signs;
 pub mod usage;
 pub mod ways;
 
 use jiff::Timestamp;
-use model::conversation::Entry;
+use model::conversation::{Entry, FileChange, ToolKind};
 use model::id::{MessageId, RequestId};
-use model::inbox::PermissionAsk;
 use model::message::Source;
 use model::usage::{Context, Usage};
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,30 @@ pub enum Answer {
     Cancelled,
 }
 
+/// What an agent wants to do, in its own words. How dangerous that is, and what *always* would mean,
+/// is for [`crate::permission`] to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it is, in a few words.
+    pub title: String,
+    /// What kind of tool it uses.
+    pub tool: ToolKind,
+    /// The tool's own name, where it is known.
+    pub name: Option<String>,
+    /// The exact command, where it runs one.
+    pub command: Option<String>,
+    /// The files it changes.
+    pub changes: Vec<FileChange>,
+    /// The files it is about.
+    pub places: Vec<String>,
+    /// What the tool is given, where it is neither a command nor a change.
+    pub input: Option<String>,
+    /// Why, as the agent says.
+    pub why: Option<String>,
+    /// Whether the agent knows an *always* of its own.
+    pub agent_remembers: bool,
+}
+
 /// How a turn ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -175,7 +199,7 @@ pub enum Happening {
         /// What the driver knows it by.
         key: String,
         /// What it asks for.
-        ask: Box<PermissionAsk>,
+        ask: Box<Wanted>,
     },
     /// The agent asks a question and waits.
     AskedQuestion {
@@ -251,6 +275,10 @@ pub trait Driver: Send + Sync {
     fn tell(&mut self, messages: Vec<Told>, at: Timestamp);
     /// Answers what the agent asked under `key`; an unknown key is nothing.
     fn answer(&mut self, key: &str, request: Option<RequestId>, answer: &Answer, at: Timestamp);
+    /// Whether the agent waits for an answer under `key`.
+    fn asks(&self, _key: &str) -> bool {
+        false
+    }
     /// Calls off the turn under way: what is open is answered first.
     fn cancel(&mut self, at: Timestamp);
     /// Ends the conversation politely, as far as the protocol goes; ends in [`Act::CloseInput`].

@@ -11,20 +11,21 @@ use toml::Spanned;
 use utoipa::ToSchema;
 
 use super::headless::Format;
+use super::sheet::{self, Sheet, SheetError};
 use super::ways::Ways;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "runtimes.toml";
-/// The largest file that is read, in bytes.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The most presets one file may hold.
 const PRESETS_MAX: usize = 500;
 /// The longest name of a preset, in bytes.
 const NAME_BYTES_MAX: usize = 60;
 /// The presets that come with the program.
 const BUILT_IN: &str = include_str!("runtimes.toml");
+/// The preset without a program; the captain names one.
+pub const CUSTOM: &str = "custom";
 /// The private file beside a run that tells a program of our tools.
-const MCP_FILE: &str = "mcp.json";
+pub const MCP_FILE: &str = "mcp.json";
 
 /// What kind of runtime a preset is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -67,6 +68,9 @@ pub struct Preset {
     pub note: String,
     /// What is added to give it our tools.
     pub mcp: Mcp,
+    /// What is added so that it exports its figures to us by OpenTelemetry; with `{otlp_url}` and
+    /// `{mcp_token}`, of which only variables may hold the latter.
+    pub export: Added,
     /// Variables that give it a place of its own for its data.
     pub isolate: Vec<Isolate>,
     /// How many of it may be starting at the same time.
@@ -80,8 +84,8 @@ pub struct Preset {
 /// What is added for an agent's permission policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Modes {
-    /// For *read only*; what stands for [`Modes::ask`] where nothing is said.
-    pub read_only: Added,
+    /// For *read only*; nothing where the program cannot be kept from changing files.
+    pub read_only: Option<Added>,
     /// For every policy between.
     pub ask: Added,
     /// For *unattended*.
@@ -119,45 +123,6 @@ pub struct Isolate {
     pub loses_login: bool,
 }
 
-/// What keeps presets from being read. The ones that were in force stay so.
-#[derive(Debug, thiserror::Error)]
-pub enum PresetError {
-    /// The file cannot be read.
-    #[error("read '{}': {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is larger than any such file can be.
-    #[error("'{}' is larger than {FILE_BYTES_MAX} bytes: it is no list of runtimes", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is not what it should be.
-    #[error("'{}', {why}", path.display())]
-    Form {
-        /// The file.
-        path: PathBuf,
-        /// The line, the field and what is wrong with it.
-        why: String,
-    },
-    /// An entry is not what it should be.
-    #[error("'{}', line {line}: the runtime '{name}' {why}", path.display())]
-    Entry {
-        /// The file.
-        path: PathBuf,
-        /// The entry's line, from 1.
-        line: usize,
-        /// The entry's name.
-        name: String,
-        /// Which field it is, and what is wrong with it.
-        why: String,
-    },
-}
-
 /// What a start adds to a preset's own arguments and variables.
 #[derive(Debug, Clone, Copy)]
 pub struct Start<'a> {
@@ -180,6 +145,8 @@ pub struct Additions {
     pub args: Vec<String>,
     /// Variables.
     pub env: Vec<(String, String)>,
+    /// What has it export its figures to us; left out where the captain says where they go.
+    pub export: Added,
     /// A file to be written before the start, to be read by its owner alone, and its text.
     pub file: Option<(PathBuf, String)>,
     /// Directories to be made before the start.
@@ -201,6 +168,29 @@ impl std::fmt::Debug for Additions {
 }
 
 impl Preset {
+    fn blank(name: String, kind: Kind) -> Self {
+        Self {
+            title: name.clone(),
+            name,
+            kind,
+            format: None,
+            program: None,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            modes: Modes::default(),
+            health: Vec::new(),
+            install: String::new(),
+            needs: Vec::new(),
+            note: String::new(),
+            mcp: Mcp::default(),
+            export: Added::default(),
+            isolate: Vec::new(),
+            starts_at_once: 2,
+            first_start_alone: false,
+            ways: Ways::default(),
+        }
+    }
+
     /// The runtime of a new agent made from it; nothing where its program has to be named first.
     #[must_use]
     pub fn runtime(&self) -> Option<Runtime> {
@@ -213,15 +203,13 @@ impl Preset {
         })
     }
 
-    /// What a start adds: the policy's mode, our tools (where it does not get them by ACP), its place.
+    /// What a start adds: the policy's mode, our tools (where it does not get them by ACP), where its
+    /// figures go, its place.
     #[must_use]
     pub fn additions(&self, start: &Start<'_>) -> Additions {
         let mut all = Additions::default();
-        let mode = self.modes.of(start.policy);
-        all.add(mode, |text| text.to_owned());
-        if let Some(tools) = start.tools
-            && self.kind != Kind::Acp
-        {
+        all.added(self.mode(start.policy), |text| text.to_owned());
+        if let Some(tools) = start.tools {
             let path = start.run.join(MCP_FILE);
             let own = tools.url.trim_end_matches("/mcp");
             let fill = |text: &str| {
@@ -230,8 +218,13 @@ impl Preset {
                     .replace("{mcp_token}", &tools.token)
                     .replace("{mcp_file}", &path.display().to_string())
             };
-            all.add(&self.mcp.added, fill);
-            all.file = self.mcp.file.as_deref().map(|text| (path.clone(), fill(text)));
+            if self.kind != Kind::Acp {
+                all.added(&self.mcp.added, fill);
+                all.file = self.mcp.file.as_deref().map(|text| (path.clone(), fill(text)));
+            }
+            all.export.args.extend(self.export.args.iter().map(|arg| fill(arg)));
+            let filled = self.export.env.iter().map(|(name, value)| (name.clone(), fill(value)));
+            all.export.env.extend(filled);
         }
         for isolate in self.isolate.iter().filter(|isolate| !isolate.loses_login || start.apart) {
             let Some(data) = start.data else { continue };
@@ -246,6 +239,27 @@ impl Preset {
         all
     }
 
+    /// What is added for a policy. A program that cannot ask does what needs nobody's answer.
+    fn mode(&self, policy: PermissionPolicy) -> &Added {
+        let Modes { read_only, ask, unattended } = &self.modes;
+        match policy {
+            PermissionPolicy::Unattended => unattended,
+            PermissionPolicy::ReadOnly => read_only.as_ref().unwrap_or(ask),
+            // Nobody looks up what a rule allows for it.
+            PermissionPolicy::AllowList if self.kind == Kind::Headless => {
+                read_only.as_ref().unwrap_or(ask)
+            }
+            _ => ask,
+        }
+    }
+
+    /// Whether such an agent can be kept from more than the policy allows.
+    #[must_use]
+    pub fn keeps(&self, policy: PermissionPolicy) -> bool {
+        let only_reads = matches!(policy, PermissionPolicy::ReadOnly | PermissionPolicy::AllowList);
+        self.kind == Kind::Acp || !only_reads || self.modes.read_only.is_some()
+    }
+
     /// Whether such an agent can use our tools.
     #[must_use]
     pub fn takes_tools(&self) -> bool {
@@ -254,29 +268,25 @@ impl Preset {
 }
 
 impl Additions {
-    fn add(&mut self, added: &Added, fill: impl Fn(&str) -> String) {
+    fn added(&mut self, added: &Added, fill: impl Fn(&str) -> String) {
         self.args.extend(added.args.iter().map(|arg| fill(arg)));
         self.env.extend(added.env.iter().map(|(name, value)| (name.clone(), fill(value))));
     }
 }
 
-impl Modes {
-    /// What is added for a policy.
-    #[must_use]
-    pub fn of(&self, policy: PermissionPolicy) -> &Added {
-        match policy {
-            PermissionPolicy::ReadOnly if self.read_only != Added::default() => &self.read_only,
-            PermissionPolicy::Unattended => &self.unattended,
-            _ => &self.ask,
-        }
-    }
-}
-
 /// Every preset in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Presets {
     all: Vec<Preset>,
+    /// For headless programs that are no preset, one for each form of lines; not listed.
+    custom: Vec<Preset>,
     signs: Signs,
+}
+
+/// The name of the preset for a headless program of the captain's own whose lines are of this form.
+#[must_use]
+pub fn custom(format: Format) -> String {
+    format!("{CUSTOM}-{}", format.as_str())
 }
 
 /// Texts that mean the same whichever agent says them.
@@ -290,7 +300,7 @@ struct Signs {
 /// A file of presets.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sheet {
+struct Table {
     #[serde(default)]
     runtime: Vec<Spanned<Entry>>,
     #[serde(default)]
@@ -321,10 +331,25 @@ struct Entry {
     mcp_args: Option<Vec<String>>,
     mcp_env: Option<BTreeMap<String, String>>,
     mcp_file: Option<String>,
+    export_args: Option<Vec<String>>,
+    export_env: Option<BTreeMap<String, String>>,
     isolate: Option<Vec<Isolate>>,
     starts_at_once: Option<u32>,
     first_start_alone: Option<bool>,
     ways: Option<Ways>,
+}
+
+impl Sheet for Presets {
+    const FILE: &'static str = FILE;
+    const WHAT: &'static str = "presets";
+
+    fn built_in() -> Self {
+        Self::built_in()
+    }
+
+    fn with(&self, file: Option<&Path>) -> Result<Self, SheetError> {
+        self.with(file)
+    }
 }
 
 impl Presets {
@@ -335,7 +360,7 @@ impl Presets {
     #[must_use]
     pub fn built_in() -> Self {
         static BUILT_IN_PRESETS: LazyLock<Presets> = LazyLock::new(|| {
-            let none = Presets { all: Vec::new(), signs: Signs::default() };
+            let none = Presets::default();
             none.read(Path::new(FILE), BUILT_IN).expect("a test reads the text")
         });
         BUILT_IN_PRESETS.clone()
@@ -347,25 +372,19 @@ impl Presets {
     /// # Errors
     /// The file cannot be read, or is not what it should be: its line and field are named. Nothing
     /// of it is taken then.
-    pub fn with(&self, file: Option<&Path>) -> Result<Self, PresetError> {
+    pub fn with(&self, file: Option<&Path>) -> Result<Self, SheetError> {
         let Some(path) = file else { return Ok(self.clone()) };
-        let failed = |source| PresetError::Read { path: path.to_owned(), source };
-        match std::fs::metadata(path) {
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(self.clone()),
-            Err(err) => return Err(failed(err)),
-            Ok(there) if there.len() > FILE_BYTES_MAX => {
-                return Err(PresetError::TooLarge { path: path.to_owned() });
-            }
-            Ok(_) => {}
+        match sheet::text_of(path)? {
+            Some(text) => self.read(path, &text),
+            None => Ok(self.clone()),
         }
-        let text = std::fs::read_to_string(path).map_err(failed)?;
-        self.read(path, &text)
     }
 
-    /// The preset of that name.
+    /// The preset of that name: a listed one, or the one for headless programs of the captain's own
+    /// that print in a known form (see [`custom`]).
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Preset> {
-        self.all.iter().find(|preset| preset.name == name)
+        self.all.iter().chain(&self.custom).find(|preset| preset.name == name)
     }
 
     /// The ways of an agent made from that preset; the ordinary ones where it is not there any more.
@@ -380,24 +399,21 @@ impl Presets {
         self.all.iter()
     }
 
-    fn read(&self, path: &Path, text: &str) -> Result<Self, PresetError> {
-        let sheet: Sheet = toml::from_str(text).map_err(|err| PresetError::Form {
-            path: path.to_owned(),
-            why: in_words(&err, text),
-        })?;
+    fn read(&self, path: &Path, text: &str) -> Result<Self, SheetError> {
+        let table: Table =
+            toml::from_str(text).map_err(|err| SheetError::of_toml(path, text, &err))?;
         let mut all = self.clone();
-        check_signs(sheet.signs.limit.iter().chain(&sheet.signs.login)).map_err(|Wrong(why)| {
-            PresetError::Form { path: path.to_owned(), why: format!("the table 'signs' {why}") }
-        })?;
-        all.signs.limit.extend(sheet.signs.limit);
-        all.signs.login.extend(sheet.signs.login);
-        if sheet.runtime.len() > PRESETS_MAX {
+        check_signs(table.signs.limit.iter().chain(&table.signs.login))
+            .map_err(|Wrong(why)| SheetError::form(path, format!("the table 'signs' {why}")))?;
+        all.signs.limit.extend(table.signs.limit);
+        all.signs.login.extend(table.signs.login);
+        if table.runtime.len() > PRESETS_MAX {
             let why = format!("it has more than {PRESETS_MAX} runtimes");
-            return Err(PresetError::Form { path: path.to_owned(), why });
+            return Err(SheetError::form(path, why));
         }
         let mut seen = std::collections::BTreeSet::new();
-        for entry in sheet.runtime {
-            let line = line_at(text, entry.span().start);
+        for entry in table.runtime {
+            let line = sheet::line_at(text, entry.span().start);
             let entry = entry.into_inner();
             let name = entry.name.clone();
             let checked = if seen.insert(name.clone()) {
@@ -405,14 +421,24 @@ impl Presets {
             } else {
                 Err("is there twice: put both into one entry".to_owned().into())
             };
-            checked.map_err(|Wrong(why)| PresetError::Entry {
-                path: path.to_owned(),
-                line,
-                name,
-                why,
+            checked.map_err(|Wrong(why)| {
+                SheetError::form(path, format!("line {line}: the runtime '{name}' {why}"))
             })?;
         }
+        all.custom = Format::ALL.into_iter().map(|format| all.custom_of(format)).collect();
         Ok(all)
+    }
+
+    /// What a headless program of the captain's own is, by the form of its lines: who prints like a
+    /// known one says what it used like that one.
+    fn custom_of(&self, format: Format) -> Preset {
+        let known = self.all.iter().find(|preset| preset.format == Some(format));
+        let usage = known.map(|known| known.ways.usage.clone()).unwrap_or_default();
+        let ways = with_signs(Ways { usage, ..Ways::default() }, &self.signs);
+        let name = custom(format);
+        let title = format!("Another program that prints {}", format.in_words());
+        let kind = Kind::Headless;
+        Preset { title, ways, format: Some(format), ..Preset::blank(name, kind) }
     }
 
     fn take(&mut self, mut entry: Entry) -> Result<(), Wrong> {
@@ -456,25 +482,8 @@ fn blank(entry: &Entry, signs: &Signs) -> Result<Preset, Wrong> {
     let kind = entry
         .kind
         .ok_or_else(|| "has no field 'kind': it is 'acp', 'headless' or 'command'".to_owned())?;
-    Ok(Preset {
-        name: entry.name.clone(),
-        title: entry.name.clone(),
-        kind,
-        format: None,
-        program: None,
-        args: Vec::new(),
-        env: BTreeMap::new(),
-        modes: Modes::default(),
-        health: Vec::new(),
-        install: String::new(),
-        needs: Vec::new(),
-        note: String::new(),
-        mcp: Mcp::default(),
-        isolate: Vec::new(),
-        starts_at_once: 2,
-        first_start_alone: false,
-        ways: with_signs(Ways::default(), signs),
-    })
+    let ways = with_signs(Ways::default(), signs);
+    Ok(Preset { ways, ..Preset::blank(entry.name.clone(), kind) })
 }
 
 impl Entry {
@@ -490,8 +499,11 @@ impl Entry {
         preset.program = self.program.or_else(|| preset.program.take());
         set(&mut preset.args, self.args);
         set(&mut preset.env, self.env);
-        set(&mut preset.modes.read_only.args, self.read_only_args);
-        set(&mut preset.modes.read_only.env, self.read_only_env);
+        if self.read_only_args.is_some() || self.read_only_env.is_some() {
+            let read_only = preset.modes.read_only.get_or_insert_default();
+            set(&mut read_only.args, self.read_only_args);
+            set(&mut read_only.env, self.read_only_env);
+        }
         set(&mut preset.modes.ask.args, self.ask_args);
         set(&mut preset.modes.ask.env, self.ask_env);
         set(&mut preset.modes.unattended.args, self.unattended_args);
@@ -502,6 +514,8 @@ impl Entry {
         set(&mut preset.note, self.note);
         set(&mut preset.mcp.added.args, self.mcp_args);
         set(&mut preset.mcp.added.env, self.mcp_env);
+        set(&mut preset.export.args, self.export_args);
+        set(&mut preset.export.env, self.export_env);
         preset.mcp.file = self.mcp_file.or_else(|| preset.mcp.file.take());
         set(&mut preset.isolate, self.isolate);
         set(&mut preset.starts_at_once, self.starts_at_once);
@@ -522,7 +536,7 @@ fn check_name(name: &str) -> Result<(), Wrong> {
 fn check(preset: &Preset) -> Result<(), Wrong> {
     let wrong = |why: &str| Err(Wrong(why.to_owned()));
     let named = preset.program.as_deref().is_some_and(|program| !program.trim().is_empty());
-    if !named && (preset.program.is_some() || preset.name != "custom") {
+    if !named && (preset.program.is_some() || preset.name != CUSTOM) {
         return wrong("has no field 'program': name the program it starts");
     }
     if (preset.kind == Kind::Headless) != preset.format.is_some() {
@@ -543,8 +557,14 @@ fn check(preset: &Preset) -> Result<(), Wrong> {
             );
         }
     }
-    let modes = [&preset.modes.read_only, &preset.modes.ask, &preset.modes.unattended];
-    let added = modes.into_iter().chain([&preset.mcp.added]);
+    let arguments = preset.mcp.added.args.iter().chain(&preset.export.args);
+    if arguments.into_iter().any(|arg| arg.contains("{mcp_token}")) {
+        return wrong(
+            "puts '{mcp_token}' into an argument, where everybody on the machine sees it: put it into a variable",
+        );
+    }
+    let modes = [&preset.modes.ask, &preset.modes.unattended].into_iter();
+    let added = modes.chain(&preset.modes.read_only).chain([&preset.mcp.added, &preset.export]);
     let mut names = preset.env.keys().chain(added.flat_map(|added| added.env.keys()));
     if let Some(name) = names.find(|name| !is_variable(name)) {
         return Err(Wrong(format!("sets '{name}', which is no name of a variable (field 'env')")));
@@ -566,21 +586,4 @@ fn is_variable(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && chars.all(|ch| ch.is_ascii_alphanumeric() || ch == '_')
-}
-
-fn line_at(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
-}
-
-/// What the TOML reader says, in one line.
-fn in_words(err: &toml::de::Error, text: &str) -> String {
-    let said = err.message().replace('\n', " ");
-    match err.span() {
-        Some(span) => {
-            let line = line_at(text, span.start);
-            let there = text.lines().nth(line - 1).unwrap_or_default().trim();
-            format!("line {line} ({}): {said}", model::conversation::cut(there, 80))
-        }
-        None => said,
-    }
 }

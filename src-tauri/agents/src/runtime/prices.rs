@@ -1,15 +1,15 @@
 //! Prices: what a model's tokens cost, as dated data. A model without a price has no cost; never zero.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use model::usage::Tokens;
 use serde::Deserialize;
 
+use super::sheet::{self, Sheet, SheetError};
+
 /// The file's name in the data directory.
 pub const FILE: &str = "prices.toml";
-/// The largest file that is read, in bytes.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The highest price that is believed, in US dollars for a million tokens.
 const PRICE_MAX: f64 = 1e6;
 /// The prices that come with the program.
@@ -41,39 +41,25 @@ pub struct Cost {
     pub prices_of: String,
 }
 
-/// What keeps prices from being read. The ones that were in force stay so.
-#[derive(Debug, thiserror::Error)]
-pub enum PriceError {
-    /// The file cannot be read.
-    #[error("read '{}': {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is larger than any such file can be.
-    #[error("'{}' is larger than {FILE_BYTES_MAX} bytes: it is no list of prices", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is not what it should be.
-    #[error("'{}', {why}", path.display())]
-    Form {
-        /// The file.
-        path: PathBuf,
-        /// Where it is wrong, and how.
-        why: String,
-    },
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sheet {
+struct Table {
     as_of: String,
     #[serde(default)]
     model: BTreeMap<String, Price>,
+}
+
+impl Sheet for Prices {
+    const FILE: &'static str = FILE;
+    const WHAT: &'static str = "prices";
+
+    fn built_in() -> Self {
+        Self::built_in()
+    }
+
+    fn with(&self, file: Option<&Path>) -> Result<Self, SheetError> {
+        self.with(file)
+    }
 }
 
 impl Prices {
@@ -92,18 +78,12 @@ impl Prices {
     /// # Errors
     /// The file cannot be read, or is not what it should be: its line is named. Nothing of it is
     /// taken then.
-    pub fn with(&self, file: Option<&Path>) -> Result<Self, PriceError> {
+    pub fn with(&self, file: Option<&Path>) -> Result<Self, SheetError> {
         let Some(path) = file else { return Ok(self.clone()) };
-        let failed = |source| PriceError::Read { path: path.to_owned(), source };
-        match std::fs::metadata(path) {
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(self.clone()),
-            Err(err) => return Err(failed(err)),
-            Ok(there) if there.len() > FILE_BYTES_MAX => {
-                return Err(PriceError::TooLarge { path: path.to_owned() });
-            }
-            Ok(_) => {}
+        match sheet::text_of(path)? {
+            Some(text) => self.read(path, &text),
+            None => Ok(self.clone()),
         }
-        self.read(path, &std::fs::read_to_string(path).map_err(failed)?)
     }
 
     /// What tokens of a model cost, in millionths of a US dollar; nothing where the model has no
@@ -141,13 +121,10 @@ impl Prices {
         names.max_by_key(|(name, _)| name.len()).map(|(_, price)| price)
     }
 
-    fn read(&self, path: &Path, text: &str) -> Result<Self, PriceError> {
-        let form = |why: String| PriceError::Form { path: path.to_owned(), why };
-        let sheet: Sheet = toml::from_str(text).map_err(|err| {
-            let line = err.span().map(|span| 1 + text[..span.start].matches('\n').count());
-            let said = err.message().replace('\n', " ");
-            form(line.map_or_else(|| said.clone(), |line| format!("line {line}: {said}")))
-        })?;
+    fn read(&self, path: &Path, text: &str) -> Result<Self, SheetError> {
+        let form = |why: String| SheetError::form(path, why);
+        let sheet: Table =
+            toml::from_str(text).map_err(|err| SheetError::of_toml(path, text, &err))?;
         if sheet.as_of.parse::<jiff::civil::Date>().is_err() {
             return Err(form(format!(
                 "field 'as_of': '{}' is no day such as 2026-11-01",

@@ -70,6 +70,7 @@ fn protection(sandbox: &Sandbox) -> Vec<String> {
         .to_owned(),
     );
     said.push("It cannot see the records and worktrees of other agents.".to_owned());
+    said.push("Commands of gates that look at its work run behind the same walls.".to_owned());
     said
 }
 

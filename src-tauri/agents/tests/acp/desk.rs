@@ -2,11 +2,13 @@
 
 use agents::runtime::acp::AcpDriver;
 use agents::runtime::ways::{Covers, Setting, UsageFields, UsagePlace, UsageRule, Ways};
-use agents::runtime::{Act, Answer, Driver, Happening, Line, Opening, OwnTools, Stop, Told};
+use agents::runtime::{
+    Act, Answer, Driver, Happening, Line, Opening, OwnTools, Stop, Told, Wanted,
+};
 use jiff::{SignedDuration, Timestamp};
 use model::conversation::{Body, Entry};
 use model::id::MessageId;
-use model::inbox::{PermissionAsk, PermissionPolicy};
+use model::inbox::PermissionPolicy;
 use model::message::Source;
 use serde_json::{Value, json};
 
@@ -163,7 +165,7 @@ impl Desk {
         .collect()
     }
 
-    pub(crate) fn asked(&self) -> Vec<(&str, &PermissionAsk)> {
+    pub(crate) fn asked(&self) -> Vec<(&str, &Wanted)> {
         let ask = |told: &'_ Happening| matches!(told, Happening::AskedPermission { .. });
         let asks = self.told.iter().filter(|told| ask(told));
         asks.filter_map(|told| match told {

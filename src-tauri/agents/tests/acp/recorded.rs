@@ -165,7 +165,6 @@ fn what_goose_asks_names_the_command_and_the_file() {
     assert_eq!(asked[0].1.places, ["/W/goose/cwd/HELLO.md"]);
     assert_eq!(asked[1].1.tool, ToolKind::Execute);
     assert_eq!(asked[1].1.command.as_deref(), Some("echo hi-shell"));
-    assert_eq!(asked[1].1.pattern, "run: echo hi-shell");
     assert!(asked[1].1.agent_remembers);
 }
 
@@ -178,7 +177,7 @@ fn permission_for_one_of_our_own_tools_is_given_at_once() {
             _ => false,
         });
         assert_eq!(own.count(), 1, "{name}");
-        let about_own = |ask: &&(&str, &model::inbox::PermissionAsk)| ask.1.tool == ToolKind::Own;
+        let about_own = |ask: &&(&str, &agents::runtime::Wanted)| ask.1.tool == ToolKind::Own;
         assert_eq!(desk.asked().iter().filter(about_own).count(), 0, "{name}");
         let chosen: Vec<_> =
             desk.sent.iter().filter_map(|sent| sent.pointer("/result/outcome/optionId")).collect();

@@ -274,6 +274,7 @@ fn steady() {
     let house = House::open();
     std::thread::sleep(SETTLE);
     println!("idle: {}", Load::of(house.pid()));
+    house.ok(&["settings", "set", &format!("running_max={count}")]);
     let begun = Instant::now();
     busy(&house, "sleeper", count, "sleep 86400");
     wait("all to run", || all_are(&house, "running", count));

@@ -77,6 +77,13 @@ pub(crate) struct AddAgent {
     /// Its command line, quoted as in a shell; {brief} and {brief_file} are filled in.
     #[arg(long, value_name = "LINE", required_unless_present = "preset")]
     pub(crate) command: Option<String>,
+    /// How the lines of a headless command line are read.
+    #[arg(
+        long,
+        value_name = "claude|codex|gemini|opencode|goose|copilot|chat|aider|text",
+        requires = "command"
+    )]
+    pub(crate) format: Option<String>,
     /// A known agent program; see 'hivekeeper preset list'.
     #[arg(long)]
     pub(crate) preset: Option<String>,

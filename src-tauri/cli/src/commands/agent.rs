@@ -97,6 +97,7 @@ async fn add(args: AddAgent, place: &Place, out: &mut Out) -> Result<(), Failure
     let mut conduct = Conduct::default();
     apply(args.conduct, &mut conduct, &operation)?;
     let new = NewAgent {
+        format: args.format,
         name: args.name,
         role: args.role,
         skills: args.skills,

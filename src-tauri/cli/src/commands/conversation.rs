@@ -1,6 +1,7 @@
 //! What passed between an attempt and its agent, as text or as JSON.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use engine::view::{ConversationChanges, ConversationPage, EntryAt, MissionDetail};
 use model::conversation::{Body, PlanState};
@@ -92,9 +93,10 @@ impl Talk<'_> {
 /// What was printed so far: a text that grows goes on where it was.
 #[derive(Default)]
 struct Printed {
-    shown: HashMap<u64, (u64, String)>,
-    /// The entry whose line is not ended.
-    open: Option<u64>,
+    /// The revision of each entry, and what tells its text from others.
+    shown: HashMap<u64, (u64, u64)>,
+    /// The entry whose line is not ended, and its text. Only this one's is kept.
+    open: Option<(u64, String)>,
     terminal: Sanitizer,
 }
 
@@ -105,27 +107,33 @@ impl Printed {
         }
         if out.is_json() {
             out.value(at)?;
-            self.shown.insert(at.ordinal, (at.revision, String::new()));
+            self.shown.insert(at.ordinal, (at.revision, 0));
             return out.flush();
         }
-        let text = text(&at.entry.body);
-        let before = self.shown.insert(at.ordinal, (at.revision, text.clone()));
-        let before = before.map(|(_, text)| text).unwrap_or_default();
-        if text == before {
-            return Ok(());
+        match self.piece(at.ordinal, at.revision, text(&at.entry.body)) {
+            Some(piece) => out.transcript(&piece, &mut self.terminal),
+            None => Ok(()),
         }
-        let mut piece = String::new();
-        match text.strip_prefix(&before).filter(|_| self.open == Some(at.ordinal)) {
-            Some(more) => piece.push_str(more),
-            None => {
-                if self.open.is_some() {
-                    piece.push('\n');
-                }
-                piece.push_str(&text);
-            }
+    }
+
+    /// What is to be printed of an entry's text; nothing where it is as it was.
+    fn piece(&mut self, ordinal: u64, revision: u64, text: String) -> Option<String> {
+        let mut hash = DefaultHasher::new();
+        text.hash(&mut hash);
+        let told = hash.finish();
+        let before = self.shown.insert(ordinal, (revision, told));
+        if before.map_or(text.is_empty(), |(_, before)| before == told) {
+            return None;
         }
-        self.open = Some(at.ordinal);
-        out.transcript(&piece, &mut self.terminal)
+        let piece = match &self.open {
+            None => text.clone(),
+            Some((open, said)) => match text.strip_prefix(said.as_str()) {
+                Some(more) if *open == ordinal => more.to_owned(),
+                _ => format!("\n{text}"),
+            },
+        };
+        self.open = Some((ordinal, text));
+        Some(piece)
     }
 
     fn end(&mut self, out: &mut Out) -> Result<(), Failure> {
@@ -203,6 +211,21 @@ mod tests {
         assert_eq!(text(&request), "? Run x: waits for you");
         let output = Body::Output { stream: model::conversation::Stream::Stdout, from: 0, to: 9 };
         assert_eq!(text(&output), "");
+    }
+
+    #[test]
+    fn a_text_that_grows_goes_on_where_it_was_and_only_the_last_one_is_kept() {
+        let mut printed = Printed::default();
+        let mut say = |ordinal, revision, text: &str| {
+            printed.piece(ordinal, revision, text.to_owned()).unwrap_or_default()
+        };
+        assert_eq!(say(1, 1, "I rea"), "I rea");
+        assert_eq!(say(1, 2, "I read"), "d");
+        assert_eq!(say(1, 3, "I read"), "", "only its time changed");
+        assert_eq!(say(2, 4, ""), "");
+        assert_eq!(say(3, 5, "* Edit (running)"), "\n* Edit (running)");
+        assert_eq!(say(1, 6, "I read it"), "\nI read it", "another line was begun");
+        assert_eq!(printed.open, Some((1, "I read it".to_owned())));
     }
 
     #[test]

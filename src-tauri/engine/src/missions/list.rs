@@ -8,6 +8,7 @@ use model::id::{AgentId, MissionId};
 use model::mission::{Mission, MissionState};
 use model::refusal::Refusal;
 use model::transition::allowed;
+use orchestrator::Held;
 use orchestrator::judge;
 use orchestrator::schedule::{self, Around};
 use orchestrator::state::State;
@@ -50,6 +51,7 @@ pub(crate) struct Surroundings {
     /// The agent of the attempt that is not over, by mission.
     at_work: HashMap<MissionId, AgentId>,
     busy: BTreeSet<AgentId>,
+    held: Held,
     under_way: usize,
     running_max: u32,
     halted: bool,
@@ -66,6 +68,7 @@ impl Surroundings {
         Around {
             agents: &self.agents,
             busy: &self.busy,
+            held: &self.held,
             under_way: self.under_way,
             running_max: self.running_max,
             halted: self.halted,
@@ -169,6 +172,7 @@ impl Engine {
             standing: self.standing(missions).await?,
             names: names(&agents),
             at_work: unfinished.iter().map(|it| (it.mission_id, it.agent_id)).collect(),
+            held: self.0.orchestrator.held(),
             busy: occupying().map(|attempt| attempt.agent_id).chain(reviewers).collect(),
             under_way: occupying().count() + reviews.len(),
             running_max: settings.running_max.unwrap_or(self.0.running_max),

@@ -32,7 +32,7 @@ impl Engine {
                 let explained = self
                     .0
                     .orchestrator
-                    .look(move |state, _, now| schedule::explain(state, id, now));
+                    .look(move |state, cycle, now| schedule::explain(state, id, &cycle.held, now));
                 explained.await?
             }
             _ => None,
@@ -67,7 +67,7 @@ impl Engine {
                 state
             });
             let state = resumed.as_ref().unwrap_or(state);
-            let starts = schedule::plan(state, cycle, now);
+            let starts = schedule::plan(state, cycle.clone(), now);
             let starts: Vec<PlannedStart> =
                 starts.into_iter().filter_map(|start| planned(state, start)).collect();
             let taken: Vec<MissionId> = starts.iter().map(|start| start.mission_id).collect();
@@ -80,10 +80,11 @@ impl Engine {
             waiting.truncate(WAITING_MAX);
             let names: HashMap<AgentId, String> =
                 state.agents.values().map(|agent| (agent.id, agent.name.clone())).collect();
-            let review = schedule::next_review(state).map(|(attempt_id, index, agent_id)| {
-                let agent_name = names.get(&agent_id).cloned().unwrap_or_default();
-                PlannedReview { attempt_id, index, agent_id, agent_name }
-            });
+            let review =
+                schedule::next_review(state, &cycle.held).map(|(attempt_id, index, agent_id)| {
+                    let agent_name = names.get(&agent_id).cloned().unwrap_or_default();
+                    PlannedReview { attempt_id, index, agent_id, agent_name }
+                });
             let plan = Plan {
                 halted,
                 memory_free_percent: cycle.memory_free_percent,

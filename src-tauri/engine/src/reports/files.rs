@@ -3,19 +3,21 @@
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use model::id::{AgentId, MessageId};
 use uuid::Uuid;
 
 /// The most names that are looked at in one directory.
 const NAMES_MAX: usize = 10_000;
-/// The most reports that are kept in an archive; the oldest go first.
-const ARCHIVED_MAX: usize = 1_000;
+/// The most reports that are kept in an archive, and messages that lie for an agent; the oldest go
+/// first. They are in the ledger.
+const KEPT_MAX: usize = 1_000;
 /// How many more than that there may be before the oldest go.
-const ARCHIVED_SLACK: usize = 200;
+const KEPT_SLACK: usize = 200;
 
 /// Makes a directory, and those above it, that only its owner can look into.
 pub(crate) fn make_private(directory: &Path) -> io::Result<()> {
@@ -115,22 +117,25 @@ impl Place {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(text)?;
         file.sync_all()?;
-        fs::rename(&draft, folder.join(format!("{id}.json")))
+        fs::rename(&draft, folder.join(format!("{id}.json")))?;
+        thin_out(&folder);
+        Ok(())
     }
 }
 
-/// Removes the oldest of an archive that is too large.
-fn thin_out(archive: &Path) {
-    let entries = fs::read_dir(archive).into_iter().flatten().flatten();
-    let changed = |entry: &fs::DirEntry| entry.metadata().and_then(|it| it.modified()).ok();
-    let mut kept: Vec<(SystemTime, PathBuf)> =
-        entries.filter_map(|entry| Some((changed(&entry)?, entry.path()))).collect();
-    if kept.len() <= ARCHIVED_MAX + ARCHIVED_SLACK {
+/// Removes the oldest files of a directory that holds too many.
+fn thin_out(directory: &Path) {
+    let entries = || fs::read_dir(directory).into_iter().flatten().flatten();
+    // Only counted as long as there are few: asking each for its time costs more.
+    if entries().count() <= KEPT_MAX + KEPT_SLACK {
         return;
     }
+    let changed = |entry: &fs::DirEntry| entry.metadata().and_then(|it| it.modified()).ok();
+    let mut kept: Vec<(SystemTime, PathBuf)> =
+        entries().filter_map(|entry| Some((changed(&entry)?, entry.path()))).collect();
     kept.sort();
-    for (_, path) in &kept[..kept.len() - ARCHIVED_MAX] {
-        // What cannot be removed is tried again with the next report.
+    for (_, path) in &kept[..kept.len().saturating_sub(KEPT_MAX)] {
+        // What cannot be removed is tried again with the next one.
         let _ = fs::remove_file(path);
     }
 }
@@ -142,9 +147,28 @@ pub(super) fn count(inbox: &Path) -> usize {
     entries.filter(is_file).count()
 }
 
-/// When a file has last changed; nothing where it is gone.
-pub(super) fn changed(path: &Path) -> Option<SystemTime> {
-    fs::symlink_metadata(path).and_then(|it| it.modified()).ok()
+/// When something happened to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dates {
+    /// When its content was written.
+    pub(super) written: Timestamp,
+    /// When it came to be where it is, under its name.
+    pub(super) placed: Timestamp,
+}
+
+impl Dates {
+    /// Those of a file; nothing where it is gone.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let about = fs::symlink_metadata(path).ok()?;
+        let at = |s: i64, ns: i64| {
+            let ns = i32::try_from(ns).unwrap_or(0);
+            Timestamp::new(s, ns).unwrap_or(Timestamp::UNIX_EPOCH)
+        };
+        Some(Self {
+            written: at(about.mtime(), about.mtime_nsec()),
+            placed: at(about.ctime(), about.ctime_nsec()),
+        })
+    }
 }
 
 /// The beginning of a file for people; nothing where it cannot be read. No link is followed.
@@ -163,7 +187,6 @@ pub(super) fn beginning(path: &Path, max: usize) -> String {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use jiff::Timestamp;
     use model::id::SystemDraw;
 
     use super::*;
@@ -180,15 +203,35 @@ mod tests {
     fn an_archive_does_not_grow_for_ever_and_keeps_the_newest() {
         let (root, place) = place();
         let path = place.inbox().join("z.json");
-        for n in 0..ARCHIVED_MAX + ARCHIVED_SLACK {
+        for n in 0..KEPT_MAX + KEPT_SLACK {
             fs::write(place.archive().join(format!("old-{n}")), "").unwrap();
         }
         fs::write(&path, "{}").unwrap();
         place.put_away(&path).unwrap();
-        assert_eq!(fs::read_dir(place.archive()).unwrap().count(), ARCHIVED_MAX);
+        assert_eq!(fs::read_dir(place.archive()).unwrap().count(), KEPT_MAX);
         assert!(place.archive().join("z.json").exists());
         place.put_away(&path).unwrap();
         assert_eq!(inboxes(root.path()).len(), 1);
+    }
+
+    #[test]
+    fn moving_a_file_changes_when_it_was_placed_and_not_when_it_was_written() {
+        let (_root, place) = place();
+        let (one, other) = (place.inbox().join("a.json"), place.archive().join("a.json"));
+        fs::write(&one, "{}").unwrap();
+        let before = Dates::of(&one).unwrap();
+        let begun = std::time::Instant::now();
+        loop {
+            fs::rename(&one, &other).unwrap();
+            let after = Dates::of(&other).unwrap();
+            assert_eq!(after.written, before.written);
+            if after.placed > before.placed {
+                break;
+            }
+            assert!(begun.elapsed().as_secs() < 20, "the clock of the file system stands still");
+            fs::rename(&other, &one).unwrap();
+        }
+        assert_eq!(Dates::of(&one), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! What a report asks for: an input of the agent it came from, and of nobody else.
+//! What a report asks for: inputs of the agent it came from, and of nobody else.
 
 use agents::reports::{REPORT_BYTES_MAX, Report, ReportError, Waiting};
+use jiff::Timestamp;
 use model::agent::Agent;
 use model::attempt::{Attempt, AttemptState};
 use model::conversation::cut;
@@ -14,8 +15,9 @@ use serde::Deserialize;
 
 use super::files;
 use crate::Engine;
-use crate::missions::text_line;
+use crate::missions::{legible, text_line};
 use crate::resolve::{self, unreadable};
+use crate::tools::{clean, note};
 
 /// What begins the key of a question that came as a file: its answer goes out as one.
 pub(super) const QUESTION: &str = "report:";
@@ -23,6 +25,10 @@ pub(super) const QUESTION: &str = "report:";
 const LINE_BYTES_MAX: usize = 300;
 /// The longest line about progress, in characters.
 const LINE_CHARS_MAX: usize = 300;
+/// The attempts of an agent among which the one is looked for that put a report down, the newest.
+const ATTEMPTS_MAX: u32 = 5;
+/// How long after the end of an attempt's program a report is still taken for one of it, in seconds.
+const LATE_S: i64 = 60;
 
 /// What a file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +55,17 @@ pub(super) enum Reading {
     },
 }
 
+/// A report as it came.
+#[derive(Debug)]
+pub(super) struct Came<'a> {
+    /// Whose it is.
+    pub(super) agent: &'a Agent,
+    /// What it is known by.
+    pub(super) key: &'a str,
+    /// When it was put down.
+    pub(super) at: Timestamp,
+}
+
 impl Said {
     /// What a file says.
     pub(super) fn of(file: &Waiting) -> Result<Self, ReportError> {
@@ -73,21 +90,21 @@ impl Reading {
 }
 
 impl Engine {
-    /// What a report of this agent asks for. `key` is what it is known by.
+    /// What a report asks for, in order.
     pub(super) async fn asked_for(
         &self,
-        agent: &Agent,
-        key: &str,
+        came: &Came<'_>,
         said: Said,
-    ) -> Result<Input, Refusal> {
+    ) -> Result<Vec<Input>, Refusal> {
+        let agent = came.agent;
         match said {
             Said::Read(Reading::Started { message }) => {
                 self.message_of(agent, message).await?;
-                Ok(Input::Begun { messages: vec![message] })
+                Ok(vec![Input::Begun { messages: vec![message] }])
             }
             Said::Read(Reading::Acknowledge { message }) => {
                 self.message_of(agent, message).await?;
-                Ok(Input::Answered { messages: vec![message] })
+                Ok(vec![Input::Answered { messages: vec![message] }])
             }
             Said::Report(Report::Message { to, text, urgent }) => {
                 let to = resolve::agent(&self.0.ledger, &to).await?;
@@ -95,66 +112,117 @@ impl Engine {
                 let id = MessageId::draw(now, &mut SystemDraw);
                 let from = Source::Agent { id: agent.id, name: agent.name.clone() };
                 let urgency = if urgent { Urgency::Urgent } else { Urgency::Regular };
-                let message = Message::queued(id, to.id, from, text.replace('\0', "\u{fffd}"), now);
-                self.room_for(&to).await?;
-                Ok(Input::QueueMessage(Message { urgency, ..message }))
+                self.room_for(&to, &from).await?;
+                let message = Message::queued(id, to.id, from, clean(&text), now);
+                Ok(vec![Input::QueueMessage(Message { urgency, ..message })])
             }
             Said::Report(report) => {
-                let attempt = self.attempt_at_work(agent).await?;
-                self.about_work(&attempt, key, report)
+                let attempt = self.attempt_that_said(came).await?;
+                self.about_work(came, &attempt, report).await
             }
         }
     }
 
     /// What a report about an agent's work asks for.
-    fn about_work(&self, attempt: &Attempt, key: &str, report: Report) -> Result<Input, Refusal> {
-        let id = attempt.mission_id;
-        let progress = |percent, text: &str, criteria| {
-            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            let text = text_line("progress", &cut(&line, LINE_BYTES_MAX), LINE_CHARS_MAX)?;
-            let progress = Progress { percent, text, at: self.0.clock.now() };
-            Ok(Input::Progress { id, progress, criteria })
-        };
+    async fn about_work(
+        &self,
+        came: &Came<'_>,
+        attempt: &Attempt,
+        report: Report,
+    ) -> Result<Vec<Input>, Refusal> {
         match report {
             Report::Progress { percent, note } => {
                 let said = percent.map(|percent| format!("{percent} %"));
-                progress(percent, &note.or(said).unwrap_or_default(), Vec::new())
+                self.progress(attempt, percent, &note.or(said).unwrap_or_default(), Vec::new())
             }
-            Report::Devlog { text } => progress(None, &text, Vec::new()),
             Report::Criterion { n, met } => {
                 let text = format!("criterion {n} is {}", if met { "met" } else { "not met" });
-                progress(None, &text, vec![(n.saturating_sub(1) as usize, met)])
+                let marks = vec![(n.saturating_sub(1) as usize, met)];
+                self.progress(attempt, None, &text, marks)
             }
+            Report::Devlog { text } => Ok(vec![self.note(came.agent, attempt, &text).await?]),
             Report::Done { summary } => {
-                let text = summary.unwrap_or_else(|| "it says that it is done".to_owned());
-                progress(Some(100), &text, Vec::new())
+                let summary = summary.unwrap_or_default();
+                let line = format!("says that it is done: {summary}");
+                let line = line.trim_end_matches([' ', ':']);
+                let mut inputs = self.progress(attempt, Some(100), line, Vec::new())?;
+                if !summary.trim().is_empty() {
+                    inputs.insert(0, self.note(came.agent, attempt, &summary).await?);
+                }
+                Ok(inputs)
             }
-            Report::Handoff { text } => Ok(Input::WriteHandoff { id: attempt.id, text }),
-            Report::Question { text, options } => {
-                let now = self.0.clock.now();
-                Ok(Input::Asked(Box::new(Request {
-                    id: RequestId::draw(now, &mut SystemDraw),
-                    attempt_id: attempt.id,
-                    mission_id: id,
-                    agent_id: attempt.agent_id,
-                    key: format!("{QUESTION}{key}"),
-                    ask: Ask::Question { text, options },
-                    asked_at: now,
-                    not_before: None,
-                    end: None,
-                    ended_at: None,
-                    told: false,
-                })))
+            Report::Handoff { text } if attempt.state.is_final() => {
+                // The next attempt may be under way: it is kept where it can be read.
+                Ok(vec![self.note(came.agent, attempt, &text).await?])
             }
+            Report::Handoff { text } => {
+                Ok(vec![Input::WriteHandoff { id: attempt.id, text: clean(&text) }])
+            }
+            Report::Question { text, options } => self.question(came, attempt, &text, &options),
             Report::Message { .. } => Err(Refusal::new(Code::Internal, "a message is no work")),
         }
     }
 
-    /// The attempt whose program is at work.
-    async fn attempt_at_work(&self, agent: &Agent) -> Result<Attempt, Refusal> {
-        let unfinished = self.0.ledger.unfinished_attempts_of(agent.id).await;
-        let mut unfinished = unfinished.map_err(unreadable)?.into_iter();
-        unfinished.find(|attempt| attempt.state == AttemptState::Running).ok_or_else(|| {
+    /// How far it is; nothing where the attempt is over, since its mission has gone on without it.
+    fn progress(
+        &self,
+        attempt: &Attempt,
+        percent: Option<u8>,
+        text: &str,
+        criteria: Vec<(usize, bool)>,
+    ) -> Result<Vec<Input>, Refusal> {
+        if attempt.state.is_final() {
+            return Ok(Vec::new());
+        }
+        let words: Vec<String> = clean(text).split_whitespace().map(shown).collect();
+        let text = text_line("progress", &cut(&words.join(" "), LINE_BYTES_MAX), LINE_CHARS_MAX)?;
+        let progress = Progress { percent, text, at: self.0.clock.now() };
+        Ok(vec![Input::Progress { id: attempt.mission_id, progress, criteria }])
+    }
+
+    async fn note(&self, agent: &Agent, attempt: &Attempt, text: &str) -> Result<Input, Refusal> {
+        let mission = self.0.ledger.mission(attempt.mission_id).await.map_err(unreadable)?;
+        let (mission, _) = mission.ok_or_else(|| {
+            Refusal::new(Code::Conflict, "the mission was removed: there is nothing to report on")
+        })?;
+        Ok(Input::Note(note(&agent.name, attempt, &mission, text, self.0.clock.now())))
+    }
+
+    fn question(
+        &self,
+        came: &Came<'_>,
+        attempt: &Attempt,
+        text: &str,
+        options: &[String],
+    ) -> Result<Vec<Input>, Refusal> {
+        if attempt.state != AttemptState::Running {
+            let why = "its program has ended: nobody waits for an answer";
+            return Err(Refusal::new(Code::Conflict, why));
+        }
+        let now = self.0.clock.now();
+        let options = options.iter().map(|it| clean(it)).collect();
+        Ok(vec![Input::Asked(Box::new(Request {
+            id: RequestId::draw(now, &mut SystemDraw),
+            attempt_id: attempt.id,
+            mission_id: attempt.mission_id,
+            agent_id: attempt.agent_id,
+            key: format!("{QUESTION}{}", came.key),
+            ask: Ask::Question { text: clean(text), options },
+            asked_at: now,
+            not_before: None,
+            end: None,
+            ended_at: None,
+            told: false,
+        }))])
+    }
+
+    /// The attempt that put a report down: the newest whose program had been started by then. What a
+    /// program says last is looked at after its end, and maybe after the start of the next one.
+    async fn attempt_that_said(&self, came: &Came<'_>) -> Result<Attempt, Refusal> {
+        let agent = came.agent;
+        let newest = self.0.ledger.attempts_of_agent(agent.id, ATTEMPTS_MAX).await;
+        let newest = newest.map_err(unreadable)?;
+        said_by(&newest, came.at).ok_or_else(|| {
             let why = format!("{} works on nothing now: there is nothing to report on", agent.name);
             Refusal::new(Code::Conflict, why)
         })
@@ -167,6 +235,32 @@ impl Engine {
             Refusal::new(Code::NotFound, why)
         })
     }
+}
+
+/// Of an agent's attempts, newest first, the one that said something at a moment.
+fn said_by(newest: &[Attempt], at: Timestamp) -> Option<Attempt> {
+    let begun = |attempt: &Attempt| {
+        attempt.process.as_ref().is_some_and(|process| process.started_at <= at)
+    };
+    let ended = |attempt: &Attempt| {
+        attempt.exit.as_ref().map(|record| record.ended_at).or(attempt.ended_at)
+    };
+    let long_over = |attempt: &Attempt| {
+        ended(attempt).is_some_and(|ended| at.duration_since(ended).as_secs() > LATE_S)
+    };
+    // Where the clock was set back, nothing had begun by then.
+    let runs = |attempt: &&Attempt| attempt.state == AttemptState::Running;
+    let found = newest.iter().find(|attempt| begun(attempt)).or_else(|| newest.iter().find(runs));
+    found.filter(|attempt| !long_over(attempt)).cloned()
+}
+
+/// A word as it may stand in a line.
+fn shown(word: &str) -> String {
+    let harmless = |ch: char| match legible("word", ch.encode_utf8(&mut [0; 4])) {
+        Ok(()) => ch,
+        Err(_) => '\u{fffd}',
+    };
+    word.chars().map(harmless).collect()
 }
 
 #[cfg(test)]
@@ -201,6 +295,53 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_a_program_says_last_is_not_taken_for_the_word_of_the_next_one() {
+        let draw = &mut SystemDraw;
+        let at = |s: i64| Timestamp::from_second(s).unwrap();
+        let (mission, agent) =
+            (model::id::MissionId::draw(at(0), draw), model::id::AgentId::draw(at(0), draw));
+        let mut attempt = |n: u32, state, began: Option<i64>, ended: Option<i64>| {
+            let id = model::id::AttemptId::draw(at(0), draw);
+            let process = began.map(|began| {
+                serde_json::json!({
+                    "shim": {"pid": 1, "start_ticks": 1}, "program": {"pid": 2, "start_ticks": 1},
+                    "boot_id": "b", "marker": "m", "started_at": at(began).to_string(),
+                })
+            });
+            let exit = ended.map(|ended| {
+                serde_json::json!({
+                    "exit": {"kind": "code", "code": 0}, "ended_at": at(ended).to_string(),
+                    "cpu_ms": 0, "memory_peak_bytes": 0, "survivors": [],
+                })
+            });
+            Attempt {
+                state,
+                process: process.map(|it| serde_json::from_value(it).unwrap()),
+                exit: exit.map(|it| serde_json::from_value(it).unwrap()),
+                ..Attempt::leased(id, mission, agent, n, at(0))
+            }
+        };
+        let newest = [
+            attempt(3, AttemptState::Leased, None, None),
+            attempt(2, AttemptState::Running, Some(20), None),
+            attempt(1, AttemptState::Verifying, Some(10), Some(19)),
+        ];
+        let said = |s| said_by(&newest, at(s)).map(|attempt| attempt.n);
+        assert_eq!(said(18), Some(1), "looked at after the second has begun");
+        assert_eq!(said(19), Some(1));
+        assert_eq!(said(20), Some(2));
+        assert_eq!(said(5), Some(2), "the clock was set back");
+        assert_eq!(said_by(&newest[2..], at(19 + LATE_S)).map(|it| it.n), Some(1));
+        assert_eq!(said_by(&newest[2..], at(20 + LATE_S)), None, "it works on nothing now");
+    }
+
+    #[test]
+    fn a_line_about_progress_shows_what_would_deceive_and_keeps_the_rest() {
+        assert_eq!(shown("caf\u{e9}"), "caf\u{e9}");
+        assert_eq!(shown("a\u{202e}b\u{1b}"), "a\u{fffd}b\u{fffd}");
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use model::id::{AgentId, MissionId, RequestId};
-use model::inbox::{Ask, Request, Scope};
+use model::inbox::{ANSWER_BYTES_MAX, Ask, Request, Scope};
 use model::message::MessageState;
 use model::mission::{Mission, MissionState};
 use model::refusal::{Code, Refusal};
@@ -173,6 +173,9 @@ impl Engine {
     ) -> Result<RequestView, Refusal> {
         let request = self.found_request(id).await?;
         let reply = reply(&request, answer)?;
+        if matches!(reply, Reply::Always { .. }) && !self.was_answered(caller).await? {
+            self.room_for_rule().await?;
+        }
         self.tell(caller, Input::Reply { id, reply }).await?;
         self.request(id).await
     }
@@ -206,7 +209,14 @@ fn reply(request: &Request, answer: RequestAnswer) -> Result<Reply, Refusal> {
     Ok(match answer {
         AnswerWord::Once => Reply::Once,
         AnswerWord::NotNow => Reply::NotNow,
-        AnswerWord::Deny => Reply::Deny { note: note.filter(|note| !note.trim().is_empty()) },
+        AnswerWord::Deny => {
+            let note = note.filter(|note| !note.trim().is_empty());
+            if note.as_ref().is_some_and(|note| note.len() > ANSWER_BYTES_MAX) {
+                return Err(invalid(format!("the note is longer than {ANSWER_BYTES_MAX} bytes"))
+                    .hint("tell the agent the rest in a message"));
+            }
+            Reply::Deny { note }
+        }
         AnswerWord::Text => Reply::Text(text.ok_or_else(|| {
             invalid("the answer has no text").hint("put it into the field 'text'")
         })?),

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use model::agent::Agent;
 use model::event::Actor;
 use model::id::{AgentId, BroadcastId, MessageId, MissionId, SystemDraw};
-use model::message::{Message, MessageState, TEXT_BYTES_MAX, Urgency, WAITING_MAX};
+use model::message::{Message, MessageState, Source, TEXT_BYTES_MAX, Urgency, WAITING_MAX};
 use model::refusal::{Code, Refusal};
 use orchestrator::Input;
+use sha2::{Digest as _, Sha256};
 use store::ledger::{MessageFilter, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 
 use crate::missions::{invalid, names};
@@ -20,6 +23,12 @@ use crate::{Caller, Engine};
 
 /// The word that stands for every agent in a broadcast.
 const EVERYBODY: &str = "all";
+/// Messages of a broadcast that are queued at the same time.
+const SIDE_BY_SIDE: usize = 64;
+/// How many messages may wait for an agent before other agents can send it no more.
+const OF_AGENTS_MAX: usize = WAITING_MAX / 2;
+/// The most names of a broadcast.
+const NAMED_MAX: usize = 10_000;
 
 /// Which messages to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,33 +90,13 @@ impl Engine {
     ) -> Result<BroadcastView, Refusal> {
         let text = checked_text(new.text)?;
         let (agents, unknown) = self.recipients(&new.agents).await?;
-        let now = self.0.clock.now();
-        let mut broadcast = BroadcastId::draw(now, &mut SystemDraw);
-        let mut results = Vec::with_capacity(agents.len() + unknown.len());
-        let mut told = false;
-        for agent in agents {
-            let (text, urgency) = (text.clone(), urgency(new.urgent));
-            let said = Said { text, urgency, mission: None, broadcast: Some(broadcast) };
-            // Each agent's message is a request of its own, so that a repeated broadcast that was
-            // cut short goes on where it was.
-            let key = caller.key.as_ref().map(|key| format!("{key}/{}", agent.id));
-            let caller = Caller { key, ..caller.clone() };
-            let queued = self.queue_message(&caller, &agent, &said).await;
-            if let Ok(id) = queued
-                && !told
-            {
-                // The first of a repeated broadcast says under which name it was sent.
-                let known = self.0.ledger.message(id).await.map_err(unreadable)?;
-                broadcast = known.and_then(|it| it.broadcast_id).unwrap_or(broadcast);
-                told = true;
-            }
-            results.push(BroadcastResult {
-                agent_id: Some(agent.id),
-                name: agent.name,
-                message_id: queued.as_ref().ok().copied(),
-                problem: queued.err().map(|refusal| refusal.message),
-            });
-        }
+        let broadcast = broadcast_id(caller, self.0.clock.now());
+        let said =
+            Said { text, urgency: urgency(new.urgent), mission: None, broadcast: Some(broadcast) };
+        // Side by side, so that many are one write to the disk.
+        let queued = stream::iter(agents).map(|agent| self.tell_one(caller, agent, &said));
+        let mut results: Vec<BroadcastResult> = queued.buffered(SIDE_BY_SIDE).collect().await;
+        let told = results.iter().any(|result| result.message_id.is_some());
         results.extend(unknown.into_iter().map(|(name, refusal)| BroadcastResult {
             agent_id: None,
             name,
@@ -117,15 +106,37 @@ impl Engine {
         Ok(BroadcastView { broadcast_id: told.then_some(broadcast), results })
     }
 
+    /// Queues the message of a broadcast to one agent.
+    async fn tell_one(&self, caller: &Caller, agent: Agent, said: &Said) -> BroadcastResult {
+        // Each agent's message is a request of its own, so that a repeated broadcast that was cut
+        // short goes on where it was.
+        let key = caller.key.as_ref().map(|key| format!("{key}/{}", agent.id));
+        let caller = Caller { key, ..caller.clone() };
+        let queued = self.queue_message(&caller, &agent, said).await;
+        BroadcastResult {
+            agent_id: Some(agent.id),
+            name: agent.name,
+            message_id: queued.as_ref().ok().copied(),
+            problem: queued.err().map(|refusal| refusal.message),
+        }
+    }
+
     /// The agents that are named, each once and by name, and the names nobody has.
     async fn recipients(
         &self,
         named: &[String],
     ) -> Result<(Vec<Agent>, Vec<(String, Refusal)>), Refusal> {
+        if named.len() > NAMED_MAX {
+            return Err(invalid(format!("a broadcast names at most {NAMED_MAX} agents"))
+                .hint("'all' means every agent"));
+        }
         if named.iter().all(|name| name.trim().is_empty()) {
             return Err(invalid("nobody is named").hint("name agents, or 'all'"));
         }
         let all = self.0.ledger.agents().await.map_err(unreadable)?;
+        let by_name: HashMap<String, &Agent> =
+            all.iter().map(|agent| (agent.name.to_lowercase(), agent)).collect();
+        let by_id: HashMap<AgentId, &Agent> = all.iter().map(|agent| (agent.id, agent)).collect();
         let (mut found, mut unknown) = (HashMap::new(), Vec::new());
         for name in named {
             let wanted = name.trim().to_lowercase();
@@ -133,11 +144,12 @@ impl Engine {
                 found.extend(all.iter().map(|agent| (agent.id, agent.clone())));
                 continue;
             }
-            let id = wanted.parse::<AgentId>().ok();
-            let is_meant =
-                |agent: &&Agent| Some(agent.id) == id || agent.name.to_lowercase() == wanted;
-            match all.iter().find(is_meant) {
-                Some(agent) => drop(found.insert(agent.id, agent.clone())),
+            let meant = match wanted.parse::<AgentId>() {
+                Ok(id) => by_id.get(&id),
+                Err(_) => by_name.get(&wanted),
+            };
+            match meant {
+                Some(agent) => drop(found.insert(agent.id, (*agent).clone())),
                 None => {
                     let why = format!("there is no agent '{name}'");
                     unknown.push((name.clone(), Refusal::new(Code::NotFound, why)));
@@ -149,13 +161,18 @@ impl Engine {
         Ok((agents, unknown))
     }
 
-    /// Whether one more message can wait for an agent.
-    pub(crate) async fn room_for(&self, to: &Agent) -> Result<(), Refusal> {
+    /// Whether one more message from this source can wait for an agent. Other agents may fill a part
+    /// only, so that the captain is always heard.
+    pub(crate) async fn room_for(&self, to: &Agent, from: &Source) -> Result<(), Refusal> {
         let waiting = self.0.ledger.waiting_count(to.id).await.map_err(unreadable)?;
-        if (waiting as usize) < WAITING_MAX {
+        let max = match from {
+            Source::Agent { .. } => OF_AGENTS_MAX,
+            Source::Captain | Source::System => WAITING_MAX,
+        };
+        if (waiting as usize) < max {
             return Ok(());
         }
-        let message = format!("{WAITING_MAX} messages wait for {} already", to.name);
+        let message = format!("{waiting} messages wait for {} already", to.name);
         Err(Refusal::new(Code::Busy, message)
             .hint("let it work, or discard some of those that wait"))
     }
@@ -166,22 +183,23 @@ impl Engine {
         to: &Agent,
         said: &Said,
     ) -> Result<MessageId, Refusal> {
-        if !self.was_answered(caller).await? {
-            self.room_for(to).await?;
-        }
-        let now = self.0.clock.now();
         let sender = match &caller.actor {
             Actor::Agent { id } => {
                 self.0.ledger.agent(*id).await.map_err(unreadable)?.map(|agent| agent.name)
             }
             _ => None,
         };
+        let from = caller.source(sender);
+        if !self.was_answered(caller).await? {
+            self.room_for(to, &from).await?;
+        }
+        let now = self.0.clock.now();
         let id = MessageId::draw(now, &mut SystemDraw);
         let message = Message {
             urgency: said.urgency,
             mission_id: said.mission,
             broadcast_id: said.broadcast,
-            ..Message::queued(id, to.id, caller.source(sender), said.text.clone(), now)
+            ..Message::queued(id, to.id, from, said.text.clone(), now)
         };
         let id = self.tell_creation(caller, Input::QueueMessage(message), id.as_uuid()).await?;
         Ok(MessageId::from_uuid(id))
@@ -312,6 +330,17 @@ impl Engine {
         self.put_report_away(&message.message);
         self.message(id).await
     }
+}
+
+/// The name of a broadcast: a repeated one has the same.
+fn broadcast_id(caller: &Caller, now: Timestamp) -> BroadcastId {
+    let Some(key) = &caller.key else {
+        return BroadcastId::draw(now, &mut SystemDraw);
+    };
+    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    BroadcastId::from_uuid(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
 const fn urgency(urgent: bool) -> Urgency {

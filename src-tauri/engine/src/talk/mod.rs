@@ -17,9 +17,13 @@ pub use messages::MessageQuery;
 impl Caller {
     /// Who an agent is told this from.
     pub(crate) fn source(&self, name: Option<String>) -> Source {
-        match (&self.actor, name) {
-            (Actor::Captain, _) => Source::Captain,
-            (Actor::Agent { id }, Some(name)) => Source::Agent { id: *id, name },
+        match &self.actor {
+            Actor::Captain => Source::Captain,
+            // An agent's words are never ours, even where its name is not known any more.
+            Actor::Agent { id } => Source::Agent {
+                id: *id,
+                name: name.unwrap_or_else(|| "a removed agent".to_owned()),
+            },
             _ => Source::System,
         }
     }

@@ -31,12 +31,11 @@ impl Engine {
     ) -> Result<Rule, Refusal> {
         let pattern = checked_pattern(&new.pattern)?;
         let scope = self.checked_scope(&new.scope).await?;
-        let known = self.0.ledger.rules().await.map_err(unreadable)?;
         let repeated = self.was_answered(caller).await?;
-        if known.len() >= RULES_MAX as usize && !repeated {
-            let message = format!("there are {RULES_MAX} rules already");
-            return Err(Refusal::new(Code::Conflict, message).hint("remove those you do not need"));
+        if !repeated {
+            self.room_for_rule().await?;
         }
+        let known = self.0.ledger.rules().await.map_err(unreadable)?;
         let same = |rule: &&Rule| rule.pattern == pattern && rule.scope == scope;
         if let Some(rule) = known.iter().find(same).filter(|_| !repeated) {
             let does = if rule.allow { "allows" } else { "forbids" };
@@ -48,6 +47,16 @@ impl Engine {
         let rule = Rule { id, pattern, allow: new.allow, scope, created_at: now };
         let made = self.tell_creation(caller, Input::AddRule(rule), id.as_uuid()).await?;
         self.permission_rule(RuleId::from_uuid(made)).await
+    }
+
+    /// Whether there can be one more rule: of more than are read, the oldest would not be kept to.
+    pub(super) async fn room_for_rule(&self) -> Result<(), Refusal> {
+        let known = self.0.ledger.rules().await.map_err(unreadable)?;
+        if known.len() < RULES_MAX as usize {
+            return Ok(());
+        }
+        let message = format!("there are {RULES_MAX} rules already; nothing was changed");
+        Err(Refusal::new(Code::Conflict, message).hint("remove those you do not need"))
     }
 
     async fn permission_rule(&self, id: RuleId) -> Result<Rule, Refusal> {

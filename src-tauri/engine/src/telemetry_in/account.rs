@@ -1,6 +1,6 @@
 //! The account of one attempt: what its programs exported, added up by road.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::usage::{Tokens, Usage, UsageSource};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,8 @@ use super::{Measurement, Sample, Temporality, Value};
 
 /// The most cumulative series that are remembered of one attempt.
 const SERIES_MAX: usize = 4_000;
+/// The most exports that are remembered of one attempt: what is sent again is sent soon.
+const BATCHES_MAX: usize = 256;
 /// The most models that are named.
 const MODELS_MAX: usize = 8;
 /// The longest name of a model, in bytes.
@@ -38,6 +40,8 @@ pub(super) struct Account {
     models: BTreeSet<String>,
     /// The last value of each cumulative series.
     last: BTreeMap<u64, f64>,
+    /// The exports that came last.
+    batches: VecDeque<u64>,
 }
 
 impl Figures {
@@ -82,6 +86,18 @@ impl Figures {
 }
 
 impl Account {
+    /// Whether an export has not come before; it has from now on.
+    pub(super) fn is_new(&mut self, batch: u64) -> bool {
+        if self.batches.contains(&batch) {
+            return false;
+        }
+        if self.batches.len() == BATCHES_MAX {
+            self.batches.pop_front();
+        }
+        self.batches.push_back(batch);
+        true
+    }
+
     /// Adds what a resource exported; `resource` tells its series from those of another.
     pub(super) fn add(&mut self, names: &Names, resource: u64, samples: &[Sample]) {
         for sample in samples {

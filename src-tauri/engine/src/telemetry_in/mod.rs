@@ -6,12 +6,14 @@
 mod account;
 mod names;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agents::runtime::prices::Prices;
+use agents::runtime::sheet::Live;
 use model::attempt::{Attempt, AttemptState};
 use model::id::{AgentId, AttemptId};
 use model::refusal::{Code, Refusal};
@@ -97,6 +99,9 @@ pub struct Exported {
     pub resource: Vec<(String, Value)>,
     /// Tells the resource from others.
     pub series: u64,
+    /// Tells the body it came in from every other one, so that one that is sent again is counted
+    /// once; nothing where that is not known.
+    pub batch: Option<u64>,
     /// What it exported that says anything.
     pub samples: Vec<Sample>,
 }
@@ -113,12 +118,12 @@ pub struct Taken {
 /// What receiving needs.
 #[derive(Debug)]
 pub(crate) struct Received {
-    prices: Arc<Prices>,
+    prices: Arc<Live<Prices>>,
     locks: [Mutex<()>; LOCKS],
 }
 
 impl Received {
-    pub(crate) fn new(prices: Arc<Prices>) -> Self {
+    pub(crate) fn new(prices: Arc<Live<Prices>>) -> Self {
         Self { prices, locks: std::array::from_fn(|_| Mutex::default()) }
     }
 
@@ -128,71 +133,99 @@ impl Received {
     }
 }
 
-impl Engine {
-    /// Puts what agents exported onto their attempts. Who speaks with an attempt's token speaks of
-    /// that attempt, whatever the resource says; the captain's programs have to name one.
-    ///
-    /// # Errors
-    /// When it cannot be kept; what was put onto another attempt before stays.
-    pub async fn take_telemetry(
-        &self,
-        who: Option<&Speaker>,
-        exported: Vec<Exported>,
-    ) -> Result<Taken, Refusal> {
-        let mut became = Taken::default();
-        for export in exported {
-            if export.samples.is_empty() {
-                continue;
-            }
-            let count = export.samples.len() as u64;
-            let id = match who {
-                Some(speaker) => Some(speaker.attempt()),
-                None => self.attempt_named(&export).await?,
-            };
-            match id {
-                Some(id) => {
-                    self.put(id, export).await?;
-                    became.taken += count;
-                }
-                None => became.strangers += count,
-            }
-        }
-        Ok(became)
-    }
+/// What a resource is about, as it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Meant {
+    Attempt(AttemptId),
+    Agent(AgentId),
+}
 
-    /// The attempt a resource names: by its own id, or by its agent's, where that is at work.
-    async fn attempt_named(&self, export: &Exported) -> Result<Option<AttemptId>, Refusal> {
+impl Meant {
+    fn by(export: &Exported) -> Option<Self> {
         let named = |key: &str| {
             export.resource.iter().find_map(|(name, value)| match value {
                 Value::Text(text) if name == key => Some(text.as_str()),
                 _ => None,
             })
         };
-        if let Some(id) = named(ATTEMPT).and_then(|text| text.parse::<AttemptId>().ok()) {
-            let attempt = self.0.ledger.attempt(id).await.map_err(unreadable)?;
-            return Ok(attempt.filter(|attempt| self.is_heard(attempt)).map(|attempt| attempt.id));
+        let attempt = named(ATTEMPT).and_then(|text| text.parse().ok()).map(Self::Attempt);
+        attempt.or_else(|| named(AGENT)?.parse().ok().map(Self::Agent))
+    }
+}
+
+impl Engine {
+    /// Puts what a body exported onto attempts. Who speaks with an attempt's token speaks of that
+    /// attempt, whatever the resource says; the captain's programs have to name one.
+    ///
+    /// # Errors
+    /// When it cannot be kept; what was put onto another attempt before stays, and is not counted
+    /// again when the body is sent again.
+    pub async fn take_telemetry(
+        &self,
+        who: Option<&Speaker>,
+        exported: Vec<Exported>,
+    ) -> Result<Taken, Refusal> {
+        let mut became = Taken::default();
+        let mut of_attempts: BTreeMap<AttemptId, Vec<Exported>> = BTreeMap::new();
+        let mut known = HashMap::new();
+        for export in exported {
+            let id = match who {
+                Some(speaker) => Some(speaker.attempt()),
+                None => match Meant::by(&export) {
+                    None => None,
+                    Some(meant) => match known.get(&meant) {
+                        Some(found) => *found,
+                        None => {
+                            let found = self.attempt_meant(meant).await?;
+                            known.insert(meant, found);
+                            found
+                        }
+                    },
+                },
+            };
+            match id {
+                Some(id) => of_attempts.entry(id).or_default().push(export),
+                None => became.strangers += export.samples.len() as u64,
+            }
         }
-        let Some(id) = named(AGENT).and_then(|text| text.parse::<AgentId>().ok()) else {
-            return Ok(None);
-        };
-        let unfinished = self.0.ledger.unfinished_attempts_of(id).await.map_err(unreadable)?;
-        let runs = |attempt: &Attempt| attempt.state == AttemptState::Running;
-        Ok(unfinished.into_iter().find(runs).map(|attempt| attempt.id))
+        for (id, exports) in of_attempts {
+            became.taken += exports.iter().map(|export| export.samples.len() as u64).sum::<u64>();
+            self.put(id, exports).await?;
+        }
+        Ok(became)
     }
 
-    async fn put(&self, id: AttemptId, export: Exported) -> Result<(), Refusal> {
+    /// The attempt a resource means, where that is at work.
+    async fn attempt_meant(&self, meant: Meant) -> Result<Option<AttemptId>, Refusal> {
+        let ledger = &self.0.ledger;
+        match meant {
+            Meant::Attempt(id) => {
+                let attempt = ledger.attempt(id).await.map_err(unreadable)?;
+                Ok(attempt.filter(|attempt| self.is_heard(attempt)).map(|attempt| attempt.id))
+            }
+            Meant::Agent(id) => {
+                let unfinished = ledger.unfinished_attempts_of(id).await.map_err(unreadable)?;
+                let runs = |attempt: &Attempt| attempt.state == AttemptState::Running;
+                Ok(unfinished.into_iter().find(runs).map(|attempt| attempt.id))
+            }
+        }
+    }
+
+    /// All that a body says of one attempt is one change of its account, and told once.
+    async fn put(&self, id: AttemptId, exports: Vec<Exported>) -> Result<(), Refusal> {
         let received = &self.0.received;
         let _alone = received.lock(id).lock().await;
         let run = self.0.dir.attempt(id);
         // The file first: what is told is always all of it, so it is made good with the next export.
-        let added = tokio::task::spawn_blocking(move || add_to_file(&run, &export));
+        let added = tokio::task::spawn_blocking(move || add_to_file(&run, &exports));
         let mut usage = match added.await {
             Ok(Ok(usage)) => usage,
             Ok(Err(err)) => return Err(unkept(&err)),
             Err(err) => return Err(unkept(&std::io::Error::other(err))),
         };
         let single = usage.model.as_deref().filter(|model| !model.contains(','));
-        if let Some(cost) = single.and_then(|model| received.prices.cost(model, &usage.tokens)) {
+        let prices = received.prices.now();
+        if let Some(cost) = single.and_then(|model| prices.cost(model, &usage.tokens)) {
             usage.own_cost_micros = Some(cost.micros);
             usage.prices_of = Some(cost.prices_of);
         }
@@ -210,13 +243,25 @@ fn unkept(err: &std::io::Error) -> Refusal {
     Refusal::new(Code::Internal, format!("failed to keep the figures: {err}"))
 }
 
-/// Adds an export to the account beside a run and gives what the account comes to.
-fn add_to_file(run: &Path, export: &Exported) -> std::io::Result<Usage> {
+/// Adds what a body exported to the account beside a run and gives what that comes to.
+fn add_to_file(run: &Path, exports: &[Exported]) -> std::io::Result<Usage> {
     let path = run.join(FILE);
     let mut account = read(&path)?;
     let before = account.clone();
     let names = Names::built_in();
-    account.add(names, export.series, &export.samples);
+    // Kept with the figures: who is not answered sends the same again.
+    let again: BTreeSet<u64> = exports
+        .iter()
+        .filter_map(|export| export.batch)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .filter(|batch| !account.is_new(*batch))
+        .collect();
+    for export in exports {
+        if export.batch.is_none_or(|batch| !again.contains(&batch)) {
+            account.add(names, export.series, &export.samples);
+        }
+    }
     if account != before {
         let text = serde_json::to_vec(&account)?;
         write(run, &path, &text)?;
@@ -267,16 +312,33 @@ mod tests {
     }
 
     #[test]
+    fn an_export_that_is_sent_again_is_counted_once_also_by_the_next_engine() {
+        let run = tempfile::tempdir().unwrap();
+        let of = |batch, sum| Exported { batch: Some(batch), ..export(sum) };
+        let told = |exports: &[Exported]| add_to_file(run.path(), exports).unwrap().tokens.output;
+        // A body with as many resources as are not remembered one by one.
+        let many: Vec<Exported> = (0..500).map(|_| of(1, 3.0)).collect();
+        assert_eq!(told(&many), Some(1_500));
+        assert_eq!(told(&many), Some(1_500), "sent again");
+        assert_eq!(told(&[of(2, 3.0)]), Some(1_503), "as much again, and another body");
+        for batch in 3..2_000 {
+            told(&[of(batch, 0.0)]);
+        }
+        assert_eq!(told(&[of(1_999, 0.0)]), Some(1_503));
+        assert!(std::fs::metadata(run.path().join(FILE)).unwrap().len() < 32 * 1024);
+    }
+
+    #[test]
     fn an_account_goes_on_where_the_run_before_left_it_and_is_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let run = tempfile::tempdir().unwrap();
-        assert_eq!(add_to_file(run.path(), &export(3.0)).unwrap().tokens.output, Some(3));
-        assert_eq!(add_to_file(run.path(), &export(4.0)).unwrap().tokens.output, Some(7));
+        assert_eq!(add_to_file(run.path(), &[export(3.0)]).unwrap().tokens.output, Some(3));
+        assert_eq!(add_to_file(run.path(), &[export(4.0)]).unwrap().tokens.output, Some(7));
         let file = run.path().join(FILE);
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::write(&file, "{").unwrap();
         assert!(
-            add_to_file(run.path(), &export(1.0)).is_err(),
+            add_to_file(run.path(), &[export(1.0)]).is_err(),
             "what is damaged is not begun anew"
         );
     }

@@ -14,7 +14,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use uuid::Uuid;
 
-use super::{Speaker, ToolCall};
+use super::{Speaker, ToolCall, clean};
 use crate::Engine;
 use crate::missions::{invalid, text_line};
 use crate::resolve::unreadable;
@@ -185,14 +185,14 @@ async fn ended(mut events: Receiver<Arc<Event>>, id: RequestId) {
 }
 
 fn checked(ask: Question) -> Result<Question, Refusal> {
-    let text = agents::secrets::redact(ask.text.trim()).replace('\0', "\u{fffd}");
+    let text = clean(ask.text.trim());
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return Err(invalid(format!("a question has 1 to {TEXT_BYTES_MAX} bytes")));
     }
     if ask.options.len() > OPTIONS_MAX {
         return Err(invalid(format!("a question offers at most {OPTIONS_MAX} answers")));
     }
-    let options = ask.options.iter().map(|it| text_line("answer", it, OPTION_CHARS_MAX));
+    let options = ask.options.iter().map(|it| text_line("answer", &clean(it), OPTION_CHARS_MAX));
     Ok(Question { text, options: options.collect::<Result<_, _>>()? })
 }
 

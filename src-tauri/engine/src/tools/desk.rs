@@ -2,16 +2,14 @@
 
 use agents::reports::TEXT_BYTES_MAX;
 use model::conversation::cut;
-use model::devlog::Devlog;
-use model::event::{Fact, NewEvent, Subject};
-use model::id::{DevlogId, EventId, MessageId, MissionId, ShortId, SystemDraw};
+use model::id::{DevlogId, MessageId, MissionId, ShortId};
 use model::message::{BATCH_MAX, Message, MessageState, Source, Urgency};
 use model::mission::{Criterion, Mission, MissionState, Progress};
 use model::refusal::{Code, Refusal};
 use orchestrator::Input;
 use serde::Serialize;
-use store::ledger::{Change, CommitError, StoredAnswer};
 
+use super::note::note;
 use super::{Speaker, ToolCall, no_mission};
 use crate::missions::{invalid, text_line};
 use crate::resolve::unreadable;
@@ -20,8 +18,6 @@ use crate::{Caller, Engine};
 
 /// The longest line about progress, in characters.
 const LINE_CHARS_MAX: usize = 300;
-/// The longest title of a devlog, in bytes.
-const TITLE_BYTES_MAX: usize = 120;
 
 /// A mission as its agent sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -167,45 +163,10 @@ impl Engine {
         let (mission, _) = self.own_mission(who.mission).await?;
         let agent = self.0.ledger.agent(who.agent).await.map_err(unreadable)?;
         let name = agent.map_or_else(|| "The agent".to_owned(), |agent| agent.name);
-        let now = self.0.clock.now();
-        let id = DevlogId::draw(now, &mut SystemDraw);
-        let text = agents::secrets::redact(text);
-        let first = text.lines().next().unwrap_or_default();
-        let devlog = Devlog {
-            id,
-            mission_id: mission.id,
-            short_id: mission.short_id,
-            attempt_id: Some(attempt.id),
-            agent_id: Some(who.agent),
-            title: cut(&format!("{name}: {first}"), TITLE_BYTES_MAX),
-            markdown: format!("In attempt {} its agent wrote:\n\n{}\n", attempt.n, fenced(&text)),
-            demo: mission.demo,
-            at: now,
-        };
-        let answer = caller.key.clone().map(|key| StoredAnswer {
-            key,
-            fingerprint: caller.fingerprint,
-            body: serde_json::Value::String(id.to_string()),
-        });
-        let change = Change {
-            events: vec![NewEvent {
-                id: EventId::draw(now, &mut SystemDraw),
-                at: now,
-                actor: caller.actor.clone(),
-                correlation_id: Some(caller.correlation_id),
-                subject: Subject {
-                    mission_id: Some(mission.id),
-                    attempt_id: Some(attempt.id),
-                    agent_id: Some(who.agent),
-                },
-                fact: Fact::DevlogWritten { devlog },
-            }],
-            answer,
-            ..Change::default()
-        };
-        let committed = self.0.ledger.commit(change).await.map_err(unwritten)?;
-        let before = committed.replayed.and_then(|known| known.body.as_str()?.parse().ok());
-        Ok(NoteTaken { devlog_id: before.unwrap_or(id) })
+        let devlog = note(&name, &attempt, &mission, text, self.0.clock.now());
+        let id = devlog.id.as_uuid();
+        let id = self.tell_creation(caller, Input::Note(devlog), id).await?;
+        Ok(NoteTaken { devlog_id: DevlogId::from_uuid(id) })
     }
 
     /// Keeps that the speaker says that it is done. It decides nothing: the gates do, once its
@@ -299,22 +260,6 @@ fn shown(message: &Message) -> OwnMessage {
     }
 }
 
-/// Why an entry was not written, for the agent.
-fn unwritten(err: CommitError) -> Refusal {
-    match &err {
-        CommitError::KeyReused => Refusal::new(
-            Code::IdempotencyMismatch,
-            "this call_id was used for something else; nothing was written",
-        )
-        .hint("choose a fresh call_id"),
-        CommitError::Busy => Refusal::new(Code::Busy, format!("failed to {err}")),
-        _ => {
-            tracing::error!(error = &err as &dyn std::error::Error, "a devlog was not written");
-            Refusal::new(Code::Internal, format!("failed to {err}"))
-        }
-    }
-}
-
 fn checked_text(text: &str) -> Result<String, Refusal> {
     let text = text.trim().replace('\0', "\u{fffd}");
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
@@ -329,38 +274,19 @@ fn one_line(text: &str) -> Result<String, Refusal> {
     text_line("note", &cut(&line, LINE_CHARS_MAX), LINE_CHARS_MAX)
 }
 
-/// Text as Markdown that shows it as it is, whatever is in it.
-fn fenced(text: &str) -> String {
-    let mut longest = 0;
-    let mut run = 0;
-    for ch in text.chars() {
-        run = if ch == '`' { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}text\n{text}\n{fence}")
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    #[test]
-    fn an_agents_text_cannot_leave_its_fence() {
-        assert_eq!(fenced("a"), "```text\na\n```");
-        let text = "````\n# no heading";
-        assert_eq!(fenced(text), format!("`````text\n{text}\n`````"));
-    }
-
     proptest! {
         #[test]
-        fn no_text_panics_and_none_holds_its_own_fence(text: String) {
-            let shown = fenced(&text);
-            let fence = shown.split("text").next().unwrap();
-            prop_assert!(!text.contains(fence));
-            let _ = (checked_text(&text), one_line(&text));
+        fn no_text_panics_and_a_line_is_one_line(text: String) {
+            let _ = checked_text(&text);
+            if let Ok(line) = one_line(&text) {
+                prop_assert!(line.lines().count() <= 1 && line.chars().count() <= LINE_CHARS_MAX);
+            }
         }
     }
 }

@@ -5,7 +5,9 @@
 
 mod ask;
 mod desk;
+mod note;
 
+use jiff::Timestamp;
 use model::attempt::{Attempt, AttemptState};
 use model::event::Actor;
 use model::id::{AgentId, AttemptId, CorrelationId, MissionId, SystemDraw};
@@ -19,11 +21,12 @@ use crate::{Caller, Engine};
 pub use agents::runtime::OWN_TOOLS;
 pub use ask::{AskState, Question};
 pub use desk::{MissionOfAgent, NoteTaken, OwnMessage};
+pub(crate) use note::{clean, note};
 
 /// The longest id a client gives a call, in bytes.
 pub const CALL_ID_BYTES_MAX: usize = 128;
-/// How long after its end an attempt's last figures are taken, in seconds: some programs send all
-/// of them when they exit.
+/// How long after the end of an attempt's program its last figures are taken, in seconds: some send
+/// all of them when they exit.
 const LATE_S: i64 = 300;
 
 /// An attempt that speaks for itself: it showed its token.
@@ -116,10 +119,16 @@ impl Engine {
 
     /// Whether figures of an attempt are still taken.
     pub(crate) fn is_heard(&self, attempt: &Attempt) -> bool {
-        let now = self.0.clock.now();
-        attempt.ended_at.map_or(!attempt.state.is_final(), |ended| {
-            now.duration_since(ended).as_secs() <= LATE_S
-        })
+        is_heard(attempt, self.0.clock.now())
+    }
+}
+
+/// Whether an attempt's program runs, or has just ended; work that waits for a review says nothing.
+fn is_heard(attempt: &Attempt, now: Timestamp) -> bool {
+    let exited = attempt.exit.as_ref().map(|record| record.ended_at);
+    match exited.or(attempt.ended_at) {
+        Some(ended) => now.duration_since(ended).as_secs() <= LATE_S,
+        None => !attempt.state.is_final(),
     }
 }
 
@@ -169,5 +178,27 @@ mod tests {
             .collect();
         assert_eq!(open, [AttemptState::Leased, AttemptState::Starting, AttemptState::Running]);
         assert!(AttemptState::ALL.into_iter().all(|state| !is_at_work(&attempt(state, true))));
+    }
+
+    #[test]
+    fn a_token_ends_soon_after_its_program_however_long_the_work_is_in_review() {
+        let now = Timestamp::UNIX_EPOCH;
+        let draw = &mut SystemDraw;
+        let (id, mission, agent) =
+            (AttemptId::draw(now, draw), MissionId::draw(now, draw), AgentId::draw(now, draw));
+        let running = Attempt::leased(id, mission, agent, 1, now);
+        let exit = serde_json::json!({
+            "exit": {"kind": "code", "code": 0}, "ended_at": "1970-01-01T00:00:00Z", "cpu_ms": 0,
+            "memory_peak_bytes": 0, "survivors": [],
+        });
+        let reviewed = Attempt {
+            state: AttemptState::Verifying,
+            exit: Some(serde_json::from_value(exit).unwrap()),
+            ..running.clone()
+        };
+        let late = now + jiff::SignedDuration::from_secs(LATE_S);
+        let later = late + jiff::SignedDuration::from_secs(1);
+        assert!(is_heard(&running, later) && is_heard(&reviewed, late));
+        assert!(!is_heard(&reviewed, later), "it may be in review for days");
     }
 }

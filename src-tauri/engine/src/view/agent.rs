@@ -95,6 +95,10 @@ pub struct NewAgent {
     /// The name of a known agent program.
     #[serde(default)]
     pub preset: Option<String>,
+    /// How the lines of a headless command line are read: `claude`, `codex`, `gemini`, `opencode`,
+    /// `goose`, `copilot`, `chat`, `aider` or `text`. A preset says it itself.
+    #[serde(default)]
+    pub format: Option<String>,
     /// Whether a plain command has a terminal.
     #[serde(default)]
     pub terminal: bool,

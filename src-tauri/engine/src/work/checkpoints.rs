@@ -209,8 +209,9 @@ impl Engine {
     }
 
     fn check_nobody_works(&self, mission: &Mission, attempt: &Attempt) -> Result<(), Refusal> {
-        let alive =
-            matches!(self.0.launcher.look(&self.0.dir.attempt(attempt.id)), Found::Running(_));
+        let found = self.0.launcher.look(&self.0.dir.attempt(attempt.id));
+        // What cannot be looked at may be alive.
+        let alive = matches!(found, Ok(Found::Running(_)) | Err(_));
         if !attempt.occupies_agent() && !alive {
             return Ok(());
         }

@@ -30,6 +30,13 @@ pub(crate) struct Hive {
 /// Ends what still runs when a test is over, passed or not: agents outlive their engine by design.
 pub(crate) struct Ending(PathBuf);
 
+impl Ending {
+    /// Ends what is left of the runs in a directory.
+    pub(crate) fn of(runs: &Path) -> Self {
+        Self(runs.to_owned())
+    }
+}
+
 impl Drop for Ending {
     fn drop(&mut self) {
         for run in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {

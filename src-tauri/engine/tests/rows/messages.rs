@@ -101,6 +101,24 @@ async fn the_message_view_shows_queued_delivered_agent_started_and_acknowledged_
 }
 
 #[tokio::test]
+async fn a_message_typed_into_a_terminal_is_delivered_and_begun_with_once() {
+    let hive = Hive::open().await;
+    let shell = "sh -c 'read line; echo \"got $line\"; read end'";
+    let tty = engine::view::NewAgent { terminal: true, ..agent("tty", shell) };
+    hive.add(tty).await;
+    let new = engine::view::NewMission { agent: Some("tty".into()), ..mission("Type", "x") };
+    let id = hive.mission(new).await;
+    hive.until(&id, |state| state == MissionState::Running).await;
+    let sent = hive.say("tty", say("hello there")).await;
+    let view = hive.until_message(sent, MessageState::Started).await;
+    assert!(view.message.delivered_at <= view.message.started_at, "{view:?}");
+    hive.ask(&id, model::transition::MissionInput::Cancel).await.unwrap();
+    hive.until_over(&id).await;
+    let state = hive.engine.message(sent).await.unwrap().state;
+    assert_ne!(state, MessageState::Queued, "the next attempt is not told again");
+}
+
+#[tokio::test]
 async fn a_message_to_a_working_agent_is_delivered_at_the_next_possible_moment_and_shows_when_it_was_read()
  {
     let hive = Hive::open().await;
@@ -208,6 +226,16 @@ async fn broadcasting_to_n_agents_shows_n_individual_results_including_failures(
     let all = NewBroadcast { agents: vec!["all".into()], text: "all of you".into(), urgent: true };
     let view = hive.engine.broadcast(&hive.caller(), all).await.unwrap();
     assert_eq!(view.results.len(), 3);
+    // One that did not reach everybody, and is sent again, goes on under the same name.
+    hive.add(agent("zoe", "true")).await;
+    let late = ["amy", "zoe"].map(str::to_owned).to_vec();
+    let late = NewBroadcast { agents: late, text: "late".into(), urgent: false };
+    let first = hive.engine.broadcast(&hive.keyed("late", 2), late.clone()).await.unwrap();
+    hive.add(agent("amy", "true")).await;
+    let again = hive.engine.broadcast(&hive.keyed("late", 2), late).await.unwrap();
+    assert_eq!(again.broadcast_id, first.broadcast_id);
+    let state = hive.engine.broadcast_state(again.broadcast_id.unwrap()).await.unwrap();
+    assert_eq!(state.results.len(), 2, "one message each");
     let nobody = NewBroadcast { agents: vec![], text: "x".into(), urgent: false };
     let refused = hive.engine.broadcast(&hive.caller(), nobody).await.unwrap_err();
     assert_eq!(refused.code, Code::InvalidInput);

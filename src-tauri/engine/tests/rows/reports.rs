@@ -1,12 +1,15 @@
 //! What agents say through files, and what could not be understood.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use engine::view::{InboxView, MessageView};
+use engine::view::{InboxView, MessageView, NewMessage};
+use model::agent::Conduct;
 use model::id::AgentId;
 use model::message::{MessageState, Source};
 use model::mission::MissionState;
+use model::process::{HomeAccess, Sandbox};
 use model::transition::MissionInput;
 
 use crate::hive::{Hive, agent, fake_agent, mission};
@@ -79,13 +82,142 @@ async fn a_valid_report_dropped_in_an_agents_inbox_is_applied_exactly_once_withi
 
     // As after a crash between recording it and putting it away: the file is there again.
     let hive = hive.reopen().await;
-    std::fs::write(place.join("inbox/one.json"), text).unwrap();
+    std::fs::rename(place.join("archive/one.json"), place.join("inbox/one.json")).unwrap();
     hive.until_some("it is put away", async |_| {
         names(&place.join("inbox")).is_empty().then_some(())
     })
     .await;
-    assert_eq!(names(&place.join("archive")).len(), 2);
+    assert_eq!(names(&place.join("archive")), ["one.json"]);
     assert_eq!(progressed(&hive).await, 1, "it was applied once");
+    end(&hive, &id).await;
+}
+
+#[tokio::test]
+async fn the_same_words_written_anew_in_a_file_of_the_same_name_are_another_report() {
+    let hive = Hive::open().await;
+    hive.add(agent("ann", &format!("{} forever", fake_agent()))).await;
+    let new =
+        engine::view::NewMission { criteria: vec!["it works".into()], ..mission("Report", "x") };
+    let id = hive.mission(new).await;
+    hive.until(&id, |state| state == MissionState::Running).await;
+    let place = place(&hive).await;
+    for (n, met) in [true, false, true].into_iter().enumerate() {
+        let text = format!(r#"{{"kind":"criterion","n":1,"met":{met}}}"#);
+        std::fs::write(place.join("inbox/criterion.json"), text).unwrap();
+        hive.until_some("it is put away", async |_| {
+            (names(&place.join("archive")).len() == n + 1).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(progressed(&hive).await, 3);
+    let detail = hive.engine.mission(&id).await.unwrap();
+    assert!(detail.view.mission.criteria[0].met, "as was said last");
+    end(&hive, &id).await;
+}
+
+#[tokio::test]
+async fn what_an_agent_reports_with_its_last_breath_is_taken_whole_and_without_secrets() {
+    let hive = Hive::open().await;
+    hive.add(agent("ann", "true")).await;
+    let place = place(&hive).await;
+    let secret = ["h7Kq", "29vTz"].concat();
+    let long = "found it. ".repeat(200);
+    let devlog =
+        format!(r#"{{"kind":"devlog","text":"postgres://app:{secret}@db.local/x {long}the end"}}"#);
+    let done = r#"{"kind":"done","summary":"Did it all."}"#;
+    std::fs::write(hive.place.path().join("devlog.json"), devlog).unwrap();
+    std::fs::write(hive.place.path().join("done.json"), done).unwrap();
+    let command = format!(
+        "cp '{0}/devlog.json' '{0}/done.json' '{1}/inbox/'",
+        hive.place.path().display(),
+        place.display()
+    );
+    let edit = engine::view::EditAgent {
+        command: Some(format!("sh -c \"{command}\"")),
+        ..engine::view::EditAgent::default()
+    };
+    hive.engine.edit_agent(&hive.caller(), "ann", edit).await.unwrap();
+    let id = hive.mission(mission("Report", "x")).await;
+    let detail = hive.until_detail(&id, |it| it.view.mission.progress.as_ref().is_some()).await;
+    let progress = detail.view.mission.progress.unwrap();
+    assert_eq!(progress.percent, Some(100));
+    assert_eq!(progress.text, "says that it is done: Did it all.");
+    let own = hive
+        .until_some("both devlogs", async |engine| {
+            let query = engine::DevlogQuery { mission: Some(id.clone()), ..Default::default() };
+            let all = engine.devlogs(query).await.unwrap().items;
+            let own: Vec<_> =
+                all.into_iter().filter(|it| it.markdown.contains("its agent wrote")).collect();
+            (own.len() == 2).then_some(own)
+        })
+        .await;
+    let all: String = own.iter().map(|it| it.markdown.as_str()).collect();
+    assert!(all.contains("the end") && all.contains("Did it all."), "{all}");
+    assert!(!all.contains(&secret), "{all}");
+    assert_eq!(hive.engine.inbox().await.unwrap().quarantined.len(), 0);
+}
+
+#[tokio::test]
+async fn a_report_that_has_to_wait_for_another_agent_holds_nothing_else_up() {
+    let (hive, id, place) = at_work().await;
+    hive.add(agent("bob", "true")).await;
+    let bob = hive.engine.pause_agent(&hive.caller(), "bob").await.unwrap().agent.id;
+    let full = model::message::WAITING_MAX / 2;
+    let ann: AgentId = hive.engine.agent("ann").await.unwrap().agent.id;
+    for n in 0..full {
+        let said = engine::Caller {
+            actor: model::event::Actor::Agent { id: ann },
+            ..hive.keyed(&n.to_string(), 0)
+        };
+        let new = engine::view::NewMessage { text: n.to_string(), ..Default::default() };
+        hive.engine.send_message(&said, "bob", new).await.unwrap();
+    }
+    let message = r#"{"kind":"message","to":"bob","text":"one more"}"#;
+    std::fs::write(place.join("inbox/a.json"), message).unwrap();
+    std::fs::write(place.join("inbox/b.json"), r#"{"kind":"progress","percent":9}"#).unwrap();
+    let detail = hive.until_detail(&id, |it| it.view.mission.progress.is_some()).await;
+    assert_eq!(detail.view.mission.progress.unwrap().percent, Some(9));
+    assert_eq!(names(&place.join("inbox")), ["a.json"], "it waits");
+    // The captain is heard all the same, and with one less the message goes.
+    let new = engine::view::NewMessage { text: "hello".into(), ..Default::default() };
+    hive.engine.send_message(&hive.caller(), "bob", new).await.unwrap();
+    let query = engine::MessageQuery { agent: Some(bob.to_string()), ..Default::default() };
+    for old in hive.engine.messages(query).await.unwrap().items.iter().take(2) {
+        hive.engine.discard_message(&hive.caller(), old.message.id).await.unwrap();
+    }
+    hive.until_some("it is taken", async |_| names(&place.join("inbox")).is_empty().then_some(()))
+        .await;
+    end(&hive, &id).await;
+}
+
+#[tokio::test]
+async fn a_sandboxed_command_agent_reports_through_its_inbox() {
+    if !agents::supervision::probe().can_sandbox() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: nothing makes a sandbox here");
+        return;
+    }
+    let hive = Hive::open().await;
+    let report = r#"{"kind":"progress","percent":40}"#;
+    let script = format!(
+        "printf %s {} > $HIVEKEEPER_INBOX/one.json; \
+         until cat $HIVEKEEPER_MESSAGES/*.json 2>/dev/null; do sleep 0.05; done; exec sleep 600",
+        report.replace('"', "\\\"").replace('{', "\\{").replace('}', "\\}")
+    );
+    let script = format!("sh -c '{script}'");
+    let sandbox = Sandbox { home: HomeAccess::Hidden, network: false, ..Sandbox::default() };
+    let conduct = Conduct { sandbox: Some(sandbox), ..Conduct::default() };
+    hive.add(engine::view::NewAgent { conduct, ..agent("ann", &script) }).await;
+    place(&hive).await;
+    let id = hive.mission(mission("Report", "x")).await;
+    let detail = hive.until_detail(&id, |it| it.view.mission.progress.is_some()).await;
+    assert_eq!(detail.view.mission.progress.unwrap().percent, Some(40));
+    let told = NewMessage { text: "well done".into(), ..NewMessage::default() };
+    hive.engine.send_message(&hive.caller(), "ann", told).await.unwrap();
+    hive.until_some("it reads what it is told", async |engine| {
+        let detail = engine.mission(&id).await.unwrap();
+        hive.printed(&detail).await.contains("well done").then_some(())
+    })
+    .await;
     end(&hive, &id).await;
 }
 
@@ -138,6 +270,28 @@ async fn a_malformed_oversized_or_3_times_failed_message_is_in_quarantine_with_i
         (message.state == MessageState::Delivered).then_some(())
     })
     .await;
+    end(&hive, &id).await;
+}
+
+#[tokio::test]
+async fn the_answer_to_a_question_asked_by_file_comes_as_a_file_also_while_the_agent_talks() {
+    let hive = Hive::open().await;
+    hive.add(crate::hive::acp("ann")).await;
+    let new = engine::view::NewMission { agent: Some("ann".into()), ..mission("Talk", "@hang") };
+    let id = hive.mission(new).await;
+    hive.until(&id, |state| state == model::mission::MissionState::Running).await;
+    let place = place(&hive).await;
+    let question = r#"{"kind":"question","text":"left or right?"}"#;
+    std::fs::write(place.join("inbox/ask.json"), question).unwrap();
+    let asked = hive
+        .until_some("the question", async |engine| engine.inbox().await.unwrap().requests.pop())
+        .await;
+    let answer = serde_json::from_str(r#"{"answer":"text","text":"left"}"#).unwrap();
+    hive.engine.answer_request(&hive.caller(), asked.request.id, answer).await.unwrap();
+    let path = place.join(format!("messages/{}.json", asked.request.id));
+    let text =
+        hive.until_some("the answer is there", async |_| std::fs::read_to_string(&path).ok()).await;
+    assert!(text.contains("left"), "{text}");
     end(&hive, &id).await;
 }
 

@@ -119,6 +119,87 @@ async fn presets_that_cannot_be_read_are_named_and_the_known_ones_stay() {
 }
 
 #[tokio::test]
+async fn presets_are_read_again_when_their_file_changed_without_a_restart() {
+    let hive = Hive::open().await;
+    let file = hive.engine.data_dir().join("runtimes.toml");
+    std::fs::write(&file, presets()).unwrap();
+    let listed = |name: &'static str| {
+        hive.until_some(name, async move |engine| {
+            engine.presets().await.presets.into_iter().find(|it| it.name == name)
+        })
+    };
+    listed("mine").await;
+    std::fs::write(&file, "[[runtime]]\nname = \"x\"\n").unwrap();
+    let problem = hive
+        .until_some("what is wrong is told", async |engine| engine.presets().await.problem)
+        .await;
+    assert!(problem.contains("runtimes.toml") && problem.contains("hold until"), "{problem}");
+    listed("mine").await;
+    std::fs::write(&file, presets().replace("\"mine\"", "\"yours\"")).unwrap();
+    listed("yours").await;
+    assert_eq!(hive.engine.presets().await.problem, None);
+}
+
+#[tokio::test]
+async fn a_headless_program_of_the_captains_own_needs_no_config_entry() {
+    let hive = Hive::open().await;
+    let new = |format: Option<&str>| NewAgent {
+        runtime: Some("headless".into()),
+        format: format.map(str::to_owned),
+        ..agent("ann", "sh -c 'cat > brief.txt; echo all done; echo done > out.txt'")
+    };
+    let add = async |new| hive.engine.add_agent(&hive.caller(), new).await;
+    let refused = add(new(None)).await.unwrap_err();
+    assert!(refused.allowed.contains(&"text".to_owned()), "{refused:?}");
+    assert_eq!(add(new(Some("smoke"))).await.unwrap_err().code, Code::InvalidInput);
+    let plain = NewAgent { format: Some("text".into()), ..agent("bob", "true") };
+    assert_eq!(add(plain).await.unwrap_err().code, Code::InvalidInput);
+    add(new(Some("text"))).await.unwrap();
+    let wanted = engine::view::NewMission {
+        agent: Some("ann".into()),
+        policy: Some("trusting".into()),
+        gates: vec!["file: out.txt".into()],
+        ..mission("Go", "write it")
+    };
+    let id = hive.mission(wanted).await;
+    let done = hive.until(&id, MissionState::is_final).await;
+    assert_eq!(done.view.mission.state, MissionState::Done, "{done:#?}");
+    let attempt = done.attempts[0].attempt.id;
+    let query = engine::ConversationQuery { after: Some(0), ..Default::default() };
+    let page = hive.engine.conversation(attempt, query).await.unwrap();
+    let said = page.entries.iter().any(|at| {
+        matches!(&at.entry.body, model::conversation::Body::Message { text } if text.contains("all done"))
+    });
+    assert!(said, "{page:?}");
+}
+
+#[tokio::test]
+async fn what_codex_says_it_used_is_what_is_known_of_its_attempt() {
+    let recorded =
+        format!("{}/../agents/tests/golden-headless/codex.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let hive = Hive::open().await;
+    let command = format!("sh -c 'cat > /dev/null; cat {recorded}'");
+    let new = NewAgent {
+        runtime: Some("headless".into()),
+        format: Some("codex".into()),
+        ..agent("cod", &command)
+    };
+    hive.add(new).await;
+    let wanted = engine::view::NewMission {
+        agent: Some("cod".into()),
+        policy: Some("trusting".into()),
+        retries: Some(0),
+        ..mission("Go", "write it")
+    };
+    let id = hive.mission(wanted).await;
+    let over = hive.until_over(&id).await;
+    let usage = hive.engine.usage(over.attempts[0].attempt.id).await.unwrap();
+    let tokens = usage.best.as_ref().unwrap().tokens;
+    assert_eq!((tokens.uncached_input, tokens.cache_read), (Some(3200), Some(800)), "{usage:?}");
+    assert_eq!(tokens.output, Some(200));
+}
+
+#[tokio::test]
 async fn only_what_is_named_in_a_change_of_an_agent_changes_and_not_how_it_is_started_while_it_works()
  {
     let hive = Hive::open().await;

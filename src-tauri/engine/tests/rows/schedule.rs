@@ -10,7 +10,7 @@ use model::gate::Grade;
 use model::mission::MissionState;
 use model::refusal::Code;
 use model::settings::Settings;
-use model::status::Waiting;
+use model::status::{AgentState, Waiting};
 
 use crate::hive::{Hive, agent, fake_agent, mission, processes_of};
 
@@ -194,6 +194,50 @@ async fn a_failed_mission_is_retried_at_most_n_times_with_growing_delays_then_fa
         assert!(Duration::try_from(began.duration_since(ended)).unwrap() >= pause);
     }
     assert!(failed.view.reason.unwrap().contains("exit code 3"));
+}
+
+#[tokio::test]
+async fn an_agent_that_fails_five_times_in_ten_minutes_is_held_back_until_the_captain_lets_it_go_on()
+ {
+    let hive = Hive::open().await;
+    hive.add(agent("ann", "sh -c 'test -e go || exit 3'")).await;
+    for n in 0..5 {
+        let new = NewMission {
+            agent: Some("ann".into()),
+            retries: Some(0),
+            ..mission(&format!("Fail {n}"), "x")
+        };
+        let id = hive.mission(new).await;
+        let failed = hive.until(&id, MissionState::is_final).await;
+        assert_eq!(failed.view.mission.state, MissionState::Failed);
+    }
+    let held = hive
+        .until_some("it is held back", async |engine| {
+            let status = engine.agent("ann").await.unwrap().status;
+            (status.state == AgentState::CrashLooping).then_some(status)
+        })
+        .await;
+    assert!(
+        held.reason.contains("failed 5 times") && held.reason.contains("resume it"),
+        "{held:?}"
+    );
+    let next = NewMission { agent: Some("ann".into()), retries: Some(0), ..mission("Next", "x") };
+    let id = hive.mission(next).await;
+    let waits = hive
+        .until_detail(&id, |detail| matches!(detail.view.waiting, Some(Waiting::AgentHeld { .. })))
+        .await;
+    assert!(waits.attempts.is_empty(), "nothing is started");
+    // It is what the ledger says, and so holds after a restart too.
+    let hive = hive.reopen().await;
+    let status = hive.engine.agent("ann").await.unwrap().status;
+    assert_eq!(status.state, AgentState::CrashLooping, "{status:?}");
+    assert!(hive.engine.mission(&id).await.unwrap().attempts.is_empty());
+    hive.engine.resume_agent(&hive.caller(), "ann").await.unwrap();
+    let tried = hive.until(&id, MissionState::is_final).await;
+    assert_eq!(tried.attempts.len(), 1, "it is started at once");
+    let hive = hive.reopen().await;
+    let status = hive.engine.agent("ann").await.unwrap().status;
+    assert_ne!(status.state, AgentState::CrashLooping, "what was cleared stays so: {status:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use model::id::AttemptId;
 use model::inbox::PermissionPolicy;
 use model::mission::MissionState;
 use model::process::Exit;
+use model::rescue::RescueStep;
 use model::status::{AgentState, AgentStatus};
 use model::transition::MissionInput;
 use model::usage::UsageSource;
@@ -353,6 +354,72 @@ async fn crossing_a_context_threshold_raises_one_event_and_if_set_starts_the_han
     let second = next.attempts.iter().find(|view| view.attempt.n == 2).unwrap();
     assert!(second.attempt.handoff.is_some(), "the next attempt knows what the first one wrote");
     hive.ask(&id, MissionInput::Cancel).await.unwrap();
+}
+
+/// An agent that is stalled after a few seconds.
+async fn sleepy_hive() -> Hive {
+    let kind = impatient_kinds();
+    let kind = kind.replace("quiet_after_s = 6", "quiet_after_s = 1");
+    Hive::open_with("runtimes.toml", &kind.replace("stalled_after_s = 9", "stalled_after_s = 2"))
+        .await
+}
+
+impl Hive {
+    /// What was done for an attempt's agent because it was stalled, in order.
+    async fn rescued(&self, id: AttemptId) -> Vec<RescueStep> {
+        let kind = Some("attempt_rescued".to_owned());
+        let events =
+            self.engine.events(EventQuery { kind, ..EventQuery::default() }).await.unwrap();
+        let step = |fact: &Fact| match fact {
+            Fact::AttemptRescued { attempt_id, step, .. } if *attempt_id == id => Some(*step),
+            _ => None,
+        };
+        let mut steps: Vec<_> = events.items.iter().filter_map(|event| step(&event.fact)).collect();
+        steps.reverse();
+        steps
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_agent_receives_nudge_rescue_and_restart_in_order_each_once() {
+    let hive = sleepy_hive().await;
+    hive.add(impatient("ada", "")).await;
+    let id =
+        hive.mission(NewMission { retries: Some(1), ..of("ada", "@ignore-cancel\n@hang") }).await;
+    let first = hive.running(&id).await.id;
+    let status = hive
+        .until_some("its state says what was done", async |_| {
+            let status = hive.state_of("ada").await;
+            status.reason.contains("was nudged").then_some(status)
+        })
+        .await;
+    assert_eq!(status.state, AgentState::Stalled);
+    let ended = hive
+        .until_detail(&id, |detail| {
+            let first = detail.attempts.iter().find(|view| view.attempt.n == 1);
+            first.is_some_and(|view| view.attempt.state.is_final())
+        })
+        .await;
+    assert_eq!(ended.attempts.iter().filter(|view| view.attempt.n == 1).count(), 1);
+    let steps = hive.rescued(first).await;
+    assert_eq!(&steps[..2], [RescueStep::Nudge, RescueStep::Rescue], "{steps:?}");
+    assert!(steps.len() <= 3, "each once: {steps:?}");
+    hive.ask(&id, MissionInput::Cancel).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_nudged_agent_whose_turn_is_called_off_hears_it_and_goes_on() {
+    let hive = sleepy_hive().await;
+    hive.add(impatient("ada", "")).await;
+    let id = hive.mission(of("ada", "@say before\n@hang")).await;
+    let attempt = hive.running(&id).await.id;
+    let over = hive.until_over(&id).await;
+    assert_eq!(over.attempts.len(), 1);
+    assert_eq!(hive.rescued(attempt).await, [RescueStep::Nudge, RescueStep::Rescue]);
+    let told = hive.entries(attempt).await.into_iter().any(
+        |entry| matches!(entry.body, Body::Prompt { text, .. } if text.contains("no sign of life")),
+    );
+    assert!(told, "it heard the nudge in its next turn");
 }
 
 /// Signals a process as somebody else on this machine would.

@@ -4,17 +4,20 @@
 //! never from an argument. No session is kept: a client that comes back after a restart goes on.
 
 mod call;
-mod measure;
 mod offer;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use engine::{Engine, Speaker};
+use http::StatusCode;
+use model::refusal::Code;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
@@ -23,15 +26,21 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::time::timeout;
 
 use crate::Gate;
+use crate::call::{read_bytes, too_slow};
+use crate::measure::{Measure, TooMuch};
 use crate::problem::Problem;
-use measure::Measure;
 
 /// Where the tools are.
 pub(crate) const PATH: &str = "/mcp";
 /// The largest message, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a call may take to come in.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a call may take until its answer begins: a question to the captain waits for a while.
+const ANSWER_WITHIN: Duration = Duration::from_secs(call::ASK_WAIT_S + 30);
 /// What a client is told about us.
 const INSTRUCTIONS: &str = "Hivekeeper runs this agent on one mission. Read it with mission_get, say \
     how far you are with report_progress, write what is worth keeping with devlog, ask the human in \
@@ -57,17 +66,35 @@ pub(crate) fn routes(gate: &Gate) -> Router<Gate> {
 
 /// Lets only an attempt pass whose program may run, and not too often.
 async fn at_work(measure: Arc<Measure>, request: Request, next: Next) -> Response {
-    let refused = match request.extensions().get::<Speaker>() {
-        Some(speaker) if speaker.is_at_work() => measure
-            .count(speaker.attempt())
-            .err()
-            .map(|wait_s| Problem::busy("these tools are called too often").retry_after(wait_s)),
-        Some(_) => Some(Problem::unauthorized("the attempt of this token has come to its end")),
-        None => Some(Problem::forbidden("these tools are for agents at work")),
+    let_in(&measure, request, next).await.unwrap_or_else(Problem::into_response)
+}
+
+async fn let_in(measure: &Arc<Measure>, request: Request, next: Next) -> Result<Response, Problem> {
+    let place = match request.extensions().get::<Speaker>() {
+        Some(speaker) if speaker.is_at_work() => measure.enter(speaker.attempt()),
+        Some(_) => {
+            return Err(Problem::unauthorized("the attempt of this token has come to its end")
+                .hint("stop working"));
+        }
+        None => return Err(Problem::forbidden("these tools are for agents at work")),
     };
-    match refused {
-        Some(problem) => problem.into_response(),
-        None => next.run(request).await,
+    let _place = place.map_err(|TooMuch(wait_s)| {
+        Problem::busy("these tools are called too often; nothing was done").retry_after(wait_s)
+    })?;
+    let (parts, body) = request.into_parts();
+    // Read here, so that who sends its call too slowly does not hold a connection.
+    let read = timeout(BODY_WITHIN, read_bytes(&parts.headers, body, BODY_BYTES_MAX)).await;
+    let body = read.unwrap_or_else(|_| Err(too_slow()))?;
+    let request = Request::from_parts(parts, Body::from(body));
+    match timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => Ok(response),
+        Err(_) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Code::Busy,
+            format!("no answer within {} s", ANSWER_WITHIN.as_secs()),
+        )
+        .hint("call again with the same call_id: it is carried out once")
+        .retry_after(1)),
     }
 }
 

@@ -69,7 +69,7 @@ fn kept(value: Scalar<'_>) -> Option<Value> {
     }
 }
 
-fn short(hash: Sha256) -> u64 {
+pub(super) fn short(hash: Sha256) -> u64 {
     let digest: [u8; 32] = hash.finalize().into();
     digest.iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte))
 }
@@ -100,7 +100,7 @@ impl Gathered {
             return Err(Unreadable::TooMuch("10,000 resources"));
         }
         let Attributes { kept, series } = attributes;
-        self.exported.push(Exported { resource: kept, series, samples: Vec::new() });
+        self.exported.push(Exported { resource: kept, series, batch: None, samples: Vec::new() });
         Ok(())
     }
 

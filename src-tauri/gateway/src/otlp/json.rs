@@ -10,7 +10,7 @@ use super::gather::{Attributes, CUMULATIVE, DELTA, EVENT_NAME, Gathered, Point, 
 use super::{Signal, Unreadable};
 
 /// The most objects and lists of one body: each becomes a structure.
-const PARTS_MAX: usize = 600_000;
+const PARTS_MAX: usize = 300_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -207,7 +207,7 @@ fn attributes(all: &[Attribute<'_>]) -> Attributes {
 pub(super) fn read(signal: Signal, bytes: &[u8]) -> Result<Vec<Exported>, Unreadable> {
     let parts = bytes.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
     if parts > PARTS_MAX {
-        return Err(Unreadable::TooMuch("600,000 objects and lists"));
+        return Err(Unreadable::TooMuch("300,000 objects and lists"));
     }
     let body: Body<'_> = serde_json::from_slice(bytes)?;
     let resources = match signal {

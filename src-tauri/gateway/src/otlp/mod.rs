@@ -19,18 +19,20 @@ use engine::{Exported, Speaker, Taken};
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::refusal::Code;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::Gate;
 use crate::call;
+use crate::measure::{Measure, TooMuch};
 use crate::problem::Problem;
 
 /// The largest body, in bytes.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The most bytes that come out of a compressed body.
 const UNPACKED_BYTES_MAX: usize = 20 * 1024 * 1024;
-/// The most bodies that come in at once.
-const COMING_MAX: usize = 32;
+/// How much may come in at once, in KiB.
+const COMING_KIB_MAX: usize = 32 * 1024;
 /// The most bodies that are decompressed and read at once.
 const READING_MAX: usize = 2;
 /// When to come again where too many are read already, in seconds.
@@ -66,18 +68,20 @@ enum Unreadable {
     Bomb,
 }
 
-/// How many bodies there may be at once.
+/// How much there may be at once.
 #[derive(Debug)]
 struct Places {
     coming: Semaphore,
     reading: Semaphore,
+    measure: Arc<Measure>,
 }
 
 /// The routes of the receivers.
 pub(crate) fn routes() -> Router<Gate> {
     let places = Arc::new(Places {
-        coming: Semaphore::new(COMING_MAX),
+        coming: Semaphore::new(COMING_KIB_MAX),
         reading: Semaphore::new(READING_MAX),
+        measure: Arc::default(),
     });
     let route = |signal: Signal| {
         let places = Arc::clone(&places);
@@ -98,13 +102,19 @@ async fn receive(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let speaker = parts.extensions.get::<Speaker>();
+    let place = speaker.map(|speaker| places.measure.enter(speaker.attempt())).transpose();
+    let _place = place.map_err(|TooMuch(wait_s)| {
+        let message = "this attempt exports too often; nothing was taken";
+        Problem::busy(message).retry_after(wait_s)
+    })?;
     let json = is_json(&parts.headers)?;
     let packed = is_packed(&parts.headers)?;
     let busy = || {
         let message = "too many exports are being read; nothing was taken";
         Problem::busy(message).retry_after(RETRY_AFTER_S)
     };
-    let _coming = places.coming.try_acquire().map_err(|_| busy())?;
+    let _coming = places.coming.try_acquire_many(kib(&parts.headers)).map_err(|_| busy())?;
     let bytes = call::read_bytes(&parts.headers, body, BODY_BYTES_MAX).await?;
     let reading = places.reading.acquire().await.map_err(|_| busy())?;
     let read = tokio::task::spawn_blocking(move || read(signal, json, packed, bytes)).await;
@@ -117,9 +127,15 @@ async fn receive(
         }
     };
     drop(reading);
-    let speaker = parts.extensions.get::<Speaker>();
     let taken = gate.engine.take_telemetry(speaker, exported).await?;
     Ok(answer(json, signal, taken))
+}
+
+/// How much room a body takes, in KiB; as much as any where it does not say.
+fn kib(headers: &HeaderMap) -> u32 {
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    let bytes = said.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
 fn refused(unreadable: &Unreadable) -> Problem {
@@ -173,7 +189,13 @@ fn read(
     bytes: Vec<u8>,
 ) -> Result<Vec<Exported>, Unreadable> {
     let bytes = if packed { unpack(&bytes)? } else { bytes };
-    if json { json::read(signal, &bytes) } else { proto::read(signal, &bytes) }
+    let mut exported = if json { json::read(signal, &bytes) } else { proto::read(signal, &bytes) }?;
+    // Every point has its time, so that only the same export has the same bytes.
+    let body = gather::short(Sha256::new_with_prefix(&bytes));
+    for export in &mut exported {
+        export.batch = Some(body);
+    }
+    Ok(exported)
 }
 
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, Unreadable> {
@@ -233,6 +255,19 @@ mod tests {
         assert!(unpack(&half).is_ok());
         assert!(unpack(&bomb[..bomb.len() / 2]).is_err(), "cut off");
         assert!(matches!(unpack(b"no gzip"), Err(Unreadable::Packed(_))));
+    }
+
+    #[test]
+    fn a_body_that_does_not_say_how_large_it_is_takes_as_much_room_as_any() {
+        let of = |length: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(length) = length {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            kib(&headers)
+        };
+        assert_eq!((of(Some("0")), of(Some("1")), of(Some("2048"))), (0, 1, 2));
+        assert_eq!((of(None), of(Some("x")), of(Some("99999999"))), (8192, 8192, 8192));
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! What agents themselves reach: their tools over MCP, and the receivers of their figures.
+//! What is reached from outside: the API, and what agents themselves call: their tools over MCP, and
+//! the receivers of their figures.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test that cannot go on says where it stopped"
 )]
 
+mod api;
 mod mcp;
 mod otlp;
 

@@ -262,6 +262,21 @@ async fn an_agent_speaks_for_itself_and_sees_its_own_mission_only() {
 }
 
 #[tokio::test]
+async fn a_call_that_never_ends_holds_no_connection() {
+    let house = House::open().await;
+    let work = house.at_work("ann").await;
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nhost: HERE\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
+         content-length: 99\r\n\r\n{{",
+        work.token
+    );
+    let answer = house.say(&request).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn only_the_token_of_an_attempt_at_work_opens_the_tools_and_it_opens_nothing_else() {
     let house = House::open().await;
     let (ann, bob) = (house.at_work("ann").await, house.at_work("bob").await);

@@ -124,11 +124,46 @@ async fn an_engine_that_starts_again_goes_on_counting_where_it_was() {
     assert_eq!(send(&house, &body).await, Some(200));
     let house = house.reopen().await;
     assert_eq!(send(&house, &body).await, Some(200), "the token holds, and nothing counts twice");
-    let delta = golden("claude-metrics.json");
-    send(&house, &delta).await;
-    send(&house, &delta).await;
+    let delta = unpacked(&golden("claude-metrics.json"));
+    let later = String::from_utf8(delta.clone()).unwrap();
+    let (before, time) = later.split_once("imeUnixNano\":\"").unwrap();
+    let later = format!("{before}imeUnixNano\":\"9{}", &time[1..]);
+    for body in [delta.as_slice(), &delta, later.as_bytes()] {
+        send(&house, &packed(body)).await;
+    }
     let used = house.measured(work.attempt.id).await.unwrap().tokens;
+    // The second was the first again, whose answer might have been lost.
     assert_eq!(used.output, Some(400), "deltas are summed; of two roads the one that tells most");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_body_of_many_resources_is_one_fact_and_an_attempt_that_exports_too_often_is_told_to_wait()
+ {
+    let house = House::open().await;
+    let work = house.at_work("ann").await;
+    let point = |n: u32| {
+        json!({"resource": {"attributes": [{"key": "n", "value": {"intValue": n}}]},
+            "scopeMetrics": [{"metrics": [{"name": "claude_code.token.usage", "sum": {
+                "aggregationTemporality": 1, "dataPoints": [{"asInt": 2, "attributes": [
+                    {"key": "type", "value": {"stringValue": "output"}}]}]}}]}]})
+    };
+    let many: Vec<Value> = (0..500).map(point).collect();
+    let body = json!({"resourceMetrics": many}).to_string();
+    assert_eq!(house.export("/v1/metrics", &work.token, &[JSON], body.as_bytes()).await, 200);
+    assert_eq!(house.measured(work.attempt.id).await.unwrap().tokens.output, Some(1_000));
+    let query =
+        engine::EventQuery { kind: Some("usage_measured".into()), ..engine::EventQuery::default() };
+    assert_eq!(house.engine.events(query).await.unwrap().items.len(), 1);
+
+    let mut last = 200;
+    for _ in 0..700 {
+        last = house.export("/v1/traces", &work.token, &[JSON], b"{}").await;
+        if last != 200 {
+            break;
+        }
+    }
+    assert_eq!(last, 429);
     house.close().await;
 }
 

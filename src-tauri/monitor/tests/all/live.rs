@@ -10,10 +10,12 @@ use model::attempt::{Attempt, AttemptState, Workplace};
 use model::clock::{Clock, SystemClock};
 use model::event::{Actor, Fact, NewEvent, Subject};
 use model::id::{AgentId, AttemptId, EventId, MissionId, ShortId, SystemDraw};
-use model::mission::{Mission, MissionState};
+use model::mission::{Mission, MissionState, Progress};
 use model::process::{ProcessIdentity, ProcessRef};
+use model::signal::SeriesRange;
+use model::usage::{Tokens, Usage, UsageSource};
 use monitor::{AgentUsage, Monitor, MonitorContext, Snapshot};
-use store::telemetry::Telemetry;
+use store::telemetry::{RangeQuery, Telemetry};
 use store::{Change, DataDir, Ledger};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -232,6 +234,61 @@ async fn an_attempt_is_measured_from_its_start_event_to_its_end_event() {
     let gone = |snapshot: &Snapshot| !snapshot.agents.contains_key(&agent);
     running.until("the attempt to be let go", gone).await;
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_and_progress_over_time_stand_on_one_axis_with_cpu_and_memory() {
+    let world = World::open().await;
+    let sleeper = Sleeper::start();
+    let running = Running::start(&world).await;
+    world.start(&sleeper.0).await;
+    let used = |output| Fact::UsageMeasured {
+        attempt_id: world.attempt,
+        usage: Usage {
+            tokens: Tokens { output: Some(output), ..Tokens::default() },
+            reported_cost_micros: Some(2_500),
+            turns: 1,
+            ..Usage::none(UsageSource::Result)
+        },
+    };
+    let at = SystemClock.now();
+    let progress = Progress { percent: Some(40), text: "x".into(), at };
+    world
+        .tell(vec![
+            used(100),
+            Fact::MissionProgressed { mission_id: world.mission, progress, criteria: Vec::new() },
+        ])
+        .await;
+    let agent = world.agent;
+    let output = |snapshot: &Snapshot| {
+        snapshot.work.get(&agent).and_then(|work| work.usage.as_ref()?.tokens.output)
+    };
+    running.until("the first figures", |it| output(it) == Some(100)).await;
+    // The last word of an attempt comes with its end.
+    world.tell(vec![used(200)]).await;
+    world.end().await;
+    running.until("the last figures", |it| output(it) == Some(200)).await;
+    running.until("the attempt to be let go", |it| !it.work.contains_key(&agent)).await;
+    running.stop().await;
+
+    world.telemetry.flush().await.unwrap();
+    let range = async |name: &str| {
+        let query = RangeQuery {
+            name: name.to_owned(),
+            labels: BTreeMap::from([("agent".to_owned(), agent.to_string())]),
+            from: at - jiff::SignedDuration::from_secs(60),
+            to: SystemClock.now() + jiff::SignedDuration::from_secs(60),
+            points: 1,
+        };
+        let found = world.telemetry.range(query).await.unwrap();
+        let last = |it: &SeriesRange| it.buckets.last().unwrap().last;
+        found.iter().map(last).collect::<Vec<_>>()
+    };
+    assert_eq!(range("agent_tokens_total").await, [200.0], "what nobody said has no series");
+    assert_eq!(range("agent_cost_usd_total").await, [0.0025]);
+    assert_eq!(range("agent_turns_total").await, [1.0]);
+    assert_eq!(range("agent_progress_percent").await, [40.0]);
+    assert_eq!(range("agent_memory_bytes").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

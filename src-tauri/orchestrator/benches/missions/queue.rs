@@ -54,6 +54,7 @@ async fn first_page(world: &World) -> Duration {
     let around = Around {
         agents: &agents,
         busy: &busy,
+        held: &orchestrator::Held::default(),
         under_way: busy.len(),
         running_max: 1,
         halted: false,

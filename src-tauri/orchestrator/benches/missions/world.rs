@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use agents::Launcher;
 use agents::runtime::presets::Presets;
 use agents::runtime::prices::Prices;
+use agents::runtime::sheet::Live;
 use model::agent::{Agent, Runtime};
 use model::clock::{Clock as _, SystemClock};
 use model::event::{Event, Fact};
@@ -100,8 +101,8 @@ impl World {
             agents: dir.root().join("agents"),
             supervision: Some(Supervision::Session),
             transcripts: Transcripts::open(&dir, Arc::new(SystemClock)).await.unwrap(),
-            presets: Arc::new(Presets::built_in()),
-            prices: Arc::new(Prices::built_in()),
+            presets: Arc::new(Live::<Presets>::built_in()),
+            prices: Arc::new(Live::<Prices>::built_in()),
             halt_mark: dir.root().join("halted"),
         };
         let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();

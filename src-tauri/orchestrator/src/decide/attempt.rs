@@ -278,7 +278,7 @@ impl Desk<'_> {
 
     /// The pause before the next try: doubled each time, up to a limit, a fifth more or less, so
     /// that what failed together does not come back together.
-    fn backoff(&mut self, mission: &Mission, failures: u32) -> SignedDuration {
+    pub(super) fn backoff(&mut self, mission: &Mission, failures: u32) -> SignedDuration {
         let doubled = 1u64 << failures.saturating_sub(1).min(20);
         let pause_s = (u64::from(mission.backoff_s) * doubled).min(u64::from(BACKOFF_S_MAX));
         let bytes = self.draw.bytes();

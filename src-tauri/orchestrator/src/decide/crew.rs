@@ -39,6 +39,12 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
+    pub(super) fn clear_agent(&mut self, id: AgentId) -> Result<(), Refusal> {
+        self.agent(id)?;
+        self.fact(of_agent(id), Fact::AgentCleared { agent_id: id });
+        Ok(())
+    }
+
     pub(super) fn hold_agent(&mut self, id: AgentId, paused: bool) -> Result<(), Refusal> {
         let agent = self.agent(id)?;
         if agent.paused != paused {

@@ -89,7 +89,11 @@ impl Desk<'_> {
 
     pub(super) fn reply_told(&mut self, request_id: RequestId) {
         let known = self.state.answered.get(&request_id);
-        if let Some(request) = known.filter(|request| !request.told && !request.waits()) {
+        let answered = |request: &&Request| {
+            let withdrawn = matches!(request.end, Some(RequestEnd::Withdrawn { .. }));
+            !request.told && !request.waits() && !withdrawn
+        };
+        if let Some(request) = known.filter(answered) {
             let subject = self.state.subject_of_attempt(request.attempt_id);
             self.fact(subject, Fact::RequestTold { request_id });
         }

@@ -1,6 +1,7 @@
 //! Messages to agents, and what agents report of themselves.
 
 use model::agent::Agent;
+use model::devlog::Devlog;
 use model::event::{Fact, Subject};
 use model::id::{AttemptId, MessageId};
 use model::message::{Message, MessageState, TRIES_MAX};
@@ -153,13 +154,23 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Keeps what an agent wrote into its mission's devlog.
+    pub(super) fn noted(&mut self, devlog: Devlog) {
+        let subject = Subject {
+            mission_id: Some(devlog.mission_id),
+            attempt_id: devlog.attempt_id,
+            agent_id: devlog.agent_id,
+        };
+        self.fact(subject, Fact::DevlogWritten { devlog });
+    }
+
     /// Carries out what a report asks for and notes the report in the same transaction, so that it
     /// is applied once.
     pub(super) fn report(&mut self, report: Report) -> Result<(), Refusal> {
-        let Report { agent_id, key, problem, input } = report;
+        let Report { agent_id, key, problem, inputs } = report;
         self.agent(agent_id)?;
-        if let Some(input) = input {
-            self.take(*input)?;
+        for input in inputs {
+            self.take(input)?;
         }
         self.fact(of_agent(agent_id), Fact::ReportTaken { agent_id, key, problem });
         Ok(())

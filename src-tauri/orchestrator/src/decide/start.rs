@@ -14,12 +14,13 @@ use crate::schedule::{self, Start};
 
 impl Desk<'_> {
     pub(super) fn schedule(&mut self, cycle: Cycle) -> Result<(), Refusal> {
-        for start in schedule::plan(self.state, cycle, self.now) {
+        for start in schedule::plan(self.state, cycle.clone(), self.now) {
             self.lease(start)?;
         }
         // One review at a time: the next is looked for when this one is recorded.
         if self.decision.facts.is_empty()
-            && let Some((attempt_id, index, agent_id)) = schedule::next_review(self.state)
+            && let Some((attempt_id, index, agent_id)) =
+                schedule::next_review(self.state, &cycle.held)
         {
             let mission_id = self.live(attempt_id)?.mission_id;
             let subject = self.state.subject_of_attempt(attempt_id);

@@ -7,7 +7,9 @@ use agents::brief::TOKEN_FILE;
 use agents::runtime::acp::AcpDriver;
 use agents::runtime::command::CommandDriver;
 use agents::runtime::headless::HeadlessDriver;
+use agents::runtime::presets::MCP_FILE;
 use agents::runtime::{Act, Driver, OWN_TOOLS, Opening, OwnTools};
+use agents::step::{self, Step};
 use agents::{LaunchError, token};
 use model::agent::{Agent, Runtime};
 use model::attempt::Attempt;
@@ -17,6 +19,7 @@ use model::process::{Exit, ExitRecord, ProcessIdentity, file};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::opening::Kept;
 use super::starts::StartRight;
 use super::talk::{Beginning, Memory, Silence, Watched};
 use super::{Case, FloorSetup, Hindrance};
@@ -55,30 +58,55 @@ impl FloorSetup {
             // Who asked for it carries on with it.
             Ok(Watched::Asked) | Err(LaunchError::Cancelled) => {}
             Err(err) => {
-                let record = self.record(Exit::Lost { reason: format!("failed to {err}") });
-                self.tell(Input::Exited { id, record }).await;
+                let reason = format!("failed to {err}");
+                let record = self.record(Exit::Lost { reason: reason.clone() });
+                // Nobody watches it any more: it is ended before it is called lost.
+                if let Some(ended) = self.leave_nothing(&self.run(id), process, record).await {
+                    let record = ExitRecord { exit: Exit::Lost { reason }, ..ended };
+                    self.tell(Input::Exited { id, record }).await;
+                }
             }
         }
     }
 
     /// Tells of the end of a program, and ends what a vanished shim left of it.
     async fn over(&self, id: AttemptId, process: &ProcessIdentity, record: ExitRecord) {
+        step::reached(Step::ExitFound);
         let run = self.run(id);
-        // Nobody may speak for the attempt any more.
-        if let Err(err) = std::fs::remove_file(run.join(TOKEN_FILE))
-            && err.kind() != std::io::ErrorKind::NotFound
-        {
-            warn!(attempt = %id, %err, "the token of an attempt could not be removed");
+        self.remove_tokens(id);
+        if let Some(record) = self.leave_nothing(&run, process, record).await {
+            self.tell(Input::Exited { id, record }).await;
+            step::reached(Step::ExitRecorded);
         }
-        let record = match record.exit {
-            // The shim is gone: end what it left, so that nothing runs that nobody knows of.
-            Exit::Lost { .. } => self.end(&run, process).await.map_or(record, |ended| ExitRecord {
+    }
+
+    /// Ends what a vanished shim left, so that nothing runs that nobody knows of. Nothing when the
+    /// engine ends before that is done.
+    pub(super) async fn leave_nothing(
+        &self,
+        run: &Path,
+        process: &ProcessIdentity,
+        record: ExitRecord,
+    ) -> Option<ExitRecord> {
+        match record.exit {
+            Exit::Lost { .. } => self.end(run, process).await.map(|ended| ExitRecord {
                 exit: Exit::Lost { reason: "its supervisor vanished".to_owned() },
                 ..ended
             }),
-            _ => record,
-        };
-        self.tell(Input::Exited { id, record }).await;
+            _ => Some(record),
+        }
+    }
+
+    /// Nobody may speak for the attempt any more: its token is removed, and what holds it.
+    pub(super) fn remove_tokens(&self, id: AttemptId) {
+        let run = self.run(id);
+        for name in [TOKEN_FILE, MCP_FILE] {
+            if let Err(err) = std::fs::remove_file(run.join(name))
+                && err.kind() != std::io::ErrorKind::NotFound
+            {
+                warn!(attempt = %id, %err, name, "the token of an attempt could not be removed");
+            }
+        }
     }
 
     /// Ends a program whose conversation cannot go on.
@@ -104,10 +132,23 @@ impl FloorSetup {
     ) -> Result<Watched, LaunchError> {
         let run = self.run(id);
         let mut driver = CommandDriver::new(false);
-        if let Some(opening) = opening {
-            driver.open(opening, self.clock.now());
-            self.put(id, &mut driver).await;
+        // An engine may have died before it was written; written again it is the same entry.
+        let kept =
+            Kept::recall(&run).map_err(|source| LaunchError::Record { path: run.clone(), source });
+        match (opening, kept) {
+            (_, Ok(Some(kept))) => {
+                let at = kept.at;
+                driver.open(kept.opening(Path::new("/")), at);
+            }
+            (Some(opening), _) => driver.open(opening, self.clock.now()),
+            (None, kept) => {
+                if let Err(err) = kept {
+                    warn!(attempt = %id, %err, "what an agent was told is not known any more");
+                }
+            }
         }
+        self.put(id, &mut driver).await;
+        step::reached(Step::OpeningSent);
         let record = self.launcher.wait(&run, process, cancel).await?;
         for (stream, name) in [(Stream::Stdout, file::STDOUT), (Stream::Stderr, file::STDERR)] {
             let bytes = std::fs::metadata(run.join(name)).map_or(0, |found| found.len());
@@ -152,15 +193,14 @@ impl FloorSetup {
             (None, Some(opening)) => (self.driver(agent)?, Some(opening), Memory::default()),
             // The engine died before the agent was told anything.
             (None, None) => {
-                let place = case.attempt.workplace.as_ref().map_or("/", |it| &it.directory);
-                let opening = self.opening(case, agent, Path::new(place)).await?;
+                let opening = self.opening_again(case, agent).await?;
                 (self.driver(agent)?, Some(opening), Memory::default())
             }
         };
         if let Some(tools) = opening.as_ref().and_then(|opening| opening.tools.as_ref()) {
             token = Some(tools.token.clone());
         }
-        let ways = self.presets.ways(agent.runtime.preset().unwrap_or("custom"));
+        let ways = self.presets.now().ways(agent.runtime.preset().unwrap_or("custom"));
         Ok(Beginning {
             mission: case.mission.clone(),
             agent: agent.clone(),
@@ -188,7 +228,8 @@ impl FloorSetup {
             return Ok(None);
         };
         let before = case.attempt.handoff.as_ref().filter(|it| it.agent_id == agent.id);
-        let (Some(before), true) = (before, self.presets.ways(preset).loads_after_kill) else {
+        let (Some(before), true) = (before, self.presets.now().ways(preset).loads_after_kill)
+        else {
             return Ok(None);
         };
         let attempts = self.ledger.attempts_of(case.mission.id).await?;
@@ -222,11 +263,11 @@ impl FloorSetup {
         Ok(match &agent.runtime {
             Runtime::Acp { preset, .. } => {
                 let own = OWN_TOOLS.iter().map(|name| (*name).to_owned()).collect();
-                Box::new(AcpDriver::new(self.presets.ways(preset), policy, own))
+                Box::new(AcpDriver::new(self.presets.now().ways(preset), policy, own))
             }
             Runtime::Headless { preset, .. } => {
                 let format = self.format(preset)?;
-                Box::new(HeadlessDriver::new(format, &self.presets.ways(preset)))
+                Box::new(HeadlessDriver::new(format, &self.presets.now().ways(preset)))
             }
             Runtime::Command { terminal, .. } => Box::new(CommandDriver::new(*terminal)),
         })
@@ -246,7 +287,7 @@ impl FloorSetup {
                 Box::new(restored.with_tools(tools))
             }
             Runtime::Headless { preset, .. } => {
-                let (format, ways) = (self.format(preset)?, self.presets.ways(preset));
+                let (format, ways) = (self.format(preset)?, self.presets.now().ways(preset));
                 let restored = HeadlessDriver::restore(format, &ways, known);
                 Box::new(restored.map_err(|err| unknown(&err))?)
             }
@@ -257,7 +298,7 @@ impl FloorSetup {
     }
 
     fn format(&self, preset: &str) -> Result<agents::runtime::headless::Format, Hindrance> {
-        let known = self.presets.find(preset).and_then(|preset| preset.format);
+        let known = self.presets.now().find(preset).and_then(|preset| preset.format);
         known.ok_or_else(|| Hindrance::Preset(preset.to_owned()))
     }
 }

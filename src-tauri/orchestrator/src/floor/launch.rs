@@ -6,6 +6,7 @@ use agents::brief::ARGUMENT_BYTES_MAX;
 use agents::links::Ground;
 use agents::runtime::Opening;
 use agents::runtime::presets::Start;
+use agents::step::{self, Step};
 use agents::worktree::Git;
 use agents::{Found, LaunchError, brief};
 use model::agent::Agent;
@@ -17,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::follow::home;
-use super::{Case, FloorSetup, Hindrance};
+use super::opening::Kept;
+use super::pack::{INBOX, MESSAGES};
+use super::{Case, FloorSetup, Hindrance, PAUSE};
 use crate::input::Input;
 
 /// Room that an argument needs beside the brief and the handoff's own words, in bytes.
@@ -36,7 +39,8 @@ impl FloorSetup {
         };
         let preset = case.agent.as_ref().and_then(|agent| agent.runtime.preset());
         let mut right = None;
-        if let Some(preset) = preset.and_then(|name| self.presets.find(name)) {
+        let presets = self.presets.now();
+        if let Some(preset) = preset.and_then(|name| presets.find(name)) {
             match cancel.run_until_cancelled(self.starts.wait(preset)).await {
                 Some(may) => right = may,
                 None => return,
@@ -45,6 +49,7 @@ impl FloorSetup {
         match Box::pin(self.launch(&case, cancel)).await {
             Ok(Some((process, opening))) => {
                 if self.tell(Input::Started { id, process: process.clone() }).await {
+                    step::reached(Step::Started);
                     let Some(case) = self.case_at_last(id).await else {
                         return;
                     };
@@ -53,6 +58,10 @@ impl FloorSetup {
             }
             Ok(None) => {}
             Err(hindrance) => {
+                // What may run all the same is ended before anything is said.
+                if self.end_at_last(&self.run(id)).await.is_none() {
+                    return;
+                }
                 let reason = hindrance.to_string();
                 let record = self.record(Exit::NotStarted { reason });
                 self.tell(Input::Exited { id, record }).await;
@@ -68,24 +77,58 @@ impl FloorSetup {
     ) -> Result<Option<(ProcessIdentity, Opening)>, Hindrance> {
         let agent = case.agent.as_ref().ok_or(Hindrance::NoAgent)?;
         let id = case.attempt.id;
+        let run = self.run(id);
+        if let Some(process) = self.launcher.started(&run).map_err(Hindrance::Launch)? {
+            // An engine before this one started it, and died before that was recorded.
+            return Ok(Some((process, self.opening_again(case, agent).await?)));
+        }
         let workplace = match &case.attempt.workplace {
             Some(workplace) => workplace.clone(),
             None => self.prepare(case, agent).await?,
         };
+        step::reached(Step::WorktreeMade);
         let told = Input::Prepared { id, workplace: workplace.clone() };
         if cancel.is_cancelled() || !self.tell(told).await || cancel.is_cancelled() {
             return Ok(None);
         }
+        step::reached(Step::Prepared);
         if cancel.run_until_cancelled(self.switch.pass()).await.is_none() {
             return Ok(None);
         }
-        let run = self.run(id);
         let directory = Path::new(&workplace.directory);
         self.lay_files(case, &workplace)?;
-        let opening = self.opening(case, agent, directory).await?;
+        let opening = match Kept::recall(&run).map_err(Hindrance::Conversation)? {
+            // A shim that was started before may have got to it: then this is what was told.
+            Some(kept) => {
+                Opening { tools: self.own_tools(&case.attempt), ..kept.opening(directory) }
+            }
+            None => self.opening(case, agent, directory).await?,
+        };
+        Kept::of(&opening, self.clock.now()).keep(&run).map_err(Hindrance::Opening)?;
+        let launch = self.order(case, agent, &opening).await?;
+        step::reached(Step::BriefWritten);
+        match self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await {
+            Ok(process) => {
+                step::reached(Step::Answered);
+                Ok(Some((process, opening)))
+            }
+            Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
+            Err(err) => Err(Hindrance::Launch(err)),
+        }
+    }
+
+    /// What is to be started for an attempt; its private files are written.
+    async fn order(
+        &self,
+        case: &Case,
+        agent: &Agent,
+        opening: &Opening,
+    ) -> Result<brief::Prepared, Hindrance> {
+        let run = self.run(case.attempt.id);
         let url = self.url.borrow().clone();
         let home = home(&self.agents, agent);
-        let preset = agent.runtime.preset().and_then(|name| self.presets.find(name));
+        let presets = self.presets.now();
+        let preset = agent.runtime.preset().and_then(|name| presets.find(name));
         let start = Start {
             policy: agent.conduct.permissions,
             tools: opening.tools.as_ref(),
@@ -94,27 +137,25 @@ impl FloorSetup {
             apart: false,
         };
         let additions = preset.map(|preset| preset.additions(&start)).unwrap_or_default();
-        let launch = brief::prepare(&brief::Order {
+        let (inbox, messages) = (home.join(INBOX), home.join(MESSAGES));
+        let post = brief::Post { inbox: &inbox, messages: &messages };
+        Ok(brief::prepare(&brief::Order {
             agent,
             additions: &additions,
             supervision: self.supervision().await,
             brief: &opening.prompt,
             mission: case.mission.id,
-            attempt: id,
+            attempt: case.attempt.id,
             run: &run,
-            directory,
+            directory: Path::new(&opening.directory),
             url: url.as_deref(),
             token: opening.tools.as_ref().map(|tools| tools.token.as_str()),
-        })?;
-        match self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await {
-            Ok(process) => Ok(Some((process, opening))),
-            Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
-            Err(err) => Err(Hindrance::Launch(err)),
-        }
+            post: (inbox.is_dir() && messages.is_dir()).then_some(post),
+        })?)
     }
 
     /// How processes are kept together.
-    async fn supervision(&self) -> Supervision {
+    pub(super) async fn supervision(&self) -> Supervision {
         match self.supervision {
             Some(way) => way,
             None => agents::supervision::probed().await.in_force,
@@ -159,7 +200,16 @@ impl FloorSetup {
 
     pub(super) async fn take_over(&self, id: AttemptId, cancel: &CancellationToken) {
         let run = self.run(id);
-        let found = self.launcher.look(&run);
+        let mut pause = PAUSE;
+        let found = loop {
+            match self.launcher.look(&run) {
+                Ok(found) => break found,
+                Err(err) => warn!(attempt = %id, %err, "a run could not be looked at yet"),
+            }
+            if self.rest(&mut pause).await.is_none() {
+                return;
+            }
+        };
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
@@ -178,6 +228,12 @@ impl FloorSetup {
         match process {
             Some(process) => self.follow(case, None, &process, cancel).await,
             None => {
+                // Its files are gone; its processes need not be.
+                if let Some(process) = &case.attempt.process
+                    && self.end(&run, process).await.is_none()
+                {
+                    return;
+                }
                 let reason = "its run directory holds no trace of a process".to_owned();
                 let record = self.record(Exit::Lost { reason });
                 self.tell(Input::Exited { id, record }).await;
@@ -194,7 +250,7 @@ impl FloorSetup {
         };
         let run = self.run(id);
         let frozen = case.attempt.frozen;
-        if let Found::Running(process) = self.launcher.look(&run) {
+        if let Ok(Found::Running(process)) = self.launcher.look(&run) {
             let done = if frozen {
                 self.launcher.freeze(&run, &process).await
             } else {

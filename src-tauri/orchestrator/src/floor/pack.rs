@@ -12,10 +12,13 @@ use model::message::{BATCH_MAX, Source};
 
 use super::follow::home;
 use super::launch::with_handoff;
+use super::opening::Kept;
 use super::{Case, FloorSetup, Hindrance};
 
 /// Where an agent's reports are taken from, in its own directory.
-const INBOX: &str = "inbox";
+pub(super) const INBOX: &str = "inbox";
+/// Where messages to it are put.
+pub(super) const MESSAGES: &str = "messages";
 /// Room that an argument needs beside the pack, in bytes.
 const BESIDE_BYTES: usize = 4 * 1024;
 
@@ -40,7 +43,8 @@ impl FloorSetup {
         let messages: Vec<(Source, String)> =
             waiting.iter().map(|message| (message.from.clone(), message.text.clone())).collect();
         let inbox = home(&self.agents, agent).join(INBOX);
-        let preset = agent.runtime.preset().and_then(|name| self.presets.find(name));
+        let presets = self.presets.now();
+        let preset = agent.runtime.preset().and_then(|name| presets.find(name));
         let named = preset.and_then(|it| it.ways.tool_names.first()).map_or("{tool}", |it| it);
         let takes_tools = match &agent.runtime {
             Runtime::Acp { .. } => true,
@@ -61,6 +65,26 @@ impl FloorSetup {
         );
         let messages = waiting.iter().take(packed.messages).map(|message| message.id).collect();
         Ok(Opening { directory, prompt: packed.text, messages, tools, session })
+    }
+
+    /// What an agent was told when its program was started, by this engine or one before it.
+    pub(super) async fn opening_again(
+        &self,
+        case: &Case,
+        agent: &Agent,
+    ) -> Result<Opening, Hindrance> {
+        let place = case.attempt.workplace.as_ref().map_or("/", |it| &it.directory);
+        let kept = Kept::recall(&self.run(case.attempt.id)).map_err(Hindrance::Conversation)?;
+        let Some(kept) = kept else {
+            return self.opening(case, agent, Path::new(place)).await;
+        };
+        // Who speaks a protocol is told of its tools there, and its token is kept nowhere; the others
+        // have had theirs from the start.
+        let tools = match agent.runtime {
+            Runtime::Acp { .. } => self.own_tools(&case.attempt),
+            _ => None,
+        };
+        Ok(Opening { tools, ..kept.opening(Path::new(place)) })
     }
 
     /// Lays the files of an agent that wants them into its worktree.

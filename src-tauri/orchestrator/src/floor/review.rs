@@ -124,12 +124,14 @@ impl FloorSetup {
         let word = verdict_word(&run).map_err(Hindrance::Directory)?;
         let brief = review_brief(case, work, &word);
         let reader = read_only(agent);
-        let launch = self.review_launch(case, &reader, &brief, &run, &place)?;
+        let launch = self.review_launch(case, &reader, &brief, (&run, &place)).await?;
         let started = self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await;
         let process = started.map_err(Hindrance::Launch)?;
         let waited = async {
             if !talks {
                 let record = self.launcher.wait(&run, &process, cancel).await?;
+                let left = self.leave_nothing(&run, &process, record).await;
+                let record = left.ok_or(LaunchError::Cancelled)?;
                 return Ok(read_answer(&run, &word, &record.exit));
             }
             let opening = Opening {
@@ -170,23 +172,23 @@ impl FloorSetup {
     }
 
     /// What is started to review.
-    fn review_launch(
+    async fn review_launch(
         &self,
         case: &Case,
         agent: &Agent,
         brief: &str,
-        run: &Path,
-        place: &Path,
+        (run, place): (&Path, &Path),
     ) -> Result<brief::Prepared, Hindrance> {
         let url = self.url.borrow().clone();
-        let preset = agent.runtime.preset().and_then(|name| self.presets.find(name));
+        let presets = self.presets.now();
+        let preset = agent.runtime.preset().and_then(|name| presets.find(name));
         let start =
             Start { policy: agent.conduct.permissions, tools: None, run, data: None, apart: false };
         let additions = preset.map(|preset| preset.additions(&start)).unwrap_or_default();
         let mut launch = brief::prepare(&brief::Order {
             agent,
             additions: &additions,
-            supervision: Default::default(),
+            supervision: self.supervision().await,
             brief,
             mission: case.mission.id,
             attempt: case.attempt.id,
@@ -194,6 +196,7 @@ impl FloorSetup {
             directory: place,
             url: url.as_deref(),
             token: None,
+            post: None,
         })?;
         // Its processes are told from the attempt's own by their marker.
         launch.spec.marker = run.display().to_string();
@@ -203,12 +206,11 @@ impl FloorSetup {
     /// Ends a conversation that an earlier engine began: what it was about is not kept, so that it
     /// begins anew.
     async fn clear_review(&self, id: AttemptId, index: u32, run: &Path) -> Result<(), Hindrance> {
-        if let Found::Running(process) | Found::Gone { identity: process, .. } =
-            self.launcher.look(run)
-        {
+        let look = || self.launcher.look(run).map_err(Hindrance::Launch);
+        if let Found::Running(process) | Found::Gone { identity: process, .. } = look()? {
             self.launcher.stop(run, &process).await.map_err(Hindrance::Launch)?;
         }
-        if !matches!(self.launcher.look(run), Found::NotStarted) {
+        if !matches!(look()?, Found::NotStarted) {
             self.set_review_aside(id, index);
         }
         Ok(())

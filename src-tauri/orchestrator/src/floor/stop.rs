@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use agents::LaunchError;
+use agents::step::{self, Step};
 use agents::worktree::Git;
-use agents::{Found, LaunchError};
 use model::attempt::Checkpoint;
 use model::id::{AttemptId, CheckpointId, SystemDraw};
 use model::process::{ExitRecord, file};
@@ -15,19 +16,12 @@ use crate::input::Input;
 impl FloorSetup {
     /// Ends every process of an attempt, its gates' included, secures its work, and tells of it.
     pub(super) async fn stop(&self, id: AttemptId) {
-        let run = self.run(id);
-        let mut pause = PAUSE;
-        let record = loop {
-            match self.end_run(&run).await {
-                Ok(record) => break record,
-                Err(err) => {
-                    error!(attempt = %id, %err, "an attempt could not be stopped; trying again");
-                }
-            }
-            if self.rest(&mut pause).await.is_none() {
-                return;
-            }
+        step::reached(Step::StopAsked);
+        let Some(record) = self.end_at_last(&self.run(id)).await else {
+            return;
         };
+        self.remove_tokens(id);
+        step::reached(Step::TreeEnded);
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
@@ -38,29 +32,39 @@ impl FloorSetup {
             warn!(attempt = %id, %hindrance, "the work of a stopped attempt is not committed");
             problem = Some(hindrance.to_string());
         }
+        step::reached(Step::StopSecured);
         if let Err(hindrance) = self.checkpoint(&case, "stopped").await {
             warn!(attempt = %id, %hindrance, "no checkpoint of a stopped attempt was made");
         }
+        step::reached(Step::Checkpointed);
         self.tell(Input::Stopped { id, record, problem }).await;
+        step::reached(Step::Stopped);
+    }
+
+    /// Ends the program of a run and of its gates, again and again until none of their processes is
+    /// left. Nothing when the engine ends before that.
+    pub(super) async fn end_at_last(&self, run: &Path) -> Option<ExitRecord> {
+        let mut pause = PAUSE;
+        loop {
+            match self.end_run(run).await {
+                Ok(record) => return Some(record),
+                Err(err) => {
+                    error!(run = %run.display(), %err, "a run could not be ended; trying again");
+                }
+            }
+            self.rest(&mut pause).await?;
+        }
     }
 
     /// Ends the program of a run and of its gates.
     async fn end_run(&self, run: &Path) -> Result<ExitRecord, LaunchError> {
         for gate in directories(&run.join(GATES)) {
-            if let Found::Running(process) | Found::Gone { identity: process, .. } =
-                self.launcher.look(&gate)
-            {
-                self.launcher.stop(&gate, &process).await?;
+            // A shim may have been started that has not said so.
+            if gate.join(file::SPEC).exists() {
+                self.launcher.end(&gate).await?;
             }
         }
-        match self.launcher.look(run) {
-            // A shim may have been started that has not said so: it is kept from starting anything.
-            Found::NotStarted => self.launcher.forestall(run).await,
-            Found::Ended(record) => Ok(record),
-            Found::Running(process) | Found::Gone { identity: process, .. } => {
-                self.launcher.stop(run, &process).await
-            }
-        }
+        self.launcher.end(run).await
     }
 
     /// Keeps everything that is in the attempt's worktree as a checkpoint.

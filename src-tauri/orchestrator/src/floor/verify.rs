@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use agents::gate::{self, Check};
+use agents::gate::{self, Check, Within};
+use agents::step::{self, Step};
 use agents::worktree::Git;
 use model::attempt::{Work, Workplace};
 use model::gate::{Answerer, GateResult, GateSpec, Verdict};
@@ -52,9 +53,11 @@ impl FloorSetup {
             if self.switch.is_thrown() {
                 cancel.run_until_cancelled(self.switch.pass()).await;
             }
+            step::reached(Step::GateAnswered);
             if cancel.is_cancelled() || !self.tell(Input::GateFinished { id, result }).await {
                 return;
             }
+            step::reached(Step::GateRecorded);
         }
         let commands = gates.iter().any(|gate| matches!(gate, GateSpec::Command { .. }));
         if let Some(work) = work.as_ref().filter(|_| commands)
@@ -62,7 +65,9 @@ impl FloorSetup {
         {
             warn!(attempt = %id, %hindrance, "what its gates left stays in its worktree");
         }
+        step::reached(Step::Verified);
         self.tell(Input::Verified { id, problem: None }).await;
+        step::reached(Step::Accepted);
     }
 
     /// Takes what the gates' commands wrote out of the worktree, so that it is neither taken for a
@@ -129,12 +134,20 @@ impl FloorSetup {
             commit: work.map(|work| work.head_commit.clone()),
             tree: work.and_then(|work| work.tree.clone()),
             env: &[("HIVEKEEPER_MISSION".to_owned(), case.mission.id.to_string())],
+            within: self.within(case).await,
         };
         let result = gate::check(&self.launcher, &check, self.clock.as_ref(), cancel).await;
         if result.verdict != Verdict::Passed {
             info!(attempt = %case.attempt.id, index, reason = result.reason, "a gate did not pass");
         }
         result
+    }
+
+    /// What a gate's command may do: what it runs was written by the agent, so it is no freer than it.
+    async fn within(&self, case: &Case) -> Within {
+        let conduct = case.agent.as_ref().map(|agent| agent.conduct.clone()).unwrap_or_default();
+        let supervision = self.supervision().await;
+        Within { limits: conduct.limits, sandbox: conduct.sandbox, supervision }
     }
 
     /// Commits what the attempt left uncommitted in its worktree, and says what there is.
@@ -154,7 +167,9 @@ impl FloorSetup {
         let place = PathBuf::from(&workplace.directory);
         let secured = Git::new().secure(&place, branch, base, &message).await;
         let work = secured.map_err(|source| not_secured(place, branch, source))?;
+        step::reached(Step::WorkSecured);
         self.tell(Input::Secured { id: case.attempt.id, work: work.clone() }).await;
+        step::reached(Step::WorkRecorded);
         Ok(Some(work))
     }
 }

@@ -6,10 +6,11 @@ use model::inbox::{Ask, Request, RequestEnd, Scope};
 use model::message::{Message, Source, TRIES_MAX};
 use model::mission::MissionState;
 use model::process::Exit;
-use model::refusal::Code;
+use model::refusal::{Code, Refusal};
+use model::rescue::RescueStep;
 use model::transition::MissionInput;
-use orchestrator::Input;
-use orchestrator::input::{Reply, Report};
+use orchestrator::input::{Reply, Report, Rescue};
+use orchestrator::{Cycle, Held, Input};
 
 use crate::world::World;
 
@@ -116,6 +117,83 @@ fn what_ends_withdraws_what_it_asked() {
     }
 }
 
+fn wake(world: &mut World, id: AttemptId, step: RescueStep) -> Result<Vec<Fact>, Refusal> {
+    let message = (step == RescueStep::Nudge).then(|| {
+        let to = world.state.attempts[&id].agent_id;
+        let id = MessageId::draw(world.now, &mut world.draw);
+        Box::new(Message::queued(id, to, Source::System, "Go on.".to_owned(), world.now))
+    });
+    let decision = world.tell(Input::Rescue(Rescue { id, step, silent_s: 600, message }))?;
+    Ok(decision.facts.into_iter().map(|(_, fact)| fact).collect())
+}
+
+#[test]
+fn each_step_for_a_stalled_agent_is_recorded_with_what_it_sets_off() {
+    let (mut world, mission, attempt) = at_work();
+    let facts = wake(&mut world, attempt, RescueStep::Nudge).unwrap();
+    assert!(
+        matches!(facts[..], [Fact::AttemptRescued { .. }, Fact::MessageQueued { .. }]),
+        "{facts:?}"
+    );
+    let facts = wake(&mut world, attempt, RescueStep::Rescue).unwrap();
+    assert!(matches!(facts[..], [Fact::AttemptRescued { .. }]), "{facts:?}");
+    let facts = wake(&mut world, attempt, RescueStep::Restart).unwrap();
+    assert!(facts.iter().any(|fact| matches!(fact, Fact::AttemptStopping { .. })), "{facts:?}");
+    assert_eq!(world.state.missions[&mission].state, MissionState::Queued);
+    assert!(world.state.missions[&mission].not_before.is_some(), "not at once");
+    assert!(wake(&mut world, attempt, RescueStep::Nudge).is_err(), "it is being stopped");
+}
+
+#[test]
+fn a_stalled_agent_is_started_again_only_as_often_as_there_are_tries() {
+    let mut world = World::new();
+    world.agent("ada");
+    let mission = world.mission(|mission| mission.retries_max = 0);
+    let (_, attempt) = world.lease().unwrap();
+    world.start(attempt);
+    wake(&mut world, attempt, RescueStep::Restart).unwrap();
+    assert_eq!(world.state.missions[&mission].state, MissionState::Failed);
+}
+
+#[test]
+fn an_agent_that_is_held_back_or_waits_for_the_captain_is_not_woken() {
+    let (mut world, _, attempt) = at_work();
+    question(&mut world, attempt, "one");
+    assert!(wake(&mut world, attempt, RescueStep::Nudge).is_err(), "it waits for an answer");
+    let (mut world, _, attempt) = at_work();
+    let id = world.state.attempts[&attempt].agent_id;
+    world.tell(Input::HoldAgent { id, paused: true }).unwrap();
+    assert!(wake(&mut world, attempt, RescueStep::Nudge).is_err(), "it is paused");
+}
+
+#[test]
+fn an_answer_that_was_withdrawn_is_not_said_to_have_been_told() {
+    let (mut world, _, attempt) = at_work();
+    let id = question(&mut world, attempt, "one");
+    let mut request = world.state.requests[&id].clone();
+    world.tell(Input::Withdrawn { id, why: "the turn ended".to_owned() }).unwrap();
+    request.end = Some(RequestEnd::Withdrawn { why: "the turn ended".to_owned() });
+    world.state.answered.insert(id, request.clone());
+    assert_eq!(world.tell(Input::ReplyTold(id)).unwrap().facts, []);
+    request.end = Some(RequestEnd::Answered { text: "left".to_owned() });
+    world.state.answered.insert(id, request);
+    assert_eq!(world.tell(Input::ReplyTold(id)).unwrap().facts.len(), 1);
+}
+
+#[test]
+fn an_agent_that_fails_again_and_again_gets_nothing_until_its_time_or_until_it_is_cleared() {
+    let mut world = World::new();
+    let ann = world.agent("ann");
+    world.mission(|_| {});
+    let until = world.now + jiff::SignedDuration::from_mins(10);
+    let held = Held::new([(ann, until)].into());
+    let cycle = Cycle { held, ..Cycle::default() };
+    assert_eq!(world.tell(Input::Schedule(cycle)).unwrap().effects, []);
+    let cleared = world.tell(Input::ClearAgent(ann)).unwrap();
+    assert!(matches!(cleared.facts[..], [(_, Fact::AgentCleared { .. })]));
+    assert_eq!(world.tell(Input::Schedule(Cycle::default())).unwrap().effects.len(), 1);
+}
+
 #[test]
 fn an_agent_that_handed_over_has_lost_no_try_and_the_next_one_knows_what_it_wrote() {
     let (mut world, mission, attempt) = at_work();
@@ -189,7 +267,7 @@ fn a_report_and_what_it_asks_for_are_recorded_together_or_not_at_all() {
             agent_id,
             key: "r1.json".to_owned(),
             problem: None,
-            input: Some(Box::new(input)),
+            inputs: vec![input],
         })
     };
     let text = "half done".to_owned();

@@ -325,7 +325,7 @@ impl Sim {
         }
         for _ in 0..=self.engine.state.agents.len() {
             let free = if self.calm { None } else { self.memory_free_percent };
-            let input = Input::Schedule(Cycle { memory_free_percent: free });
+            let input = Input::Schedule(Cycle { memory_free_percent: free, ..Cycle::default() });
             let decision = match decide(&self.engine.state, input, self.now, &mut self.ids) {
                 Ok(decision) if decision.facts.is_empty() => return,
                 Ok(decision) => decision,

@@ -128,7 +128,7 @@ pub struct Confinement {
     held: HeldLimits,
     /// bubblewrap's own processes, where it is used: its child is known once the program runs.
     wrapped: bool,
-    own: Vec<u32>,
+    own: Vec<ProcessRef>,
     program: Option<ProcessRef>,
     door: Option<Door>,
     tmp: Option<PathBuf>,
@@ -176,10 +176,9 @@ impl Confinement {
             inside: Inside { sealed: spec.sandbox.is_some(), rules },
             program: found.to_owned(),
             arg0: spec.program.clone(),
-            args: spec.args.clone(),
         };
         if plan.is_needed() || !scope.is_empty() {
-            this.door = Some(Door::build(run, scope, &plan)?);
+            this.door = Some(Door::build(run, scope, &plan, &spec.args)?);
         }
         this.record(run)?;
         Ok(this)
@@ -246,8 +245,8 @@ impl Confinement {
             return Ok(());
         };
         door.answer()?;
-        if self.wrapped {
-            self.own = namespace::own(pid);
+        if let Some(outer) = self.program.filter(|_| self.wrapped) {
+            self.own = namespace::own(outer);
         }
         if self.backend == Backend::Cgroup(None) {
             self.backend = Backend::Cgroup(Cgroup::of_process(pid).ok());
@@ -303,7 +302,7 @@ impl Confinement {
     /// program, and it does not count.
     #[must_use]
     pub fn spares(&self, process: ProcessRef) -> bool {
-        self.own.contains(&process.pid)
+        self.own.contains(&process)
     }
 
     /// Ends the whole tree at once, as far as what keeps it together can.
@@ -389,7 +388,8 @@ fn kill_group(leader: ProcessRef) {
     let Some(group) = i32::try_from(leader.pid).ok().and_then(Pid::from_raw) else {
         return;
     };
-    if proc::is_alive(leader) && rustix::process::getpgid(Some(group)) == Ok(group) {
+    let alive = proc::life(leader) == proc::Life::Alive;
+    if alive && rustix::process::getpgid(Some(group)) == Ok(group) {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
     }
 }

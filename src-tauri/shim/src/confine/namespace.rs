@@ -144,10 +144,16 @@ pub fn trial(line: &[String]) -> Option<String> {
 
 /// bubblewrap's own two processes, the outer one first.
 #[must_use]
-pub fn own(outer: u32) -> Vec<u32> {
+pub fn own(outer: ProcessRef) -> Vec<ProcessRef> {
     let mut own = vec![outer];
-    own.extend(proc::table().iter().filter(|stat| stat.parent == outer).map(|stat| stat.pid));
+    own.extend(children(outer));
     own
+}
+
+fn children(outer: ProcessRef) -> Vec<ProcessRef> {
+    let table = proc::table().unwrap_or_default();
+    let children = table.iter().filter(|stat| stat.parent == outer.pid);
+    children.map(proc::Stat::process).collect()
 }
 
 /// Ends the namespace with all that is in it.
@@ -155,8 +161,8 @@ pub fn kill(outer: ProcessRef) {
     if !proc::is_alive(outer) {
         return;
     }
-    for stat in proc::table().iter().filter(|stat| stat.parent == outer.pid) {
-        let _ = proc::signal(stat.process(), Signal::KILL);
+    for inner in children(outer) {
+        let _ = proc::signal(inner, Signal::KILL);
     }
 }
 

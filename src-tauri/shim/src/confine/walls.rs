@@ -1,6 +1,7 @@
 //! A sandbox in terms of this machine: which paths are hidden, shown and writable.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ pub const TMP: &str = "tmp";
 const POINTER_BYTES_MAX: u64 = 8 * 1024;
 /// Directories of which a sandboxed program has its own, where bubblewrap is used.
 const REPLACED: [&str; 2] = ["/tmp", "/run/user"];
+/// The settings of one worktree, in its own place in the repository.
+const WORKTREE_CONFIG: &str = "config.worktree";
 /// The directory of all runs, inside of the engine's data directory.
 const RUNS: &str = "runs";
 
@@ -75,6 +78,7 @@ impl Walls {
         };
         let hidden: Vec<PathBuf> = hidden_home.into_iter().chain(data.clone()).collect();
         let mut shown: Vec<PathBuf> = vec![run.to_owned()];
+        shown.extend(spec.shown.iter().filter_map(|path| Path::new(path).canonicalize().ok()));
         shown.extend(programs(spec, found));
         // What can be seen anyway needs not be shown.
         shown.retain(|path| {
@@ -153,8 +157,12 @@ fn git_traps(directory: &Path, writable: &[PathBuf]) -> Vec<(PathBuf, bool)> {
     if let Some(own) = pointed(&pointer, "gitdir: ") {
         let own = directory.join(own);
         guarded.push((pointer, false));
+        // As with the hooks: where a repository has settings for each worktree, git reads these.
+        if own.join("commondir").is_file() {
+            let _ = OpenOptions::new().append(true).create(true).open(own.join(WORKTREE_CONFIG));
+        }
         guarded.extend(own.canonicalize().ok().map(|own| (own, true)));
-        for name in ["commondir", "gitdir", "config.worktree"] {
+        for name in ["commondir", "gitdir", WORKTREE_CONFIG] {
             guarded.push((own.join(name), false));
         }
     }
@@ -258,6 +266,7 @@ mod tests {
             at("a/.git", false),
             at("git/worktrees/a", true),
             at("git/worktrees/a/commondir", false),
+            at("git/worktrees/a/config.worktree", false),
         ];
         assert_eq!(traps, expected);
         let traps = git_traps(&root.join("a"), &[root.join("a")]);

@@ -2,6 +2,7 @@
 //!
 //! Tested in `tests/ledger/commit.rs`, `tests/ledger/lists.rs` and `tests/ledger/workspace.rs`.
 
+use jiff::Timestamp;
 use model::attempt::{Attempt, Checkpoint};
 use model::gate::GateResult;
 use model::id::{AgentId, AttemptId, CheckpointId, MissionId, ShortId};
@@ -140,6 +141,18 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Attempt>, ReadError> {
         read!(self, "list attempts", |conn| attempts::of_agent(conn, id, clamp(limit)))
+    }
+
+    /// The attempts that ended since then, oldest first; of very many the newest.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn attempts_ended_since(
+        &self,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Attempt>, ReadError> {
+        read!(self, "list ended attempts", |conn| attempts::ended_since(conn, since, clamp(limit)))
     }
 
     /// What the gates of an attempt found, in their order.

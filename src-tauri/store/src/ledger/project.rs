@@ -146,8 +146,11 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         Fact::ReportTaken { agent_id, key, .. } => {
             reports::take(conn, *agent_id, key, event.seq).await
         }
-        // Said in the log only: how full a context is now, the usage says.
-        Fact::ContextCrossed { .. } => Ok(true),
+        // Said in the log only: how full a context is now, the usage says; how an agent does, its
+        // attempts say.
+        Fact::ContextCrossed { .. } | Fact::AgentCleared { .. } | Fact::AttemptRescued { .. } => {
+            Ok(true)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::clock::SharedClock;
 use model::signal::Tick;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, SqlitePool};
+use sqlx::{Connection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -98,23 +98,6 @@ impl Writer {
         self.shared.with(|memory| memory.append(tick, &self.shared.counters));
     }
 
-    /// Opens the file again where a transaction that failed left the connection inside of it.
-    ///
-    /// SQLite ends a transaction by itself when the disk is full. The rollback that follows then
-    /// fails, and the connection counts a transaction that is no more: it would begin no other.
-    async fn mend(&mut self) -> sqlx::Result<()> {
-        // The rollback of a transaction that was dropped is done when the ping is answered.
-        if self.conn.ping().await.is_ok() && !self.conn.is_in_transaction() {
-            return Ok(());
-        }
-        let fresh = self.connect.connect().await?;
-        let broken = std::mem::replace(&mut self.conn, fresh);
-        if let Err(error) = broken.close().await {
-            tracing::warn!(%error, "telemetry connection that failed was not closed in order");
-        }
-        Ok(())
-    }
-
     async fn flush(&mut self) -> Result<(), FlushError> {
         let now_ms = self.clock.now().as_millisecond();
         let batch = self.shared.with(|memory| memory.prepare(now_ms, &self.shared.counters));
@@ -126,7 +109,7 @@ impl Writer {
             (sealed, journal_rows(&journal))
         });
         let (sealed, rows) = encoded.await.map_err(|_| FlushError::Closed)?;
-        let written = match self.mend().await {
+        let written = match spare::mend(&mut self.conn, &self.connect).await {
             Ok(()) => write(&mut self.conn, &batch, &sealed, &rows, &self.shared.counters).await,
             Err(error) => Err(error),
         };
@@ -146,7 +129,7 @@ impl Writer {
 
     async fn retain(&mut self) {
         let now_ms = self.clock.now().as_millisecond();
-        let done = match self.mend().await {
+        let done = match spare::mend(&mut self.conn, &self.connect).await {
             Ok(()) => retention::retain(&mut self.conn, &self.shared, now_ms, &self.options).await,
             Err(error) => Err(error),
         };

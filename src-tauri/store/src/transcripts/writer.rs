@@ -8,15 +8,14 @@ use std::sync::Arc;
 use model::clock::SharedClock;
 use model::id::AttemptId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, SqlitePool};
+use sqlx::{Connection, SqlitePool};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::file::{self, Opened};
 use super::row::Row;
 use super::{Changed, PutError, TranscriptOptions, retention, tables};
-use crate::spare;
+use crate::spare::{self, Opened};
 
 /// Puts and bytes of one transaction.
 const GROUP_PUTS_MAX: usize = 256;
@@ -83,9 +82,9 @@ impl Together {
 }
 
 impl Writer {
-    pub(super) fn new(start: Start, opened: Opened) -> Self {
-        let Opened { writer, writing, readers, revision } = opened;
-        Self { start, conn: writer, connect: writing, readers, revision }
+    pub(super) fn new(start: Start, opened: Opened<i64>) -> Self {
+        let Opened { writer, writing, readers, found } = opened;
+        Self { start, conn: writer, connect: writing, readers, revision: found }
     }
 
     /// Runs until it is told to close, or until nobody is left to ask.
@@ -150,7 +149,7 @@ impl Writer {
             replies.push(put.reply);
             rooms.push(put._room);
         }
-        let written = match self.mend().await {
+        let written = match spare::mend(&mut self.conn, &self.connect).await {
             Ok(()) => self.transaction(&group).await,
             Err(error) => Err(error),
         };
@@ -200,7 +199,7 @@ impl Writer {
     }
 
     async fn forget(&mut self, attempt: AttemptId) -> Result<(), PutError> {
-        let done = match self.mend().await {
+        let done = match spare::mend(&mut self.conn, &self.connect).await {
             Ok(()) => retention::forget(&mut self.conn, attempt).await,
             Err(error) => Err(error),
         };
@@ -209,7 +208,7 @@ impl Writer {
 
     async fn retain(&mut self) -> Result<(), PutError> {
         let now_ms = self.start.clock.now().as_millisecond();
-        let done = match self.mend().await {
+        let done = match spare::mend(&mut self.conn, &self.connect).await {
             Ok(()) => retention::retain(&mut self.conn, now_ms, &self.start.options).await,
             Err(error) => Err(error),
         };
@@ -220,7 +219,7 @@ impl Writer {
     fn failed(&self, source: sqlx::Error) -> PutError {
         let damaged = spare::is_damage(&source);
         if damaged {
-            file::suspect(&self.start.path);
+            spare::suspect(&self.start.path);
         }
         tracing::warn!(
             error = %source,
@@ -228,21 +227,6 @@ impl Writer {
             "transcripts could not be changed; a damaged file is set aside at the next start"
         );
         PutError::Storage { source: Arc::new(source) }
-    }
-
-    /// Opens the file again where a transaction that failed left the connection inside of it: SQLite
-    /// ends one by itself when the disk is full, and the connection then counts one that is no more.
-    async fn mend(&mut self) -> sqlx::Result<()> {
-        // The rollback of a transaction that was dropped is done when the ping is answered.
-        if self.conn.ping().await.is_ok() && !self.conn.is_in_transaction() {
-            return Ok(());
-        }
-        let fresh = self.connect.connect().await?;
-        let broken = std::mem::replace(&mut self.conn, fresh);
-        if let Err(error) = broken.close().await {
-            tracing::warn!(%error, "a connection to the transcripts that failed was not closed in order");
-        }
-        Ok(())
     }
 
     /// Writes what still waits, and closes the file.

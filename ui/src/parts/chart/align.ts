@@ -5,6 +5,12 @@ import type { SeriesRange } from '../../state/types';
 /** A stretch without samples longer than this many buckets is a gap. */
 const GAP_STEPS = 2.5;
 
+/** The moment of a bucket: signals are measured at the same ticks, but a bucket may begin a little beside its neighbour's. */
+export function momentOf(at: string, stepMs: number): number {
+  const step = Math.max(stepMs, 1_000);
+  return Math.round(Date.parse(at) / step) * step;
+}
+
 /** Several series over the moments of all of them, so that one crosshair fits them all. */
 export function align(series: readonly (SeriesRange | null)[]): PlotData[] {
   const moments = new Set<number>();
@@ -13,8 +19,7 @@ export function align(series: readonly (SeriesRange | null)[]): PlotData[] {
     if (!one) continue;
     step = Math.max(step, one.step_ms, 1_000);
   }
-  // Signals are measured at the same ticks, but a bucket may begin a little beside its neighbour's.
-  const moment = (at: string) => (step === 0 ? Date.parse(at) : Math.round(Date.parse(at) / step) * step);
+  const moment = (at: string) => momentOf(at, step);
   for (const one of series) for (const bucket of one?.buckets ?? []) moments.add(moment(bucket.at));
   const at = withGaps(
     [...moments].sort((a, b) => a - b),

@@ -28,6 +28,7 @@ export type ConversationFact = Extract<
       | 'usage_measured'
       | 'context_crossed'
       | 'attempt_acknowledged'
+      | 'attempt_rescued'
       | 'report_taken';
   }
 >;
@@ -52,6 +53,22 @@ function ended(end: RequestEnd, agent: string): Sentence {
       return say(`what ${agent} asked needs no answer any more: ${end.why}`, 'idle', 'slash');
   }
 }
+
+type Rescued = Extract<Fact, { kind: 'attempt_rescued' }>;
+
+const RESCUES: Record<Rescued['step'], string> = {
+  nudge: 'was nudged',
+  rescue: 'had its turn called off',
+  captain: 'needs you to look at it',
+  restart: 'is started again',
+};
+
+const rescued = ({ step, silent_s }: Rescued, agent: string): Sentence =>
+  say(
+    `${agent} ${RESCUES[step]}: no sign of life for ${silent_s} s`,
+    step === 'captain' ? 'you' : 'warn',
+    step === 'restart' ? 'loop' : 'bang',
+  );
 
 export function told(fact: ConversationFact, agent: string): Sentence {
   switch (fact.kind) {
@@ -105,6 +122,8 @@ export function told(fact: ConversationFact, agent: string): Sentence {
       return say(`the context of ${agent} is more than ${fact.percent} % full`, 'warn', 'bang');
     case 'attempt_acknowledged':
       return say(`${agent} knows what to do: ${short(fact.said)}`, 'work', 'check');
+    case 'attempt_rescued':
+      return rescued(fact, agent);
     case 'report_taken':
       return fact.problem
         ? say(`a report of ${agent} is in quarantine: ${fact.problem}`, 'warn', 'bang')

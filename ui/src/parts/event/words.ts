@@ -76,6 +76,8 @@ function sentence(event: Event, agent: string): Sentence {
       );
     case 'agent_removed':
       return say('an agent was removed', 'idle', 'slash');
+    case 'agent_cleared':
+      return say(`${agent} may start again although it failed again and again`, 'idle', 'play');
     case 'mission_created':
       return say('was written down', 'idle', 'pen');
     case 'mission_moved': {

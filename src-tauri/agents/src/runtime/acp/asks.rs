@@ -6,13 +6,13 @@ use agent_client_protocol_schema::v1::ElicitationContentValue;
 use jiff::Timestamp;
 use model::conversation::{Body, ToolCall, ToolKind, cut};
 use model::id::RequestId;
-use model::inbox::{ANSWER_BYTES_MAX, OPEN_MAX, PermissionAsk, Risk, RiskLevel};
+use model::inbox::{ANSWER_BYTES_MAX, OPEN_MAX};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::script::SAID_BYTES_MAX;
 use super::{AcpDriver, read, wire};
-use crate::runtime::{Answer, Happening};
+use crate::runtime::{Answer, Happening, Wanted};
 
 /// The longest question, in bytes.
 const QUESTION_BYTES_MAX: usize = 16 * 1024;
@@ -71,7 +71,15 @@ impl AcpDriver {
         let call_id = read::text(told, "toolCallId").map(str::to_owned);
         let call = self.call_of(told, at);
         let choices = choices(params);
-        if call.as_ref().is_some_and(|call| call.tool == ToolKind::Own) {
+        if self.is_called_off() {
+            self.out.send(wire::permission(id, None));
+            return;
+        }
+        let ask = wanted(told, call.as_ref(), &choices);
+        let own = call.as_ref().is_some_and(|call| call.tool == ToolKind::Own);
+        // What is asked now counts, not what the call was said to be before.
+        let changes = matches!(ask.tool, ToolKind::Edit | ToolKind::Delete | ToolKind::Move);
+        if own && ask.command.is_none() && ask.changes.is_empty() && !changes {
             let allow = choose(&choices, ["allow_once", "allow_always"]);
             self.out.send(wire::permission(id, allow));
             return;
@@ -80,7 +88,6 @@ impl AcpDriver {
             self.out.send(wire::permission(id, None));
             return;
         }
-        let ask = permission_ask(told, call.as_ref(), &choices);
         if let Some(call) = &call_id {
             let state = &mut self.state;
             state.calls.asks(
@@ -123,9 +130,13 @@ impl AcpDriver {
         self.out.tell(Happening::AskedQuestion { key, text, options });
     }
 
+    fn is_called_off(&self) -> bool {
+        self.state.turn.as_ref().is_some_and(|turn| turn.cancelled_at.is_some())
+    }
+
     /// Whether there is room for one more, it is not there already, and the turn is not called off.
     fn may_ask(&mut self, id: &Value, at: Timestamp) -> bool {
-        let called_off = self.state.turn.as_ref().is_some_and(|turn| turn.cancelled_at.is_some());
+        let called_off = self.is_called_off();
         let key = id.to_string();
         let known = self.state.asked.iter().any(|asked| asked.key == key);
         if called_off {
@@ -256,7 +267,7 @@ fn decide<'a>(choices: &'a [Choice], answer: &Answer) -> (Option<&'a str>, Strin
     }
 }
 
-fn permission_ask(told: &Value, call: Option<&ToolCall>, choices: &[Choice]) -> PermissionAsk {
+fn wanted(told: &Value, call: Option<&ToolCall>, choices: &[Choice]) -> Wanted {
     let raw = told.get("rawInput").unwrap_or(&Value::Null);
     let known = |pick: fn(&ToolCall) -> Option<String>| call.and_then(pick);
     let tool = match read::kind(told) {
@@ -289,50 +300,8 @@ fn permission_ask(told: &Value, call: Option<&ToolCall>, choices: &[Choice]) -> 
     let input = input.filter(|_| command.is_none() && changes.is_empty());
     let why = read::output(told).filter(|why| *why != title);
     let tool = if command.is_some() { ToolKind::Execute } else { tool };
-    let place = changes.first().map(|change| change.path.as_str());
-    let place = place.or(places.first().map(String::as_str));
-    let pattern = pattern(tool, command.as_deref(), place, name.as_deref().unwrap_or(&title));
     let agent_remembers = choices.iter().any(|choice| choice.kind == "allow_always");
-    let risk = risk(tool);
-    PermissionAsk {
-        title,
-        tool,
-        name,
-        command,
-        changes,
-        places,
-        input,
-        why,
-        risk,
-        pattern,
-        agent_remembers,
-    }
-}
-
-/// What a kind of tool can do at worst; who knows the command and the worktree may know better.
-fn risk(tool: ToolKind) -> Risk {
-    let (level, reason) = match tool {
-        ToolKind::Read | ToolKind::Search | ToolKind::Think | ToolKind::Own => {
-            (RiskLevel::Low, None)
-        }
-        ToolKind::Edit => (RiskLevel::Low, Some("changes files")),
-        ToolKind::Delete => (RiskLevel::Medium, Some("removes files")),
-        ToolKind::Move => (RiskLevel::Medium, Some("moves files")),
-        ToolKind::Execute => (RiskLevel::Medium, Some("runs a command")),
-        ToolKind::Fetch => (RiskLevel::Medium, Some("reaches the network")),
-        ToolKind::Other => (RiskLevel::Medium, Some("is a tool of an unknown kind")),
-    };
-    Risk { level, reasons: reason.map(str::to_owned).into_iter().collect() }
-}
-
-/// The narrowest pattern that fits: exactly this command, this file, this tool.
-fn pattern(tool: ToolKind, command: Option<&str>, place: Option<&str>, name: &str) -> String {
-    let pattern = match (command, place) {
-        (Some(command), _) => format!("run: {command}"),
-        (None, Some(place)) if tool == ToolKind::Edit => format!("edit: {place}"),
-        _ => format!("tool: {name}"),
-    };
-    cut(&pattern, read::TITLE_BYTES_MAX)
+    Wanted { title, tool, name, command, changes, places, input, why, agent_remembers }
 }
 
 /// The answers a schema lets choose from, where it asks for one thing only.

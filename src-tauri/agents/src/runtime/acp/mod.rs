@@ -408,6 +408,10 @@ impl Driver for AcpDriver {
         self.answer_asked(key, request, answer, at);
     }
 
+    fn asks(&self, key: &str) -> bool {
+        self.state.asked.iter().any(|asked| asked.key == key)
+    }
+
     fn cancel(&mut self, at: Timestamp) {
         self.cancel_turn(at);
     }

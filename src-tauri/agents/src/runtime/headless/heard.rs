@@ -93,9 +93,65 @@ pub(super) enum End {
 }
 
 impl Format {
+    /// Every form.
+    pub const ALL: [Self; 9] = [
+        Self::Claude,
+        Self::Codex,
+        Self::Gemini,
+        Self::Opencode,
+        Self::Goose,
+        Self::Copilot,
+        Self::Chat,
+        Self::Aider,
+        Self::Text,
+    ];
+
+    /// The word for it, as in files and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Codex => "codex",
+            Self::Gemini => "gemini",
+            Self::Opencode => "opencode",
+            Self::Goose => "goose",
+            Self::Copilot => "copilot",
+            Self::Chat => "chat",
+            Self::Aider => "aider",
+            Self::Text => "text",
+        }
+    }
+
+    /// What such lines are, in words that follow *prints*.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Claude => "as Claude Code does with stream-json",
+            Self::Codex => "as 'codex exec --json' does",
+            Self::Gemini => "as Gemini CLI does with stream-json",
+            Self::Opencode => "as 'opencode run --format json' does",
+            Self::Goose => "as goose does with stream-json",
+            Self::Copilot => "as Copilot CLI does with json",
+            Self::Chat => "messages of a chat as JSON, one a line",
+            Self::Aider => "as aider does",
+            Self::Text => "plain text",
+        }
+    }
+
+    /// The form of that name.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == word)
+    }
+
     /// Whether its lines are JSON objects.
     pub(super) const fn is_json(self) -> bool {
         !matches!(self, Self::Aider | Self::Text)
+    }
+
+    /// Whether its first line says who it is.
+    pub(super) const fn greets(self) -> bool {
+        matches!(self, Self::Claude | Self::Codex | Self::Gemini | Self::Copilot)
     }
 
     /// Whether a program that worked to its end says so.

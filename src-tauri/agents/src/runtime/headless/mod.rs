@@ -104,12 +104,16 @@ impl HeadlessDriver {
         self.state.scribe.act(Act::Tell(happening));
     }
 
-    /// The first line means that the program has its brief.
+    /// The first line means that the program has its brief. In a form without a greeting it is the
+    /// greeting too: others may start.
     fn heard_something(&mut self) {
         if !self.state.heard_anything {
             self.state.heard_anything = true;
             let messages = self.state.messages.clone();
             self.happened(Happening::Started(messages));
+            if !self.format.greets() {
+                self.opened(None, None, None);
+            }
         }
     }
 
@@ -368,11 +372,20 @@ impl Driver for HeadlessDriver {
             _ => self.state.scribe.said().to_owned(),
         };
         let messages = self.state.messages.clone();
-        if stop == Stop::Done {
-            self.happened(Happening::Acknowledged { messages, said: said.clone() });
-        } else if !self.state.heard_anything && !messages.is_empty() {
-            let why = "the agent ended before it read anything".to_owned();
-            self.happened(Happening::NotDelivered { messages, why });
+        match &stop {
+            Stop::Done | Stop::Limit { .. } | Stop::Refused => {
+                self.happened(Happening::Acknowledged { messages, said: said.clone() });
+            }
+            _ if messages.is_empty() => {}
+            stop => {
+                // Nobody answered to them: the next attempt is told again.
+                let why = match stop {
+                    _ if !self.state.heard_anything => "the agent ended before it read anything",
+                    Stop::Cancelled => "the agent was stopped before it answered",
+                    _ => "the agent ended without having answered",
+                };
+                self.happened(Happening::NotDelivered { messages, why: why.to_owned() });
+            }
         }
         self.happened(Happening::TurnEnded { n: 1, stop: stop.clone(), said });
         Some(stop)

@@ -54,6 +54,9 @@ struct Growing {
     entry: String,
     at: Timestamp,
     text: String,
+    /// When it grew last, where it has grown since it was put last.
+    #[serde(default)]
+    grown_at: Option<Timestamp>,
 }
 
 /// What became of a call.
@@ -67,11 +70,41 @@ pub(super) struct Ended {
 impl Scribe {
     /// Everything to be done since the last time, in order.
     pub(super) fn take(&mut self) -> Vec<Act> {
+        self.flush();
         std::mem::take(&mut self.acts)
     }
 
-    /// Adds something to be done; an entry takes the place of the same one right before it.
+    /// Puts the growing text as it is now. It is not put with each piece: a text that comes line by
+    /// line would be copied as often as it has lines.
+    fn flush(&mut self) {
+        let Some(growing) = self.growing.as_mut() else { return };
+        let Some(at) = growing.grown_at.take() else { return };
+        let text = growing.text.clone();
+        let (id, began, voice) = (growing.entry.clone(), growing.at, growing.voice);
+        let body = match voice {
+            Voice::Message => {
+                self.said = end_of(&text);
+                Body::Message { text }
+            }
+            Voice::Thought => Body::Thought { text },
+        };
+        self.push(Act::Put(Entry { id, at: began, updated_at: at, body }));
+    }
+
+    /// The growing text is over.
+    fn settle(&mut self) {
+        self.flush();
+        self.growing = None;
+    }
+
+    /// Adds something to be done, behind the text that grows.
     pub(super) fn act(&mut self, act: Act) {
+        self.flush();
+        self.push(act);
+    }
+
+    /// An entry takes the place of the same one right before it.
+    fn push(&mut self, act: Act) {
         if let (Act::Put(new), Some(Act::Put(old))) = (&act, self.acts.last_mut())
             && new.id == old.id
         {
@@ -111,15 +144,7 @@ impl Scribe {
             let fits = rest.floor_char_boundary(room);
             let (now, later) = rest.split_at(fits);
             growing.text.push_str(now);
-            let (entry, began, text) = (growing.entry.clone(), growing.at, growing.text.clone());
-            if voice == Voice::Message {
-                self.said = end_of(&text);
-            }
-            let body = match voice {
-                Voice::Message => Body::Message { text },
-                Voice::Thought => Body::Thought { text },
-            };
-            self.put(&entry, began, at, body);
+            growing.grown_at = Some(at);
             rest = later;
             if !rest.is_empty() {
                 self.begin(voice, source, at);
@@ -132,16 +157,16 @@ impl Scribe {
         let known = self.growing.as_ref().is_some_and(|growing| {
             growing.voice == voice && Some(growing.source.as_str()) == source
         });
+        self.settle();
         if known || text.is_empty() {
-            self.growing = None;
             return;
         }
-        self.growing = None;
         self.grow(voice, "", text, at);
-        self.growing = None;
+        self.settle();
     }
 
     fn begin(&mut self, voice: Voice, source: &str, at: Timestamp) {
+        self.settle();
         let entry = match voice {
             Voice::Message => {
                 self.messages += 1;
@@ -153,12 +178,13 @@ impl Scribe {
             }
         };
         let source = source.to_owned();
-        self.growing = Some(Growing { voice, source, entry, at, text: String::new() });
+        self.growing =
+            Some(Growing { voice, source, entry, at, text: String::new(), grown_at: None });
     }
 
     /// A tool is used, or its input became known. Gives whether it is a new call.
     pub(super) fn call(&mut self, call: &Call, own: bool, at: Timestamp) -> bool {
-        self.growing = None;
+        self.settle();
         let id = cut(&format!("call:{}", call.id), 200);
         let new = !self.calls.contains_key(&id);
         let name = call.name.clone().unwrap_or_else(|| "tool".to_owned());
@@ -255,7 +281,7 @@ impl Scribe {
 
     /// Nothing goes on: what is open is given up. Gives whether a tool was.
     pub(super) fn give_up(&mut self, at: Timestamp) -> bool {
-        self.growing = None;
+        self.settle();
         let open = std::mem::take(&mut self.calls);
         self.order.clear();
         let any = !open.is_empty();
@@ -278,7 +304,7 @@ impl Scribe {
     }
 
     pub(super) fn state(&mut self, text: &str, problem: bool, at: Timestamp) {
-        self.growing = None;
+        self.settle();
         self.states += 1;
         let id = format!("s{}", self.states);
         self.put(&id, at, at, Body::State { text: cut(text, 4000), problem });

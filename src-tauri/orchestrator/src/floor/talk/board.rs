@@ -133,6 +133,23 @@ impl Board {
         });
     }
 
+    /// The agent waits for so many answers of the captain. What is being called off or ended stays so.
+    pub(super) fn asking(&self, id: AttemptId, open: u32) {
+        let now = self.clock.now();
+        self.change(id, |activity| {
+            let phase = match activity.phase {
+                Phase::Cancelling | Phase::Ending => return,
+                _ if open > 0 => Phase::Asking { open },
+                Phase::Asking { .. } => Phase::Turn,
+                _ => return,
+            };
+            if activity.phase != phase {
+                activity.phase = phase;
+                activity.since = now;
+            }
+        });
+    }
+
     pub(super) fn heard(&self, id: AttemptId, at: Timestamp) {
         self.change(id, |activity| {
             activity.last_event_at = Some(at);

@@ -1,19 +1,24 @@
 //! What happens in a conversation, and what comes of it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use agents::permission::{self, Who};
-use agents::runtime::{Answer, Happening, Stop};
+use agents::runtime::{Answer, Happening, Stop, Wanted};
 use model::activity::Phase;
 use model::agent::CONTEXT_WARN_PERCENT;
 use model::id::{MessageId, RequestId, SystemDraw};
-use model::inbox::{Ask, PermissionAsk, Request};
+use model::inbox::{Ask, Request};
 use model::usage::{Context, Usage};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::Talk;
 use super::memory::{Handover, Verdict};
 use crate::input::Input;
+
+/// How often it is recorded within a turn what was used.
+const MEASURE_EVERY: Duration = Duration::from_secs(30);
 
 impl Talk<'_> {
     pub(super) async fn hear(&mut self, happening: Happening) {
@@ -28,12 +33,16 @@ impl Talk<'_> {
             }
             Happening::TurnStarted { n } => {
                 board.turn(self.id, n);
-                let messages = std::mem::take(&mut self.memory.handing);
-                if !messages.is_empty() {
-                    self.tell(Input::Delivered { messages, id: self.id }).await;
-                }
+                let handing = std::mem::take(&mut self.memory.handing);
+                self.memory.handed.extend(handing);
+                self.deliver().await;
             }
             Happening::Started(messages) => {
+                // A terminal has no turns: what is typed there is begun with.
+                let begun = |id: &mut MessageId| messages.contains(id);
+                let typed: Vec<MessageId> = self.memory.handing.extract_if(.., begun).collect();
+                self.memory.handed.extend(typed);
+                self.deliver().await;
                 let messages = self.recorded(messages);
                 if !messages.is_empty() {
                     self.tell(Input::Begun { messages }).await;
@@ -47,7 +56,13 @@ impl Talk<'_> {
                 }
             }
             Happening::NotDelivered { messages, why } => self.not_delivered(messages, &why).await,
-            Happening::Used(usage) => self.used = Some(*usage),
+            Happening::Used(usage) => {
+                self.used = Some(*usage);
+                // A turn may take hours.
+                if self.measured.elapsed() >= MEASURE_EVERY {
+                    self.measure().await;
+                }
+            }
             Happening::Context(context) => self.filled(context).await,
             Happening::Tool(tool) => board.tool(self.id, tool),
             Happening::Limited { until, said } => {
@@ -81,6 +96,8 @@ impl Talk<'_> {
             Happening::Withdrawn { key, why } => {
                 if let Some(id) = self.memory.asked.remove(&key) {
                     self.tell(Input::Withdrawn { id, why }).await;
+                    // One that was answered meanwhile is not answered any more.
+                    self.tell(Input::ReplyTold(id)).await;
                 }
                 self.show_asking();
             }
@@ -89,22 +106,21 @@ impl Talk<'_> {
     }
 
     /// Answers by policy and rules where they say enough, and asks the captain otherwise.
-    async fn asked_permission(&mut self, key: String, ask: PermissionAsk) {
+    async fn asked_permission(&mut self, key: String, ask: Wanted) {
         let (mission_id, agent_id) = (self.mission.id, self.agent.id);
+        // Without a workplace nothing is inside of it.
+        let nowhere = self.run.join("nowhere");
+        let workplace = self.attempt.workplace.as_ref();
+        let worktree = workplace.map_or(nowhere.as_path(), |it| Path::new(&it.directory));
+        let ask = permission::assess(ask, worktree);
         let rules = match self.floor.ledger.rules_for(mission_id, agent_id).await {
             Ok(rules) => rules,
             Err(err) => {
-                // Without the rules nothing is allowed by one; the captain decides.
+                // One of them may forbid what the policy allows: the captain decides.
                 warn!(attempt = %self.id, %err, "the permission rules could not be read");
-                Vec::new()
+                return self.ask_captain(key, Ask::Permission { permission: ask }).await;
             }
         };
-        let place = self.attempt.workplace.as_ref().map_or("/", |it| it.directory.as_str());
-        let worktree = Path::new(place);
-        let mut ask = ask;
-        // The driver sees no files, so that what links lead to is looked up here.
-        ask.risk = permission::risk(&ask, worktree);
-        ask.pattern = permission::pattern(&ask, worktree);
         let who = Who { mission_id, agent_id, worktree };
         let policy = self.agent.conduct.permissions;
         let now = self.floor.clock.now();
@@ -126,6 +142,11 @@ impl Talk<'_> {
         if self.memory.asked.contains_key(&key) {
             // The line was read before the engine started again.
             return self.show_asking();
+        }
+        if let Some(known) = self.known_request(&key).await {
+            self.memory.asked.insert(key, known);
+            self.show_asking();
+            return self.say_answers().await;
         }
         let now = self.floor.clock.now();
         let id = RequestId::draw(now, &mut SystemDraw);
@@ -154,8 +175,7 @@ impl Talk<'_> {
     /// Shows on the board whether the agent waits for the captain.
     pub(super) fn show_asking(&self) {
         let open = u32::try_from(self.memory.asked.len()).unwrap_or(u32::MAX);
-        let phase = if open == 0 { Phase::Turn } else { Phase::Asking { open } };
-        self.floor.board.phase(self.id, phase);
+        self.floor.board.asking(self.id, open);
     }
 
     /// Notes how full the context is, and has the agent hand over where that is wanted.
@@ -192,12 +212,13 @@ impl Talk<'_> {
             Handover::None => {}
             // It was done before the turn could be called off.
             Handover::Cancelled if stop == Stop::Done => {}
-            Handover::Cancelled => {
+            Handover::Cancelled if self.driver.takes_messages() => {
                 self.memory.handover = Handover::Asked;
                 return self.ask_handover();
             }
-            Handover::Asked => {
-                let text = std::mem::take(&mut self.last_said);
+            // It did not let its turn be called off, so that nothing can be asked of it.
+            Handover::Cancelled | Handover::Asked => {
+                let text = self.memory.take_written();
                 self.memory.verdict = Some(Verdict::HandedOver { text });
                 return;
             }
@@ -213,6 +234,7 @@ impl Talk<'_> {
     /// Records what was used, by our own prices too.
     async fn measure(&mut self) {
         if let Some(usage) = self.used.take() {
+            self.measured = Instant::now();
             let usage = self.priced(usage);
             self.tell(Input::Measured { id: self.id, usage: Box::new(usage) }).await;
         }
@@ -220,7 +242,8 @@ impl Talk<'_> {
 
     fn priced(&self, mut usage: Usage) -> Usage {
         let known = usage.model.as_deref();
-        if let Some(cost) = known.and_then(|model| self.floor.prices.cost(model, &usage.tokens)) {
+        let prices = self.floor.prices.now();
+        if let Some(cost) = known.and_then(|model| prices.cost(model, &usage.tokens)) {
             usage.own_cost_micros = Some(cost.micros);
             usage.prices_of = Some(cost.prices_of);
         }

@@ -9,13 +9,17 @@ use agents::runtime::{Driver, Line};
 use jiff::Timestamp;
 use model::conversation::Stream;
 use model::process::{TerminalSize, file};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use super::memory::Memory;
 
 /// How long a shim that cannot be reached is left alone.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long a shim may take to take a line over.
+const SAY_WITHIN: Duration = Duration::from_secs(5);
+/// How long a program that does not read is given before it is told again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Stands for the agent's token in lines that are kept.
 const TOKEN_PLACE: &str = "\u{1}hivekeeper-token\u{1}";
 
@@ -83,6 +87,8 @@ pub(super) struct Wire {
     said: u64,
     /// The number of the last line the shim took.
     taken: u64,
+    /// Nothing is said before.
+    not_before: Instant,
     /// Takes the place of [`TOKEN_PLACE`].
     token: Option<String>,
 }
@@ -98,6 +104,7 @@ impl Wire {
             ended: false,
             said: 0,
             taken: 0,
+            not_before: Instant::now(),
             token,
         };
         this.reach().await;
@@ -139,7 +146,7 @@ impl Wire {
         let longest = Instant::now() + LOOK;
         let until = until.map_or(longest, |until| until.min(longest));
         let Some(channel) = &mut self.channel else {
-            sleep(Duration::from_millis(100)).await;
+            sleep_until(until.min(Instant::now() + Duration::from_millis(100))).await;
             if self.tried.elapsed() >= RETRY {
                 self.reach().await;
             }
@@ -156,7 +163,12 @@ impl Wire {
             Some(ShimSays::Accepted { n } | ShimSays::Hello { input_n: n, .. }) => {
                 self.taken = self.taken.max(n);
             }
-            Some(ShimSays::Refused { n, reason }) => {
+            Some(ShimSays::Refused { n, later: true, .. }) => {
+                // The program is busy; it is said again, with all that comes after it.
+                self.said = self.said.min(n.saturating_sub(1));
+                self.not_before = Instant::now() + AGAIN;
+            }
+            Some(ShimSays::Refused { n, reason, .. }) => {
                 // The program takes no input any more; its end says more.
                 warn!(run = %self.run.display(), reason, "a line did not reach its program");
                 self.taken = self.taken.max(n);
@@ -191,23 +203,34 @@ impl Wire {
         if self.channel.is_none() && self.tried.elapsed() >= RETRY {
             self.reach().await;
         }
-        let Some(channel) = &mut self.channel else {
+        let Some(channel) = self.channel.as_mut().filter(|_| Instant::now() >= self.not_before)
+        else {
             return;
         };
         for (n, text) in memory.unsaid.range(self.said + 1..) {
-            let said = match (text, &self.token) {
-                (Some(text), Some(token)) if text.contains(TOKEN_PLACE) => {
-                    channel.send_input(*n, &text.replace(TOKEN_PLACE, token)).await
+            let say = async {
+                match (text, &self.token) {
+                    (Some(text), Some(token)) if text.contains(TOKEN_PLACE) => {
+                        channel.send_input(*n, &text.replace(TOKEN_PLACE, token)).await
+                    }
+                    (Some(text), _) => channel.send_input(*n, text).await,
+                    (None, _) => channel.close_input(*n).await,
                 }
-                (Some(text), _) => channel.send_input(*n, text).await,
-                (None, _) => channel.close_input(*n).await,
             };
-            if let Err(err) = said {
-                warn!(run = %self.run.display(), %err, "a line could not be written; trying again");
-                self.channel = None;
-                return;
+            match timeout(SAY_WITHIN, say).await {
+                Ok(Ok(())) => self.said = *n,
+                Ok(Err(err)) => {
+                    warn!(run = %self.run.display(), %err, "a line could not be written; trying again");
+                    self.channel = None;
+                    return;
+                }
+                // Whoever waits for this conversation to stop must not wait for a shim.
+                Err(_) => {
+                    warn!(run = %self.run.display(), "a shim does not listen; trying again");
+                    self.channel = None;
+                    return;
+                }
             }
-            self.said = *n;
         }
     }
 

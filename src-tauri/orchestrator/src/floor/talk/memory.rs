@@ -5,11 +5,15 @@ use std::path::Path;
 
 use agents::record;
 use agents::runtime::Stop;
+use model::conversation::cut;
 use model::id::{MessageId, RequestId};
 use model::process::Exit;
 use serde::{Deserialize, Serialize};
 
 use super::line::Wire;
+
+/// The most kept of what an agent writes for the next attempt, in bytes.
+const WRITTEN_BYTES_MAX: usize = 64 * 1024;
 
 /// The file in a run's directory.
 pub(crate) const FILE: &str = "conversation.json";
@@ -30,14 +34,18 @@ pub(crate) struct Memory {
     pub(super) unsaid: BTreeMap<u64, Option<String>>,
     /// What the agent asked and waits for, by the driver's key.
     pub(super) asked: BTreeMap<String, RequestId>,
-    /// Messages that were handed over and are not yet recorded as delivered.
+    /// Messages that are being handed over, and are not yet recorded as delivered.
     pub(super) handing: Vec<MessageId>,
+    /// Those of them that the program is told of by what is kept with this.
+    pub(super) handed: Vec<MessageId>,
     /// Messages of Hivekeeper itself that are not in the ledger.
     pub(super) own: Vec<MessageId>,
     /// Thresholds of the context that were crossed, in percent.
     pub(super) crossed: Vec<u8>,
     /// Where the agent is with handing over.
     pub(super) handover: Handover,
+    /// What it has written for the next attempt so far: its messages, by their entries.
+    pub(super) written: Vec<(String, String)>,
     /// An ACP session that can be taken up again.
     pub(crate) session: Option<String>,
     /// How the conversation ended.
@@ -120,10 +128,37 @@ impl Memory {
         record::write_soon(&run.join(FILE), &serde_json::to_vec(self)?)
     }
 
+    /// Notes what the agent writes for the next attempt, in place of what it said in the same entry,
+    /// as far as there is room.
+    pub(super) fn write_down(&mut self, entry: &str, text: &str) {
+        if self.handover != Handover::Asked {
+            return;
+        }
+        let others = self.written.iter().filter(|(id, _)| id != entry);
+        let room = WRITTEN_BYTES_MAX.saturating_sub(others.map(|(_, text)| text.len()).sum());
+        let text = cut(text, room);
+        match self.written.iter_mut().find(|(id, _)| id == entry) {
+            Some((_, known)) => *known = text,
+            None if room > 0 => self.written.push((entry.to_owned(), text)),
+            None => {}
+        }
+    }
+
+    /// Takes everything the agent has written for the next attempt.
+    pub(super) fn take_written(&mut self) -> String {
+        let texts = std::mem::take(&mut self.written).into_iter().map(|(_, text)| text);
+        texts.collect::<Vec<_>>().join("\n\n")
+    }
+
     /// Notes a text for the program; nothing closes its input.
     pub(super) fn send(&mut self, text: Option<String>) {
         self.sent += 1;
         self.unsaid.insert(self.sent, text);
+    }
+
+    /// How much the shim has not taken yet, in bytes.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.unsaid.values().flatten().map(String::len).sum()
     }
 
     /// Notes how far the program was read.
@@ -146,6 +181,21 @@ mod tests {
         memory.verdict = Some(Verdict::of(&Stop::Empty));
         memory.keep(run.path()).unwrap();
         assert_eq!(Memory::recall(run.path()).unwrap(), Some(memory));
+    }
+
+    #[test]
+    fn what_is_written_for_the_next_attempt_is_kept_whole_and_bounded() {
+        let mut memory = Memory::default();
+        memory.write_down("m1", "not asked for");
+        memory.handover = Handover::Asked;
+        memory.write_down("m2", "Done: ha");
+        memory.write_down("m2", "Done: half.");
+        memory.write_down("m3", "Open: the rest.");
+        let kept: Memory = serde_json::from_slice(&serde_json::to_vec(&memory).unwrap()).unwrap();
+        assert_eq!(kept.clone().take_written(), "Done: half.\n\nOpen: the rest.");
+        memory.write_down("m4", &"x".repeat(2 * WRITTEN_BYTES_MAX));
+        memory.write_down("m5", "no room");
+        assert!(memory.take_written().len() <= WRITTEN_BYTES_MAX + 100);
     }
 
     #[test]

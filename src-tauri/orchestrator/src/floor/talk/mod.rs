@@ -16,9 +16,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agents::LaunchError;
+use agents::channel::INPUT_BYTES_MAX;
 use agents::runtime::{Act, Driver, Opening, Stop};
+use agents::step::{self, Step};
 use model::activity::Phase;
-use model::agent::Agent;
+use model::agent::{Agent, Runtime};
 use model::attempt::Attempt;
 use model::conversation::{Body, Entry};
 use model::id::AttemptId;
@@ -48,6 +50,8 @@ const TICK: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(80);
 /// How many entries are gathered at most.
 const GATHERED_MAX: usize = 256;
+/// How many entries wait at most where they cannot be written.
+const UNWRITTEN_MAX: usize = 4 * GATHERED_MAX;
 /// How many lines are read before anything else is looked at.
 const LINES_AT_ONCE: usize = 500;
 /// How long an agent that was asked to stop may take to say so.
@@ -70,14 +74,18 @@ pub(super) struct Talk<'a> {
     /// Entries that are not yet written, in their order, each id once.
     gathered: Vec<Entry>,
     gathered_since: Option<Instant>,
-    /// What the agent said last, as far as it is kept.
-    last_said: String,
     /// Held until the agent has answered.
     right: Option<StartRight>,
     /// What was used since that was recorded last.
     used: Option<Usage>,
+    /// When that was.
+    measured: Instant,
     /// Whether the attempt was asked to stop: nothing new is begun any more.
     stopping: bool,
+    /// Whether its program is being ended: nothing that happens changes how it ended.
+    ending: bool,
+    /// Whether there may be more lines than were read at once.
+    more: bool,
     /// Whether something waits to be said to the agent.
     news: bool,
     /// Whether what is remembered differs from what is kept.
@@ -135,10 +143,12 @@ impl FloorSetup {
             pokes,
             gathered: Vec::new(),
             gathered_since: None,
-            last_said: String::new(),
             used: None,
+            measured: Instant::now(),
             right,
             stopping: false,
+            ending: false,
+            more: false,
             news: true,
             changed: true,
         };
@@ -163,6 +173,7 @@ impl Talk<'_> {
         let never = CancellationToken::new();
         let over = launcher.wait(&run, process, &never);
         tokio::pin!(over);
+        self.deliver().await;
         // What was answered while nobody talked with the agent is told at once.
         self.recall_asked().await;
         self.say_answers().await;
@@ -173,6 +184,7 @@ impl Talk<'_> {
             if self.memory.verdict.is_some() {
                 return self.end_program(process).await.map(Watched::Over);
             }
+            let again = self.read_again();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => {
@@ -180,19 +192,18 @@ impl Talk<'_> {
                     return Ok(Watched::Asked);
                 }
                 record = &mut over => {
-                    let record = record?;
+                    let record = self.leave_nothing(process, record?).await?;
                     return Ok(Watched::Over(self.program_ended(record).await));
                 }
                 Some(poke) = self.pokes.recv() => self.poked(poke).await,
                 _ = tick.tick() => {
                     self.driver.tick(self.floor.clock.now());
+                    self.deliver().await;
                     if !self.memory.asked.is_empty() {
                         self.say_answers().await;
                     }
                 }
-                () = self.wire.wait(self.gathered_since.map(|since| since + GATHER)) => {
-                    self.read().await;
-                }
+                () = self.wire.wait(again) => drop(self.read().await),
             }
             if self.gathered_since.is_some_and(|since| since.elapsed() >= GATHER)
                 || self.gathered.len() >= GATHERED_MAX
@@ -202,12 +213,20 @@ impl Talk<'_> {
         }
     }
 
+    /// When to look for lines although nobody says that there are any.
+    fn read_again(&self) -> Option<Instant> {
+        let gathered = self.gathered_since.map(|since| since + GATHER);
+        if self.more { Some(Instant::now()) } else { gathered }
+    }
+
     /// Feeds the driver what the program has printed; says whether there was anything.
     async fn read(&mut self) -> bool {
         let mut any = false;
+        self.more = true;
         for _ in 0..LINES_AT_ONCE {
             let at = self.floor.clock.now();
             let Some(line) = self.wire.next_line() else {
+                self.more = false;
                 break;
             };
             any = true;
@@ -217,12 +236,14 @@ impl Talk<'_> {
         }
         self.memory.read_to(&self.wire);
         if any {
+            step::reached(Step::FirstWords);
             self.wire.acknowledge().await;
         }
         any
     }
 
-    /// Does what the driver wants done, until it wants nothing more.
+    /// Does what the driver wants done, until it wants nothing more. What happens in a conversation
+    /// that is being ended counts no more.
     async fn act(&mut self) {
         loop {
             let mut acts = self.driver.take();
@@ -250,9 +271,14 @@ impl Talk<'_> {
                     Act::Tell(happening) => happenings.push(happening),
                 }
             }
+            if self.gathered.len() >= GATHERED_MAX {
+                self.flush().await;
+            }
             // What was put comes before what is told of it.
             for happening in happenings {
-                self.hear(happening).await;
+                if !self.ending {
+                    self.hear(happening).await;
+                }
             }
             self.say_unsaid().await;
         }
@@ -265,23 +291,37 @@ impl Talk<'_> {
         }
     }
 
-    /// Writes what the program is to be told, once it is kept.
+    /// Writes what the program is to be told, once it is kept: a number that was used must never
+    /// stand for another line.
     async fn say_unsaid(&mut self) {
-        if self.wire.is_behind(&self.memory) {
-            self.keep().await;
+        if self.wire.is_behind(&self.memory) && self.keep().await {
             self.wire.say(&self.memory).await;
+            step::reached(Step::OpeningSent);
         }
     }
 
-    /// Notes a line for the program.
+    /// Notes a line for the program; one that no program can take is said to be left out.
     fn send(&mut self, line: String) {
+        if line.len() >= INPUT_BYTES_MAX {
+            error!(attempt = %self.id, bytes = line.len(), "a line is too long for its program");
+            let now = self.floor.clock.now();
+            let text = format!(
+                "A line of {} bytes was not sent: a program takes at most {INPUT_BYTES_MAX} at once. \
+                 The turn may wait for it; call it off, and give the long part as a file.",
+                line.len()
+            );
+            let body = Body::State { text, problem: true };
+            let id = format!("too-long:{}", self.memory.sent + 1);
+            self.gather(Entry { id, at: now, updated_at: now, body });
+            return;
+        }
         let line = self.wire.kept(format!("{line}\n"));
         self.memory.send(Some(line));
     }
 
     fn gather(&mut self, entry: Entry) {
         if let Body::Message { text } = &entry.body {
-            self.last_said.clone_from(text);
+            self.memory.write_down(&entry.id, text);
             self.floor.board.said(self.id, text);
         }
         self.gathered_since.get_or_insert_with(Instant::now);
@@ -298,19 +338,31 @@ impl Talk<'_> {
             return;
         }
         let entries = std::mem::take(&mut self.gathered);
+        let again = entries.clone();
         if let Err(err) = self.floor.transcripts.put(self.id, entries).await {
+            warn!(attempt = %self.id, %err, "entries of a conversation could not be written; trying again");
+            self.gathered = again;
             // The raw lines are still there; the conversation says less than it could.
-            warn!(attempt = %self.id, %err, "entries of a conversation could not be written");
+            let too_many = self.gathered.len().saturating_sub(UNWRITTEN_MAX);
+            self.gathered.drain(..too_many);
+            self.gathered_since = Some(Instant::now());
         }
     }
 
     /// Keeps what is needed to go on from here, after the entries that were made on the way here.
-    async fn keep(&mut self) {
+    /// Says whether it is kept.
+    async fn keep(&mut self) -> bool {
         self.flush().await;
         self.memory.driver = self.driver.snapshot();
         match self.memory.keep(&self.run) {
-            Ok(()) => self.changed = false,
-            Err(err) => error!(attempt = %self.id, %err, "a conversation could not be kept"),
+            Ok(()) => {
+                self.changed = false;
+                true
+            }
+            Err(err) => {
+                error!(attempt = %self.id, %err, "a conversation could not be kept");
+                false
+            }
         }
     }
 
@@ -321,7 +373,9 @@ impl Talk<'_> {
         self.driver.cancel(self.floor.clock.now());
         self.act().await;
         let deadline = Instant::now() + POLITE;
-        while !self.driver.takes_messages() && Instant::now() < deadline {
+        // Only a protocol has a word for it.
+        let answers = matches!(self.agent.runtime, Runtime::Acp { .. });
+        while answers && !self.driver.takes_messages() && Instant::now() < deadline {
             let rest = deadline.min(Instant::now() + Duration::from_millis(200));
             self.wire.wait(Some(rest)).await;
             self.read().await;
@@ -332,14 +386,19 @@ impl Talk<'_> {
         }
         self.driver.finish(self.floor.clock.now());
         self.act().await;
+        // What was under way is given up here: after this nobody listens.
+        self.driver.ended(&Exit::Stopped { killed: false }, self.floor.clock.now());
+        self.act().await;
     }
 
     /// Ends the program of a conversation that is over.
     async fn end_program(&mut self, process: &ProcessIdentity) -> Result<ExitRecord, LaunchError> {
         self.flush().await;
+        step::reached(Step::Judged);
         self.floor.board.phase(self.id, Phase::Ending);
+        self.ending = true;
         self.driver.finish(self.floor.clock.now());
-        self.act_quietly().await;
+        self.act().await;
         let never = CancellationToken::new();
         let (launcher, run) = (self.floor.launcher.clone(), self.run.clone());
         let over = launcher.wait(&run, process, &never);
@@ -358,10 +417,11 @@ impl Talk<'_> {
                     if !self.read().await && self.wire.is_lost() {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
-                    self.act_quietly().await;
+                    self.act().await;
                 }
             }
         };
+        let record = self.leave_nothing(process, record).await?;
         let verdict = self.memory.verdict.clone();
         Ok(match verdict {
             Some(verdict) => ExitRecord { exit: verdict.exit(), ..record },
@@ -369,18 +429,14 @@ impl Talk<'_> {
         })
     }
 
-    /// Does what the driver wants done while its conversation is being ended: what happens counts
-    /// no more.
-    async fn act_quietly(&mut self) {
-        for act in self.driver.take() {
-            match act {
-                Act::Send(line) => self.send(line),
-                Act::CloseInput => self.memory.send(None),
-                Act::Put(entry) => self.gather(entry),
-                Act::Tell(_) => {}
-            }
-        }
-        self.say_unsaid().await;
+    /// Ends what a vanished shim left of a program, whatever its conversation came to.
+    async fn leave_nothing(
+        &self,
+        process: &ProcessIdentity,
+        record: ExitRecord,
+    ) -> Result<ExitRecord, LaunchError> {
+        let left = self.floor.leave_nothing(&self.run, process, record).await;
+        left.ok_or(LaunchError::Cancelled)
     }
 
     /// Reads what is left of a program that has ended by itself, and says how its work ended.

@@ -1,7 +1,7 @@
 //! What is said to an agent: messages, answers, and what the captain types.
 
 use agents::runtime::{Answer, Told};
-use model::id::MessageId;
+use model::id::{MessageId, RequestId};
 use model::inbox::{Request, RequestEnd};
 use model::message::{BATCH_MAX, Message, Source};
 use tracing::warn;
@@ -9,6 +9,9 @@ use tracing::warn;
 use super::Talk;
 use super::board::Poke;
 use crate::input::Input;
+
+/// How much may be typed that a program does not read, in bytes.
+const TYPED_BYTES_MAX: usize = 256 * 1024;
 
 /// What an agent is asked when its context is nearly full.
 const HANDOVER: &str = "Your context is nearly full, so another attempt will go on with this \
@@ -23,7 +26,12 @@ impl Talk<'_> {
                 self.news = true;
                 self.say_answers().await;
             }
-            Poke::Type(text) => self.memory.send(Some(text)),
+            Poke::Type(text) if self.memory.waiting_bytes() < TYPED_BYTES_MAX => {
+                self.memory.send(Some(text));
+            }
+            Poke::Type(_) => {
+                warn!(attempt = %self.id, "a program reads nothing; what is typed is not kept");
+            }
             Poke::Resize { cols, rows } => self.wire.resize(cols, rows).await,
             Poke::CancelTurn => self.driver.cancel(now),
         }
@@ -36,14 +44,26 @@ impl Talk<'_> {
         self.say_waiting().await;
     }
 
-    /// Remembers what the ledger says the agent asked: what was kept may be older.
+    /// Remembers what the ledger says the agent asked: what was kept may be older. What it asked in
+    /// another way than by its protocol is answered in that way.
     pub(super) async fn recall_asked(&mut self) {
         match self.floor.ledger.open_requests_of(self.id).await {
             Ok(open) => {
-                self.memory.asked.extend(open.into_iter().map(|request| (request.key, request.id)));
+                let asked = open.into_iter().filter(|request| self.driver.asks(&request.key));
+                self.memory.asked.extend(asked.map(|request| (request.key, request.id)));
             }
             Err(err) => warn!(attempt = %self.id, %err, "what an agent asked could not be read"),
         }
+    }
+
+    /// What was asked under this key before the engine died, and is still to be told: its line is
+    /// read a second time.
+    pub(super) async fn known_request(&self, key: &str) -> Option<RequestId> {
+        let ledger = &self.floor.ledger;
+        let open = ledger.open_requests_of(self.id).await.unwrap_or_default();
+        let untold = ledger.untold_requests_of(self.id).await.unwrap_or_default();
+        let mut all = open.into_iter().chain(untold);
+        all.find(|request| request.key == key).map(|request| request.id)
     }
 
     /// Tells the agent the answers it does not know yet.
@@ -57,7 +77,8 @@ impl Talk<'_> {
             }
         };
         for request in answered {
-            let Some(answer) = answer_of(&request) else {
+            let Some(answer) = answer_of(&request).filter(|_| self.driver.asks(&request.key))
+            else {
                 continue;
             };
             let now = self.floor.clock.now();
@@ -93,11 +114,24 @@ impl Talk<'_> {
         true
     }
 
+    /// Records that messages are with the program, once what tells it of them is kept: an engine that
+    /// dies between the two still says it, and records it then.
+    pub(super) async fn deliver(&mut self) {
+        // What cannot be kept is tried again in a moment.
+        if self.memory.handed.is_empty() || !self.keep().await {
+            return;
+        }
+        let messages = std::mem::take(&mut self.memory.handed);
+        self.changed = true;
+        self.tell(Input::Delivered { messages, id: self.id }).await;
+    }
+
     /// Notes that messages could not be handed over; after a number of times they wait for the
     /// captain.
     pub(super) async fn not_delivered(&mut self, ids: Vec<MessageId>, why: &str) {
         for id in ids {
             self.memory.handing.retain(|handing| *handing != id);
+            self.memory.handed.retain(|handed| *handed != id);
             self.tell(Input::NotDelivered { id, problem: why.to_owned() }).await;
         }
     }

@@ -5,15 +5,17 @@ use std::path::Path;
 
 use agents::LaunchError;
 use agents::permission::{self, Who};
-use agents::runtime::{Act, Answer, Driver, Happening, Opening, Stop};
+use agents::runtime::{Act, Answer, Driver, Happening, Opening, Stop, Wanted};
 use model::agent::Agent;
 use model::conversation::Body;
 use model::id::MissionId;
-use model::inbox::{PermissionAsk, PermissionPolicy};
+use model::inbox::PermissionPolicy;
 use model::process::{Exit, ProcessIdentity};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::FloorSetup;
+use super::LINES_AT_ONCE;
 use super::line::Wire;
 use super::memory::{Memory, Verdict};
 
@@ -63,6 +65,7 @@ impl FloorSetup {
         turn.driver.open(asked.opening.clone(), self.clock.now());
         let over = self.launcher.wait(asked.run, asked.process, cancel);
         tokio::pin!(over);
+        let mut more = false;
         let ended = loop {
             turn.act(self).await;
             if turn.stop.is_some() {
@@ -72,15 +75,22 @@ impl FloorSetup {
             }
             tokio::select! {
                 biased;
-                record = &mut over => break Some(record?),
-                () = turn.wire.wait(None) => turn.read(self),
+                record = &mut over => {
+                    let left = self.leave_nothing(asked.run, asked.process, record?).await;
+                    break Some(left.ok_or(LaunchError::Cancelled)?);
+                }
+                () = turn.wire.wait(more.then(Instant::now)) => more = turn.read(self),
             }
+            turn.wire.acknowledge().await;
             turn.driver.tick(self.clock.now());
         };
         let record = match ended {
             Some(record) => {
                 turn.wire.read_to_the_end();
-                turn.read(self);
+                while turn.read(self) {
+                    turn.act(self).await;
+                }
+                turn.act(self).await;
                 turn.stop = turn.driver.ended(&record.exit, self.clock.now());
                 turn.act(self).await;
                 record
@@ -98,10 +108,14 @@ impl FloorSetup {
 }
 
 impl Turn<'_> {
-    fn read(&mut self, floor: &FloorSetup) {
-        while let Some(line) = self.wire.next_line() {
+    /// Feeds the driver what the program has printed, a number of lines at a time; says whether there
+    /// may be more.
+    fn read(&mut self, floor: &FloorSetup) -> bool {
+        for _ in 0..LINES_AT_ONCE {
+            let Some(line) = self.wire.next_line() else { return false };
             line.give(self.driver.as_mut(), floor.clock.now());
         }
+        true
     }
 
     async fn act(&mut self, floor: &FloorSetup) {
@@ -157,9 +171,9 @@ impl Turn<'_> {
     }
 
     /// Reading is allowed, and nothing else.
-    fn judge(&self, mut ask: PermissionAsk) -> Answer {
+    fn judge(&self, ask: Wanted) -> Answer {
         let worktree = Path::new(&self.asked.opening.directory);
-        ask.risk = permission::risk(&ask, worktree);
+        let ask = permission::assess(ask, worktree);
         let (mission_id, agent_id) = (self.asked.mission, self.asked.agent.id);
         let who = Who { mission_id, agent_id, worktree };
         match permission::judge(PermissionPolicy::ReadOnly, &[], &ask, who) {

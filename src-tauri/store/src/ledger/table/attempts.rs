@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteQueryResult;
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::collect;
+use crate::ledger::query;
 use crate::ledger::stroke::{Rows, Stroke, values};
 
 #[derive(sqlx::FromRow)]
@@ -248,12 +249,8 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: AttemptId,
 ) -> Result<Option<Attempt>, RowError> {
-    let row: Option<AttemptRow> =
-        sqlx::query_as(concat!("SELECT ", columns!(), " FROM attempts WHERE id = ?"))
-            .bind(column::id(id.as_uuid()))
-            .fetch_optional(conn)
-            .await?;
-    row.map(read).transpose()
+    let sql = concat!("SELECT ", columns!(), " FROM attempts WHERE id = ?");
+    query::one(conn, sql, id.as_uuid(), read).await
 }
 
 /// Every attempt of a mission, oldest first.
@@ -261,15 +258,8 @@ pub(crate) async fn of_mission(
     conn: &mut SqliteConnection,
     id: MissionId,
 ) -> Result<Vec<Attempt>, RowError> {
-    let rows = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM attempts WHERE mission_id = ? ORDER BY n"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    let sql = concat!("SELECT ", columns!(), " FROM attempts WHERE mission_id = ? ORDER BY n");
+    query::all_of(conn, sql, id.as_uuid(), read).await
 }
 
 /// The newest attempts of an agent, newest first.
@@ -278,16 +268,32 @@ pub(crate) async fn of_agent(
     id: AgentId,
     limit: usize,
 ) -> Result<Vec<Attempt>, RowError> {
-    let rows = sqlx::query_as(concat!(
+    let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM attempts WHERE agent_id = ? ORDER BY id DESC LIMIT ?"
+    );
+    query::some_of(conn, sql, id.as_uuid(), limit, read).await
+}
+
+/// The attempts that ended since then, oldest first; of more than `limit` the newest.
+pub(crate) async fn ended_since(
+    conn: &mut SqliteConnection,
+    since: Timestamp,
+    limit: usize,
+) -> Result<Vec<Attempt>, RowError> {
+    let rows = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM attempts WHERE ended_at >= ? ORDER BY ended_at DESC, id DESC LIMIT ?"
     ))
-    .bind(column::id(id.as_uuid()))
+    .bind(column::time(since))
     .bind(limit as i64)
     .fetch_all(conn)
     .await?;
-    collect(rows, read)
+    let mut attempts = collect(rows, read)?;
+    attempts.reverse();
+    Ok(attempts)
 }
 
 /// The attempts of an agent that are not over, oldest first.
@@ -295,17 +301,14 @@ pub(crate) async fn unfinished_of_agent(
     conn: &mut SqliteConnection,
     id: AgentId,
 ) -> Result<Vec<Attempt>, RowError> {
-    let rows = sqlx::query_as(concat!(
+    let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM attempts WHERE agent_id = ? AND ",
         live!(),
         " ORDER BY id"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    );
+    query::all_of(conn, sql, id.as_uuid(), read).await
 }
 
 /// Every attempt that is not over, oldest first.

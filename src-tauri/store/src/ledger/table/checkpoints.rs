@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 
 use crate::ledger::column;
 use crate::ledger::error::RowError;
-use crate::ledger::page::collect;
+use crate::ledger::query;
 
 #[derive(sqlx::FromRow)]
 struct CheckpointRow {
@@ -84,12 +84,8 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: CheckpointId,
 ) -> Result<Option<Checkpoint>, RowError> {
-    let row: Option<CheckpointRow> =
-        sqlx::query_as(concat!("SELECT ", columns!(), " FROM checkpoints WHERE id = ?"))
-            .bind(column::id(id.as_uuid()))
-            .fetch_optional(conn)
-            .await?;
-    row.map(read).transpose()
+    let sql = concat!("SELECT ", columns!(), " FROM checkpoints WHERE id = ?");
+    query::one(conn, sql, id.as_uuid(), read).await
 }
 
 /// The checkpoints of an attempt, oldest first.
@@ -97,15 +93,8 @@ pub(crate) async fn of_attempt(
     conn: &mut SqliteConnection,
     id: AttemptId,
 ) -> Result<Vec<Checkpoint>, RowError> {
-    let rows = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM checkpoints WHERE attempt_id = ? ORDER BY n"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    let sql = concat!("SELECT ", columns!(), " FROM checkpoints WHERE attempt_id = ? ORDER BY n");
+    query::all_of(conn, sql, id.as_uuid(), read).await
 }
 
 /// The checkpoints of a mission, oldest first.
@@ -113,13 +102,6 @@ pub(crate) async fn of_mission(
     conn: &mut SqliteConnection,
     id: MissionId,
 ) -> Result<Vec<Checkpoint>, RowError> {
-    let rows = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM checkpoints WHERE mission_id = ? ORDER BY id"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    let sql = concat!("SELECT ", columns!(), " FROM checkpoints WHERE mission_id = ? ORDER BY id");
+    query::all_of(conn, sql, id.as_uuid(), read).await
 }

@@ -10,6 +10,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::{collect, like};
+use crate::ledger::query;
 
 /// Which devlogs to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,15 +116,8 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: DevlogId,
 ) -> Result<Option<Devlog>, RowError> {
-    let row: Option<DevlogRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM devlogs WHERE id = ? AND removed_seq IS NULL"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .fetch_optional(conn)
-    .await?;
-    row.map(read).transpose()
+    let sql = concat!("SELECT ", columns!(), " FROM devlogs WHERE id = ? AND removed_seq IS NULL");
+    query::one(conn, sql, id.as_uuid(), read).await
 }
 
 /// Devlogs that match, newest first, at most `limit`.
@@ -138,14 +132,8 @@ pub(crate) async fn list(
         columns!(),
         " FROM devlogs WHERE removed_seq IS NULL"
     ));
-    if let Some(id) = filter.mission_id {
-        query.push(" AND mission_id = ");
-        query.push_bind(column::id(id.as_uuid()));
-    }
-    if let Some(id) = filter.agent_id {
-        query.push(" AND agent_id = ");
-        query.push_bind(column::id(id.as_uuid()));
-    }
+    query::narrow(&mut query, " AND mission_id = ", filter.mission_id.map(MissionId::as_uuid));
+    query::narrow(&mut query, " AND agent_id = ", filter.agent_id.map(AgentId::as_uuid));
     if let Some(from) = filter.from {
         query.push(" AND at >= ").push_bind(column::time(from));
     }

@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 
 use crate::ledger::column;
 use crate::ledger::error::RowError;
-use crate::ledger::page::collect;
+use crate::ledger::query;
 
 #[derive(sqlx::FromRow)]
 struct GateRow {
@@ -87,12 +87,7 @@ pub(crate) async fn of_attempt(
     conn: &mut SqliteConnection,
     id: AttemptId,
 ) -> Result<Vec<GateResult>, RowError> {
-    let rows = sqlx::query_as(
-        "SELECT gate_index, gate, verdict, exit_code, reason, output, output_bytes, commit_hash, \
-         tree, checks, answered_by, started_at, duration_ms FROM gate_results WHERE attempt_id = ? ORDER BY gate_index",
-    )
-    .bind(column::id(id.as_uuid()))
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    let sql = "SELECT gate_index, gate, verdict, exit_code, reason, output, output_bytes, commit_hash, \
+         tree, checks, answered_by, started_at, duration_ms FROM gate_results WHERE attempt_id = ? ORDER BY gate_index";
+    query::all_of(conn, sql, id.as_uuid(), read).await
 }

@@ -10,6 +10,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::{collect, push_list};
+use crate::ledger::query;
 
 /// How many messages one statement names.
 const IDS_MAX: usize = 500;
@@ -265,12 +266,8 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: MessageId,
 ) -> Result<Option<Message>, RowError> {
-    let row: Option<MessageRow> =
-        sqlx::query_as(concat!("SELECT ", columns!(), " FROM messages WHERE id = ?"))
-            .bind(column::id(id.as_uuid()))
-            .fetch_optional(conn)
-            .await?;
-    row.map(read).transpose()
+    let sql = concat!("SELECT ", columns!(), " FROM messages WHERE id = ?");
+    query::one(conn, sql, id.as_uuid(), read).await
 }
 
 /// What waits for an agent: urgent ones first, then the oldest, at most `limit`.
@@ -279,16 +276,12 @@ pub(crate) async fn waiting(
     id: AgentId,
     limit: usize,
 ) -> Result<Vec<Message>, RowError> {
-    let rows = sqlx::query_as(concat!(
+    let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM messages WHERE agent_id = ? AND state = 'queued' ORDER BY urgent DESC, id LIMIT ?"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .bind(limit as i64)
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    );
+    query::some_of(conn, sql, id.as_uuid(), limit, read).await
 }
 
 /// How many wait for an agent.
@@ -325,17 +318,13 @@ pub(crate) async fn of_attempt(
     id: AttemptId,
     limit: usize,
 ) -> Result<Vec<Message>, RowError> {
-    let rows = sqlx::query_as(concat!(
+    let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM messages WHERE attempt_id = ? AND state IN ('delivered', 'started') \
          ORDER BY delivered_at, urgent DESC, id LIMIT ?"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .bind(limit as i64)
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    );
+    query::some_of(conn, sql, id.as_uuid(), limit, read).await
 }
 
 /// Messages that match, newest first, at most `limit`.
@@ -347,25 +336,20 @@ pub(crate) async fn list(
 ) -> Result<Vec<Message>, RowError> {
     let mut query =
         QueryBuilder::<Sqlite>::new(concat!("SELECT ", columns!(), " FROM messages WHERE TRUE"));
-    if let Some(id) = filter.agent_id {
-        query.push(" AND agent_id = ").push_bind(column::id(id.as_uuid()));
-    }
-    if let Some(id) = filter.mission_id {
-        query.push(" AND mission_id = ").push_bind(column::id(id.as_uuid()));
-    }
-    if let Some(id) = filter.broadcast_id {
-        query.push(" AND broadcast_id = ").push_bind(column::id(id.as_uuid()));
-    }
+    query::narrow(&mut query, " AND agent_id = ", filter.agent_id.map(AgentId::as_uuid));
+    query::narrow(&mut query, " AND mission_id = ", filter.mission_id.map(MissionId::as_uuid));
+    query::narrow(
+        &mut query,
+        " AND broadcast_id = ",
+        filter.broadcast_id.map(BroadcastId::as_uuid),
+    );
     if !filter.states.is_empty() {
         let words = filter.states.iter().map(|state| column::word("messages.state", state));
         query.push(" AND state IN (");
         push_list(&mut query, words.collect::<Result<Vec<_>, _>>()?);
         query.push(")");
     }
-    if let Some(before) = before {
-        query.push(" AND id < ").push_bind(column::id(before.as_uuid()));
-    }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit as i64);
+    query::page(&mut query, before.map(MessageId::as_uuid), limit);
     collect(query.build_query_as().fetch_all(conn).await?, read)
 }
 

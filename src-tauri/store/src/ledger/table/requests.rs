@@ -10,6 +10,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::collect;
+use crate::ledger::query;
 
 /// Which requests to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -146,12 +147,8 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: RequestId,
 ) -> Result<Option<Request>, RowError> {
-    let row: Option<RequestRow> =
-        sqlx::query_as(concat!("SELECT ", columns!(), " FROM requests WHERE id = ?"))
-            .bind(column::id(id.as_uuid()))
-            .fetch_optional(conn)
-            .await?;
-    row.map(read).transpose()
+    let sql = concat!("SELECT ", columns!(), " FROM requests WHERE id = ?");
+    query::one(conn, sql, id.as_uuid(), read).await
 }
 
 /// What waits for the captain, oldest first.
@@ -176,16 +173,12 @@ pub(crate) async fn open_of(
     id: AttemptId,
     limit: usize,
 ) -> Result<Vec<Request>, RowError> {
-    let rows = sqlx::query_as(concat!(
+    let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM requests WHERE attempt_id = ? AND outcome IS NULL ORDER BY id LIMIT ?"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .bind(limit as i64)
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    );
+    query::some_of(conn, sql, id.as_uuid(), limit, read).await
 }
 
 /// What an attempt asked and was answered without its agent being told, oldest first.
@@ -195,17 +188,13 @@ pub(crate) async fn untold_of(
     limit: usize,
 ) -> Result<Vec<Request>, RowError> {
     // The condition is that of the index, word by word.
-    let rows = sqlx::query_as(concat!(
+    let sql = concat!(
         "SELECT ",
         columns!(),
         " FROM requests WHERE attempt_id = ? AND told = 0 AND outcome IS NOT NULL \
          AND outcome ->> '$.kind' <> 'withdrawn' ORDER BY id LIMIT ?"
-    ))
-    .bind(column::id(id.as_uuid()))
-    .bind(limit as i64)
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read)
+    );
+    query::some_of(conn, sql, id.as_uuid(), limit, read).await
 }
 
 /// Requests that match, newest first, at most `limit`.
@@ -222,16 +211,9 @@ pub(crate) async fn list(
         Some(false) => _ = query.push(" AND outcome IS NOT NULL"),
         None => {}
     }
-    if let Some(id) = filter.agent_id {
-        query.push(" AND agent_id = ").push_bind(column::id(id.as_uuid()));
-    }
-    if let Some(id) = filter.mission_id {
-        query.push(" AND mission_id = ").push_bind(column::id(id.as_uuid()));
-    }
-    if let Some(before) = before {
-        query.push(" AND id < ").push_bind(column::id(before.as_uuid()));
-    }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit as i64);
+    query::narrow(&mut query, " AND agent_id = ", filter.agent_id.map(AgentId::as_uuid));
+    query::narrow(&mut query, " AND mission_id = ", filter.mission_id.map(MissionId::as_uuid));
+    query::page(&mut query, before.map(RequestId::as_uuid), limit);
     collect(query.build_query_as().fetch_all(conn).await?, read)
 }
 

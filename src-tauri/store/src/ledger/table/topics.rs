@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::collect;
+use crate::ledger::query;
 
 #[derive(sqlx::FromRow)]
 struct TopicRow {
@@ -102,13 +103,8 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: TopicId,
 ) -> Result<Option<Topic>, RowError> {
-    let row: Option<TopicRow> = sqlx::query_as(
-        "SELECT id, title, text, options, opened_at, decision FROM topics WHERE id = ?",
-    )
-    .bind(column::id(id.as_uuid()))
-    .fetch_optional(conn)
-    .await?;
-    row.map(read).transpose()
+    let sql = "SELECT id, title, text, options, opened_at, decision FROM topics WHERE id = ?";
+    query::one(conn, sql, id.as_uuid(), read).await
 }
 
 /// The newest topics, newest first.
@@ -128,12 +124,7 @@ pub(crate) async fn newest(
 
 /// The votes on a topic, by agent.
 pub(crate) async fn votes(conn: &mut SqliteConnection, id: TopicId) -> Result<Vec<Vote>, RowError> {
-    let rows = sqlx::query_as(
-        "SELECT topic_id, agent_id, option, rationale, at FROM votes \
-         WHERE topic_id = ? ORDER BY agent_id",
-    )
-    .bind(column::id(id.as_uuid()))
-    .fetch_all(conn)
-    .await?;
-    collect(rows, read_vote)
+    let sql = "SELECT topic_id, agent_id, option, rationale, at FROM votes \
+         WHERE topic_id = ? ORDER BY agent_id";
+    query::all_of(conn, sql, id.as_uuid(), read_vote).await
 }

@@ -10,6 +10,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::collect;
+use crate::ledger::query;
 
 /// Which things in the trash to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,15 +97,8 @@ pub(crate) async fn list(
     if let Some(kind) = filter.kind {
         query.push(" AND kind = ").push_bind(column::word("trash.kind", &kind)?);
     }
-    if let Some(id) = filter.mission_id {
-        query.push(" AND mission_id = ");
-        query.push_bind(column::id(id.as_uuid()));
-    }
-    if let Some(before) = before {
-        query.push(" AND id < ");
-        query.push_bind(column::id(before.as_uuid()));
-    }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit as i64);
+    query::narrow(&mut query, " AND mission_id = ", filter.mission_id.map(MissionId::as_uuid));
+    query::page(&mut query, before.map(TrashId::as_uuid), limit);
     collect(query.build_query_scalar().fetch_all(conn).await?, read)
 }
 

@@ -176,13 +176,35 @@ async fn a_damaged_file_or_one_of_another_program_is_set_aside_and_a_fresh_one_m
 }
 
 #[tokio::test]
+async fn damage_that_a_reader_finds_is_remembered_and_the_file_set_aside_at_the_next_start() {
+    let house = House::new();
+    let transcripts = house.open().await;
+    let (id, long) = (attempt(), "x".repeat(4 << 20));
+    transcripts.put(id, vec![says("m", &long)]).await.unwrap();
+    transcripts.close().await;
+    let mut bytes = fs::read(house.file()).unwrap();
+    // Everything behind the first pages: the tables are known, what is in them is nonsense.
+    let from = bytes.len() / 8;
+    bytes[from..].fill(0xa5);
+    fs::write(house.file(), &bytes).unwrap();
+    // It was closed in order, so that nobody looks at every page.
+    let transcripts = house.open().await;
+    let found = transcripts.page(id, PageFrom::End, 9).await;
+    assert!(matches!(found, Err(ReadError::Storage { .. })), "{:?}", found.map(|it| it.total));
+    transcripts.close().await;
+    let transcripts = house.open().await;
+    assert_eq!(whole(&transcripts, id).await, []);
+    transcripts.put(id, vec![says("m", "new")]).await.unwrap();
+}
+
+#[tokio::test]
 async fn damage_that_is_found_in_use_is_remembered_until_the_next_start() {
     let house = House::new();
     let transcripts = house.open().await;
     let id = attempt();
     transcripts.put(id, vec![says("m", "old")]).await.unwrap();
     transcripts.close().await;
-    file::suspect(&house.file());
+    spare::suspect(&house.file());
     let transcripts = house.open().await;
     assert_eq!(whole(&transcripts, id).await, []);
     transcripts.put(id, vec![says("m", "new")]).await.unwrap();
