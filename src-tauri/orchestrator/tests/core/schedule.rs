@@ -269,7 +269,8 @@ fn nothing_is_started_while_too_little_memory_is_free() {
     let mut world = World::new();
     world.agent("ann");
     world.mission(|_| {});
-    let cycle = |percent| Input::Schedule(Cycle { memory_free_percent: Some(percent) });
+    let cycle =
+        |percent| Input::Schedule(Cycle { memory_free_percent: Some(percent), ..Cycle::default() });
     assert_eq!(world.tell(cycle(4)).unwrap().effects, []);
     assert_eq!(world.tell(cycle(5)).unwrap().effects.len(), 1);
 }

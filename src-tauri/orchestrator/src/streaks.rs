@@ -1,0 +1,155 @@
+//! Streaks: agents that fail again and again at once get no mission for a while.
+//!
+//! A restart spends money. What says so is what the ledger says about the last attempts: nothing is
+//! kept anywhere else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use model::attempt::{Attempt, AttemptState};
+use model::event::Fact;
+use model::id::AgentId;
+use model::status::{CRASH_LOOP_MIN, CRASH_LOOP_TIMES, failed_at_once};
+use store::ledger::{EventFilter, Ledger, ReadError};
+
+use crate::state::State;
+
+/// Agents that are held back, and until when.
+pub type Held = Arc<BTreeMap<AgentId, Timestamp>>;
+
+/// The most attempts, and words of the captain, that are read at the start.
+const READ_MAX: u32 = 500;
+
+/// When the last attempts of agents failed, those that followed each other with nothing else between.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Streaks(BTreeMap<AgentId, Vec<Timestamp>>);
+
+impl Streaks {
+    /// What the ledger says of the last minutes.
+    pub(crate) async fn read(ledger: &Ledger, now: Timestamp) -> Result<Self, ReadError> {
+        let mut this = Self::default();
+        let since = now.saturating_sub(window()).unwrap_or(Timestamp::MIN);
+        for attempt in ledger.attempts_ended_since(since, READ_MAX).await? {
+            let at = attempt.ended_at.unwrap_or(now);
+            this.ended(&attempt, attempt.state, at);
+        }
+        let kinds = vec!["agent_cleared".to_owned()];
+        let filter = EventFilter { kinds, limit: READ_MAX, ..EventFilter::default() };
+        for event in ledger.events(filter).await?.items {
+            if let Fact::AgentCleared { agent_id } = event.fact
+                && let Some(failed) = this.0.get_mut(&agent_id)
+            {
+                failed.retain(|at| *at > event.at);
+            }
+        }
+        Ok(this)
+    }
+
+    /// Takes a fact in, before it is folded into the state.
+    pub(crate) fn note(&mut self, fact: &Fact, at: Timestamp, state: &State) {
+        match fact {
+            Fact::AttemptEnded { attempt_id, state: ended, .. } => {
+                if let Some(attempt) = state.attempts.get(attempt_id) {
+                    self.ended(attempt, *ended, at);
+                }
+            }
+            Fact::AgentCleared { agent_id } | Fact::AgentRemoved { agent_id } => {
+                self.0.remove(agent_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, attempt: &Attempt, state: AttemptState, at: Timestamp) {
+        if !failed_at_once(attempt, state) {
+            self.0.remove(&attempt.agent_id);
+            return;
+        }
+        let failed = self.0.entry(attempt.agent_id).or_default();
+        failed.push(at);
+        if failed.len() > CRASH_LOOP_TIMES {
+            failed.remove(0);
+        }
+    }
+
+    /// Which agents are held back, and until when: so long that no more than this number of failures
+    /// falls into the window.
+    pub(crate) fn held(&self, now: Timestamp) -> Held {
+        let until = |failed: &Vec<Timestamp>| {
+            let first = failed.first().filter(|_| failed.len() >= CRASH_LOOP_TIMES)?;
+            first.checked_add(window()).ok().filter(|until| now < *until)
+        };
+        let held = self.0.iter().filter_map(|(id, failed)| Some((*id, until(failed)?)));
+        Arc::new(held.collect())
+    }
+}
+
+const fn window() -> SignedDuration {
+    SignedDuration::from_mins(CRASH_LOOP_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::id::{AttemptId, Draw, MissionId, SystemDraw};
+    use model::process::{Exit, ExitRecord};
+
+    use super::*;
+
+    fn attempt(agent: AgentId, exit: Exit) -> Attempt {
+        let now = Timestamp::UNIX_EPOCH;
+        let draw = &mut SystemDraw as &mut dyn Draw;
+        let (id, mission) = (AttemptId::draw(now, draw), MissionId::draw(now, draw));
+        let exit = Some(ExitRecord::bare(exit, now));
+        Attempt { exit, ..Attempt::leased(id, mission, agent, 1, now) }
+    }
+
+    fn after(minutes: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes)
+    }
+
+    #[test]
+    fn an_agent_is_held_back_after_five_failures_in_ten_minutes_until_they_are_past() {
+        let agent = AgentId::draw(Timestamp::UNIX_EPOCH, &mut SystemDraw);
+        let mut streaks = Streaks::default();
+        let failing = attempt(agent, Exit::Code { code: 1 });
+        for minute in 0..4 {
+            streaks.ended(&failing, AttemptState::Rejected, after(minute));
+            assert!(streaks.held(after(minute)).is_empty());
+        }
+        streaks.ended(&failing, AttemptState::Rejected, after(4));
+        assert_eq!(streaks.held(after(4)).get(&agent), Some(&after(10)));
+        assert!(streaks.held(after(10)).is_empty(), "the window has passed");
+        // The next failure is one of five in ten minutes again.
+        streaks.ended(&failing, AttemptState::Rejected, after(10));
+        assert_eq!(streaks.held(after(10)).get(&agent), Some(&after(11)));
+        let mut state = State::default();
+        streaks.note(&Fact::AgentCleared { agent_id: agent }, after(10), &state);
+        assert!(streaks.held(after(10)).is_empty(), "the captain cleared it");
+        state.admit_attempt(failing.clone(), Vec::new());
+        for _ in 0..5 {
+            let (attempt_id, ended) = (failing.id, AttemptState::Rejected);
+            let fact = Fact::AttemptEnded { attempt_id, state: ended, note: None };
+            streaks.note(&fact, after(20), &state);
+        }
+        assert_eq!(streaks.held(after(20)).len(), 1);
+        streaks.ended(&attempt(agent, Exit::Code { code: 0 }), AttemptState::Accepted, after(21));
+        assert!(streaks.held(after(21)).is_empty(), "it does well again");
+    }
+
+    #[test]
+    fn work_that_is_claimed_to_be_done_or_was_stopped_is_no_failure_at_once() {
+        let agent = AgentId::draw(Timestamp::UNIX_EPOCH, &mut SystemDraw);
+        let mut streaks = Streaks::default();
+        for (exit, state) in [
+            (Exit::Code { code: 0 }, AttemptState::Rejected),
+            (Exit::Stopped { killed: false }, AttemptState::Stopped),
+            (Exit::Lost { reason: "gone".into() }, AttemptState::Lost),
+        ] {
+            for _ in 0..2 * CRASH_LOOP_TIMES {
+                streaks.ended(&attempt(agent, exit.clone()), state, after(0));
+            }
+            assert!(streaks.held(after(0)).is_empty(), "{exit:?}");
+        }
+    }
+}
