@@ -10,7 +10,7 @@ use crate::devlog::Devlog;
 use crate::gate::{GateResult, Grade};
 use crate::id::{
     AgentId, AttemptId, CheckpointId, CorrelationId, DevlogId, EventId, MessageId, MissionId,
-    RequestId, RuleId, TopicId, TrashId,
+    RequestId, RuleId, TokenId, TopicId, TrashId,
 };
 use crate::inbox::{Request, RequestEnd, Rule};
 use crate::message::Message;
@@ -19,6 +19,7 @@ use crate::policy::Policy;
 use crate::process::{ExitRecord, ProcessIdentity};
 use crate::rescue::RescueStep;
 use crate::settings::{Settings, Template};
+use crate::token::AccessToken;
 use crate::topic::{Decided, Topic, Vote};
 use crate::trash::{TrashEnd, TrashItem};
 use crate::usage::{Context, Usage};
@@ -35,6 +36,13 @@ pub enum Actor {
     Agent {
         /// Which one.
         id: AgentId,
+    },
+    /// A program or a paired browser that showed an access token.
+    Token {
+        /// Which one.
+        id: TokenId,
+        /// Its name.
+        name: String,
     },
 }
 
@@ -464,6 +472,21 @@ pub enum Fact {
         /// Which one.
         devlog_id: DevlogId,
     },
+    /// An access token was made.
+    TokenMade {
+        /// The token.
+        token: AccessToken,
+        /// The SHA-256 of its secret, as 64 hexadecimal digits. Nobody finds 256 random bits by it.
+        hash: String,
+    },
+    /// An access token was revoked.
+    TokenRevoked {
+        /// Which one.
+        token_id: TokenId,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
 }
 
 impl Fact {
@@ -534,6 +557,8 @@ impl Fact {
             Self::ReportTaken { .. } => "report_taken",
             Self::DevlogWritten { .. } => "devlog_written",
             Self::DevlogRemoved { .. } => "devlog_removed",
+            Self::TokenMade { .. } => "token_made",
+            Self::TokenRevoked { .. } => "token_revoked",
         }
     }
 }

@@ -102,6 +102,8 @@ id!(/// Identifies what an agent asked.
     RequestId);
 id!(/// Identifies a permission rule.
     RuleId);
+id!(/// Identifies an access token.
+    TokenId);
 id!(/// Links everything one request caused.
     CorrelationId);
 

@@ -26,6 +26,7 @@ pub mod settings;
 pub mod signal;
 pub mod status;
 pub mod swarm;
+pub mod token;
 pub mod topic;
 pub mod transition;
 pub mod trash;

@@ -416,7 +416,8 @@ impl Loop {
             let of_attempt = self.pending.entry(entry.effect.attempt_id()).or_default();
             of_attempt.push(entry.clone());
         }
-        let change = Change { events, effects: effects.clone(), delivered, answer, cursor: None };
+        let change =
+            Change { events, effects: effects.clone(), delivered, answer, ..Change::default() };
         let ticket = self.ledger.submit(change).await;
         open.push(Open { reply, key, effects, state: Stage::Submitted(ticket) });
     }

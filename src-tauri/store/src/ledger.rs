@@ -23,6 +23,7 @@ mod stroke;
 mod table;
 #[cfg(test)]
 mod tests;
+mod token_reads;
 mod verify;
 mod workspace_reads;
 mod writer;
@@ -63,6 +64,7 @@ pub use table::named::Halted;
 pub use table::reports::REPORTS_KEPT;
 pub use table::requests::RequestFilter;
 pub use table::rules::RULES_MAX;
+pub use table::tokens::KeptToken;
 pub use table::trash::TrashFilter;
 pub use verify::{FINDINGS_MAX, Finding, Verification};
 

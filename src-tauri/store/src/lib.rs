@@ -13,9 +13,9 @@ pub mod transcripts;
 pub use datadir::{DataDir, DataDirError};
 pub use ledger::{
     AgentCounts, Change, CommitError, Committed, Counts, DevlogFilter, EventFilter, Finding,
-    Halted, InboxCounts, Ledger, LedgerStatus, MessageFilter, MissionFilter, MissionStanding,
-    MissionText, OpenError, Page, PastAttempt, ReadError, RequestFilter, StoredAnswer, TrashFilter,
-    Verification,
+    Halted, InboxCounts, KeptToken, Ledger, LedgerStatus, MessageFilter, MissionFilter,
+    MissionStanding, MissionText, OpenError, Page, PastAttempt, ReadError, RequestFilter,
+    StoredAnswer, TrashFilter, Verification,
 };
 pub use spare::SpareError;
 pub use telemetry::{

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use model::Timestamp;
 use model::effect::OutboxEntry;
 use model::event::{Event, NewEvent};
-use model::id::EffectId;
+use model::id::{EffectId, TokenId};
 
 /// The most events of one change.
 pub const CHANGE_EVENTS_MAX: usize = 1024;
@@ -24,6 +25,8 @@ pub struct Change {
     pub answer: Option<StoredAnswer>,
     /// The new position of a follower; it only moves forward.
     pub cursor: Option<(String, u64)>,
+    /// When access tokens were used. It is in no event: a use changes nothing.
+    pub token_uses: Vec<(TokenId, Timestamp)>,
 }
 
 impl Change {

@@ -6,7 +6,7 @@ use model::message::MessageState;
 use sqlx::SqliteConnection;
 
 use super::error::RowError;
-use super::table::{agents, attempts, messages, missions, requests, topics, trash};
+use super::table::{agents, attempts, messages, missions, requests, tokens, topics, trash};
 
 /// Tells why a fact does not fit.
 pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<RowError, RowError> {
@@ -64,6 +64,10 @@ pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<R
         | Fact::RequestDeferred { request_id, .. }
         | Fact::RequestTold { request_id } => request_misfit(conn, *request_id).await?,
         Fact::RuleRemoved { .. } => "there is no such rule".into(),
+        Fact::TokenRevoked { token_id, .. } => match tokens::is_known(conn, *token_id).await? {
+            true => "the token is already revoked".into(),
+            false => "there is no such token".into(),
+        },
         Fact::AttemptAcknowledged { attempt_id, .. } => {
             match attempts::get(conn, *attempt_id).await? {
                 Some(_) => "that was already acknowledged".into(),

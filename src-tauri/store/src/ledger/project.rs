@@ -9,7 +9,7 @@ use super::stroke::Stroke;
 use super::table::named::{self, Halted};
 use super::table::{
     agents, attempt_usage, attempts, checkpoints, devlogs, gate_results, messages, missions,
-    reports, requests, reviews, rules, topics, trash,
+    reports, requests, reviews, rules, tokens, topics, trash,
 };
 
 /// Applies one event to the rows.
@@ -123,7 +123,9 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         | Fact::TrashEmptied { .. }
         | Fact::TopicOpened { .. }
         | Fact::VoteCast { .. }
-        | Fact::TopicClosed { .. } => of_workspace(conn, event).await,
+        | Fact::TopicClosed { .. }
+        | Fact::TokenMade { .. }
+        | Fact::TokenRevoked { .. } => of_workspace(conn, event).await,
         Fact::MessageQueued { .. }
         | Fact::MessagesDelivered { .. }
         | Fact::MessagesStarted { .. }
@@ -219,6 +221,8 @@ async fn of_workspace(conn: &mut SqliteConnection, event: &Event) -> Result<bool
         Fact::TopicOpened { topic } => topics::insert(conn, topic).await.map(|()| true),
         Fact::VoteCast { vote } => topics::vote(conn, vote).await,
         Fact::TopicClosed { topic_id, decision } => topics::close(conn, *topic_id, decision).await,
+        Fact::TokenMade { token, hash } => tokens::insert(conn, token, hash).await.map(|()| true),
+        Fact::TokenRevoked { token_id, at } => tokens::revoke(conn, *token_id, *at).await,
         _ => Ok(false),
     }
 }

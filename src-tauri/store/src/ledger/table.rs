@@ -19,5 +19,6 @@ pub(crate) mod reports;
 pub(crate) mod requests;
 pub(crate) mod reviews;
 pub(crate) mod rules;
+pub(crate) mod tokens;
 pub(crate) mod topics;
 pub(crate) mod trash;

@@ -103,7 +103,7 @@ impl Verification {
 }
 
 /// The rows that follow from the events, table by table, with their columns.
-const PROJECTED: [(&str, &str); 22] = [
+const PROJECTED: [(&str, &str); 23] = [
     (
         "agents",
         "id, name, name_key, role, skills, runtime, directory, grace_s, conduct, paused, demo, \
@@ -160,6 +160,7 @@ const PROJECTED: [(&str, &str); 22] = [
     ("rules", "id, pattern, allow, scope, scope_id, created_at"),
     ("attempt_usage", "attempt_id, source, body"),
     ("reports", "agent_id, key, seq"),
+    ("tokens", "id, name, prefix, hash, role, scopes, made_at, expires_at, revoked_at"),
 ];
 
 /// Verifies the ledger while it is in use.

@@ -16,5 +16,7 @@ mod lists;
 mod replay;
 /// Facts to write.
 mod support;
+/// Access tokens.
+mod tokens;
 /// Settings, policies, trash, topics, reviews and checkpoints.
 mod workspace;
