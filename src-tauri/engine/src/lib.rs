@@ -10,6 +10,7 @@ mod doctor;
 mod evidence;
 mod halting;
 mod keeping;
+mod keys;
 mod land;
 pub mod live;
 mod missions;
@@ -56,6 +57,7 @@ pub use agents::scan;
 pub use agents::survey::exists as process_exists;
 pub use doctor::doctor_without_engine;
 pub use journal::{Format, Rendered};
+pub use keys::Bearer;
 pub use missions::MissionQuery;
 pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
 pub use output::TranscriptQuery;
@@ -70,6 +72,7 @@ pub use tools::{
 pub use work::{PatchQuery, TrashQuery, WorktreeQuery};
 
 use crate::halting::Losses;
+use crate::keys::Keys;
 use crate::live::Hub;
 use crate::presets::Shelf;
 use crate::reports::Courier;
@@ -116,6 +119,7 @@ struct Parts {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     _monitor: Monitor,
     hub: Arc<Hub>,
+    keys: Keys,
     roster: Roster,
     rescues: Rescues,
     twins: Twins,

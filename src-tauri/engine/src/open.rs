@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::halting::Losses;
+use crate::keys::Keys;
 use crate::live::Hub;
 use crate::presets::Shelf;
 use crate::reports::Courier;
@@ -140,6 +141,7 @@ impl Engine {
             cancel.clone(),
         );
         let memory_free_percent = measured_memory(monitor.snapshots(), &tasks, cancel.clone());
+        let keys = Keys::read(&ledger).await?;
         let losses = Losses::read(&ledger, clock.now()).await?;
         let url = watch::Sender::new(None);
         let prices = Arc::clone(shelf.live_prices());
@@ -169,6 +171,7 @@ impl Engine {
             version: config.version,
             started_at: clock.now(),
             hub: Hub::new(epoch()),
+            keys,
             roster: Roster::default(),
             rescues: Rescues::default(),
             twins: Twins::default(),

@@ -66,6 +66,7 @@ impl Engine {
             demo: views.iter().any(|view| view.agent.demo),
             events: counts.events,
             swarm: self.swarm_view(views).await?,
+            exposed: self.exposed(),
             missions: counts.missions.into_iter().filter(|(_, n)| *n > 0).collect(),
         })
     }

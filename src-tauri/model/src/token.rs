@@ -19,7 +19,7 @@ pub const SECRET_CHARS: usize = TOKEN_PREFIX.len() + 64;
 pub const NAME_CHARS_MAX: usize = 80;
 /// The most scopes of one token.
 pub const SCOPES_MAX: usize = 20;
-/// The most tokens that are valid at once.
+/// The most tokens that are not revoked.
 pub const TOKENS_MAX: usize = 500;
 /// The longest a token is valid, in days, unless it is valid until it is revoked.
 pub const DAYS_MAX: u32 = 3_650;

@@ -18,7 +18,8 @@ impl Caller {
     /// Who an agent is told this from.
     pub(crate) fn source(&self, name: Option<String>) -> Source {
         match &self.actor {
-            Actor::Captain => Source::Captain,
+            // Whoever holds a token speaks in the captain's name; which one is in the log.
+            Actor::Captain | Actor::Token { .. } => Source::Captain,
             // An agent's words are never ours, even where its name is not known any more.
             Actor::Agent { id } => Source::Agent {
                 id: *id,

@@ -7,6 +7,7 @@ mod mission_input;
 mod preset;
 mod swarm;
 mod talk;
+mod token;
 mod work;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub use mission_input::*;
 pub use preset::*;
 pub use swarm::*;
 pub use talk::*;
+pub use token::*;
 pub use work::*;
 
 /// One page of a list.

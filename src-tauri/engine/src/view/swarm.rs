@@ -41,6 +41,9 @@ pub struct Overview {
     pub events: u64,
     /// The state and health of the swarm.
     pub swarm: SwarmView,
+    /// How other machines reach this engine; nothing when they cannot.
+    #[serde(default)]
+    pub exposed: Option<String>,
 }
 
 /// The state and health of the swarm.

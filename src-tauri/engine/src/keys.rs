@@ -1,0 +1,478 @@
+//! Access tokens: made, listed, revoked, and recognised.
+//!
+//! Invariant: a secret is drawn here, handed out once, and kept nowhere. What recognises it is its
+//! SHA-256, compared in constant time. A token that is revoked opens nothing from before its
+//! revocation is written on.
+
+use std::collections::HashMap;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use jiff::{SignedDuration, Timestamp};
+use model::event::{Actor, Fact, NewEvent, Subject};
+use model::id::{EventId, SystemDraw, TokenId};
+use model::refusal::{Code, Refusal};
+use model::token::{
+    AccessToken, DAYS_MAX, NAME_CHARS_MAX, PREFIX_CHARS, SCOPES_MAX, SECRET_CHARS, TOKEN_PREFIX,
+    TOKENS_MAX, TokenRole, TokenScope,
+};
+use sha2::{Digest, Sha256};
+use store::ledger::{Change, CommitError, KeptToken, Ledger, ReadError, StoredAnswer};
+use subtle::ConstantTimeEq;
+
+use crate::missions::{invalid, text_line};
+use crate::resolve::unreadable;
+use crate::view::{Listing, MadeToken, NewToken, TokenState, TokenView};
+use crate::{Caller, Engine};
+
+/// A use is written down when the one before is so old, in seconds.
+const USE_EVERY_S: i64 = 60;
+/// How many tokens a list shows, with those that were revoked.
+const SHOWN_MAX: u32 = 500;
+
+/// Who holds a token that was recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// The token.
+    pub id: TokenId,
+    /// Its name.
+    pub name: String,
+    /// What its holder may do.
+    pub role: TokenRole,
+    /// Where; everywhere when there are none.
+    pub scopes: Vec<TokenScope>,
+}
+
+impl Bearer {
+    /// Who did something, for the log of events.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Token { id: self.id, name: self.name.clone() }
+    }
+}
+
+/// The tokens that are not revoked, as the door needs them.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// By the beginning of the secret.
+    standing: RwLock<HashMap<String, Vec<Standing>>>,
+    /// One change of the tokens at a time.
+    changing: tokio::sync::Mutex<()>,
+    /// How other machines reach this engine.
+    exposed: OnceLock<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Standing {
+    token: AccessToken,
+    hash: [u8; 32],
+    used_at: Option<Timestamp>,
+    /// The use that is on disk, or on its way there.
+    written_at: Option<Timestamp>,
+}
+
+impl Keys {
+    /// Reads the tokens.
+    pub(crate) async fn read(ledger: &Ledger) -> Result<Self, ReadError> {
+        let keys = Self::default();
+        keys.replace(ledger.tokens(false, SHOWN_MAX).await?);
+        Ok(keys)
+    }
+
+    fn standing(&self) -> RwLockReadGuard<'_, HashMap<String, Vec<Standing>>> {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing_mut(&self) -> RwLockWriteGuard<'_, HashMap<String, Vec<Standing>>> {
+        self.standing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(&self, tokens: Vec<KeptToken>) {
+        let mut all: HashMap<String, Vec<Standing>> = HashMap::new();
+        for KeptToken { token, hash, used_at } in tokens {
+            let standing = Standing { token, hash, used_at, written_at: used_at };
+            all.entry(standing.token.prefix.clone()).or_default().push(standing);
+        }
+        *self.standing_mut() = all;
+    }
+
+    fn add(&self, token: AccessToken, hash: [u8; 32]) {
+        let standing = Standing { token, hash, used_at: None, written_at: None };
+        let mut all = self.standing_mut();
+        all.entry(standing.token.prefix.clone()).or_default().push(standing);
+    }
+
+    fn drop_token(&self, id: TokenId) {
+        self.standing_mut().retain(|_, tokens| {
+            tokens.retain(|standing| standing.token.id != id);
+            !tokens.is_empty()
+        });
+    }
+
+    /// Recognises a secret. The second value is a use to be written down.
+    fn recognise(
+        &self,
+        secret: &str,
+        now: Timestamp,
+    ) -> Option<(Bearer, Option<(TokenId, Timestamp)>)> {
+        let prefix = secret.get(..PREFIX_CHARS).filter(|_| secret.len() == SECRET_CHARS)?;
+        let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        let found = {
+            let all = self.standing();
+            let fits = |it: &&Standing| bool::from(it.hash.ct_eq(&hash));
+            all.get(prefix)?.iter().find(fits).filter(|it| it.token.is_valid(now))?.clone()
+        };
+        let due = found.written_at.is_none_or(|at| is_older(at, now));
+        let seen = found.used_at.is_some_and(|at| now.duration_since(at).as_secs() < 1);
+        if due || !seen {
+            self.note(&found.token, now, due);
+        }
+        let AccessToken { id, name, role, scopes, .. } = found.token;
+        Some((Bearer { id, name, role, scopes }, due.then_some((id, now))))
+    }
+
+    fn note(&self, token: &AccessToken, now: Timestamp, written: bool) {
+        let mut all = self.standing_mut();
+        let tokens = all.get_mut(&token.prefix).map(Vec::as_mut_slice).unwrap_or_default();
+        for standing in tokens.iter_mut().filter(|it| it.token.id == token.id) {
+            standing.used_at = Some(now);
+            if written {
+                standing.written_at = Some(now);
+            }
+        }
+    }
+
+    /// When a token was used last, in this run of the engine or before.
+    fn used_at(&self, token: &AccessToken) -> Option<Timestamp> {
+        let all = self.standing();
+        let tokens = all.get(&token.prefix)?;
+        tokens.iter().find(|standing| standing.token.id == token.id)?.used_at
+    }
+}
+
+fn is_older(at: Timestamp, now: Timestamp) -> bool {
+    // A clock that was set back counts as much as one that went on.
+    now.duration_since(at).as_secs().abs() >= USE_EVERY_S
+}
+
+impl Engine {
+    /// Whose token this is; nothing where it is unknown, expired or revoked.
+    #[must_use]
+    pub fn bearer(&self, secret: &str) -> Option<Bearer> {
+        let (bearer, due) = self.0.keys.recognise(secret, self.0.clock.now())?;
+        if let Some(use_) = due {
+            let ledger = self.0.ledger.clone();
+            self.0.tasks.spawn(async move {
+                let change = Change { token_uses: vec![use_], ..Change::default() };
+                if let Err(error) = ledger.commit(change).await {
+                    tracing::debug!(%error, "a token's last use was not written down");
+                }
+            });
+        }
+        Some(bearer)
+    }
+
+    /// The tokens, newest first; those that were revoked only where they are asked for.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn tokens(&self, revoked: bool) -> Result<Listing<TokenView>, Refusal> {
+        let now = self.0.clock.now();
+        let kept = self.0.ledger.tokens(revoked, SHOWN_MAX).await.map_err(unreadable)?;
+        let view = |kept: KeptToken| {
+            let used_at = self.0.keys.used_at(&kept.token).max(kept.used_at);
+            TokenView { state: TokenState::of(&kept.token, now), used_at, token: kept.token }
+        };
+        Ok(Listing { items: kept.into_iter().map(view).collect(), next: None })
+    }
+
+    /// Makes a token. Its secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// When the name is taken, something is out of bounds, or there are too many tokens.
+    pub async fn make_token(&self, caller: &Caller, new: NewToken) -> Result<MadeToken, Refusal> {
+        let _alone = self.0.keys.changing.lock().await;
+        if let Some(known) = self.made_before(caller).await? {
+            return Ok(known);
+        }
+        let now = self.0.clock.now();
+        let secret = draw()?;
+        let token = self.checked(new, &secret, now).await?;
+        let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        let answer = caller.key.clone().map(|key| StoredAnswer {
+            key,
+            fingerprint: caller.fingerprint,
+            body: serde_json::Value::String(token.id.to_string()),
+        });
+        let fact = Fact::TokenMade { token: token.clone(), hash: hex(&hash) };
+        self.record(caller, fact, answer).await?;
+        self.0.keys.add(token.clone(), hash);
+        let token = TokenView { state: TokenState::of(&token, now), used_at: None, token };
+        Ok(MadeToken { token, secret: Some(secret) })
+    }
+
+    /// What this very request was answered before.
+    async fn answered_before(&self, caller: &Caller) -> Result<Option<StoredAnswer>, Refusal> {
+        let Some(key) = &caller.key else {
+            return Ok(None);
+        };
+        match self.0.ledger.answer(key).await.map_err(unreadable)? {
+            Some(known) if known.fingerprint != caller.fingerprint => Err(reused()),
+            known => Ok(known),
+        }
+    }
+
+    /// The token this very request made before.
+    async fn made_before(&self, caller: &Caller) -> Result<Option<MadeToken>, Refusal> {
+        let Some(known) = self.answered_before(caller).await? else {
+            return Ok(None);
+        };
+        let id = known.body.as_str().and_then(|text| text.parse::<TokenId>().ok());
+        let all = self.tokens(true).await?.items;
+        match all.into_iter().find(|view| Some(view.token.id) == id) {
+            Some(token) => Ok(Some(MadeToken { token, secret: None })),
+            None => Err(reused()),
+        }
+    }
+
+    async fn checked(
+        &self,
+        new: NewToken,
+        secret: &str,
+        now: Timestamp,
+    ) -> Result<AccessToken, Refusal> {
+        let name = text_line("name", &new.name, NAME_CHARS_MAX)?;
+        let standing = self.tokens(false).await?.items;
+        let is_named = |view: &TokenView| {
+            view.state == TokenState::Valid && view.token.name.to_lowercase() == name.to_lowercase()
+        };
+        if standing.iter().any(is_named) {
+            return Err(Refusal::new(Code::Conflict, format!("there is a token '{name}' already"))
+                .hint("revoke it, or choose another name"));
+        }
+        if standing.len() >= TOKENS_MAX {
+            let message = format!("there are {TOKENS_MAX} tokens already");
+            return Err(Refusal::new(Code::Conflict, message)
+                .hint("revoke those that expired, and those that nothing uses any more"));
+        }
+        if new.scopes.len() > SCOPES_MAX {
+            return Err(invalid(format!("a token has at most {SCOPES_MAX} scopes")));
+        }
+        let mut scopes: Vec<TokenScope> = Vec::new();
+        for scope in new.scopes {
+            self.check_scope(scope).await?;
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        let expires_at = match new.days {
+            None => None,
+            Some(days) if (1..=DAYS_MAX).contains(&days) => {
+                Some(now + SignedDuration::from_hours(24 * i64::from(days)))
+            }
+            Some(days) => {
+                let message = format!("a token cannot hold for {days} days");
+                return Err(invalid(message).hint(format!("give 1 to {DAYS_MAX} days, or none")));
+            }
+        };
+        Ok(AccessToken {
+            id: TokenId::draw(now, &mut SystemDraw),
+            name,
+            prefix: secret.chars().take(PREFIX_CHARS).collect(),
+            role: new.role,
+            scopes,
+            made_at: now,
+            expires_at,
+            revoked_at: None,
+        })
+    }
+
+    async fn check_scope(&self, scope: TokenScope) -> Result<(), Refusal> {
+        let ledger = &self.0.ledger;
+        let there = match scope {
+            TokenScope::Area { .. } => true,
+            TokenScope::Agent { id } => ledger.agent(id).await.map_err(unreadable)?.is_some(),
+            TokenScope::Mission { id } => ledger.mission(id).await.map_err(unreadable)?.is_some(),
+        };
+        match there {
+            true => Ok(()),
+            false => Err(invalid("a scope names something that is not there")
+                .hint("give the id of an agent or a mission that there is")),
+        }
+    }
+
+    /// Revokes a token. It opens nothing from the moment this is called, also where the revocation
+    /// cannot be written at once.
+    ///
+    /// # Errors
+    /// When there is no such token, or it was revoked before.
+    pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<(), Refusal> {
+        let _alone = self.0.keys.changing.lock().await;
+        if self.answered_before(caller).await?.is_some() {
+            return Ok(());
+        }
+        let standing = self.0.ledger.tokens(false, SHOWN_MAX).await.map_err(unreadable)?;
+        if !standing.iter().any(|kept| kept.token.id == id) {
+            let ever = self.0.ledger.tokens(true, SHOWN_MAX).await.map_err(unreadable)?;
+            return Err(match ever.iter().find(|kept| kept.token.id == id) {
+                Some(KeptToken { token, .. }) => {
+                    let message = format!("the token '{}' is already revoked", token.name);
+                    Refusal::new(Code::Conflict, message)
+                }
+                None => Refusal::new(Code::NotFound, format!("there is no token '{id}'"))
+                    .hint("list the tokens to see their ids"),
+            });
+        }
+        self.0.keys.drop_token(id);
+        let answer = caller.key.clone().map(|key| StoredAnswer {
+            key,
+            fingerprint: caller.fingerprint,
+            body: serde_json::Value::Null,
+        });
+        let fact = Fact::TokenRevoked { token_id: id, at: self.0.clock.now() };
+        self.record(caller, fact, answer).await.map_err(|refusal| {
+            refusal.hint("the token opens nothing until the next start; revoke it again")
+        })
+    }
+
+    async fn record(
+        &self,
+        caller: &Caller,
+        fact: Fact,
+        answer: Option<StoredAnswer>,
+    ) -> Result<(), Refusal> {
+        let now = self.0.clock.now();
+        let event = NewEvent {
+            id: EventId::draw(now, &mut SystemDraw),
+            at: now,
+            actor: caller.actor.clone(),
+            correlation_id: Some(caller.correlation_id),
+            subject: Subject::default(),
+            fact,
+        };
+        let change = Change { events: vec![event], answer, ..Change::default() };
+        self.0.ledger.commit(change).await.map(drop).map_err(|error| unwritten(&error))
+    }
+
+    /// Says how other machines reach this engine; it is shown to everybody from now on.
+    pub fn set_exposed(&self, how: String) {
+        // A second door would be told with the first.
+        let _ = self.0.keys.exposed.set(how);
+    }
+
+    /// How other machines reach this engine; nothing when they cannot.
+    #[must_use]
+    pub fn exposed(&self) -> Option<String> {
+        self.0.keys.exposed.get().cloned()
+    }
+}
+
+fn reused() -> Refusal {
+    Refusal::new(
+        Code::IdempotencyMismatch,
+        "this idempotency key was used before for another request; nothing was changed",
+    )
+}
+
+fn unwritten(error: &CommitError) -> Refusal {
+    match error {
+        CommitError::KeyReused => reused(),
+        CommitError::Busy => Refusal::new(Code::Busy, format!("failed to {error}")),
+        CommitError::Conflict { .. } => Refusal::new(Code::Conflict, error.to_string()),
+        _ => {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "a change of the access tokens was not written"
+            );
+            Refusal::new(Code::Internal, format!("failed to {error}"))
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A secret of 256 random bits.
+fn draw() -> Result<String, Refusal> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Refusal::new(Code::Internal, format!("failed to draw random numbers: {error}"))
+    })?;
+    Ok(format!("{TOKEN_PREFIX}{}", hex(&bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn token(secret: &str, now: Timestamp) -> (AccessToken, [u8; 32]) {
+        let token = AccessToken {
+            id: TokenId::draw(now, &mut SystemDraw),
+            name: "ci".into(),
+            prefix: secret.chars().take(PREFIX_CHARS).collect(),
+            role: TokenRole::Viewer,
+            scopes: Vec::new(),
+            made_at: now,
+            expires_at: Some(now + SignedDuration::from_secs(300)),
+            revoked_at: None,
+        };
+        (token, Sha256::digest(secret.as_bytes()).into())
+    }
+
+    #[test]
+    fn a_token_is_recognised_by_all_of_its_secret_until_its_end() {
+        let (keys, now) = (Keys::default(), Timestamp::UNIX_EPOCH);
+        let secret = draw().unwrap();
+        assert_eq!(secret.len(), SECRET_CHARS);
+        let (token, hash) = token(&secret, now);
+        let id = token.id;
+        keys.add(token, hash);
+        let who = |secret: &str, now| keys.recognise(secret, now).map(|(bearer, _)| bearer.id);
+        assert_eq!(who(&secret, now), Some(id));
+        assert_eq!(who(&secret[..SECRET_CHARS - 1], now), None);
+        assert_eq!(who(&format!("{secret}0"), now), None);
+        assert_eq!(who("", now), None);
+        // The same beginning, and another end.
+        let flipped = if secret.ends_with('0') { '1' } else { '0' };
+        let other = format!("{}{flipped}", &secret[..SECRET_CHARS - 1]);
+        assert_eq!(who(&other, now), None);
+        assert_eq!(who(&secret, now + SignedDuration::from_secs(300)), None);
+        keys.drop_token(id);
+        assert_eq!(who(&secret, now), None);
+    }
+
+    #[test]
+    fn a_use_is_written_down_once_a_minute() {
+        let (keys, now) = (Keys::default(), Timestamp::UNIX_EPOCH);
+        let secret = draw().unwrap();
+        let (token, hash) = token(&secret, now);
+        keys.add(token.clone(), hash);
+        let due = |after_s| {
+            let now = now + SignedDuration::from_secs(after_s);
+            let written = keys.recognise(&secret, now).unwrap().1.is_some();
+            (written, keys.used_at(&token) == Some(now))
+        };
+        assert_eq!(due(0), (true, true));
+        assert_eq!(due(1), (false, true));
+        assert_eq!(due(59), (false, true));
+        assert_eq!(due(60), (true, true));
+        assert_eq!(due(61), (false, true));
+    }
+
+    proptest! {
+        #[test]
+        fn no_secret_panics(secret: String, tail in "[a-f0-9é]{64}") {
+            let keys = Keys::default();
+            prop_assert!(keys.recognise(&secret, Timestamp::UNIX_EPOCH).is_none());
+            let secret = format!("{TOKEN_PREFIX}{tail}");
+            prop_assert!(keys.recognise(&secret, Timestamp::UNIX_EPOCH).is_none());
+        }
+    }
+}
