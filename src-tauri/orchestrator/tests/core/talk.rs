@@ -129,7 +129,11 @@ fn wake(world: &mut World, id: AttemptId, step: RescueStep) -> Result<Vec<Fact>,
 
 #[test]
 fn each_step_for_a_stalled_agent_is_recorded_with_what_it_sets_off() {
-    let (mut world, mission, attempt) = at_work();
+    let mut world = World::new();
+    world.agent("ada");
+    let mission = world.mission(|mission| mission.retries_max = 1);
+    let (_, attempt) = world.lease().unwrap();
+    world.start(attempt);
     let facts = wake(&mut world, attempt, RescueStep::Nudge).unwrap();
     assert!(
         matches!(facts[..], [Fact::AttemptRescued { .. }, Fact::MessageQueued { .. }]),
