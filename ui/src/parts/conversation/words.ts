@@ -34,8 +34,8 @@ export const TOOLS: Record<ToolKind, { word: string; icon: typeof Bot }> = {
   execute: { word: 'runs a command', icon: SquareTerminal },
   think: { word: 'thinks', icon: Brain },
   fetch: { word: 'fetches', icon: Globe },
-  own: { word: 'a tool of Hivekeeper', icon: Hexagon },
-  other: { word: 'another tool', icon: Wrench },
+  own: { word: 'uses a tool of Hivekeeper', icon: Hexagon },
+  other: { word: 'uses another tool', icon: Wrench },
 };
 
 export const TOOL_STATES: Record<ToolState, { word: string; tone: Tone; glyph: Glyph }> = {

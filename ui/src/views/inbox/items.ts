@@ -1,4 +1,6 @@
 /** What waits for the captain, in one order: requests, messages that got stuck, reviews, and what was put off. */
+export { lineOf } from '../../parts/agent/requests';
+
 import type { Inbox } from '../../state/inbox.svelte';
 import { deferred } from '../../state/inbox.svelte';
 import type { MessageView, RequestView, ReviewWaiting, RiskLevel } from '../../state/types';
@@ -26,17 +28,6 @@ export function itemsOf(inbox: Pick<Inbox, 'requests' | 'reviews' | 'quarantined
 export const agentOf = (request: RequestView): string => request.agent ?? 'a removed agent';
 export const missionOf = (request: RequestView): string =>
   request.short_id ? `${request.short_id} ${request.mission_title ?? ''}`.trim() : 'a removed mission';
-
-/** The exact thing that is asked for, in one line. */
-export function lineOf(request: RequestView): string {
-  const { ask } = request;
-  if (ask.kind === 'question') return ask.text;
-  const { permission } = ask;
-  if (permission.command) return permission.command;
-  const [first, ...more] = permission.changes;
-  if (first) return more.length > 0 ? `${first.path} and ${more.length} more` : first.path;
-  return permission.places[0] ?? permission.input ?? permission.title;
-}
 
 export const riskOf = (request: RequestView): RiskLevel | null =>
   request.ask.kind === 'permission' ? request.ask.permission.risk.level : null;
