@@ -175,7 +175,7 @@ describe('usage', () => {
     expect(by('usage-reported-cost').textContent).toBe('—');
     expect(by('usage-total').textContent).toBe('—');
     expect(document.body.textContent).not.toContain('$0');
-    expect(document.body.textContent).toContain('no data');
+    expect(document.body.textContent).toContain('Nothing is assumed');
   });
 
   test('our cost stands beside the agent’s, with the day of the prices', async () => {

@@ -1,6 +1,6 @@
 /** How far a message is, in words. Delivery is not activation: each step has a time of its own. */
 import type { Glyph, Tone } from '../../kit/tone';
-import type { MessageState, MessageView } from '../../state/types';
+import type { AgentView, MessageState, MessageView } from '../../state/types';
 
 export const MESSAGE_STATES: Record<MessageState, { word: string; tone: Tone; glyph: Glyph; about: string }> =
   {
@@ -21,6 +21,21 @@ export const MESSAGE_STATES: Record<MessageState, { word: string; tone: Tone; gl
     },
     discarded: { word: 'discarded', tone: 'idle', glyph: 'slash', about: 'It is not delivered any more.' },
   };
+
+/** When an agent hears what it is told now. */
+export function whenHeard({ current, runtime }: Pick<AgentView, 'current' | 'runtime'>): string {
+  if (!current) return 'It is not at work: it hears this with its next mission.';
+  switch (runtime.kind) {
+    case 'acp':
+      return 'It hears this at the end of its turn, and goes on with it.';
+    case 'headless':
+      return 'It cannot be told things while it works: it hears this with its next mission.';
+    case 'command':
+      return runtime.terminal
+        ? 'It hears this with its next mission. What it should hear now is typed into its terminal.'
+        : 'It gets this as a file, which it has to look for.';
+  }
+}
 
 export interface Step {
   word: string;

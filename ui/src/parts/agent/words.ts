@@ -45,6 +45,9 @@ export const byTriage = (a: AgentView, b: AgentView): number =>
 export const doing = (agent: AgentView): string =>
   agent.current ? `${agent.current.short_id} ${agent.current.title}` : agent.status.reason;
 
+/** A text without the search path in it, which is long and says nothing to most people. */
+export const withoutPath = (text: string): string => text.replace(/ \((?:\/[^():]*:)+[^():]*\)/g, '');
+
 /** How sure a state is. */
 export const CONFIDENCES: Record<Confidence, { word: string; about: string }> = {
   certain: { word: 'certain', about: 'The system or the agent itself says so.' },
