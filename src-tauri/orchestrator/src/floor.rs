@@ -164,12 +164,13 @@ impl Floor {
         }
         let review = matches!(effect, Effect::Review { .. });
         self.after_what_is_under_way(attempt_id, review, move |hands, cancel| async move {
+            // Each on the heap by itself: what is under way for hours must not hold the room of all.
             match effect {
-                Effect::Start { .. } => hands.start(attempt_id, &cancel).await,
-                Effect::Stop { .. } => hands.stop(attempt_id).await,
-                Effect::Verify { .. } => hands.verify(attempt_id, &cancel).await,
+                Effect::Start { .. } => Box::pin(hands.start(attempt_id, &cancel)).await,
+                Effect::Stop { .. } => Box::pin(hands.stop(attempt_id)).await,
+                Effect::Verify { .. } => Box::pin(hands.verify(attempt_id, &cancel)).await,
                 Effect::Review { index, agent_id, .. } => {
-                    hands.review(attempt_id, index, agent_id, &cancel).await;
+                    Box::pin(hands.review(attempt_id, index, agent_id, &cancel)).await;
                 }
                 Effect::Freeze { .. } => {}
             }
@@ -192,7 +193,7 @@ impl Floor {
     /// Takes over an attempt whose program was started by an earlier run of the engine.
     pub(crate) fn take_over(&self, attempt_id: AttemptId) {
         self.after_what_is_under_way(attempt_id, false, move |hands, cancel| async move {
-            hands.take_over(attempt_id, &cancel).await;
+            Box::pin(hands.take_over(attempt_id, &cancel)).await;
         });
     }
 

@@ -40,21 +40,21 @@ impl FloorSetup {
         let (opening, right) = opening.unzip();
         let watched = match &case.agent {
             Some(agent) if is_talked_to(&agent.runtime) => {
-                match self.beginning(&case, agent, opening).await {
+                match Box::pin(self.beginning(&case, agent, opening)).await {
                     Ok(beginning) => {
                         let beginning = Beginning { right: right.flatten(), ..beginning };
                         Box::pin(self.talk(beginning, process, cancel)).await
                     }
                     Err(why) => {
                         error!(attempt = %id, %why, "a conversation cannot be taken up again");
-                        self.break_off(id, process, why.to_string()).await
+                        Box::pin(self.break_off(id, process, why.to_string())).await
                     }
                 }
             }
-            _ => self.watch(id, opening, process, cancel).await,
+            _ => Box::pin(self.watch(id, opening, process, cancel)).await,
         };
         match watched {
-            Ok(Watched::Over(record)) => self.over(id, process, record).await,
+            Ok(Watched::Over(record)) => Box::pin(self.over(id, process, record)).await,
             // Who asked for it carries on with it.
             Ok(Watched::Asked) | Err(LaunchError::Cancelled) => {}
             Err(err) => {

@@ -53,13 +53,13 @@ impl FloorSetup {
                     let Some(case) = self.case_at_last(id).await else {
                         return;
                     };
-                    self.follow(case, Some((opening, right)), &process, cancel).await;
+                    Box::pin(self.follow(case, Some((opening, right)), &process, cancel)).await;
                 }
             }
             Ok(None) => {}
             Err(hindrance) => {
                 // What may run all the same is ended before anything is said.
-                if self.end_at_last(&self.run(id)).await.is_none() {
+                if Box::pin(self.end_at_last(&self.run(id))).await.is_none() {
                     return;
                 }
                 let reason = hindrance.to_string();
@@ -226,7 +226,7 @@ impl FloorSetup {
             Found::NotStarted => None,
         };
         match process {
-            Some(process) => self.follow(case, None, &process, cancel).await,
+            Some(process) => Box::pin(self.follow(case, None, &process, cancel)).await,
             None => {
                 // Its files are gone; its processes need not be.
                 if let Some(process) = &case.attempt.process
