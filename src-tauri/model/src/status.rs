@@ -137,10 +137,11 @@ pub struct Failing {
     pub until: Option<Timestamp>,
 }
 
-/// Whether an attempt that ends like this has failed without having got anywhere.
+/// Whether an attempt that ends like this has failed without having got anywhere. One whose program
+/// could not be started says nothing about its agent, and costs nothing.
 #[must_use]
 pub fn failed_at_once(attempt: &Attempt, state: AttemptState) -> bool {
-    state == AttemptState::Rejected && !claimed(attempt)
+    state == AttemptState::Rejected && attempt.process.is_some() && !claimed(attempt)
 }
 
 impl Failing {

@@ -92,7 +92,7 @@ const fn window() -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use model::id::{AttemptId, Draw, MissionId, SystemDraw};
-    use model::process::{Exit, ExitRecord};
+    use model::process::{Exit, ExitRecord, ProcessIdentity, ProcessRef};
 
     use super::*;
 
@@ -101,7 +101,14 @@ mod tests {
         let draw = &mut SystemDraw as &mut dyn Draw;
         let (id, mission) = (AttemptId::draw(now, draw), MissionId::draw(now, draw));
         let exit = Some(ExitRecord::bare(exit, now));
-        Attempt { exit, ..Attempt::leased(id, mission, agent, 1, now) }
+        let process = Some(ProcessIdentity {
+            shim: ProcessRef { pid: 2, start_ticks: 1 },
+            program: ProcessRef { pid: 3, start_ticks: 1 },
+            boot_id: "b".to_owned(),
+            marker: "m".to_owned(),
+            started_at: now,
+        });
+        Attempt { exit, process, ..Attempt::leased(id, mission, agent, 1, now) }
     }
 
     fn after(minutes: i64) -> Timestamp {
