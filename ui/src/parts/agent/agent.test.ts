@@ -13,10 +13,11 @@ import type { AgentView, Conduct, UsageView as Figures, MessageView } from '../.
 import AgentOutput from './AgentOutput.svelte';
 import { conductOf, draftOf, envText, limitWords, plainConduct, readEnv, readSkills } from './conduct';
 import MessageBox from './MessageBox.svelte';
-import { stepsOf } from './messagewords';
+import { stepsOf, whenHeard } from './messagewords';
+import { isPattern } from './requests';
 import StatusTruth from './StatusTruth.svelte';
 import UsageView from './UsageView.svelte';
-import { activityLine, says } from './words';
+import { activityLine, says, withoutPath } from './words';
 
 beforeAll(withoutLayout);
 
@@ -273,5 +274,41 @@ describe('what an agent may do', () => {
   test('variables and skills survive being written down', () => {
     expect(readEnv(envText({ A: '1', B: 'x=y z' })).env).toEqual({ A: '1', B: 'x=y z' });
     expect(readSkills(' rust,  docs rust\n')).toEqual(['rust', 'docs']);
+  });
+});
+
+describe('words', () => {
+  const program =
+    "the program 'x' was not found in PATH (/root/bin:/usr/local/bin:/bin): install it, or name its full path";
+
+  test.each([
+    [program, "the program 'x' was not found in PATH: install it, or name its full path"],
+    ['it said (really) no', 'it said (really) no'],
+    ['see (/etc/passwd) for more', 'see (/etc/passwd) for more'],
+  ])('the search path is left out of %j', (text, left) => {
+    expect(withoutPath(text)).toBe(left);
+  });
+
+  const at = { attempt_id: 'a' } as unknown as NonNullable<AgentView['current']>;
+  test.each([
+    [undefined, { kind: 'acp' }, 'with its next mission'],
+    [at, { kind: 'acp' }, 'at the end of its turn'],
+    [at, { kind: 'headless' }, 'with its next mission'],
+    [at, { kind: 'command' }, 'as a file'],
+    [at, { kind: 'command', terminal: true }, 'typed into its terminal'],
+  ])('when it hears what it is told: %#', (current, runtime, when) => {
+    expect(whenHeard({ current, runtime: runtime as AgentView['runtime'] })).toContain(when);
+  });
+
+  test.each([
+    ['run: make', true],
+    ['read: docs/**', true],
+    [' edit: src/** ', true],
+    ['tool: x', true],
+    ['fetch: example.org', true],
+    ['read:', false],
+    ['make', false],
+  ])('%j is a pattern: %j', (text, is) => {
+    expect(isPattern(text)).toBe(is);
   });
 });

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { Conversation } from '../../state/conversation.svelte';
 import { all, by, one, put, settled, stage, withoutLayout } from '../../state/testing/stage';
-import type { Body, EntryAt, Tokens, ToolCall } from '../../state/types';
+import type { Body, EntryAt, RequestView, Tokens, ToolCall } from '../../state/types';
 import ConversationView from './ConversationView.svelte';
 import EntryRow from './EntryRow.svelte';
 import { fillOf, guessOf, inputOf, tookOf, usageLine } from './words';
@@ -132,6 +132,27 @@ test('plain output leads to its place in the raw output', () => {
 test('a request that waits leads to the inbox', () => {
   show({ kind: 'request', request_id: 'r1', title: 'May I?' });
   expect(one('a').getAttribute('href')).toBe('#/inbox/r1');
+});
+
+test('a request whose id the entry does not know yet leads to it all the same, and says exactly what', () => {
+  const permission = { title: 'shell', command: 'git push origin main', changes: [], places: [] };
+  const waiting = {
+    id: 'r2',
+    ask: { kind: 'permission', permission },
+  } as unknown as RequestView;
+  const body: Body = { kind: 'request', title: 'shell' };
+  put(stage(), EntryRow, { item: item(body), open: false, ontoggle: vi.fn(), onraw, waiting });
+  expect(by('entry-answer').getAttribute('href')).toBe('#/inbox/r2');
+  expect(document.body.textContent).toContain('git push origin main');
+});
+
+test('what we say ourselves is folded at the end of a paragraph', () => {
+  const text = `You are scout.\n\n${'the brief '.repeat(20)}\n\n## How to report\n\n${'use the tools '.repeat(30)}`;
+  show({ kind: 'prompt', from: { kind: 'system' }, text });
+  expect(document.body.textContent).toContain('the brief');
+  expect(document.body.textContent).not.toContain('How to report');
+  show({ kind: 'prompt', from: { kind: 'system' }, text }, true);
+  expect(document.body.textContent).toContain('use the tools');
 });
 
 test.each<[string, Extract<Body, { kind: 'usage' }>, string]>([
