@@ -1,12 +1,9 @@
 /** Agents that talk: what they say is seen live, what they ask is answered in the inbox, what they are told arrives. */
 import { writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { expect, type Page, test } from '@playwright/test';
-import { program } from './engine';
+import { talker } from './engine';
 import { createAgent, createMission, expectState, home, signIn } from './support';
-
-/** Speaks the protocol and does what the brief says, line by line. */
-const talker = join(dirname(program), 'hivekeeper-fake-acp');
 
 async function createTalker(page: Page, name: string): Promise<void> {
   await page.getByTestId('nav-agents').click();
@@ -117,12 +114,14 @@ test('a message to a working agent is queued, and shows when it was delivered', 
 
 test('the terminal shows output and accepts input, within the content policy', async ({ page }) => {
   const broken = violations(page);
+  // As in the window, where assigning to one of its names throws.
+  await page.addInitScript(() => Object.freeze(Object.prototype));
   await signIn(page);
   await page.getByTestId('nav-agents').click();
   await page.getByTestId('new-agent').click();
   await page
     .getByTestId('agent-command')
-    .fill(`sh -c "printf '\\033[38;2;255;100;0mready\\033[0m '; read line; echo got $line"`);
+    .fill(`sh -c "printf '\\033[38;2;120;40;0mready\\033[0m '; read line; echo got $line"`);
   await page.getByTestId('agent-terminal').check();
   await page.getByTestId('agent-name').fill('termite');
   await page.getByTestId('agent-create').click();
@@ -131,7 +130,7 @@ test('the terminal shows output and accepts input, within the content policy', a
   await expect(terminal.locator('.xterm-rows')).toContainText('ready');
   await expect(terminal.locator('.xterm-rows span', { hasText: 'ready' }).first()).toHaveCSS(
     'color',
-    'rgb(255, 100, 0)',
+    'rgb(120, 40, 0)',
   );
   await terminal.click();
   await page.keyboard.type('hello');
@@ -161,5 +160,97 @@ test('a rule is made and removed in the settings', async ({ page }) => {
   await expect(rule).toBeVisible();
   await rule.getByTestId('rule-remove').click();
   await expect(rule).toHaveCount(0);
-  await expect(page.getByTestId('settings-runtime').first()).toBeVisible();
+});
+
+const runtime = (page: Page, name: string) =>
+  page.locator(`[data-testid="settings-runtime"][data-name="${name}"]`);
+
+test('a preset is started for a test, and what came of it is said', async ({ page }) => {
+  await signIn(page);
+  await page.getByTestId('nav-settings').click();
+  const good = runtime(page, 'e2e-talker');
+  await expect(good).toContainText('found');
+  await good.getByTestId('runtime-test').click();
+  await expect(good.getByTestId('runtime-trial')).toContainText('works');
+  const stranger = runtime(page, 'e2e-stranger');
+  await stranger.getByTestId('runtime-test').click();
+  await expect(stranger.getByRole('alert')).toContainText('logged in');
+  const mute = runtime(page, 'e2e-mute');
+  await mute.getByTestId('runtime-test').click();
+  await expect(mute.getByTestId('runtime-trial')).toContainText('of at most 60 s');
+  await mute.getByTestId('runtime-stop').click();
+  await expect(mute).toContainText('The test was stopped');
+  await expect(mute.getByTestId('runtime-test')).toBeVisible();
+});
+
+test('known programs that are not there are folded, with how to get them', async ({ page }) => {
+  await signIn(page);
+  await page.getByTestId('nav-agents').click();
+  await page.getByTestId('new-agent').click();
+  await expect(page.getByTestId('runtime-e2e-talker')).toBeVisible();
+  const absent = page.getByTestId('runtimes-absent');
+  await absent.locator('summary').click();
+  await expect(absent.locator('code').first()).toContainText('install');
+  await page.getByTestId('runtime-e2e-talker').click();
+  await expect(page.getByTestId('preset-about')).toContainText('Starts');
+  await expect(page.getByTestId('agent-name')).toHaveValue('e2e-talker');
+});
+
+test('an agent is edited; what was not changed stays, and a name is given once', async ({ page }) => {
+  await signIn(page);
+  await createTalker(page, 'editee');
+  await createAgent(page, 'editor', 'sh -c true');
+  await page.getByTestId('agent-edit').click();
+  // A plain command can ask nothing: nothing of the kind is offered.
+  await expect(page.getByTestId('agent-asks-nothing')).toBeVisible();
+  await expect(page.getByTestId('agent-save')).toBeDisabled();
+  await page.getByTestId('agent-name').fill('Editee');
+  await expect(page.getByText('Another agent has this name.')).toBeVisible();
+  await expect(page.getByTestId('agent-save')).toBeDisabled();
+  await page.keyboard.press('Escape');
+  await page.getByTestId('nav-agents').click();
+  await page.getByRole('row').filter({ hasText: 'editee' }).click();
+  await page.getByTestId('agent-edit').click();
+  await expect(page.getByTestId('agent-permissions')).toHaveValue('ask');
+  await page.getByTestId('agent-name').fill('edited');
+  await page.getByTestId('agent-role').fill('writes tests');
+  await page.getByTestId('agent-permissions').selectOption('read_only');
+  await page.getByTestId('agent-save').click();
+  await expect(page.getByRole('heading', { level: 1, name: 'edited' })).toBeVisible();
+  await expect(page.getByText('writes tests')).toBeVisible();
+  await page.getByTestId('agent-edit').click();
+  await expect(page.getByTestId('agent-permissions')).toHaveValue('read_only');
+  await expect(page.getByTestId('agent-command')).toHaveValue(talker);
+});
+
+test('a turn is cancelled after a question, and the page says what became of it', async ({ page }) => {
+  await signIn(page);
+  await createTalker(page, 'cancelled');
+  await createMission(page, { title: 'Never over', brief: '@hang', agent: 'cancelled' });
+  await expectState(page, 'running');
+  await page.getByTestId('nav-agents').click();
+  await page.getByRole('row').filter({ hasText: 'cancelled' }).click();
+  await page.getByTestId('agent-cancel-turn').click();
+  await expect(page.getByTestId('cancel-turn')).toContainText('its attempt ends with the turn');
+  await page.getByRole('button', { name: 'Let it work' }).click();
+  await expect(page.getByTestId('agent-cancel-turn')).toBeEnabled();
+  await page.getByTestId('agent-cancel-turn').click();
+  await page.getByTestId('cancel-turn-confirm').click();
+  await expect(page.getByTestId('conversation')).toContainText('called off');
+  await expect(page.getByTestId('agent-last')).toContainText('Never over');
+  await expect(page.getByTestId('agent-cancel-turn')).toHaveCount(0);
+});
+
+test('what an agent asks is reached from its page and from its conversation', async ({ page }) => {
+  await signIn(page);
+  await createTalker(page, 'pleader');
+  await createMission(page, { title: 'Plead', brief: '@run touch pleaded.txt', agent: 'pleader' });
+  await expectState(page, 'needs_input');
+  await page.getByTestId('nav-agents').click();
+  await page.getByRole('row').filter({ hasText: 'pleader' }).click();
+  await expect(page.getByTestId('agent-request')).toContainText('touch pleaded.txt');
+  await page.getByTestId('entry-answer').click();
+  await expect(page.getByTestId('inbox-peek')).toContainText('touch pleaded.txt');
+  await page.keyboard.press('o');
+  await expect(page.getByTestId('inbox-item').filter({ hasText: 'pleaded.txt' })).toHaveCount(0);
 });

@@ -1,8 +1,8 @@
 /** Starts `hivekeeper serve` for a run of the tests, and ends it with everything it started. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 const START_MS = 30_000;
 const STOP_MS = 15_000;
@@ -13,9 +13,26 @@ export const program = resolve(
   process.env.HIVEKEEPER_BIN ?? '../target/debug/hivekeeper',
 );
 
+/** Speaks the protocol and does what the brief says, line by line. */
+export const talker = join(dirname(program), 'hivekeeper-fake-acp');
+
+/** Presets of the user's own: one that answers, one that never does, one that wants a login first. */
+const presets = [
+  { name: 'e2e-talker', title: 'A talker', args: [] },
+  { name: 'e2e-mute', title: 'A mute', args: ['--never-initialize'] },
+  { name: 'e2e-stranger', title: 'A stranger', args: ['--login'] },
+]
+  .map(
+    ({ name, title, args }) =>
+      `[[runtime]]\nname = "${name}"\ntitle = "${title}"\nkind = "acp"\nprogram = ${JSON.stringify(talker)}\nargs = ${JSON.stringify(args)}\nhealth = ["--version"]\n`,
+  )
+  .join('\n');
+
 export default async function start(): Promise<() => Promise<void>> {
   const home = mkdtempSync(join(tmpdir(), 'hivekeeper-e2e-'));
   const data = join(home, 'data');
+  mkdirSync(data, { mode: 0o700 });
+  writeFileSync(join(data, 'runtimes.toml'), presets);
   const engine = spawn(program, ['--data-dir', data, 'serve', '--listen', '127.0.0.1:0'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, LANG: 'C.UTF-8' },
