@@ -1,5 +1,4 @@
 //! Presets are data: those that come with the program, what a start adds, and a captain's file.
-#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test that needs it")]
 
 use agents::runtime::OwnTools;
 use agents::runtime::presets::{Kind, Presets, Start};
