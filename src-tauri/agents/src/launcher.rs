@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::run_files::{bare_record, prepare, put_exit, read_exit, read_process, read_spec};
+use crate::run_files::{bare_record, grace_of, prepare, put_exit, read_exit, read_process};
 use crate::step::{self, Step};
 use crate::{descriptors, survey};
 
@@ -31,8 +31,6 @@ const SHIM_LOG: &str = "shim.log";
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How much longer than the grace a shim may take to end its tree.
 const STOP_TIME: Duration = Duration::from_secs(8);
-/// The grace of a run whose specification cannot be read.
-const GRACE_DEFAULT: Duration = Duration::from_secs(model::agent::GRACE_S_DEFAULT as u64);
 /// How often a process is looked at where the system does not tell when it ends.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often a record that is there and cannot be read is tried, a second apart.
@@ -354,9 +352,15 @@ impl Launcher {
         }
         let grace = grace_of(run);
         let mut below = Vec::new();
-        if survey::this_boot(identity)
-            && proc::signal(identity.shim, Signal::TERM) == proc::Delivery::Sent
-        {
+        let told = match survey::this_boot(identity) {
+            true => proc::signal(identity.shim, Signal::TERM),
+            false => proc::Delivery::Gone,
+        };
+        // Nothing is taken out of the hands of a shim that is there and cannot be told now.
+        if told == proc::Delivery::Refused {
+            return Err(LaunchError::Unsure);
+        }
+        if told == proc::Delivery::Sent {
             // One that is held would heed it only once it goes on.
             let _ = proc::signal(identity.shim, Signal::CONT);
             step::reached(Step::StopSent);
@@ -555,13 +559,6 @@ fn shim_failed(run: &Path, status: ExitStatus) -> LaunchError {
     LaunchError::ShimFailed {
         status: status.to_string(),
         said: String::from_utf8_lossy(&said).trim().to_owned(),
-    }
-}
-
-fn grace_of(run: &Path) -> Duration {
-    match read_spec(run) {
-        Ok(Some(spec)) => Duration::from_millis(spec.grace_ms),
-        _ => GRACE_DEFAULT,
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use model::clock::{Clock, SystemClock};
 use model::process::{Exit, ExitRecord, LaunchSpec, ProcessIdentity, ProcessRef, file};
@@ -13,6 +14,8 @@ use crate::launcher::LaunchError;
 
 /// What is added to the name of a record that is damaged, when another takes its place.
 const DAMAGED: &str = "damaged";
+/// The grace of a run whose specification cannot be read.
+const GRACE_DEFAULT: Duration = Duration::from_secs(model::agent::GRACE_S_DEFAULT as u64);
 
 /// A record about processes nobody measured.
 pub(crate) fn bare_record(exit: Exit, survivors: Vec<ProcessRef>) -> ExitRecord {
@@ -83,4 +86,12 @@ pub(crate) fn read_spec(run: &Path) -> Result<Option<LaunchSpec>, LaunchError> {
 
 fn read<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<Option<T>, LaunchError> {
     record::read_json(&path).map_err(|source| LaunchError::Record { path, source })
+}
+
+/// How long the program of a run has between TERM and KILL.
+pub(crate) fn grace_of(run: &Path) -> Duration {
+    match read_spec(run) {
+        Ok(Some(spec)) => Duration::from_millis(spec.grace_ms),
+        _ => GRACE_DEFAULT,
+    }
 }

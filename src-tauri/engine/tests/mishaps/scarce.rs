@@ -149,7 +149,9 @@ async fn copy_with_too_many_agents() {
     let few = Rlimit { current: Some(OPEN_FILES), maximum: Some(OPEN_FILES) };
     setrlimit(Resource::Nofile, few).unwrap();
     let hive = Hive::open().await;
-    let go = place.join("go");
+    // A new name needs no descriptor, of which there may be none then.
+    let (ready, go) = (place.join("ready"), place.join("go"));
+    std::fs::write(&ready, "").unwrap();
     let mut missions = Vec::new();
     for n in 0..AGENTS {
         let name = format!("agent-{n}");
@@ -166,7 +168,7 @@ async fn copy_with_too_many_agents() {
         (running >= AGENTS / 2).then_some(())
     })
     .await;
-    std::fs::write(&go, "").unwrap();
+    std::fs::rename(&ready, &go).unwrap();
     for id in &missions {
         let done = hive.until(id, MissionState::is_final).await;
         assert_eq!(done.view.mission.state, MissionState::Done, "{done:#?}");
