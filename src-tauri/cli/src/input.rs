@@ -48,9 +48,10 @@ impl Source<'_> {
 
     fn open(&self, file: &str) -> Result<std::fs::File, Failure> {
         std::fs::File::open(file).map_err(|error| {
-            Failure::new(format!("read {} from {file}", self.what))
-                .because(&error)
-                .hint("check the path; where a text is taken, the path of a file has @ before it")
+            Failure::new(format!("read {} from {file}", self.what)).because(&error).hint(
+                "check the path: @ before it means a file; a text that itself begins with @ is \
+                     given on standard input, with - in its place",
+            )
         })
     }
 }

@@ -42,6 +42,11 @@ fn state(view: &AgentView) -> String {
     }
 }
 
+/// What says that an agent is in its state, and how sure that is.
+fn known_from(view: &AgentView) -> String {
+    format!("{} ({})", view.status.signal, word(&view.status.confidence))
+}
+
 /// What scripts read of an agent.
 fn brief(agent: &AgentView) -> serde_json::Value {
     serde_json::json!({
@@ -71,15 +76,16 @@ async fn list(place: &Place, out: &mut Out) -> Result<(), Failure> {
             vec![
                 view.agent.name.clone(),
                 state(view),
+                time(view.status.since),
                 current
                     .map_or_else(String::new, |work| format!("{} {}", work.short_id, work.title)),
                 usage.map_or_else(String::new, |usage| percent(usage.cpu_percent)),
                 usage.map_or_else(String::new, |usage| bytes(usage.memory_bytes)),
-                view.command.clone(),
+                view.status.reason.clone(),
             ]
         })
         .collect();
-    let head = ["NAME", "STATE", "MISSION", "CPU", "MEMORY", "COMMAND"];
+    let head = ["NAME", "STATE", "SINCE", "MISSION", "CPU", "MEMORY", "WHY"];
     out.table(&head, &rows)
 }
 
@@ -220,6 +226,7 @@ async fn show(name: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
         ("id", view.agent.id.to_string()),
         ("state", format!("{}: {}", state(&view), view.status.reason)),
         ("since", time(view.status.since)),
+        ("known from", known_from(&view)),
         ("command", view.command.clone()),
         ("role", view.agent.role.clone()),
         ("skills", view.agent.skills.join(", ")),

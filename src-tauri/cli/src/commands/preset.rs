@@ -38,11 +38,15 @@ async fn list(place: &Place, out: &mut Out) -> Result<(), Failure> {
                 Some(it) => it.version.clone().unwrap_or_else(|| it.path.clone()),
                 None => String::new(),
             };
-            let problem = preset.missing.first().cloned().unwrap_or_default();
+            // Of what is not there at all, how to get it says more than where it was looked for.
+            let problem = match &preset.installed {
+                None if !preset.install.is_empty() => preset.install.clone(),
+                _ => preset.missing.first().cloned().unwrap_or_default(),
+            };
             vec![preset.name.clone(), word(&preset.kind), found, preset.title.clone(), problem]
         })
         .collect();
-    out.table(&["NAME", "KIND", "FOUND", "WHAT", "MISSING"], &rows)?;
+    out.table(&["NAME", "KIND", "FOUND", "WHAT", "MISSING, OR HOW TO GET IT"], &rows)?;
     match &list.problem {
         Some(problem) => out.line(problem),
         None => Ok(()),
