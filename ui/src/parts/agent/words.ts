@@ -72,6 +72,19 @@ export const RUNTIMES = {
   },
 } as const;
 
+/** How the lines of a headless program of one's own are read. */
+export const FORMATS: readonly { value: string; word: string }[] = [
+  { value: 'text', word: 'plain text: all of it is what it says' },
+  { value: 'claude', word: 'as Claude Code and Qwen Code print' },
+  { value: 'codex', word: 'as Codex prints' },
+  { value: 'gemini', word: 'as the Gemini CLI prints' },
+  { value: 'opencode', word: 'as opencode prints' },
+  { value: 'goose', word: 'as goose prints' },
+  { value: 'copilot', word: 'as the Copilot CLI prints' },
+  { value: 'chat', word: 'as Kimi Code prints: messages of a chat' },
+  { value: 'aider', word: 'as aider prints' },
+];
+
 export const SUPERVISIONS: Record<Supervision, { word: string; about: string }> = {
   cgroup: {
     word: 'control group',
