@@ -116,7 +116,8 @@ impl FloorSetup {
         process: &ProcessIdentity,
         why: String,
     ) -> Result<Watched, LaunchError> {
-        let record = self.launcher.stop(&self.run(id), process).await?;
+        let ended = self.end(&self.run(id), process).await;
+        let record = ended.ok_or(LaunchError::Cancelled)?;
         let exit = Exit::Answered { completed: false, reason: why };
         Ok(Watched::Over(ExitRecord { exit, ..record }))
     }

@@ -410,7 +410,10 @@ impl Talk<'_> {
                 record = timeout(deadline.saturating_duration_since(Instant::now()), &mut over) => {
                     break match record {
                         Ok(record) => record?,
-                        Err(_) => self.floor.launcher.stop(&self.run, process).await?,
+                        Err(_) => {
+                            let ended = self.floor.end(&self.run, process).await;
+                            ended.ok_or(LaunchError::Cancelled)?
+                        }
                     };
                 }
                 () = self.wire.wait(None) => {

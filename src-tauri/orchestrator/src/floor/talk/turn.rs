@@ -95,7 +95,10 @@ impl FloorSetup {
                 turn.act(self).await;
                 record
             }
-            None => self.launcher.stop(asked.run, asked.process).await?,
+            None => {
+                let ended = self.end(asked.run, asked.process).await;
+                ended.ok_or(LaunchError::Cancelled)?
+            }
         };
         let exit = match turn.stop {
             Some(ref stop) if record.exit.code().is_none_or(|code| code == 0) => {
