@@ -2005,6 +2005,37 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A token, without its secret. */
+        AccessToken: {
+            /** @description Its identity. */
+            id: components["schemas"]["TokenId"];
+            /** @description What it is for, in the captain's words. */
+            name: string;
+            /**
+             * @description The first characters of its secret, to tell it from others.
+             * @example hk_t_3f9a1c2
+             */
+            prefix: string;
+            /** @description What its holder may do. */
+            role: components["schemas"]["TokenRole"];
+            /** @description Where its holder may do it; everywhere when there are none. */
+            scopes: components["schemas"]["TokenScope"][];
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            made_at: string;
+            /**
+             * Format: date-time
+             * @description When it ends by itself; nothing when it holds until it is revoked.
+             */
+            expires_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was revoked.
+             */
+            revoked_at?: string | null;
+        };
         /** @description What is seen of a conversation. */
         Activity: {
             /** @description What it is doing. */
@@ -2057,6 +2088,13 @@ export interface components {
             id: components["schemas"]["AgentId"];
             /** @enum {string} */
             kind: "agent";
+        } | {
+            /** @description Which one. */
+            id: components["schemas"]["TokenId"];
+            /** @description Its name. */
+            name: string;
+            /** @enum {string} */
+            kind: "token";
         };
         /** @description A configured worker, bound to at most one process tree at a time. */
         Agent: {
@@ -3315,6 +3353,11 @@ export interface components {
             /** @enum {string} */
             kind: "agent_removed";
         } | {
+            /** @description Which one. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @enum {string} */
+            kind: "agent_cleared";
+        } | {
             /** @description The mission. */
             mission: components["schemas"]["Mission"];
             /** @description What is to be done. */
@@ -3695,6 +3738,23 @@ export interface components {
         } | {
             /** @description The attempt. */
             attempt_id: components["schemas"]["AttemptId"];
+            /** @description What. */
+            step: components["schemas"]["RescueStep"];
+            /**
+             * Format: int64
+             * @description How long it had been silent, in seconds.
+             */
+            silent_s: number;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "attempt_rescued";
+        } | {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
             /**
              * Format: date-time
              * @description When.
@@ -3723,6 +3783,23 @@ export interface components {
             devlog_id: components["schemas"]["DevlogId"];
             /** @enum {string} */
             kind: "devlog_removed";
+        } | {
+            /** @description The token. */
+            token: components["schemas"]["AccessToken"];
+            /** @description The SHA-256 of its secret, as 64 hexadecimal digits. Nobody finds 256 random bits by it. */
+            hash: string;
+            /** @enum {string} */
+            kind: "token_made";
+        } | {
+            /** @description Which one. */
+            token_id: components["schemas"]["TokenId"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "token_revoked";
         };
         /** @description A change of a file, before and after. */
         FileChange: {
@@ -4939,6 +5016,11 @@ export interface components {
             command?: string | null;
             /** @description The name of a known agent program. */
             preset?: string | null;
+            /**
+             * @description How the lines of a headless command line are read: `claude`, `codex`, `gemini`, `opencode`,
+             *     `goose`, `copilot`, `chat`, `aider` or `text`. A preset says it itself.
+             */
+            format?: string | null;
             /** @description Whether a plain command has a terminal. */
             terminal?: boolean;
             /** @description Variables set on top of the inherited environment. */
@@ -5209,6 +5291,8 @@ export interface components {
             events: number;
             /** @description The state and health of the swarm. */
             swarm: components["schemas"]["SwarmView"];
+            /** @description How other machines reach this engine; nothing when they cannot. */
+            exposed?: string | null;
         };
         /** @description A unified diff of an attempt's work. */
         PatchView: {
@@ -5804,6 +5888,11 @@ export interface components {
              */
             age_s: number;
         };
+        /**
+         * @description One step towards an agent that shows no sign of life.
+         * @enum {string}
+         */
+        RescueStep: "nudge" | "rescue" | "captain" | "restart";
         /** @description What putting back a checkpoint did. */
         RestoreView: {
             /** @description The commit that holds what was there before. */
@@ -6326,6 +6415,41 @@ export interface components {
              */
             rows: number;
         };
+        /**
+         * @description A part of the API.
+         * @enum {string}
+         */
+        TokenArea: "swarm" | "agents" | "missions" | "talk" | "rules" | "journal" | "signals" | "events" | "house";
+        /**
+         * Format: uuid
+         * @description Identifies an access token.
+         */
+        TokenId: string;
+        /**
+         * @description What the holder of a token may do.
+         * @enum {string}
+         */
+        TokenRole: "worker" | "viewer" | "operator" | "admin";
+        /**
+         * @description Where a token may be used. Areas widen each other, and so do agents and missions; a token with
+         *     both may be used on these agents and missions, in these areas.
+         */
+        TokenScope: {
+            /** @description Which one. */
+            area: components["schemas"]["TokenArea"];
+            /** @enum {string} */
+            kind: "area";
+        } | {
+            /** @description Which one. */
+            id: components["schemas"]["AgentId"];
+            /** @enum {string} */
+            kind: "agent";
+        } | {
+            /** @description Which one. */
+            id: components["schemas"]["MissionId"];
+            /** @enum {string} */
+            kind: "mission";
+        };
         /** @description Tokens by kind; what nobody said is nothing. */
         Tokens: {
             /**
@@ -6695,6 +6819,16 @@ export interface components {
             agent: string;
             /** @enum {string} */
             kind: "agent_paused";
+        } | {
+            /** @description The agent's name. */
+            agent: string;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            until: string;
+            /** @enum {string} */
+            kind: "agent_held";
         } | {
             /** @enum {string} */
             kind: "agent_removed";
