@@ -214,6 +214,14 @@ function sentence(event: Event, agent: string): Sentence {
       return say('devlog written', 'idle', 'pen');
     case 'devlog_removed':
       return say('a devlog was removed', 'idle', 'slash');
+    case 'token_made':
+      return say(
+        `the token ${fact.token.name} was made: it opens the door as ${fact.token.role}`,
+        'idle',
+        'pen',
+      );
+    case 'token_revoked':
+      return say('a token was revoked; it opens nothing any more', 'idle', 'slash');
     default:
       return told(fact, agent);
   }
