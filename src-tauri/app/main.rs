@@ -3,10 +3,6 @@
 
 use std::process::ExitCode;
 
-/// The engine makes and drops many small things on many threads; see ARCHITECTURE.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     hivekeeper_app::run(std::env::args_os().skip(1))
 }

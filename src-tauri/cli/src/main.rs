@@ -22,10 +22,6 @@ use crate::failure::Failure;
 use crate::out::Out;
 use crate::remote::Place;
 
-/// The engine makes and drops many small things on many threads; see ARCHITECTURE.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Threads that answer requests; an engine mostly waits for its agents.
 const SERVE_THREADS: usize = 2;
 /// Threads for work that blocks.

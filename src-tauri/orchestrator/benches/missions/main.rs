@@ -26,10 +26,6 @@ const PARTS: [(&str, fn()); 4] = [
     ("memory", memory::run),
 ];
 
-/// As in the product.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let asked = |name: &str| args.iter().any(|arg| arg == name);
