@@ -279,7 +279,7 @@ describe('what an agent may do', () => {
 
 describe('words', () => {
   const program =
-    "the program 'x' was not found in PATH (/root/bin:/usr/local/bin:/bin): install it, or name its full path";
+    "the program 'x' was not found in PATH (/opt/x/bin:/usr/bin:/bin): install it, or name its full path";
 
   test.each([
     [program, "the program 'x' was not found in PATH: install it, or name its full path"],
