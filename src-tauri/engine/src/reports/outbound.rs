@@ -3,7 +3,7 @@
 use futures::{StreamExt as _, stream};
 use model::agent::{Agent, Runtime};
 use model::attempt::{Attempt, AttemptState};
-use model::id::AttemptId;
+use model::id::{AgentId, AttemptId};
 use model::inbox::{Request, RequestEnd};
 use model::message::{BATCH_MAX, Message, Urgency};
 use model::refusal::Refusal;
@@ -20,9 +20,18 @@ impl Engine {
     /// Hands over what waits for agents at work that are told by files. It counts as delivered when
     /// the file is there.
     pub(super) async fn deliver_files(&self) -> Result<(), Refusal> {
-        let unfinished = self.0.ledger.unfinished_attempts().await.map_err(unreadable)?;
+        let ledger = &self.0.ledger;
+        let waiting = ledger.waiting_by_agent().await.map_err(unreadable)?;
+        let untold = ledger.untold_attempts().await.map_err(unreadable)?;
+        let has_messages = |id: &AgentId| waiting.get(id).is_some_and(|waiting| waiting.messages > 0);
+        if untold.is_empty() && !waiting.keys().any(has_messages) {
+            return Ok(());
+        }
+        let unfinished = ledger.unfinished_attempts().await.map_err(unreadable)?;
         let at_work = unfinished.into_iter().filter(|attempt| {
-            attempt.state == AttemptState::Running && attempt.process.is_some() && !attempt.stopping
+            let running = attempt.state == AttemptState::Running && attempt.process.is_some();
+            let owed = has_messages(&attempt.agent_id) || untold.contains(&attempt.id);
+            running && !attempt.stopping && owed
         });
         let handed = stream::iter(at_work).map(|attempt| self.deliver_to(attempt));
         let handed: Vec<_> = handed.buffer_unordered(SIDE_BY_SIDE).collect().await;

@@ -2,7 +2,7 @@
 //!
 //! Tested in `tests/ledger/conversation.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::id::{AgentId, AttemptId, MessageId, MissionId, RequestId};
 use model::inbox::{OPEN_MAX, Request, Rule};
@@ -21,6 +21,9 @@ use super::table::{attempt_usage, reports, rules};
 
 /// The most requests that [`Ledger::open_requests`] hands out, the oldest.
 pub const OPEN_REQUESTS_MAX: u32 = 5_000;
+
+/// The most attempts that [`Ledger::untold_attempts`] hands out.
+const UNTOLD_ATTEMPTS_MAX: u32 = 1_000;
 
 /// How much waits for the captain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -151,6 +154,17 @@ impl Ledger {
         read!(self, "list what an attempt was not told", |conn| {
             requests::untold_of(conn, id, OPEN_MAX)
         })
+    }
+
+    /// The attempts whose agents were not told an answer yet, the newest thousand.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn untold_attempts(&self) -> Result<HashSet<AttemptId>, ReadError> {
+        let found = read!(self, "list who was not told", |conn| {
+            requests::untold_attempts(conn, UNTOLD_ATTEMPTS_MAX)
+        });
+        found.map(|ids| ids.into_iter().collect())
     }
 
     /// Requests that match, newest first.

@@ -227,9 +227,11 @@ async fn a_request_ends_once_and_its_answer_is_told_once() {
     assert_eq!(open, std::slice::from_ref(&question));
     let untold = ledger.untold_requests_of(attempt.id).await.unwrap();
     assert_eq!(untold.len(), 1);
+    assert_eq!(ledger.untold_attempts().await.unwrap(), [attempt.id].into());
     assert_eq!((untold[0].id, &untold[0].end), (request_id, &Some(RequestEnd::Once)));
     commit(ledger, Fact::RequestTold { request_id }).await;
     assert_eq!(ledger.untold_requests_of(attempt.id).await.unwrap(), []);
+    assert!(ledger.untold_attempts().await.unwrap().is_empty());
     let reason = refused(ledger, Fact::RequestTold { request_id }).await;
     assert_eq!(reason, "the agent was already told the answer");
 

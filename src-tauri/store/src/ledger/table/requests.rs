@@ -197,6 +197,18 @@ pub(crate) async fn untold_of(
     query::some_of(conn, sql, id.as_uuid(), limit, read).await
 }
 
+/// The attempts with answers that were not told, at most `limit`.
+pub(crate) async fn untold_attempts(
+    conn: &mut SqliteConnection,
+    limit: u32,
+) -> Result<Vec<AttemptId>, RowError> {
+    // The condition is that of the index, word by word.
+    let sql = "SELECT DISTINCT attempt_id FROM requests WHERE told = 0 AND outcome IS NOT NULL \
+               AND outcome ->> '$.kind' <> 'withdrawn' ORDER BY attempt_id DESC LIMIT ?";
+    let ids: Vec<Vec<u8>> = sqlx::query_scalar(sql).bind(limit).fetch_all(conn).await?;
+    collect(ids, |id| column::read_id("requests.attempt_id", &id, AttemptId::from_uuid))
+}
+
 /// Requests that match, newest first, at most `limit`.
 pub(crate) async fn list(
     conn: &mut SqliteConnection,
