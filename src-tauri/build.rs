@@ -6,6 +6,7 @@ fn main() {
         "live",
         "live_ack",
         "live_stop",
+        "live_tell",
         "save_file",
         "pick_directory",
         "open_external",

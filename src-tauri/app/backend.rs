@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use engine::Engine;
-use engine::live::LiveFrom;
+use engine::live::{Frame, LiveFrom, LiveTopic, Wish};
 use futures::{Stream, StreamExt as _, future};
 use gateway::{Client, Host, InProcess, logging};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use serde::Serialize;
+use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
 /// Frames of the live stream, each as JSON.
@@ -90,19 +91,21 @@ impl Backend {
         }
     }
 
-    /// Listens to the live stream.
-    pub(crate) async fn live(&self, from: LiveFrom) -> Result<Frames, CallError> {
+    /// Listens to the live stream; wishes change what is listened to.
+    pub(crate) async fn live(
+        &self,
+        from: LiveFrom,
+        wishes: mpsc::Receiver<Wish>,
+    ) -> Result<Frames, CallError> {
         match self {
             Self::Own { engine, .. } => {
-                Ok(engine.live(&from).map(|frame| frame.json.to_string()).boxed())
+                Ok(engine.live(from, wishes).map(|frame| frame.json.to_string()).boxed())
             }
             Self::Other(client) => {
-                let frames = client.live(from.epoch.as_deref(), from.since).await?;
-                let whole = frames.take_while(|frame| future::ready(frame.is_ok()));
-                let texts = whole.filter_map(|frame| {
-                    future::ready(frame.ok().and_then(|frame| serde_json::to_string(&frame).ok()))
-                });
-                Ok(texts.boxed())
+                let since = from.epoch.as_deref().zip(from.since);
+                let first = texts(client.live(since, &from.topics).await?);
+                let client = client.clone();
+                Ok(Elsewhere { client, first, further: Vec::new(), wishes }.frames())
             }
         }
     }
@@ -114,6 +117,57 @@ impl Backend {
             engine.shutdown().await;
         }
     }
+}
+
+/// Listening to an engine of another program: what is asked for later has streams of its own.
+struct Elsewhere {
+    client: Client,
+    first: Frames,
+    further: Vec<(LiveTopic, Frames)>,
+    wishes: mpsc::Receiver<Wish>,
+}
+
+impl Elsewhere {
+    fn frames(self) -> Frames {
+        futures::stream::unfold(self, Self::next).boxed()
+    }
+
+    /// The next frame of any of them. All end with the first.
+    async fn next(mut self) -> Option<(String, Self)> {
+        loop {
+            let further = futures::stream::iter(&mut self.further);
+            let further = further.map(|(topic, frames)| frames.map(|text| (*topic, text)));
+            tokio::select! {
+                frame = self.first.next() => return frame.map(|text| (text, self)),
+                Some((_, text)) = further.flatten_unordered(None).next() => {
+                    return Some((text, self));
+                }
+                Some(wish) = self.wishes.recv() => self.grant(wish).await?,
+            }
+        }
+    }
+
+    /// Opens and ends streams; nothing where the engine is not there any more.
+    async fn grant(&mut self, wish: Wish) -> Option<()> {
+        self.further.retain(|(topic, _)| !wish.unsubscribe.contains(topic));
+        for topic in wish.subscribe {
+            if self.further.iter().all(|(known, _)| *known != topic) {
+                let frames = self.client.live(None, &[topic]).await.ok()?;
+                self.further.push((topic, texts(frames)));
+            }
+        }
+        Some(())
+    }
+}
+
+fn texts(
+    frames: impl Stream<Item = Result<Frame, gateway::ClientError>> + Send + 'static,
+) -> Frames {
+    let whole = frames.take_while(|frame| future::ready(frame.is_ok()));
+    let text = |frame: Result<Frame, gateway::ClientError>| {
+        future::ready(frame.ok().and_then(|frame| serde_json::to_string(&frame).ok()))
+    };
+    whole.filter_map(text).boxed()
 }
 
 async fn own(

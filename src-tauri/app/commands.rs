@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use engine::live::LiveFrom;
+use engine::live::{LiveAsk, LiveFrom, LiveTopic, Wish};
 use futures::StreamExt as _;
 use tauri::ipc::{Channel, InvokeResponseBody};
 use tauri::{AppHandle, State, Url};
 use tauri_plugin_dialog::DialogExt as _;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +19,8 @@ use crate::backend::{Call, CallError, Reply, SharedBackend};
 const UNCONFIRMED_MAX: u64 = 256;
 /// Listeners one window may have; a page that is loaded again may leave one behind.
 const LISTENERS_MAX: usize = 8;
+/// Wishes of one listener that wait.
+const WISHES_MAX: usize = 16;
 /// Where exports are saved without asking, for machines without anybody at the screen.
 const EXPORT_DIR: &str = "HIVEKEEPER_EXPORT_DIR";
 
@@ -70,6 +72,7 @@ struct Open {
 
 struct Listener {
     cancel: CancellationToken,
+    wishes: mpsc::Sender<Wish>,
     confirmed: watch::Sender<u64>,
 }
 
@@ -116,11 +119,13 @@ pub(crate) async fn live(
     backend: State<'_, SharedBackend>,
     listeners: State<'_, Listeners>,
     channel: Channel<InvokeResponseBody>,
+    topics: Vec<LiveTopic>,
     epoch: Option<String>,
     since: Option<u64>,
 ) -> Result<u32, Problem> {
-    let from = LiveFrom { epoch, since };
-    let frames = backend.live(from).await?;
+    let from = LiveFrom { topics, epoch, since };
+    let (wishes, asked) = mpsc::channel(WISHES_MAX);
+    let frames = backend.live(from, asked).await?;
     let (cancel, confirmed) = (CancellationToken::new(), watch::Sender::new(0));
     let id = {
         let mut open = listeners.open();
@@ -133,7 +138,7 @@ pub(crate) async fn live(
         open.next += 1;
         let id = open.next;
         let confirmed = confirmed.clone();
-        open.by_id.insert(id, Listener { cancel: cancel.clone(), confirmed });
+        open.by_id.insert(id, Listener { cancel: cancel.clone(), wishes, confirmed });
         id
     };
     let work = forward(frames, channel, confirmed.subscribe());
@@ -160,6 +165,21 @@ async fn forward(
     }
     // The stream ended: the window is told and asks again.
     drop(channel.send(InvokeResponseBody::Json("null".to_owned())));
+}
+
+/// Changes what a listener is told about; what it cannot have, it is told in a frame.
+#[tauri::command]
+pub(crate) async fn live_tell(
+    listeners: State<'_, Listeners>,
+    id: u32,
+    ask: LiveAsk,
+) -> Result<(), Problem> {
+    let wishes = listeners.open().by_id.get(&id).map(|listener| listener.wishes.clone());
+    if let Some(wishes) = wishes {
+        // One that has ended meanwhile has nothing to be told about.
+        drop(wishes.send(Wish::of(ask, |_| true)).await);
+    }
+    Ok(())
 }
 
 /// Confirms that so many frames of a listener have arrived.

@@ -66,6 +66,7 @@ fn show(backend: Arc<Backend>, focus: &Arc<window::Focus>) -> ExitCode {
             commands::live,
             commands::live_ack,
             commands::live_stop,
+            commands::live_tell,
             commands::save_file,
             commands::pick_directory,
             commands::open_external,

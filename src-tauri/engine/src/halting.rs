@@ -16,7 +16,7 @@ use orchestrator::{Command, HaltReport, Input};
 use store::ledger::{EventFilter, Ledger, ReadError};
 
 use crate::resolve::unreadable;
-use crate::view::{AgentView, HaltRequest, HaltView, Survivor, SwarmView};
+use crate::view::{HaltRequest, HaltView, Survivor, SwarmView};
 use crate::{Caller, Engine};
 
 /// The most programs that died that are remembered.
@@ -89,11 +89,10 @@ fn beginning(now: Timestamp) -> Timestamp {
 
 impl Engine {
     /// The state and health of the swarm.
-    pub(crate) async fn swarm_view(&self, views: &[AgentView]) -> Result<SwarmView, Refusal> {
+    pub(crate) async fn swarm_view(&self, states: &[AgentState]) -> Result<SwarmView, Refusal> {
         let recorded = self.0.ledger.halted().await.map_err(unreadable)?;
-        let agents: Vec<AgentState> = views.iter().map(|view| view.status.state).collect();
         let health = swarm_health(&SwarmFacts {
-            agents: &agents,
+            agents: states,
             lost: self.0.losses.count(self.0.clock.now()),
             halted: recorded.is_some() || self.0.orchestrator.is_halted(),
         });

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use model::event::{Actor, Fact, NewEvent, Subject};
@@ -18,6 +19,7 @@ use model::token::{
 use sha2::{Digest, Sha256};
 use store::ledger::{Change, CommitError, KeptToken, Ledger, ReadError, StoredAnswer};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 use crate::missions::{invalid, text_line};
 use crate::resolve::unreadable;
@@ -26,6 +28,8 @@ use crate::{Caller, Engine};
 
 /// A use is written down when the one before is so old, in seconds.
 const USE_EVERY_S: i64 = 60;
+/// How often it is looked whether a token that is still in use has come to its end.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How many tokens a list shows, with those that were revoked.
 const SHOWN_MAX: u32 = 500;
 
@@ -57,6 +61,8 @@ pub(crate) struct Keys {
     standing: RwLock<HashMap<String, Vec<Standing>>>,
     /// One change of the tokens at a time.
     changing: tokio::sync::Mutex<()>,
+    /// Counts the tokens that were revoked.
+    revoked: watch::Sender<u64>,
     /// How other machines reach this engine.
     exposed: OnceLock<String>,
 }
@@ -106,6 +112,13 @@ impl Keys {
             tokens.retain(|standing| standing.token.id != id);
             !tokens.is_empty()
         });
+        self.revoked.send_modify(|count| *count += 1);
+    }
+
+    fn is_valid(&self, id: TokenId, now: Timestamp) -> bool {
+        let all = self.standing();
+        let token = all.values().flatten().find(|standing| standing.token.id == id);
+        token.is_some_and(|standing| standing.token.is_valid(now))
     }
 
     /// Recognises a secret. The second value is a use to be written down.
@@ -169,6 +182,22 @@ impl Engine {
             });
         }
         Some(bearer)
+    }
+
+    /// Waits until a token is revoked or has come to its end, for what goes on after its request was
+    /// let in, such as a stream.
+    pub fn until_ended(&self, id: TokenId) -> impl Future<Output = ()> + Send + use<> {
+        let engine = self.clone();
+        let mut revoked = self.0.keys.revoked.subscribe();
+        async move {
+            while engine.0.keys.is_valid(id, engine.0.clock.now()) {
+                // Its end by itself is seen within the minute.
+                let news = tokio::time::timeout(LOOK_EVERY, revoked.changed()).await;
+                if matches!(news, Ok(Err(_))) {
+                    return;
+                }
+            }
+        }
     }
 
     /// The tokens, newest first; those that were revoked only where they are asked for.

@@ -3,6 +3,7 @@
 //! Invariant: the engine adds no rule of its own. Each use case is one method on [`Engine`]; what
 //! is possible is decided by the orchestrator, what is true is read from the store.
 
+mod book;
 mod conduct;
 mod crew;
 mod demo;
@@ -162,12 +163,20 @@ impl Engine {
         self.0.hub.epoch()
     }
 
-    /// Listens to the live stream.
+    /// How many listen to the live stream.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.0.hub.listeners()
+    }
+
+    /// Listens to the live stream until the engine ends or the listener is too slow; wishes change
+    /// what it listens to.
     pub fn live(
         &self,
-        from: &live::LiveFrom,
-    ) -> impl futures::Stream<Item = live::SentFrame> + use<> {
-        self.0.hub.listen(from)
+        from: live::LiveFrom,
+        wishes: tokio::sync::mpsc::Receiver<live::Wish>,
+    ) -> impl futures::Stream<Item = live::SentFrame> + Send + use<> {
+        self.0.hub.listen(from, self.clone(), wishes, self.0.cancel.clone())
     }
 
     /// Ends in order: takes no more work, flushes, and leaves the agents running; they are taken

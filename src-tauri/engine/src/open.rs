@@ -195,7 +195,7 @@ impl Engine {
             tasks,
             cancel,
         }));
-        engine.0.tasks.spawn(engine.clone().pulse(events, seen));
+        engine.begin_pulse(events, seen);
         engine.0.tasks.spawn(engine.clone().tend_the_trash());
         engine.0.tasks.spawn(engine.clone().tend_the_reports());
         engine.0.tasks.spawn(engine.clone().sweep_trials());

@@ -1,28 +1,101 @@
-//! What goes out on the live stream: every event, and the swarm whenever it changed.
+//! What goes out on the live stream: events, what they changed, and what is measured.
+//!
+//! Three tasks make frames, so that none waits for another: what is recorded, what it makes of
+//! agents, missions and the inbox, and what is said in conversations. Each topic has its own pace:
+//! at most one frame in a tenth of a second, the first one at once.
 
-use std::collections::{BTreeMap, HashMap};
+mod events;
+mod snapshot;
+mod state;
+mod talk;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::event::{Event, Fact};
-use model::id::AgentId;
-use model::inbox::Ask;
+use model::event::Event;
 use model::mission::MissionState;
 use model::refusal::Refusal;
-use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::time::{Instant, sleep_until};
+use model::status::AgentState;
+use serde::Serialize;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use crate::Engine;
-use crate::live::Payload;
+use crate::live::FRAME_BYTES_AIM;
 use crate::resolve::unreadable;
-use crate::view::{AgentView, EngineUsage, MachineView, Overview};
+use crate::view::{EngineUsage, MachineView, Overview};
 
-/// The shortest time between two frames about the swarm.
-const SWARM_EVERY: Duration = Duration::from_millis(100);
-/// The longest text inside an event on the live stream, in bytes.
-const TEXT_BYTES_MAX: usize = 1_024;
-/// Events read at once to catch up after falling behind.
-const CATCH_UP: u32 = 500;
+/// The shortest time between two frames about one topic.
+const FRAME_EVERY: Duration = Duration::from_millis(100);
+/// Agents told of in one frame.
+const AGENTS_MAX: usize = 500;
+
+/// When the next frame about a topic goes out.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pace {
+    due: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Pace {
+    /// Notes that there is something to tell.
+    fn owe(&mut self) {
+        let now = Instant::now();
+        let at = self.last.map_or(now, |last| (last + FRAME_EVERY).max(now));
+        self.due.get_or_insert(at);
+    }
+
+    /// Whether it is time; if so, it is noted that it is told.
+    fn take(&mut self, now: Instant) -> bool {
+        let is_due = self.due.is_some_and(|due| due <= now);
+        if is_due {
+            *self = Self { due: None, last: Some(now) };
+        }
+        is_due
+    }
+}
+
+/// A time that does not come, for a wait for whatever else happens.
+fn never() -> Instant {
+    Instant::now() + Duration::from_secs(3_600)
+}
+
+/// Cuts items into parcels that fit into a frame each; there is at least one.
+fn parcels<T: Serialize>(items: Vec<T>) -> Vec<Vec<T>> {
+    let (mut parcels, mut bytes) = (vec![Vec::new()], 0);
+    for item in items {
+        let size = size(&item);
+        if bytes + size > FRAME_BYTES_AIM && bytes > 0 {
+            parcels.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(parcel) = parcels.last_mut() {
+            parcel.push(item);
+        }
+    }
+    parcels
+}
+
+/// How long something is as JSON, in bytes.
+fn size<T: Serialize>(item: &T) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, item) {
+        Ok(()) => count.0,
+        Err(_) => FRAME_BYTES_AIM,
+    }
+}
 
 impl Engine {
     /// The whole swarm at a glance.
@@ -30,17 +103,18 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn overview(&self) -> Result<Overview, Refusal> {
-        let agents = self.roster_views().await?;
-        self.overview_of(&agents).await
+        let views = self.roster_views().await?;
+        let states: Vec<AgentState> = views.iter().map(|view| view.status.state).collect();
+        self.overview_of(&states, views.iter().any(|view| view.agent.demo)).await
     }
 
-    async fn overview_of(&self, views: &[AgentView]) -> Result<Overview, Refusal> {
+    async fn overview_of(&self, states: &[AgentState], demo: bool) -> Result<Overview, Refusal> {
         let parts = &self.0;
         let counts = parts.ledger.counts().await.map_err(unreadable)?;
         let snapshot = parts.snapshots.borrow().clone();
         let mut agents = BTreeMap::new();
-        for view in views {
-            *agents.entry(view.status.state).or_insert(0) += 1;
+        for state in states {
+            *agents.entry(*state).or_insert(0) += 1;
         }
         let in_state = |state| counts.missions.get(&state).copied().unwrap_or(0);
         let machine = (snapshot.tick > 0).then(|| MachineView {
@@ -63,153 +137,52 @@ impl Engine {
             needs_you: in_state(MissionState::InReview) + in_state(MissionState::NeedsInput),
             machine,
             engine,
-            demo: views.iter().any(|view| view.agent.demo),
-            events: counts.events,
-            swarm: self.swarm_view(views).await?,
+            demo,
             exposed: self.exposed(),
+            events: counts.events,
+            swarm: self.swarm_view(states).await?,
             missions: counts.missions.into_iter().filter(|(_, n)| *n > 0).collect(),
         })
     }
 
-    /// Forwards events and swarm frames until the engine ends.
-    pub(crate) async fn pulse(self, events: broadcast::Receiver<Arc<Event>>, seen: u64) {
-        let mut pulse = Pulse { sent: HashMap::new(), seen, due: None, engine: self };
-        let cancel = pulse.engine.0.cancel.clone();
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = pulse.run(events) => {}
-        }
+    /// Makes the frames of the live stream until the engine ends.
+    pub(crate) fn begin_pulse(&self, events: broadcast::Receiver<Arc<Event>>, seen: u64) {
+        self.0.hub.told_events_through(seen);
+        let state = self.0.ledger.subscribe();
+        let tasks = &self.0.tasks;
+        let cancel = || self.0.cancel.clone();
+        tasks.spawn(cancel().run_until_cancelled_owned(self.clone().tell_events(events, seen)));
+        tasks.spawn(cancel().run_until_cancelled_owned(self.clone().tell_state(state, seen)));
+        tasks.spawn(cancel().run_until_cancelled_owned(self.clone().tell_conversations()));
     }
 }
 
-struct Pulse {
-    engine: Engine,
-    /// The agents as the listeners know them.
-    sent: HashMap<AgentId, AgentView>,
-    /// The last event that was forwarded.
-    seen: u64,
-    /// When the next swarm frame goes out, if one is owed.
-    due: Option<Instant>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Pulse {
-    async fn run(&mut self, mut events: broadcast::Receiver<Arc<Event>>) {
-        let mut ticks = self.engine.0.snapshots.clone();
-        let mut last = Instant::now();
-        loop {
-            let due = self.due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600));
-            tokio::select! {
-                biased;
-                event = events.recv() => match event {
-                    Ok(event) => self.forward(&event),
-                    Err(RecvError::Lagged(_)) => self.catch_up().await,
-                    Err(RecvError::Closed) => return,
-                },
-                () = sleep_until(due), if self.due.is_some() => {
-                    last = Instant::now();
-                    self.due = None;
-                    self.swarm().await;
-                    continue;
-                }
-                tick = ticks.changed() => if tick.is_err() { return },
-            }
-            self.due.get_or_insert(last + SWARM_EVERY);
-        }
+    #[test]
+    fn parcels_hold_everything_in_order_and_fit_into_a_frame() {
+        let items: Vec<String> = (0..40).map(|i| format!("{i}").repeat(20_000)).collect();
+        let parcels = parcels(items.clone());
+        assert!(parcels.len() > 1);
+        assert!(parcels.iter().all(|parcel| size(parcel) <= FRAME_BYTES_AIM + 1_000));
+        assert_eq!(parcels.concat(), items);
+        assert_eq!(super::parcels(Vec::<u8>::new()), [Vec::<u8>::new()]);
+        assert_eq!(super::parcels(vec!["x".repeat(2 * FRAME_BYTES_AIM)]).len(), 1);
     }
 
-    async fn catch_up(&mut self) {
-        while let Ok(missed) = self.engine.0.ledger.events_after(self.seen, CATCH_UP).await
-            && !missed.is_empty()
-        {
-            for event in &missed {
-                self.forward(event);
-            }
-        }
-    }
-
-    fn forward(&mut self, event: &Event) {
-        if event.seq <= self.seen {
-            return;
-        }
-        self.seen = event.seq;
-        let parts = &self.engine.0;
-        parts.losses.note(event);
-        match (&event.fact, event.subject.agent_id) {
-            (Fact::AttemptEnded { attempt_id, .. }, Some(agent)) => {
-                parts.roster.freed(agent, *attempt_id, event.at);
-            }
-            (Fact::AgentRemoved { agent_id }, _) => {
-                parts.roster.removed(*agent_id);
-                self.sent.remove(agent_id);
-            }
-            (Fact::AgentAdded { agent }, _) => self.engine.make_place(agent.id),
-            (
-                Fact::MessageQueued { .. }
-                | Fact::MessageRetried { .. }
-                | Fact::RequestEnded { .. }
-                | Fact::AttemptStarted { .. }
-                | Fact::AttemptAdopted { .. },
-                _,
-            ) => parts.courier.wake(),
-            _ => {}
-        }
-        parts.hub.publish(Payload::Event { event: trimmed(event.clone()) });
-    }
-
-    /// Sends what differs from the frame before; everything when nobody listened until now.
-    async fn swarm(&mut self) {
-        if self.engine.0.hub.listeners() == 0 {
-            self.sent.clear();
-            return;
-        }
-        let Ok(views) = self.engine.roster_views().await else {
-            return;
-        };
-        let Ok(overview) = self.engine.overview_of(&views).await else {
-            return;
-        };
-        let mut changed = Vec::new();
-        for view in views {
-            if self.sent.get(&view.agent.id) != Some(&view) {
-                self.sent.insert(view.agent.id, view.clone());
-                changed.push(view);
-            }
-        }
-        self.engine.0.hub.publish(Payload::Swarm { overview, agents: changed });
-    }
-}
-
-/// Cuts the long texts of an event; the whole is in the ledger.
-fn trimmed(mut event: Event) -> Event {
-    match &mut event.fact {
-        Fact::MissionCreated { brief, .. } | Fact::MissionChanged { brief: Some(brief), .. } => {
-            cut(brief);
-        }
-        Fact::HandoffWritten { handoff: Some(handoff), .. } => cut(&mut handoff.text),
-        Fact::GateFinished { result, .. } => cut(&mut result.output),
-        Fact::DevlogWritten { devlog } => cut(&mut devlog.markdown),
-        Fact::MessageQueued { message } => cut(&mut message.text),
-        Fact::RequestAsked { request } => cut_ask(&mut request.ask),
-        _ => {}
-    }
-    event
-}
-
-/// What an agent asks is shown from the inbox; here it is only what it is about.
-fn cut_ask(ask: &mut Ask) {
-    match ask {
-        Ask::Permission { permission } => {
-            permission.changes.clear();
-            let texts = [&mut permission.command, &mut permission.input, &mut permission.why];
-            texts.into_iter().flatten().for_each(cut);
-        }
-        Ask::Question { text, .. } => cut(text),
-    }
-}
-
-fn cut(text: &mut String) {
-    if text.len() > TEXT_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-        text.push('…');
+    #[test]
+    fn the_first_is_told_at_once_and_the_next_a_tenth_of_a_second_later() {
+        let mut pace = Pace::default();
+        let now = Instant::now();
+        assert!(!pace.take(now), "nothing is owed");
+        pace.owe();
+        assert!(pace.take(Instant::now()));
+        let told = pace.last.unwrap();
+        pace.owe();
+        assert_eq!(pace.due, Some(told + FRAME_EVERY));
+        assert!(!pace.take(told + FRAME_EVERY - Duration::from_millis(1)));
+        assert!(pace.take(told + FRAME_EVERY));
     }
 }

@@ -3,23 +3,23 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use model::activity::Activity;
 use model::agent::{Agent, Runtime};
-use model::attempt::{Attempt, AttemptState};
-use model::id::{AgentId, AttemptId, MissionId};
+use model::attempt::Attempt;
+use model::id::AttemptId;
 use model::mission::Mission;
 use model::process::{Supervision, file};
-use model::refusal::Refusal;
-use model::status::{AgentFacts, AgentState, CRASH_LOOP_TIMES, Failing, agent_status};
+use model::status::{AgentFacts, AgentState, Failing, agent_status};
 use monitor::{AgentUsage, Snapshot};
+use orchestrator::Held;
 use store::ledger::WaitingOf;
 
 use crate::Engine;
-use crate::resolve::unreadable;
+use crate::book::Book;
 use crate::view::{AgentUsageView, AgentView, CurrentWork};
 
 /// How long the answer to "can this program be started" is believed.
@@ -31,59 +31,28 @@ const LAST_LINE_CHARS: usize = 200;
 
 /// What is expensive to look up and seldom changes.
 #[derive(Debug, Default)]
-pub(crate) struct Roster(Mutex<Known>);
+pub(crate) struct Roster {
+    known: Mutex<Known>,
+    pub(crate) book: tokio::sync::Mutex<Book>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
     programs: HashMap<(String, Option<String>), (Instant, Option<String>)>,
-    free_since: HashMap<AgentId, Timestamp>,
-    /// The last attempts of each agent, newest first, where the last one came to nothing.
-    failed: HashMap<AgentId, Vec<Attempt>>,
     lines: HashMap<AttemptId, (u64, Option<String>)>,
     supervision: HashMap<AttemptId, Supervision>,
-    /// The last views, with the ledger's head and the measurement they were derived from.
-    views: Option<((u64, u64), Vec<AgentView>)>,
 }
 
 impl Roster {
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that an agent became free.
-    pub(crate) fn freed(&self, agent: AgentId, attempt: AttemptId, at: Timestamp) {
+    /// Forgets what is known of all other attempts.
+    pub(crate) fn keep_lines_of(&self, unfinished: &HashSet<AttemptId>) {
         let mut known = self.known();
-        known.free_since.insert(agent, at);
-        known.failed.remove(&agent);
-        known.lines.remove(&attempt);
-        known.supervision.remove(&attempt);
-    }
-
-    /// Notes since when an agent is free as the ledger had it, and gives what holds: an agent that
-    /// became free while that was read is free since then.
-    fn free_as_read(&self, agent: AgentId, since: Timestamp) -> Timestamp {
-        *self.known().free_since.entry(agent).or_insert(since)
-    }
-
-    /// Forgets the last lines of all other attempts: a view that was under way when an attempt
-    /// ended has noted its line once more.
-    fn keep_lines_of(&self, unfinished: &[Attempt]) {
-        let mut known = self.known();
-        if known.lines.len() > unfinished.len() {
-            let alive: HashSet<AttemptId> = unfinished.iter().map(|attempt| attempt.id).collect();
-            known.lines.retain(|id, _| alive.contains(id));
-        }
-        if known.supervision.len() > unfinished.len() {
-            let alive: HashSet<AttemptId> = unfinished.iter().map(|attempt| attempt.id).collect();
-            known.supervision.retain(|id, _| alive.contains(id));
-        }
-    }
-
-    /// Forgets an agent that was removed.
-    pub(crate) fn removed(&self, agent: AgentId) {
-        let mut known = self.known();
-        known.free_since.remove(&agent);
-        known.failed.remove(&agent);
+        known.lines.retain(|id, _| unfinished.contains(id));
+        known.supervision.retain(|id, _| unfinished.contains(id));
     }
 
     /// How the processes of a run are kept together; nothing before they are there.
@@ -142,77 +111,42 @@ fn read_last_line(path: &Path, size: u64) -> std::io::Result<Option<String>> {
     Ok(line.map(shown))
 }
 
+/// What is in memory about all agents at one moment.
+#[derive(Debug)]
+pub(crate) struct Around {
+    snapshot: Arc<Snapshot>,
+    activities: HashMap<AttemptId, Activity>,
+    held: Held,
+    now: Timestamp,
+}
+
+impl Around {
+    /// Which measurement it is.
+    pub(crate) fn tick(&self) -> u64 {
+        self.snapshot.tick
+    }
+}
+
 impl Engine {
-    /// Every agent with its status, by name.
-    pub(crate) async fn roster_views(&self) -> Result<Vec<AgentView>, Refusal> {
-        // Everything a view is derived from is either in the ledger or in the last measurement.
-        let facts = (self.0.ledger.status().head_seq, self.0.snapshots.borrow().tick);
-        if let Some((known, views)) = &self.0.roster.known().views
-            && *known == facts
-        {
-            return Ok(seen_now(views.clone(), &self.0.orchestrator.activities()));
+    /// Looks around in memory.
+    pub(crate) fn around(&self) -> Around {
+        Around {
+            snapshot: self.0.snapshots.borrow().clone(),
+            activities: self.0.orchestrator.activities(),
+            held: self.0.orchestrator.held(),
+            now: self.0.clock.now(),
         }
-        let mut agents = self.0.ledger.agents().await.map_err(unreadable)?;
-        agents.sort_by_cached_key(|agent| (agent.name.to_lowercase(), agent.id));
-        let unfinished = self.0.ledger.unfinished_attempts().await.map_err(unreadable)?;
-        self.0.roster.keep_lines_of(&unfinished);
-        let views = self.views_of(agents, &unfinished).await?;
-        self.0.roster.known().views = Some((facts, views.clone()));
-        Ok(views)
     }
 
-    /// One agent with its status.
-    pub(crate) async fn roster_view(&self, agent: Agent) -> Result<AgentView, Refusal> {
-        let ledger = &self.0.ledger;
-        let unfinished = ledger.unfinished_attempts_of(agent.id).await.map_err(unreadable)?;
-        let mut views = self.views_of(vec![agent], &unfinished).await?;
-        views
-            .pop()
-            .ok_or_else(|| Refusal::new(model::refusal::Code::NotFound, "there is no such agent"))
-    }
-
-    async fn views_of(
-        &self,
-        agents: Vec<Agent>,
-        unfinished: &[Attempt],
-    ) -> Result<Vec<AgentView>, Refusal> {
-        let ids: Vec<MissionId> = unfinished.iter().map(|attempt| attempt.mission_id).collect();
-        let missions = self.0.ledger.missions_by_id(&ids).await.map_err(unreadable)?;
-        // An attempt under review keeps its mission, not its agent.
-        let attempts: HashMap<AgentId, &Attempt> = unfinished
-            .iter()
-            .filter(|attempt| attempt.occupies_agent())
-            .map(|attempt| (attempt.agent_id, attempt))
-            .collect();
-        let reviews = self.0.ledger.pending_reviews().await.map_err(unreadable)?;
-        let reviewing: HashSet<AgentId> = reviews.iter().map(|(_, _, agent)| *agent).collect();
-        let missions: HashMap<MissionId, &Mission> =
-            missions.iter().map(|mission| (mission.id, mission)).collect();
-        let snapshot = self.0.snapshots.borrow().clone();
-        let waiting = self.0.ledger.waiting_by_agent().await.map_err(unreadable)?;
-        let activities = self.0.orchestrator.activities();
-        let mut views = Vec::with_capacity(agents.len());
-        for agent in agents {
-            let (free_since, failing) = self.past(&agent).await?;
-            let attempt = attempts.get(&agent.id).copied();
-            let mission = attempt.and_then(|a| missions.get(&a.mission_id)).copied();
-            let standing = Standing {
-                attempt,
-                mission,
-                reviewing: reviewing.contains(&agent.id),
-                activity: attempt.and_then(|attempt| activities.get(&attempt.id)),
-                waiting: waiting.get(&agent.id).copied().unwrap_or_default(),
-                failing,
-                free_since,
-            };
-            views.push(self.view(agent, &standing, &snapshot));
-        }
-        Ok(views)
-    }
-
-    fn view(&self, agent: Agent, standing: &Standing<'_>, snapshot: &Snapshot) -> AgentView {
-        let Standing { attempt, mission, reviewing, activity, waiting, free_since, .. } = *standing;
-        let roster = &self.0.roster;
+    /// Derives the view of an agent.
+    pub(crate) fn view(&self, agent: Agent, standing: &Standing<'_>, around: &Around) -> AgentView {
+        let Standing { attempt, mission, reviewing, waiting, failed, free_since } = *standing;
+        let (roster, snapshot) = (&self.0.roster, &around.snapshot);
+        let activity = attempt.and_then(|attempt| around.activities.get(&attempt.id));
+        // One that the captain cleared is not held back, whatever it did before.
+        let until = around.held.get(&agent.id).copied();
+        let failing = Failing::of(failed, around.now)
+            .and_then(|failing| until.is_some().then_some(Failing { until, ..failing }));
         let usage = snapshot
             .agents
             .get(&agent.id)
@@ -227,11 +161,11 @@ impl Engine {
             held: usage.is_some_and(|usage| usage.held),
             cpu_idle_s: usage.and_then(|usage| usage.cpu_idle_s),
             activity,
-            failing: standing.failing.as_ref(),
+            failing: failing.as_ref(),
             last_output_at: usage.and_then(|usage| usage.last_output_at),
             free_since,
         };
-        let mut status = agent_status(&facts, self.0.clock.now());
+        let mut status = agent_status(&facts, around.now);
         if let Some(told) = attempt.and_then(|attempt| self.0.rescues.told(attempt.id))
             && status.state == AgentState::Stalled
         {
@@ -258,62 +192,18 @@ impl Engine {
             agent,
         }
     }
-
-    /// Whether an agent is held back because it fails again and again; one that the captain cleared
-    /// is not.
-    fn failing(&self, id: AgentId, last: &[Attempt], now: Timestamp) -> Option<Failing> {
-        let until = self.0.orchestrator.held().get(&id).copied();
-        let failing = Failing::of(last, now)?;
-        until.is_some().then_some(Failing { until, ..failing })
-    }
-
-    /// Since when an agent is free, and whether it fails again and again.
-    async fn past(&self, agent: &Agent) -> Result<(Timestamp, Option<Failing>), Refusal> {
-        let now = self.0.clock.now();
-        {
-            let known = self.0.roster.known();
-            if let (Some(since), Some(failed)) =
-                (known.free_since.get(&agent.id), known.failed.get(&agent.id))
-            {
-                return Ok((*since, self.failing(agent.id, failed, now)));
-            }
-        }
-        let limit = u32::try_from(CRASH_LOOP_TIMES).unwrap_or(u32::MAX);
-        let mut last =
-            self.0.ledger.attempts_of_agent(agent.id, limit).await.map_err(unreadable)?;
-        let since = last.first().and_then(|attempt| attempt.ended_at).unwrap_or(agent.created_at);
-        let since = self.0.roster.free_as_read(agent.id, since);
-        // Those of an agent that does well are not needed.
-        if last.first().is_none_or(|attempt| attempt.state != AttemptState::Rejected) {
-            last.clear();
-        }
-        let failing = self.failing(agent.id, &last, now);
-        self.0.roster.known().failed.insert(agent.id, last);
-        Ok((since, failing))
-    }
-}
-
-/// The views with what the conversations do at this moment.
-fn seen_now(
-    mut views: Vec<AgentView>,
-    activities: &HashMap<AttemptId, Activity>,
-) -> Vec<AgentView> {
-    for view in &mut views {
-        view.activity =
-            view.current.as_ref().and_then(|work| activities.get(&work.attempt_id)).cloned();
-    }
-    views
 }
 
 /// What the ledger says about an agent.
-struct Standing<'a> {
-    attempt: Option<&'a Attempt>,
-    mission: Option<&'a Mission>,
-    reviewing: bool,
-    activity: Option<&'a Activity>,
-    waiting: WaitingOf,
-    failing: Option<Failing>,
-    free_since: Timestamp,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing<'a> {
+    pub(crate) attempt: Option<&'a Attempt>,
+    pub(crate) mission: Option<&'a Mission>,
+    pub(crate) reviewing: bool,
+    pub(crate) waiting: WaitingOf,
+    /// Its last attempts, newest first, where the last one came to nothing.
+    pub(crate) failed: &'a [Attempt],
+    pub(crate) free_since: Timestamp,
 }
 
 fn current(attempt: &Attempt, mission: &Mission) -> CurrentWork {
@@ -350,18 +240,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_before_an_attempt_ended_does_not_outlive_its_end() {
+    fn what_was_read_of_an_attempt_does_not_outlive_its_end() {
         let roster = Roster::default();
-        let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-        let agent = AgentId::draw(then, &mut SystemDraw);
-        let attempt = AttemptId::draw(then, &mut SystemDraw);
-        roster.freed(agent, attempt, now);
-        assert_eq!(roster.free_as_read(agent, then), now);
+        let attempt = AttemptId::draw(Timestamp::UNIX_EPOCH, &mut SystemDraw);
         let run = tempfile::tempdir().unwrap();
         std::fs::write(run.path().join(file::STDOUT), "one\ntwo\n").unwrap();
         assert_eq!(roster.last_line(attempt, run.path()).as_deref(), Some("two"));
         assert_eq!(roster.known().lines.len(), 1);
-        roster.keep_lines_of(&[]);
+        roster.keep_lines_of(&HashSet::new());
         assert!(roster.known().lines.is_empty());
     }
 }

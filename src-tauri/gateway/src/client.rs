@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use engine::live::Frame;
+use engine::live::{Frame, LiveTopic};
 use futures::stream::{self, Stream};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::BodyExt;
@@ -159,22 +159,24 @@ impl Client {
             .map_err(|_| ClientError::TooSlow(ANSWER_TIMEOUT))?
     }
 
-    /// Listens to what happens, from the frame after `since` of that epoch.
+    /// Listens to topics, from the frame after that number of that epoch or from a snapshot on.
     ///
     /// # Errors
     /// When there is no engine any more, or it refuses to be listened to.
     pub async fn live(
         &self,
-        epoch: Option<&str>,
-        since: Option<u64>,
+        from: Option<(&str, u64)>,
+        topics: &[LiveTopic],
     ) -> Result<impl Stream<Item = Result<Frame, ClientError>> + Send + use<>, ClientError> {
         let mut headers = HeaderMap::new();
-        if let (Some(epoch), Some(since)) = (epoch, since)
+        if let Some((epoch, since)) = from
             && let Ok(id) = HeaderValue::from_str(&format!("{epoch}:{since}"))
         {
             headers.insert("last-event-id", id);
         }
-        let request = self.prepare(Method::GET, "/api/v1/live", &headers, None)?;
+        let names: Vec<String> = topics.iter().map(ToString::to_string).collect();
+        let path = format!("/api/v1/live?topics={}", names.join(","));
+        let request = self.prepare(Method::GET, &path, &headers, None)?;
         let mut line = self.connect().await?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, line.sender.send_request(request))
             .await

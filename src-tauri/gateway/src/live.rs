@@ -1,56 +1,216 @@
-//! The live stream: numbered frames as server-sent events.
+//! The live stream, over a WebSocket or as server-sent events: the same frames either way.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::Json;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use engine::live::{Frame, LiveFrom};
-use futures::StreamExt;
-use http::HeaderMap;
+use engine::Bearer;
+use engine::live::{Frame, LiveFrom, LiveTopic, SentFrame, Wish, not_yours};
+use futures::{Stream, StreamExt as _};
+use http::{HeaderMap, Method, StatusCode, header};
+use model::refusal::{Code, Refusal};
+use model::token::{TokenArea, TokenScope};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::Gate;
 use crate::params::Params;
 use crate::problem::Problem;
+use crate::rights::{Role, Rule, Verdict, look_up};
 
 /// How often something is sent although there is nothing to say.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a listener may take for one frame over a WebSocket.
+const SEND_MAX: Duration = Duration::from_secs(10);
+/// The longest message of a listener, in bytes.
+const ASK_BYTES_MAX: usize = 16 * 1024;
+/// Wishes of one listener that wait; the next one is read when there is room.
+const WISHES_MAX: usize = 16;
+/// The most listeners at once.
+const LISTENERS_MAX: usize = 256;
+/// What a WebSocket is closed with when its listener was too slow: try again later.
+const TRY_AGAIN: u16 = 1013;
+/// What a WebSocket is closed with when the engine ends.
+const GOING_AWAY: u16 = 1001;
 
 /// Listens to what happens.
 ///
-/// Server-sent events: each has the id `EPOCH:SEQ` and a frame as data. A listener that comes back
-/// with `Last-Event-ID`, or with `epoch` and `since`, gets everything after it, or a frame of kind
-/// `reset` that tells it to read everything afresh.
+/// The same frames as server-sent events or, where the request asks for it, over a WebSocket, which
+/// takes a `LiveAsk` at any time. A listener that comes back with `Last-Event-ID`, or with `epoch`
+/// and `since`, gets everything about its topics after that, once; what cannot be told without a gap
+/// begins with `reset`, a snapshot, and `caught_up`. One that is too slow is told `lagging` and
+/// dropped. At most one frame in 100 ms comes about each topic. The schema of the frames is at
+/// /api/v1/live/schema.json.
 #[utoipa::path(
     get, path = "/api/v1/live", tag = "events",
     params(
+        ("topics" = Option<String>, Query, description = "What to be told about, with commas in between: agents, missions, signals, events, inbox, transcript:ATTEMPT. The first five unless given."),
         ("epoch" = Option<String>, Query, description = "The epoch of the last frame seen."),
         ("since" = Option<u64>, Query, description = "The number of the last frame seen."),
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last frame seen."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last frame seen, EPOCH:SEQ."),
     ),
-    responses((status = 200, description = "The stream.", body = Frame,
-        content_type = "text/event-stream")),
+    responses(
+        (status = 200, description = "The stream.", body = Frame, content_type = "text/event-stream"),
+        (status = 101, description = "The WebSocket."),
+        (status = 503, description = "Too many listen already."),
+    ),
 )]
 pub(crate) async fn listen(
     State(gate): State<Gate>,
+    role: Option<Extension<Role>>,
+    bearer: Option<Extension<Bearer>>,
     headers: HeaderMap,
-    mut params: Params,
+    params: Params,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
+    let from = beginning(&headers, params)?;
+    // Whoever got here may see; a role that is not known may do nothing else.
+    let role = role.map_or(Role::Viewer, |Extension(role)| role);
+    let bearer = bearer.map(|Extension(bearer)| bearer);
+    let scopes = bearer.iter().flat_map(|bearer| bearer.scopes.iter().cloned()).collect();
+    let ears = Ears { role, scopes };
+    if let Some(topic) = from.topics.iter().find(|topic| !ears.may_hear(topic)) {
+        return Err(not_yours(topic).into());
+    }
+    if gate.engine.listeners() >= LISTENERS_MAX {
+        let why = format!("{LISTENERS_MAX} clients listen already");
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, why)
+            .hint("close one, or read by requests")
+            .retry_after(5));
+    }
+    let ended = until_ended(&gate, bearer);
+    let (wish, wishes) = mpsc::channel(WISHES_MAX);
+    if !headers.contains_key(header::UPGRADE) {
+        drop(wish);
+        return Ok(events(&gate, from, wishes, ended).into_response());
+    }
+    let socket = socket.map_err(|rejection| {
+        Problem::new(StatusCode::BAD_REQUEST, Code::InvalidInput, rejection.body_text())
+            .hint("ask without Upgrade for server-sent events")
+    })?;
+    let frames = Box::pin(gate.engine.live(from, wishes).take_until(ended));
+    Ok(socket
+        .max_message_size(ASK_BYTES_MAX)
+        .max_frame_size(ASK_BYTES_MAX)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| converse(socket, frames, wish, ears)))
+}
+
+/// Describes the frames of the live stream.
+///
+/// A JSON Schema (2020-12) of what the stream sends; `$defs/LiveAsk` is what it takes.
+#[utoipa::path(
+    get, path = "/api/v1/live/schema.json", tag = "events",
+    responses((status = 200, description = "The schema.", body = serde_json::Value)),
+)]
+pub(crate) async fn get_live_schema() -> Result<Json<serde_json::Value>, Problem> {
+    engine::live::schema().map(Json).map_err(|error| {
+        tracing::error!(%error, "the schema of the frames could not be written");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Internal,
+            "the schema could not be written",
+        )
+    })
+}
+
+/// What somebody may listen to.
+#[derive(Debug, Clone)]
+struct Ears {
+    role: Role,
+    /// Of an access token; without any it is good for everything its role may see.
+    scopes: Vec<TokenScope>,
+}
+
+impl Ears {
+    /// Whether this may see what a topic tells: as the table says of the same by request.
+    fn may_hear(&self, topic: &LiveTopic) -> bool {
+        let area = area_of(topic);
+        let within =
+            |scope: &TokenScope| matches!(scope, TokenScope::Area { area: it } if *it == area);
+        // A token for one agent or mission alone is for requests: a topic is about all of them.
+        if !self.scopes.is_empty() && !self.scopes.iter().any(within) {
+            return false;
+        }
+        match look_up(&Method::GET, &path_of(topic)) {
+            Verdict::Rule(Rule::Needs(right)) => self.role.may(right),
+            Verdict::Rule(Rule::Anybody) => true,
+            Verdict::OtherMethods(_) | Verdict::Unknown => false,
+        }
+    }
+}
+
+/// The part of the API a topic belongs to.
+const fn area_of(topic: &LiveTopic) -> TokenArea {
+    match topic {
+        LiveTopic::Agents => TokenArea::Agents,
+        LiveTopic::Missions | LiveTopic::Transcript(_) => TokenArea::Missions,
+        LiveTopic::Signals => TokenArea::Swarm,
+        LiveTopic::Events => TokenArea::Events,
+        LiveTopic::Inbox => TokenArea::Talk,
+    }
+}
+
+/// Where the same can be read by request.
+fn path_of(topic: &LiveTopic) -> String {
+    match topic {
+        LiveTopic::Agents => "/api/v1/agents".to_owned(),
+        LiveTopic::Missions => "/api/v1/missions".to_owned(),
+        LiveTopic::Signals => "/api/v1/overview".to_owned(),
+        LiveTopic::Events => "/api/v1/events".to_owned(),
+        LiveTopic::Inbox => "/api/v1/inbox".to_owned(),
+        LiveTopic::Transcript(id) => format!("/api/v1/attempts/{id}/conversation"),
+    }
+}
+
+fn beginning(headers: &HeaderMap, mut params: Params) -> Result<LiveFrom, Problem> {
+    let named = params.all("topics");
     let epoch = params.text("epoch")?;
     let since = params.number("since", 0..=u64::MAX)?;
     params.done()?;
-    let from = match last_event_id(&headers) {
-        Some((epoch, since)) => LiveFrom { epoch: Some(epoch), since: Some(since) },
-        None => LiveFrom { epoch, since },
+    let topics = if named.is_empty() {
+        LiveTopic::STANDING.to_vec()
+    } else {
+        LiveTopic::read_all(named.iter().flat_map(|names| names.split(',')))?
     };
+    Ok(match last_event_id(headers) {
+        Some((epoch, since)) => LiveFrom { topics, epoch: Some(epoch), since: Some(since) },
+        None => LiveFrom { topics, epoch, since },
+    })
+}
+
+/// Whoever listens by an access token listens no longer than it holds.
+fn until_ended(gate: &Gate, bearer: Option<Bearer>) -> impl Future<Output = ()> + Send + use<> {
+    let ended = bearer.map(|bearer| gate.engine.until_ended(bearer.id));
+    async move {
+        match ended {
+            Some(ended) => ended.await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn events<E: Future<Output = ()> + Send + 'static>(
+    gate: &Gate,
+    from: LiveFrom,
+    wishes: mpsc::Receiver<Wish>,
+    ended: E,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send + use<E>> {
     let epoch = gate.engine.epoch().to_owned();
-    let frames = gate.engine.live(&from).map(move |frame| {
-        let event = Event::default().id(format!("{epoch}:{}", frame.seq)).data(&*frame.json);
-        Ok::<_, Infallible>(event)
+    let frames = gate.engine.live(from, wishes).take_until(ended).map(move |frame| {
+        let event = Event::default().data(&*frame.json);
+        // A number from inside of a snapshot is none to come back with.
+        Ok(match frame.seq.filter(|_| frame.whole) {
+            Some(seq) => event.id(format!("{epoch}:{seq}")),
+            None => event,
+        })
     });
-    let stream = Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    Ok(stream.into_response())
+    Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 /// The frame a browser saw last before it lost the connection.
@@ -60,8 +220,73 @@ fn last_event_id(headers: &HeaderMap) -> Option<(String, u64)> {
     Some((epoch.to_owned(), seq.parse().ok()?))
 }
 
+/// Speaks with one listener over a WebSocket until one of them ends it.
+async fn converse(
+    mut socket: WebSocket,
+    mut frames: impl Stream<Item = SentFrame> + Unpin,
+    wish: mpsc::Sender<Wish>,
+    ears: Ears,
+) {
+    let mut alive = interval(KEEP_ALIVE);
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut slow = false;
+    loop {
+        let message = tokio::select! {
+            frame = frames.next() => match frame {
+                Some(frame) => {
+                    slow = frame.seq.is_none() && frame.json.contains(r#""kind":"lagging""#);
+                    Message::Text((&*frame.json).into())
+                }
+                None => break,
+            },
+            heard = socket.recv(), if wish.capacity() > 0 => match heard {
+                Some(Ok(heard)) => {
+                    if let Some(asked) = wish_in(&heard, &ears) {
+                        // There is room: it was looked at before.
+                        drop(wish.try_send(asked));
+                    }
+                    continue;
+                }
+                Some(Err(_)) | None => return,
+            },
+            _ = alive.tick() => Message::Ping(Vec::new().into()),
+        };
+        if !matches!(timeout(SEND_MAX, socket.send(message)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+    let (code, reason) = if slow {
+        (TRY_AGAIN, "too slow for what happens; come back to be told afresh")
+    } else {
+        (GOING_AWAY, "the engine ends")
+    };
+    let farewell = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+    drop(timeout(SEND_MAX, socket.send(farewell)).await);
+}
+
+/// What a message of a listener asks for, where it asks for anything.
+fn wish_in(message: &Message, ears: &Ears) -> Option<Wish> {
+    match message {
+        Message::Text(text) => Some(Wish::read(text, |topic| ears.may_hear(topic))),
+        Message::Binary(_) => {
+            let refused =
+                Refusal::new(Code::InvalidInput, "the message is binary").hint("send JSON as text");
+            Some(Wish {
+                subscribe: Vec::new(),
+                unsubscribe: Vec::new(),
+                correlation_id: None,
+                refused: Some(refused),
+            })
+        }
+        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => None,
+    }
+}
+
 #[cfg(test)]
+#[expect(clippy::panic, reason = "a test that cannot go on says where it stopped")]
 mod tests {
+    use model::id::{AttemptId, SystemDraw};
+
     use super::*;
 
     #[test]
@@ -77,5 +302,85 @@ mod tests {
         check("7", None);
         check("e1:x", None);
         check("e1:-1", None);
+    }
+
+    #[test]
+    fn a_role_may_listen_to_what_the_table_lets_it_read_and_to_nothing_else() {
+        let id = AttemptId::draw(model::Timestamp::UNIX_EPOCH, &mut SystemDraw);
+        for topic in LiveTopic::STANDING.into_iter().chain([LiveTopic::Transcript(id)]) {
+            let rule = look_up(&Method::GET, &path_of(&topic));
+            assert!(matches!(rule, Verdict::Rule(Rule::Needs(_))), "{topic} is not in the table");
+            for role in Role::ALL {
+                let sees = matches!(role, Role::Viewer | Role::Operator | Role::Admin);
+                let ears = Ears { role, scopes: Vec::new() };
+                assert_eq!(ears.may_hear(&topic), sees, "{role:?} {topic}");
+            }
+            let text = format!(r#"{{"subscribe":["{topic}"]}}"#);
+            let ears = Ears { role: Role::Worker, scopes: Vec::new() };
+            let wish = wish_in(&Message::Text(text.into()), &ears).unwrap();
+            assert!(wish.refused.is_some() && wish.subscribe.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_token_for_parts_of_the_api_hears_these_parts_and_one_for_a_single_thing_none() {
+        let id = model::id::MissionId::draw(model::Timestamp::UNIX_EPOCH, &mut SystemDraw);
+        let hears = |scopes: &[TokenScope]| {
+            let ears = Ears { role: Role::Viewer, scopes: scopes.to_vec() };
+            let heard = LiveTopic::STANDING.into_iter().filter(|topic| ears.may_hear(topic));
+            heard.collect::<Vec<_>>()
+        };
+        assert_eq!(hears(&[]), LiveTopic::STANDING);
+        let talk = TokenScope::Area { area: TokenArea::Talk };
+        assert_eq!(hears(std::slice::from_ref(&talk)), [LiveTopic::Inbox]);
+        assert!(hears(&[TokenScope::Mission { id }]).is_empty());
+    }
+
+    /// A stream of frames over a real WebSocket.
+    async fn told(frames: Vec<SentFrame>) -> Vec<tokio_tungstenite::tungstenite::Message> {
+        let (wish, _wishes) = mpsc::channel(1);
+        let frames = std::sync::Mutex::new(Some((frames, wish)));
+        let serve = move |socket: WebSocketUpgrade| {
+            let (frames, wish) = frames.lock().unwrap().take().unwrap();
+            let frames = futures::stream::iter(frames);
+            let ears = Ears { role: Role::Viewer, scopes: Vec::new() };
+            async move { socket.on_upgrade(|it| converse(it, frames, wish, ears)) }
+        };
+        let serve = std::sync::Arc::new(serve);
+        let router = axum::Router::new()
+            .route("/", axum::routing::get(move |socket: WebSocketUpgrade| serve(socket)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = tokio::spawn(async move { axum::serve(listener, router).await });
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let url = format!("ws://{address}/");
+        let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        let told = socket.filter_map(|message| std::future::ready(message.ok())).collect().await;
+        served.abort();
+        told
+    }
+
+    fn frame(json: &str) -> SentFrame {
+        SentFrame { seq: None, topic: None, whole: true, json: json.into() }
+    }
+
+    #[tokio::test]
+    async fn a_lagging_client_is_dropped_with_notice() {
+        use tokio_tungstenite::tungstenite::Message;
+        let notice = r#"{"payload":{"kind":"lagging","missed":3}}"#;
+        let told = told(vec![frame("{}"), frame(notice)]).await;
+        let text: Vec<_> = told.iter().filter_map(|it| it.to_text().ok()).collect();
+        assert!(text.contains(&notice), "{told:?}");
+        let Some(Message::Close(Some(close))) = told.last() else { panic!("{told:?}") };
+        assert_eq!(u16::from(close.code), TRY_AGAIN);
+        assert!(close.reason.contains("too slow"));
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_ends_says_so() {
+        use tokio_tungstenite::tungstenite::Message;
+        let told = told(vec![frame("{}")]).await;
+        let Some(Message::Close(Some(close))) = told.last() else { panic!("{told:?}") };
+        assert_eq!(u16::from(close.code), GOING_AWAY);
     }
 }

@@ -187,6 +187,7 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::DELETE, "/api/v1/trash/{id}", ADMINISTER),
     (Method::GET, "/api/v1/events", SEE),
     (Method::GET, "/api/v1/live", SEE),
+    (Method::GET, "/api/v1/live/schema.json", SEE),
     (Method::GET, "/api/v1/devlogs", SEE),
     (Method::GET, "/api/v1/devlogs/{id}", SEE),
     (Method::GET, "/api/v1/devlogs/{id}/export", SEE),

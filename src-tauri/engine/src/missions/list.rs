@@ -1,6 +1,7 @@
 //! Missions as they are shown: their facts with what is derived from them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use model::agent::Agent;
 use model::attempt::{Attempt, AttemptState};
@@ -46,7 +47,7 @@ pub struct MissionQuery {
 
 /// What the state of missions is derived from, read once for a whole list.
 pub(crate) struct Surroundings {
-    agents: Vec<Agent>,
+    agents: Arc<Vec<Agent>>,
     names: HashMap<AgentId, String>,
     /// The agent of the attempt that is not over, by mission.
     at_work: HashMap<MissionId, AgentId>,
@@ -125,6 +126,23 @@ impl Engine {
         Ok(Listing { items, next: page.next })
     }
 
+    /// The missions with these ids that are on the lists, as a list shows them.
+    pub(crate) async fn mission_views(
+        &self,
+        ids: &[MissionId],
+    ) -> Result<Vec<MissionView>, Refusal> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut missions = self.0.ledger.missions_by_id(ids).await.map_err(unreadable)?;
+        let states = self.0.ledger.mission_states(ids).await.map_err(unreadable)?;
+        let removed: BTreeSet<MissionId> =
+            states.into_iter().filter(|it| it.removed).map(|it| it.id).collect();
+        missions.retain(|mission| !removed.contains(&mission.id));
+        let around = self.surroundings(&missions).await?;
+        Ok(missions.into_iter().map(|mission| around.view(mission)).collect())
+    }
+
     /// Everything about one mission.
     ///
     /// # Errors
@@ -141,7 +159,7 @@ impl Engine {
     /// Reads what these missions' states are derived from.
     pub(crate) async fn surroundings(&self, missions: &[Mission]) -> Result<Surroundings, Refusal> {
         let ledger = &self.0.ledger;
-        let agents = ledger.agents().await.map_err(unreadable)?;
+        let agents = self.known_agents().await?;
         let unfinished = ledger.unfinished_attempts().await.map_err(unreadable)?;
         let reviews = ledger.pending_reviews().await.map_err(unreadable)?;
         let settings = ledger.settings().await.map_err(unreadable)?;

@@ -155,6 +155,18 @@ impl Engine {
         }
     }
 
+    /// What has changed in a conversation since a revision, and whether there is more.
+    pub(crate) async fn conversation_since(
+        &self,
+        id: AttemptId,
+        revision: u64,
+        limit: u32,
+    ) -> Result<(ConversationChanges, bool), Refusal> {
+        let found = self.0.transcripts.since(id, revision, limit).await.map_err(untold)?;
+        let entries = found.entries.into_iter().map(placed).collect();
+        Ok((ConversationChanges { entries, revision: found.revision }, found.more))
+    }
+
     /// Looks for words in conversations; the newest entries come first.
     ///
     /// # Errors

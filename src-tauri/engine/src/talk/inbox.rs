@@ -54,21 +54,26 @@ impl Engine {
             ..MessageFilter::default()
         };
         let quarantined = ledger.messages(filter).await.map_err(unreadable)?;
+        Ok(InboxView {
+            requests: self.request_views(open).await?,
+            reviews: self.waiting_reviews().await?,
+            quarantined: self.message_views(quarantined.items).await?,
+            counts: self.inbox_totals().await?,
+        })
+    }
+
+    /// How much waits for the captain.
+    pub(crate) async fn inbox_totals(&self) -> Result<InboxTotals, Refusal> {
+        let ledger = &self.0.ledger;
         let counts = ledger.inbox_counts().await.map_err(unreadable)?;
         let missions = ledger.counts().await.map_err(unreadable)?.missions;
         let reviews = missions.get(&MissionState::InReview).copied().unwrap_or(0);
-        let counts = InboxTotals {
+        Ok(InboxTotals {
             permissions: counts.requests.saturating_sub(counts.questions),
             questions: counts.questions,
             reviews,
             quarantined: counts.quarantined,
             total: counts.requests + reviews + counts.quarantined,
-        };
-        Ok(InboxView {
-            requests: self.request_views(open).await?,
-            reviews: self.waiting_reviews().await?,
-            quarantined: self.message_views(quarantined.items).await?,
-            counts,
         })
     }
 
@@ -134,13 +139,15 @@ impl Engine {
         found.ok_or_else(|| no_request(id))
     }
 
-    async fn request_views(&self, requests: Vec<Request>) -> Result<Vec<RequestView>, Refusal> {
+    pub(crate) async fn request_views(
+        &self,
+        requests: Vec<Request>,
+    ) -> Result<Vec<RequestView>, Refusal> {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
         let now = self.0.clock.now();
-        let names: HashMap<AgentId, String> =
-            names(&self.0.ledger.agents().await.map_err(unreadable)?);
+        let names: HashMap<AgentId, String> = names(&self.known_agents().await?);
         let ids: HashSet<MissionId> = requests.iter().map(|request| request.mission_id).collect();
         let ids: Vec<MissionId> = ids.into_iter().collect();
         let mut missions: HashMap<MissionId, Mission> = HashMap::with_capacity(ids.len());

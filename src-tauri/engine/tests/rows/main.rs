@@ -10,6 +10,7 @@ mod evidence;
 mod halting;
 mod import;
 mod inbox;
+mod live;
 mod messages;
 mod recovery;
 mod reports;

@@ -68,6 +68,7 @@ fn of_the_swarm() -> OpenApiRouter<Gate> {
         .routes(routes!(swarm::reconcile))
         .routes(routes!(events::list_events))
         .routes(routes!(crate::live::listen))
+        .routes(routes!(crate::live::get_live_schema))
 }
 
 fn of_conversations() -> OpenApiRouter<Gate> {

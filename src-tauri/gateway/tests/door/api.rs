@@ -1,12 +1,9 @@
 //! The API in front of a real engine: in process as the window uses it, and over a real socket.
 
 use axum::body::Body;
-use engine::live::{Frame, Payload};
-use futures::StreamExt as _;
 use gateway::{Client, InProcess};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use model::event::Fact;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,12 +12,12 @@ use tower::ServiceExt as _;
 use crate::{House, PATIENCE};
 
 impl House {
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::for_data_dir(self.engine.data_dir()).unwrap()
     }
 
     /// Asks as the window does.
-    async fn ask(&self, method: &str, path: &str, body: &str) -> (StatusCode, HeaderMap, Value) {
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> (StatusCode, HeaderMap, Value) {
         self.ask_with(method, path, body, &[]).await
     }
 
@@ -59,7 +56,7 @@ impl House {
     }
 }
 
-fn agent(name: &str) -> String {
+pub(crate) fn agent(name: &str) -> String {
     json!({"name": name, "command": "cat"}).to_string()
 }
 
@@ -311,63 +308,6 @@ async fn a_body_that_grows_past_its_limit_is_cut_off() {
     request.push_str("0\r\n\r\n");
     let answer = house.say(&request).await;
     assert!(answer.is_empty() || answer.contains(" 413 "), "{answer}");
-    house.close().await;
-}
-
-/// Reads frames until one tells of an agent of that name.
-async fn until_added(
-    frames: &mut (impl futures::Stream<Item = Result<Frame, gateway::ClientError>> + Unpin),
-    name: &str,
-) -> Vec<Frame> {
-    let mut seen = Vec::new();
-    let wait = async {
-        while let Some(frame) = frames.next().await {
-            let frame = frame.unwrap();
-            let found = match &frame.payload {
-                Payload::Event { event } => {
-                    matches!(&event.fact, Fact::AgentAdded { agent } if agent.name == name)
-                }
-                _ => false,
-            };
-            seen.push(frame);
-            if found {
-                return;
-            }
-        }
-        panic!("the stream ended");
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("it is told");
-    seen
-}
-
-#[tokio::test]
-async fn a_listener_that_comes_back_gets_every_frame_once() {
-    let house = House::open().await;
-    let client = house.client();
-    let mut frames = Box::pin(client.live(None, None).await.unwrap());
-    house.ask("POST", "/api/v1/agents", &agent("ann")).await;
-    let seen = until_added(&mut frames, "ann").await;
-    drop(frames);
-    let last = seen.last().unwrap().clone();
-    for name in ["bob", "cid", "dot"] {
-        house.ask("POST", "/api/v1/agents", &agent(name)).await;
-    }
-    let mut frames = Box::pin(client.live(Some(&last.epoch), Some(last.seq)).await.unwrap());
-    let rest = until_added(&mut frames, "dot").await;
-    let numbers: Vec<u64> = seen.iter().chain(&rest).map(|frame| frame.seq).collect();
-    let expected: Vec<u64> = (numbers[0]..).take(numbers.len()).collect();
-    assert_eq!(numbers, expected, "gap or duplicate");
-    assert!(!rest.iter().any(|frame| frame.payload == Payload::Reset));
-    house.close().await;
-}
-
-#[tokio::test]
-async fn a_listener_of_another_run_is_told_to_read_everything_afresh() {
-    let house = House::open().await;
-    let client = house.client();
-    let mut frames = Box::pin(client.live(Some("another"), Some(7)).await.unwrap());
-    let first = tokio::time::timeout(PATIENCE, frames.next()).await.unwrap();
-    assert_eq!(first.unwrap().unwrap().payload, Payload::Reset);
     house.close().await;
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use engine::live::{Frame, Payload};
+use engine::live::{Frame, LiveTopic, Payload};
 use engine::view::{MissionDetail, MissionView};
 use futures::{Stream, StreamExt as _};
 use gateway::ClientError;
@@ -78,7 +78,7 @@ async fn until(
     operation: &str,
 ) -> Result<Waited, Failure> {
     loop {
-        let mut frames = match remote.client().live(None, None).await {
+        let mut frames = match remote.client().live(None, &[LiveTopic::Events]).await {
             Ok(frames) => std::pin::pin!(frames),
             Err(error) => return Err(Failure::unasked(operation, &error)),
         };
@@ -106,9 +106,12 @@ async fn changed(
 ) -> bool {
     while let Some(Ok(frame)) = frames.next().await {
         let news = match &frame.payload {
-            Payload::Event { event } => event.subject.mission_id == Some(id),
-            Payload::Reset => true,
-            Payload::Swarm { .. } => false,
+            Payload::Events { events } => {
+                events.iter().any(|event| event.subject.mission_id == Some(id))
+            }
+            // What came before was either looked at already or is told by now.
+            Payload::CaughtUp { .. } => true,
+            _ => false,
         };
         if news {
             return true;

@@ -1,0 +1,237 @@
+//! The live stream over real sockets: the same frames either way, each as the published schema says.
+
+use engine::live::{Frame, LiveTopic, Payload};
+use futures::{SinkExt as _, Stream, StreamExt as _};
+use http::{Request, StatusCode};
+use jsonschema::Validator;
+use model::event::{Event, Fact};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::api::agent;
+use crate::{House, PATIENCE};
+
+/// A listener over a WebSocket that holds each frame against the schema.
+struct Listening {
+    socket: WebSocketStream<TcpStream>,
+    schema: Validator,
+}
+
+impl House {
+    async fn schema(&self) -> Validator {
+        let (status, _, schema) = self.ask("GET", "/api/v1/live/schema.json", "").await;
+        assert_eq!(status, StatusCode::OK);
+        jsonschema::draft202012::new(&schema).unwrap()
+    }
+
+    async fn socket(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        origin: Option<&str>,
+    ) -> Result<WebSocketStream<TcpStream>, Error> {
+        let mut request = format!("ws://{}{path}", self.address()).into_client_request().unwrap();
+        let mut set = |name: &'static str, value: &str| {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        };
+        if let Some(token) = token {
+            set("authorization", &format!("Bearer {token}"));
+        }
+        if let Some(origin) = origin {
+            set("origin", origin);
+        }
+        let request: Request<()> = request;
+        let stream = TcpStream::connect(self.address()).await.unwrap();
+        client_async(request, stream).await.map(|(socket, _)| socket)
+    }
+
+    async fn listen_to(&self, query: &str) -> Listening {
+        let path = format!("/api/v1/live?{query}");
+        let socket = self.socket(&path, Some(&self.captain()), None).await.unwrap();
+        Listening { socket, schema: self.schema().await }
+    }
+}
+
+impl Listening {
+    async fn next(&mut self) -> Frame {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            match next.expect("something is told").expect("it goes on").unwrap() {
+                Message::Text(text) => {
+                    let value: Value = serde_json::from_str(&text).unwrap();
+                    let faults: Vec<_> =
+                        self.schema.iter_errors(&value).map(|fault| fault.to_string()).collect();
+                    assert!(faults.is_empty(), "{faults:?}\n{value:#}");
+                    assert!(value.get("correlation_id").is_some(), "{value}");
+                    let frame: Frame = serde_json::from_value(value).unwrap();
+                    assert_eq!(frame.version, engine::live::FRAME_VERSION);
+                    return frame;
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn until(&mut self, is: impl Fn(&Frame) -> bool) -> Frame {
+        loop {
+            let frame = self.next().await;
+            if is(&frame) {
+                return frame;
+            }
+        }
+    }
+
+    async fn send(&mut self, ask: Value) {
+        self.socket.send(Message::text(ask.to_string())).await.unwrap();
+    }
+}
+
+fn kind(frame: &Frame) -> String {
+    serde_json::to_value(&frame.payload).unwrap()["kind"].as_str().unwrap().to_owned()
+}
+
+/// Reads frames until one tells of an agent of that name; gives the events with their numbers.
+async fn until_added(
+    frames: &mut (impl Stream<Item = Result<Frame, gateway::ClientError>> + Unpin),
+    name: &str,
+) -> (Vec<Event>, Frame) {
+    let mut seen = Vec::new();
+    let wait = async {
+        while let Some(frame) = frames.next().await {
+            let frame = frame.unwrap();
+            if let Payload::Events { events } = &frame.payload {
+                seen.extend(events.iter().cloned());
+            }
+            let added = |event: &Event| matches!(&event.fact, Fact::AgentAdded { agent } if agent.name == name);
+            if seen.iter().any(added) && frame.seq.is_some() {
+                return frame;
+            }
+        }
+        panic!("the stream ended");
+    };
+    let last = tokio::time::timeout(PATIENCE, wait).await.expect("it is told");
+    (seen, last)
+}
+
+#[tokio::test]
+async fn frames_validate_against_published_schemas_and_carry_version_and_correlation_id() {
+    let house = House::open().await;
+    let mut live = house.listen_to("").await;
+    assert_eq!(kind(&live.next().await), "hello");
+    for _ in LiveTopic::STANDING {
+        live.until(|frame| kind(frame) == "caught_up").await;
+    }
+    let (status, _, _) = house.ask("POST", "/api/v1/agents", &agent("ann")).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let told = live.until(|frame| kind(frame) == "events").await;
+    let Payload::Events { events } = &told.payload else { panic!("{told:?}") };
+    let asked = events[0].correlation_id.expect("the request is named").to_string();
+    assert_eq!(told.correlation_id, Some(asked.clone()), "the frame names the request");
+    let told = live.until(|frame| kind(frame) == "agents").await;
+    assert_eq!(told.correlation_id, Some(asked), "and so does what it changed");
+    let work = house.at_work("bob").await;
+    let topic = format!("transcript:{}", work.attempt.id);
+    live.send(json!({"subscribe": [topic], "correlation_id": "mine"})).await;
+    let answer = live.until(|frame| kind(frame) == "topics").await;
+    assert_eq!(answer.correlation_id.as_deref(), Some("mine"));
+    live.until(|frame| kind(frame) == "conversation").await;
+    live.until(|frame| kind(frame) == "missions").await;
+    live.until(|frame| kind(frame) == "signals").await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_a_listener_may_not_or_cannot_have_is_refused_and_it_goes_on() {
+    let house = House::open().await;
+    let mut live = house.listen_to("topics=events").await;
+    live.until(|frame| kind(frame) == "caught_up").await;
+    for ask in [
+        json!({"subscribe": ["alerts"], "correlation_id": "1"}),
+        json!({"subscribe": ["transcript:0"], "correlation_id": "1"}),
+        json!({"subscribe": [format!("transcript:{}", uuid::Uuid::now_v7())]}),
+        json!([1]),
+        json!({"subscribe": vec!["x".repeat(100); 100]}),
+    ] {
+        live.send(ask.clone()).await;
+        let refused = live.until(|frame| kind(frame) == "refused").await;
+        let Payload::Refused { problem, .. } = refused.payload else { panic!("{ask}") };
+        assert!(!problem.is_empty());
+    }
+    live.socket.send(Message::binary(vec![0_u8, 1])).await.unwrap();
+    live.until(|frame| kind(frame) == "refused").await;
+    house.ask("POST", "/api/v1/agents", &agent("ann")).await;
+    live.until(|frame| kind(frame) == "events").await;
+    // What is longer than any wish ends the connection.
+    let long = Message::text("x".repeat(20 * 1024));
+    drop(live.socket.send(long).await);
+    let ended = async { while let Some(Ok(_)) = live.socket.next().await {} };
+    tokio::time::timeout(PATIENCE, ended).await.expect("it is dropped");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_socket_is_opened_to_this_engines_own_page_or_a_token_and_to_nobody_else() {
+    let house = House::open().await;
+    let work = house.at_work("ann").await;
+    let captain = house.captain();
+    let own = format!("http://{}", house.address());
+    let check = async |token: Option<&str>, origin: Option<&str>, status: u16| match house
+        .socket("/api/v1/live", token, origin)
+        .await
+    {
+        Ok(_) => assert_eq!(status, 101, "{token:?} {origin:?}"),
+        Err(Error::Http(answer)) => {
+            assert_eq!(answer.status().as_u16(), status, "{token:?} {origin:?}");
+        }
+        Err(error) => panic!("{error}"),
+    };
+    check(Some(&captain), None, 101).await;
+    check(Some(&captain), Some(&own), 101).await;
+    check(Some(&captain), Some("http://attacker.example"), 403).await;
+    check(Some(&captain), Some("null"), 403).await;
+    check(None, Some(&own), 401).await;
+    check(Some("hk_wrong"), None, 401).await;
+    check(Some(&work.token), None, 403).await;
+    let unknown = house.socket("/api/v1/live?topics=alerts", Some(&captain), None).await;
+    assert!(matches!(unknown, Err(Error::Http(answer)) if answer.status() == 422));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_listener_that_comes_back_gets_every_event_once() {
+    let house = House::open().await;
+    let client = house.client();
+    let topics = [LiveTopic::Events, LiveTopic::Agents];
+    let mut frames = Box::pin(client.live(None, &topics).await.unwrap());
+    house.ask("POST", "/api/v1/agents", &agent("ann")).await;
+    let (seen, last) = until_added(&mut frames, "ann").await;
+    drop(frames);
+    for name in ["bob", "cid", "dot"] {
+        house.ask("POST", "/api/v1/agents", &agent(name)).await;
+    }
+    let from = Some((last.epoch.as_str(), last.seq.unwrap()));
+    let mut frames = Box::pin(client.live(from, &topics).await.unwrap());
+    let (rest, _) = until_added(&mut frames, "dot").await;
+    let numbers: Vec<u64> = seen.iter().chain(&rest).map(|event| event.seq).collect();
+    let expected: Vec<u64> = (numbers[0]..).take(numbers.len()).collect();
+    assert_eq!(numbers, expected, "gap or duplicate");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_listener_of_another_run_begins_with_a_snapshot() {
+    let house = House::open().await;
+    house.ask("POST", "/api/v1/agents", &agent("ann")).await;
+    let mut live = house.listen_to("topics=agents&epoch=another&since=7").await;
+    let kinds = [live.next().await, live.next().await, live.next().await, live.next().await];
+    assert_eq!(kinds.each_ref().map(kind), ["hello", "reset", "agents", "caught_up"]);
+    let Payload::Agents { agents, .. } = &kinds[2].payload else { panic!("{kinds:?}") };
+    assert_eq!(agents.len(), 1);
+    assert_eq!((kinds[1].seq, kinds[2].seq), (None, None), "inside of it is nothing to go on from");
+    assert!(kinds[3].seq.is_some());
+    house.close().await;
+}
