@@ -1,10 +1,11 @@
-//! `hivekeeper serve`: an engine with its interface on a loopback address.
+//! `hivekeeper serve`: an engine with its interface on this machine, and for others where it is told.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::{Config, Engine};
-use gateway::{Endpoint, Host, NoWindow, logging};
+use gateway::{Endpoint, Host, NoWindow, Outer, Tls, logging};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -19,12 +20,11 @@ pub(crate) async fn serve(args: Serve, data_dir: PathBuf, out: &mut Out) -> Resu
     logging::begin();
     let mut stop = Stop::listen()?;
     // Before anything is made, so that a wrong address leaves no trace.
-    let listener = gateway::bind_again(&data_dir, args.listen).await;
-    let listener = listener.map_err(|error| Failure::of(&error))?;
+    let doors = Doors::open(args, &data_dir).await?;
     let engine = Engine::open(Config::new(data_dir.clone(), VERSION))
         .await
         .map_err(|error| not_opened(&data_dir, &error))?;
-    let result = answer(listener, &engine, &mut stop, out).await;
+    let result = answer(doors, &engine, &mut stop, out).await;
     tokio::select! {
         () = engine.shutdown() => {}
         () = stop.asked() => tracing::warn!("told to stop again: ending at once"),
@@ -32,15 +32,41 @@ pub(crate) async fn serve(args: Serve, data_dir: PathBuf, out: &mut Out) -> Resu
     result
 }
 
+/// Where an engine is to listen.
+struct Doors {
+    here: TcpListener,
+    outer: Option<Outer>,
+    socket: Option<PathBuf>,
+}
+
+impl Doors {
+    async fn open(args: Serve, data_dir: &Path) -> Result<Self, Failure> {
+        let Serve { listen, tls_cert, tls_key, name, socket } = args;
+        let (Some(certificate), Some(key)) = (tls_cert, tls_key) else {
+            let here = gateway::bind_again(data_dir, listen).await;
+            let here = here.map_err(|error| Failure::of(&error))?;
+            return Ok(Self { here, outer: None, socket });
+        };
+        let tls = Tls::read(&certificate, &key).map_err(|error| Failure::of(&error))?;
+        let listener = gateway::bind_anywhere(listen).await;
+        let listener = listener.map_err(|error| Failure::of(&error))?;
+        // Agents and this program's own commands come without encryption, on this machine alone.
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let here = gateway::bind_again(data_dir, any).await.map_err(|error| Failure::of(&error))?;
+        Ok(Self { here, outer: Some(Outer { listener, tls, names: name }), socket })
+    }
+}
+
 async fn answer(
-    listener: TcpListener,
+    doors: Doors,
     engine: &Engine,
     stop: &mut Stop,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let _log = logging::write_to(engine.data_dir()).map_err(|error| Failure::of(&error))?;
-    let host =
-        Host::open_on(engine, listener, Arc::new(NoWindow)).map_err(|error| Failure::of(&error))?;
+    let Doors { here, outer, socket } = doors;
+    let host = Host::open_doors(engine, here, outer, socket, Arc::new(NoWindow))
+        .map_err(|error| Failure::of(&error))?;
     let said = announce(&host, out);
     if said.is_ok() {
         tracing::info!(url = host.url(), "listening");
@@ -69,9 +95,15 @@ fn announce(host: &Host, out: &mut Out) -> Result<(), Failure> {
     let link = host.login_link().map_err(|error| Failure::of(&error))?.unwrap_or_default();
     if out.is_json() {
         let pid = std::process::id();
-        out.value(&serde_json::json!({"url": host.url(), "login": link, "pid": pid}))?;
+        let outer = host.outer_url();
+        out.value(
+            &serde_json::json!({"url": host.url(), "login": link, "pid": pid, "outer": outer}),
+        )?;
     } else {
         out.line(&format!("listening on {}", host.url()))?;
+        if let Some(outer) = host.outer_url() {
+            out.line(&format!("other machines reach this engine at {outer}"))?;
+        }
         out.line(&format!("open {link} to sign in (once, within 10 minutes)"))?;
     }
     out.flush()

@@ -9,6 +9,7 @@ mod house;
 mod missions;
 mod places;
 mod rules;
+mod tokens;
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The accept loop: plain HTTP/1.1 on a loopback address, with limits against slow and greedy peers.
+//! The accept loop: HTTP/1.1 through every door, with limits against slow and greedy peers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,18 +7,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::door::{Door, Tls, Via};
 
 /// The most connections at once; who comes after that waits in the kernel's queue.
 const CONNECTIONS_MAX: usize = 512;
 /// How long a peer may take to send the head of a request, and to begin the next one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a peer may take to agree on encryption.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take nothing of an answer that waits for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// How long open connections may go on after the end was announced.
@@ -34,8 +44,8 @@ const PORT_FILE: &str = "port";
 pub enum NotLoopback {
     /// It can be reached from other machines.
     #[error(
-        "listen on {0}: it can be reached from other machines, and this version offers no \
-         encrypted connections; use 127.0.0.1 or [::1] (and a tunnel such as 'ssh -L' from elsewhere)"
+        "listen on {0}: it can be reached from other machines, which takes an encrypted door; give \
+         --tls-cert and --tls-key, or use 127.0.0.1 or [::1] (and a tunnel such as 'ssh -L')"
     )]
     Open(SocketAddr),
     /// Another program listens there.
@@ -61,6 +71,15 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, NotLoopback> {
     if !address.ip().is_loopback() {
         return Err(NotLoopback::Open(address));
     }
+    bind_anywhere(address).await
+}
+
+/// As [`bind`], for an address that other machines reach. What is listened on there has to be
+/// encrypted.
+///
+/// # Errors
+/// When the address is taken, or refused by the operating system.
+pub async fn bind_anywhere(address: SocketAddr) -> Result<TcpListener, NotLoopback> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => NotLoopback::Taken(address),
         _ => NotLoopback::Refused { address, source },
@@ -102,11 +121,21 @@ pub async fn serve(
     tasks: &TaskTracker,
     cancel: CancellationToken,
 ) {
-    serve_within(listener, router, tasks, cancel, CONNECTIONS_MAX).await;
+    serve_door(Door::Plain(listener), router, tasks, cancel).await;
+}
+
+/// As [`serve`], for any door.
+pub(crate) async fn serve_door(
+    door: Door,
+    router: Router,
+    tasks: &TaskTracker,
+    cancel: CancellationToken,
+) {
+    serve_within(door, router, tasks, cancel, CONNECTIONS_MAX).await;
 }
 
 async fn serve_within(
-    listener: TcpListener,
+    door: Door,
     router: Router,
     tasks: &TaskTracker,
     cancel: CancellationToken,
@@ -116,11 +145,11 @@ async fn serve_within(
     loop {
         let next = tokio::select! {
             () = cancel.cancelled() => break,
-            next = next_connection(&listener, &free) => next,
+            next = next_connection(&door, &free) => next,
         };
         match next {
-            Ok((stream, place)) => {
-                tasks.spawn(converse(stream, place, router.clone(), cancel.clone()));
+            Ok((arrival, place)) => {
+                tasks.spawn(receive(arrival, place, router.clone(), cancel.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
@@ -133,29 +162,84 @@ async fn serve_within(
     }
 }
 
-async fn next_connection(
-    listener: &TcpListener,
-    free: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+/// Who came, and through which door.
+enum Arrival {
+    Plain(TcpStream, SocketAddr),
+    Unix(UnixStream),
+    Tls(TcpStream, SocketAddr, Tls),
 }
 
-/// Speaks with one peer; its place is free again when this ends.
-async fn converse(
-    stream: TcpStream,
+async fn next_connection(
+    door: &Door,
+    free: &Arc<Semaphore>,
+) -> io::Result<(Arrival, OwnedSemaphorePermit)> {
+    let place = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
+    let arrival = match door {
+        Door::Plain(listener) => {
+            let (stream, peer) = listener.accept().await?;
+            Arrival::Plain(stream, peer)
+        }
+        Door::Unix(listener) => Arrival::Unix(listener.accept().await?.0),
+        Door::Tls(listener, tls) => {
+            let (stream, peer) = listener.accept().await?;
+            Arrival::Tls(stream, peer, tls.clone())
+        }
+    };
+    Ok((arrival, place))
+}
+
+/// Agrees with a peer on how to speak, and speaks with it; its place is free again when this ends.
+async fn receive(
+    arrival: Arrival,
     place: OwnedSemaphorePermit,
     router: Router,
     cancel: CancellationToken,
 ) {
-    let _ = stream.set_nodelay(true);
+    match arrival {
+        Arrival::Plain(stream, peer) => {
+            let _ = stream.set_nodelay(true);
+            let via = Via::network(peer, stream.local_addr().ok(), false);
+            converse(stream, via, router, cancel, WRITE_TIMEOUT).await;
+        }
+        Arrival::Unix(stream) => converse(stream, Via::unix(), router, cancel, WRITE_TIMEOUT).await,
+        Arrival::Tls(stream, peer, Tls(acceptor)) => {
+            let _ = stream.set_nodelay(true);
+            let via = Via::network(peer, stream.local_addr().ok(), true);
+            let agreed = tokio::select! {
+                () = cancel.cancelled() => return,
+                agreed = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => agreed,
+            };
+            match agreed {
+                Ok(Ok(stream)) => converse(stream, via, router, cancel, WRITE_TIMEOUT).await,
+                Ok(Err(error)) => tracing::debug!(%error, "no agreement on encryption"),
+                Err(_) => tracing::debug!("a peer was too slow to agree on encryption"),
+            }
+        }
+    }
+    drop(place);
+}
+
+/// Speaks with one peer.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    via: Via,
+    router: Router,
+    cancel: CancellationToken,
+    write_timeout: Duration,
+) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_timeout));
+    let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(via);
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_BYTES_MAX)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service))
+        .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
@@ -174,7 +258,6 @@ async fn converse(
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }
-    drop(place);
 }
 
 #[cfg(test)]
@@ -204,7 +287,8 @@ mod tests {
             .route("/never", get(|| async { std::future::pending::<&'static str>().await }));
         let (tasks, cancel) = (server.tasks.clone(), server.cancel.clone());
         server.tasks.spawn(async move {
-            serve_within(listener, router, &tasks, cancel, connections_max).await;
+            let door = Door::Plain(listener);
+            serve_within(door, router, &tasks, cancel, connections_max).await;
         });
         server
     }
@@ -277,6 +361,20 @@ mod tests {
         silent.clear();
         let answer = tokio::time::timeout(Duration::from_secs(20), late).await;
         assert!(answer.unwrap().contains("hello"));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_of_its_answer_is_cut_off() {
+        let (near, far) = tokio::io::duplex(64);
+        let router = Router::new().route("/", get(|| async { "a".repeat(1 << 20) }));
+        let (began, patience) = (Instant::now(), Duration::from_millis(200));
+        let (mut reading, mut writing) = tokio::io::split(far);
+        writing.write_all(ASK).await.unwrap();
+        converse(near, Via::unix(), router, CancellationToken::new(), patience).await;
+        assert!(began.elapsed() >= patience, "{:?}", began.elapsed());
+        let mut rest = Vec::new();
+        reading.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() < 1024, "{}", rest.len());
     }
 
     #[tokio::test]

@@ -1,12 +1,16 @@
-//! Who gets in: the token of this run, one-time login codes, and the browsers signed in.
+//! Who gets in: the token of this run, one-time codes, and the browsers signed in.
 //!
 //! Secrets are kept as SHA-256 only, live as long as the process and are compared in constant time.
+//! A paired browser is none of these: it holds an access token of its own, in a cookie that its page
+//! cannot read, so that it is listed, revoked and remembered as every token is.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use engine::Caller;
+use model::token::TokenRole;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
@@ -15,6 +19,8 @@ use tokio::time::Instant;
 pub const LOGIN_CODE_S: u64 = 600;
 /// How long a browser stays signed in, in seconds: a week.
 pub const LOGIN_S: u64 = 7 * 24 * 3_600;
+/// How long a browser stays paired, in days.
+pub(crate) const PAIRED_DAYS: u32 = 30;
 /// Wrong login codes per minute before every code is refused.
 pub const WRONG_CODES_MAX: usize = 5;
 /// The most login codes that wait at once; the oldest gives way.
@@ -70,18 +76,66 @@ fn same(a: &Hash, b: &Hash) -> bool {
 fn draw(prefix: &str) -> Result<String, AccessError> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| AccessError::Random(error.to_string()))?;
-    let mut text = String::with_capacity(prefix.len() + 64);
-    text.push_str(prefix);
-    for byte in bytes {
-        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-    }
-    Ok(text)
+    Ok(format!("{prefix}{}", hex(&bytes)))
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 struct Code {
     hash: Hash,
     until: Instant,
+    grant: Grant,
+}
+
+/// What a one-time code gives.
+#[derive(Debug, Clone)]
+pub(crate) enum Grant {
+    /// A login as the captain, for this run of the engine.
+    Captain,
+    /// An access token of the browser's own.
+    Pairing(Pairing),
+}
+
+/// A browser that is to be paired.
+#[derive(Debug, Clone)]
+pub(crate) struct Pairing {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it may do.
+    pub(crate) role: TokenRole,
+    /// Who lets it in.
+    pub(crate) caller: Caller,
+}
+
+/// What a one-time code gave.
+#[derive(Debug)]
+pub(crate) enum Redeemed {
+    /// A login as the captain.
+    Captain(BrowserLogin),
+    /// The browser is to get an access token.
+    Pairing(Pairing),
+}
+
+/// Where this engine is reached.
+#[derive(Debug, Clone)]
+struct Door {
+    address: SocketAddr,
+    names: Vec<String>,
+    tls: bool,
+}
+
+impl Door {
+    /// Whether `authority` is one of its names with its port.
+    fn is_called(&self, authority: &str) -> bool {
+        let default = if self.tls { 443 } else { 80 };
+        self.names.iter().any(|name| {
+            authority == format!("{name}:{}", self.address.port())
+                || (self.address.port() == default && authority == *name)
+        })
+    }
 }
 
 struct Login {
@@ -92,7 +146,8 @@ struct Login {
 
 #[derive(Default)]
 struct State {
-    listening: Option<SocketAddr>,
+    /// The door on this machine, first.
+    doors: Vec<Door>,
     codes: VecDeque<Code>,
     logins: VecDeque<Login>,
     wrong: VecDeque<Instant>,
@@ -114,19 +169,43 @@ impl std::fmt::Debug for Access {
 pub(crate) struct BrowserLogin {
     session: String,
     csrf: String,
-    port: u16,
+    seconds: u64,
+}
+
+impl std::fmt::Debug for BrowserLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrowserLogin").finish_non_exhaustive()
+    }
 }
 
 impl BrowserLogin {
-    /// The cookies that sign it in. Their names carry the port, because cookies do not tell ports
-    /// apart and several engines may run on one machine.
-    pub(crate) fn cookies(&self) -> [String; 2] {
-        let rest = format!("Path=/; SameSite=Strict; Max-Age={LOGIN_S}");
+    /// The login of a paired browser, which holds this access token.
+    pub(crate) fn paired(secret: String) -> Self {
+        let csrf = csrf_of(&secret);
+        Self { session: secret, csrf, seconds: u64::from(PAIRED_DAYS) * 24 * 3_600 }
+    }
+
+    /// The cookies that sign it in, for the door with this port. Their names carry the port, because
+    /// cookies do not tell ports apart and several engines may run on one machine.
+    pub(crate) fn cookies(&self, port: u16, tls: bool) -> [String; 2] {
+        let secure = if tls { "; Secure" } else { "" };
+        let rest = format!("Path=/; SameSite=Strict; Max-Age={}{secure}", self.seconds);
         [
-            format!("{}={}; HttpOnly; {rest}", session_cookie(self.port), self.session),
-            format!("{}={}; {rest}", csrf_cookie(self.port), self.csrf),
+            format!("{}={}; HttpOnly; {rest}", session_cookie(port), self.session),
+            format!("{}={}; {rest}", csrf_cookie(port), self.csrf),
         ]
     }
+}
+
+/// What the page of a paired browser proves itself with: it follows from the token, and the token
+/// does not follow from it.
+fn csrf_of(secret: &str) -> String {
+    hex(&hash(&format!("csrf of {secret}")))
+}
+
+/// Whether a value is the one that the page of a paired browser was given.
+pub(crate) fn is_csrf_of(secret: &str, csrf: &str) -> bool {
+    same(&hash(csrf), &hash(&csrf_of(secret)))
 }
 
 /// The name of the cookie a page reads and sends back as a header.
@@ -154,34 +233,60 @@ impl Access {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says where this engine listens; requests for any other name are refused.
+    /// Says where this engine listens on this machine; requests for any other name are refused.
     pub fn listening_on(&self, address: SocketAddr) {
-        self.state().listening = Some(address);
+        let mut names: Vec<String> =
+            ["127.0.0.1", "localhost", "[::1]"].map(str::to_owned).to_vec();
+        names.push(host_of(address.ip()));
+        let door = Door { address, names, tls: false };
+        let mut state = self.state();
+        state.doors.retain(|door| door.tls);
+        state.doors.insert(0, door);
+    }
+
+    /// Says where this engine listens for other machines, encrypted, and by which names they know
+    /// this one. Its own addresses need not be among them.
+    pub fn listening_for_others(&self, address: SocketAddr, names: Vec<String>) {
+        let mut names: Vec<String> =
+            names.into_iter().map(|name| name.to_ascii_lowercase()).collect();
+        if !address.ip().is_unspecified() {
+            names.push(host_of(address.ip()));
+        }
+        self.state().doors.push(Door { address, names, tls: true });
     }
 
     /// The port this engine listens on.
     pub(crate) fn port(&self) -> Option<u16> {
-        self.state().listening.map(|address| address.port())
+        self.state().doors.first().map(|door| door.address.port())
     }
 
-    /// What this engine is called, without its port.
-    pub(crate) fn own_names(&self) -> impl Iterator<Item = String> {
-        let own = self.state().listening.map(|address| host_of(address.ip()));
-        let usual = ["127.0.0.1", "localhost", "[::1]"].map(str::to_owned);
-        usual.into_iter().chain(own)
+    /// What this engine is called, without its port, each name with whether it is encrypted there.
+    pub(crate) fn own_names(&self) -> Vec<(String, bool)> {
+        let usual = ["127.0.0.1", "localhost", "[::1]"].map(|name| (name.to_owned(), false));
+        let state = self.state();
+        let own = state.doors.iter().flat_map(|door| {
+            door.names.iter().map(|name| (name.clone(), door.tls)).collect::<Vec<_>>()
+        });
+        usual.into_iter().chain(own).collect()
     }
 
     /// Whether `authority` (a `Host`, without scheme) is a name of this engine.
     pub(crate) fn is_here(&self, authority: &str) -> bool {
-        let Some(address) = self.state().listening else {
-            return false;
-        };
-        let own = host_of(address.ip());
+        self.is_at(authority, |_| true)
+    }
+
+    /// Whether `origin` is the page of this engine.
+    pub(crate) fn is_own_page(&self, origin: &str) -> bool {
+        match origin.split_once("://") {
+            Some(("http", authority)) => self.is_at(authority, |door| !door.tls),
+            Some(("https", authority)) => self.is_at(authority, |door| door.tls),
+            _ => false,
+        }
+    }
+
+    fn is_at(&self, authority: &str, which: impl Fn(&Door) -> bool) -> bool {
         let authority = authority.to_ascii_lowercase();
-        ["127.0.0.1", "localhost", "[::1]", &own].iter().any(|name| {
-            authority == format!("{name}:{}", address.port())
-                || (address.port() == 80 && authority == *name)
-        })
+        self.state().doors.iter().any(|door| which(door) && door.is_called(&authority))
     }
 
     /// Whether a bearer token is this run's.
@@ -214,22 +319,34 @@ impl Access {
     /// # Errors
     /// When the operating system gives no random numbers.
     pub fn login_link(&self, now: Instant) -> Result<Option<String>, AccessError> {
+        self.link(now, Grant::Captain)
+    }
+
+    /// A new link that gives something once; it leads to where other machines reach this engine, if
+    /// they do.
+    pub(crate) fn link(&self, now: Instant, grant: Grant) -> Result<Option<String>, AccessError> {
         let code = draw("")?;
         let mut state = self.state();
-        let Some(address) = state.listening else {
+        let Some(door) = state.doors.iter().find(|door| door.tls).or(state.doors.first()) else {
             return Ok(None);
         };
+        let link = format!("{}/#login={code}", url_of(door));
         if state.codes.len() >= CODES_MAX {
             state.codes.pop_front();
         }
-        state
-            .codes
-            .push_back(Code { hash: hash(&code), until: now + Duration::from_secs(LOGIN_CODE_S) });
-        Ok(Some(format!("http://{address}/#login={code}")))
+        let until = now + Duration::from_secs(LOGIN_CODE_S);
+        state.codes.push_back(Code { hash: hash(&code), until, grant });
+        Ok(Some(link))
     }
 
-    /// Takes a login code, once.
-    pub(crate) fn log_in(&self, code: &str, now: Instant) -> Result<BrowserLogin, LoginRefused> {
+    /// Where other machines reach this engine; nothing when they cannot.
+    #[must_use]
+    pub fn outer_url(&self) -> Option<String> {
+        self.state().doors.iter().find(|door| door.tls).map(url_of)
+    }
+
+    /// Takes a one-time code, once.
+    pub(crate) fn log_in(&self, code: &str, now: Instant) -> Result<Redeemed, LoginRefused> {
         let mut state = self.state();
         while state.wrong.front().is_some_and(|at| now.duration_since(*at) >= WRONG_CODES_WINDOW) {
             state.wrong.pop_front();
@@ -242,17 +359,22 @@ impl Access {
         }
         state.codes.retain(|code| now < code.until);
         let wanted = hash(code);
-        let before = state.codes.len();
-        state.codes.retain(|code| !same(&code.hash, &wanted));
-        if state.codes.len() == before {
+        let found = state.codes.iter().position(|code| same(&code.hash, &wanted));
+        let Some(taken) = found.and_then(|at| state.codes.remove(at)) else {
             state.wrong.push_back(now);
             return Err(LoginRefused::Wrong);
+        };
+        let pairing = match taken.grant {
+            Grant::Captain => None,
+            Grant::Pairing(pairing) => Some(pairing),
+        };
+        if let Some(pairing) = pairing {
+            return Ok(Redeemed::Pairing(pairing));
         }
-        let port = state.listening.map_or(0, |address| address.port());
         let login = BrowserLogin {
             session: draw("").map_err(LoginRefused::Broken)?,
             csrf: draw("").map_err(LoginRefused::Broken)?,
-            port,
+            seconds: LOGIN_S,
         };
         state.logins.retain(|login| now < login.until);
         if state.logins.len() >= LOGINS_MAX {
@@ -263,8 +385,29 @@ impl Access {
             csrf: hash(&login.csrf),
             until: now + Duration::from_secs(LOGIN_S),
         });
-        Ok(login)
+        Ok(Redeemed::Captain(login))
     }
+}
+
+/// What to open to come through a door: the first name it was given, or its address. Where it listens
+/// on every address, that of the way out of this machine.
+fn url_of(door: &Door) -> String {
+    let port = door.address.port();
+    if !door.tls {
+        return format!("http://{}", door.address);
+    }
+    match door.names.first() {
+        Some(name) => format!("https://{name}:{port}"),
+        None => format!("https://{}:{port}", host_of(way_out().unwrap_or(door.address.ip()))),
+    }
+}
+
+/// The address of this machine that others see; nothing is sent to find it.
+fn way_out() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // An address that is reserved for documentation.
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
 #[cfg(test)]
@@ -280,6 +423,13 @@ mod tests {
     fn code(access: &Access, now: Instant) -> String {
         let link = access.login_link(now).unwrap().unwrap();
         link.split_once("#login=").unwrap().1.to_owned()
+    }
+
+    fn log_in(access: &Access, code: &str, now: Instant) -> Result<BrowserLogin, LoginRefused> {
+        access.log_in(code, now).map(|redeemed| match redeemed {
+            Redeemed::Captain(login) => login,
+            Redeemed::Pairing(_) => panic!("is no pairing"),
+        })
     }
 
     #[test]
@@ -298,7 +448,7 @@ mod tests {
         let access = here();
         let now = Instant::now();
         let first = code(&access, now);
-        let login = access.log_in(&first, now).unwrap();
+        let login = log_in(&access, &first, now).unwrap();
         assert!(access.knows_session(&login.session, now));
         assert!(access.knows_csrf(&login.session, &login.csrf, now));
         assert!(!access.knows_csrf(&login.session, "x", now));
@@ -332,7 +482,7 @@ mod tests {
         let oldest = code(&access, now);
         let newer: Vec<_> = (0..CODES_MAX).map(|_| code(&access, now)).collect();
         assert!(access.log_in(&oldest, now).is_err());
-        let first = access.log_in(&newer[0], now).unwrap();
+        let first = log_in(&access, &newer[0], now).unwrap();
         for _ in 0..LOGINS_MAX {
             let code = code(&access, now);
             access.log_in(&code, now).unwrap();
@@ -367,11 +517,51 @@ mod tests {
     fn both_cookies_name_their_engine_and_a_page_reads_only_one_of_them() {
         let access = here();
         let now = Instant::now();
-        let login = access.log_in(&code(&access, now), now).unwrap();
-        let [session, csrf] = login.cookies();
+        let login = log_in(&access, &code(&access, now), now).unwrap();
+        let [session, csrf] = login.cookies(7171, false);
         assert!(session.starts_with("hivekeeper_login_7171="));
         assert!(session.contains("; HttpOnly; Path=/; SameSite=Strict"));
         assert!(csrf.starts_with("hivekeeper_csrf_7171="));
         assert!(!csrf.contains("HttpOnly"));
+        assert!(![session, csrf].iter().any(|cookie| cookie.contains("Secure")));
+        assert!(login.cookies(7172, true).iter().all(|cookie| cookie.ends_with("; Secure")));
+    }
+
+    #[test]
+    fn a_paired_browsers_page_proves_itself_with_what_follows_from_its_token_only() {
+        let secret = format!("hk_t_{}", "0".repeat(64));
+        let csrf = BrowserLogin::paired(secret.clone()).csrf;
+        assert!(is_csrf_of(&secret, &csrf));
+        assert!(!is_csrf_of(&secret, ""));
+        assert!(!is_csrf_of(&secret, &secret));
+        assert!(!is_csrf_of(&format!("hk_t_{}", "1".repeat(64)), &csrf));
+    }
+
+    #[test]
+    fn the_door_for_other_machines_has_its_own_names_scheme_and_link() {
+        let access = here();
+        access.listening_for_others("0.0.0.0:443".parse().unwrap(), vec!["Build.example".into()]);
+        for (authority, here) in [
+            ("build.example", true),
+            ("build.example:443", true),
+            ("build.example:7171", false),
+            ("other.example:443", false),
+            ("0.0.0.0:443", false),
+            ("127.0.0.1:7171", true),
+        ] {
+            assert_eq!(access.is_here(authority), here, "{authority}");
+        }
+        for (origin, own) in [
+            ("https://build.example", true),
+            ("http://build.example", false),
+            ("http://127.0.0.1:7171", true),
+            ("https://127.0.0.1:7171", false),
+            ("build.example", false),
+        ] {
+            assert_eq!(access.is_own_page(origin), own, "{origin}");
+        }
+        let link = access.login_link(Instant::now()).unwrap().unwrap();
+        assert!(link.starts_with("https://build.example:443/#login="), "{link}");
+        assert_eq!(access.outer_url().unwrap(), "https://build.example:443");
     }
 }

@@ -7,15 +7,17 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use engine::Speaker;
+use engine::{Bearer, Speaker};
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use model::refusal::Code;
+use model::token::TOKEN_PREFIX;
 use tokio::time::Instant;
 
 use crate::Gate;
-use crate::access::{Access, session_cookie};
+use crate::access::{Access, is_csrf_of, session_cookie};
+use crate::door::Via;
 use crate::problem::Problem;
-use crate::rights::{Role, Rule, Verdict, look_up};
+use crate::rights::{Role, Rule, Verdict, area_of, look_up, object_of};
 
 /// Marks a request as passed in by the window itself, within the process.
 ///
@@ -28,30 +30,67 @@ pub(crate) const CSRF_HEADER: &str = "x-hivekeeper-csrf";
 /// What the tokens of attempts start with.
 const ATTEMPT_PREFIX: &str = "hk_a_";
 
-/// Lets a request pass or answers it with a problem. A handler finds the [`Speaker`] whose token
-/// opened the door among the request's extensions, and nowhere else.
+/// Lets a request pass or answers it with a problem. A handler finds the [`Speaker`] or [`Bearer`]
+/// whose token opened the door, and the [`Role`], among the request's extensions and nowhere else.
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match pass(&gate, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
     let in_process = request.extensions().get::<InProcess>().is_some();
-    let meant = in_process || is_meant(&gate.access, request.uri(), request.headers()).is_ok();
-    // Nothing is looked up for a request that was sent by another page, or to another name.
-    let speaker = match attempts_token(request.headers()).filter(|_| meant && !in_process) {
-        Some(token) => gate.engine.speaker(token).await,
-        None => None,
-    };
-    let asked = Asked {
+    let via = request.extensions().get::<Via>().copied();
+    let mut asked = Asked {
         method: request.method(),
         uri: request.uri(),
         headers: request.headers(),
         in_process,
-        speaker: speaker.as_ref(),
+        via,
+        speaker: None,
+        bearer: None,
     };
-    if let Err(problem) = admit(&gate.access, &asked, Instant::now()) {
-        return problem.into_response();
+    // Nothing is looked up for a request that was sent by another page, or to another name.
+    if !in_process {
+        is_meant(&gate.access, &asked)?;
     }
+    let speaker = match attempts_token(asked.headers).filter(|_| !in_process) {
+        Some(token) => gate.engine.speaker(token).await,
+        None => None,
+    };
+    let shown = if in_process { None } else { access_token(&gate.access, &asked) };
+    let bearer = shown.and_then(|secret| gate.engine.bearer(secret));
+    asked.speaker = speaker.as_ref();
+    asked.bearer = bearer.as_ref();
+    let role = match admit(&gate.access, &asked, Instant::now()) {
+        Ok(role) => role,
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
+            via.and_then(|via| via.peer).map_or(Ok(()), |peer| gate.limits.stranger(peer))?;
+            return Err(problem);
+        }
+        Err(problem) => return Err(problem),
+    };
+    match &bearer {
+        Some(bearer) => {
+            gate.limits.token(bearer.id)?;
+            is_within(gate, bearer, asked.uri.path()).await?;
+        }
+        // The window and the captain's token; attempts have measures of their own.
+        None if role == Some(Role::Admin) && !in_process => gate.limits.captain()?,
+        None => {}
+    }
+    let extensions = request.extensions_mut();
     if let Some(speaker) = speaker {
-        request.extensions_mut().insert(speaker);
+        extensions.insert(speaker);
     }
-    next.run(request).await
+    if let Some(bearer) = bearer {
+        extensions.insert(bearer);
+    }
+    if let Some(role) = role {
+        extensions.insert(role);
+    }
+    Ok(())
 }
 
 /// A token that looks like an attempt's.
@@ -60,14 +99,40 @@ fn attempts_token(headers: &HeaderMap) -> Option<&str> {
     bearer(value).filter(|token| token.starts_with(ATTEMPT_PREFIX))
 }
 
+/// An access token, as a program shows it, or as a paired browser does.
+fn access_token<'a>(access: &Access, asked: &Asked<'a>) -> Option<&'a str> {
+    let shown = match single(asked.headers, header::AUTHORIZATION.as_str()).ok()? {
+        Some(value) => bearer(value),
+        None => session_of(access, asked),
+    };
+    shown.filter(|token| token.starts_with(TOKEN_PREFIX))
+}
+
+/// Refuses a token what lies outside of its scopes.
+async fn is_within(gate: &Gate, bearer: &Bearer, path: &str) -> Result<(), Problem> {
+    let object = object_of(path);
+    if !crate::is_api(path)
+        || path == crate::rights::WHO_AM_I
+        || gate.engine.is_within(bearer, area_of(path), object).await
+    {
+        return Ok(());
+    }
+    Err(Problem::forbidden("this lies outside of the scopes of your token")
+        .hint("GET /api/v1/whoami lists them; an agent or mission is named by its id"))
+}
+
 /// What is looked at.
 struct Asked<'a> {
     method: &'a Method,
     uri: &'a Uri,
     headers: &'a HeaderMap,
     in_process: bool,
+    /// The door it came through.
+    via: Option<Via>,
     /// Whose attempt's token it carries.
     speaker: Option<&'a Speaker>,
+    /// Whose access token it carries.
+    bearer: Option<&'a Bearer>,
 }
 
 impl Asked<'_> {
@@ -76,25 +141,29 @@ impl Asked<'_> {
     }
 }
 
-fn admit(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<(), Problem> {
+/// Finds out who it is and whether they may; nobody in particular where anybody may.
+fn admit(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<Option<Role>, Problem> {
     if !asked.in_process {
-        is_meant(access, asked.uri, asked.headers)?;
+        is_meant(access, asked)?;
     }
     let path = asked.uri.path();
     if !crate::is_api(path) {
-        return if asked.changes() { Err(wrong_method(asked.method, "GET, HEAD")) } else { Ok(()) };
+        let wrong = asked.changes();
+        return if wrong { Err(wrong_method(asked.method, "GET, HEAD")) } else { Ok(None) };
     }
     let verdict = look_up(asked.method, path);
     if verdict == Verdict::Rule(Rule::Anybody) {
-        return Ok(());
+        return Ok(None);
     }
     let role = if asked.in_process { Role::Admin } else { who(access, asked, now)? };
     match verdict {
-        Verdict::Rule(Rule::Anybody) => Ok(()),
-        Verdict::Rule(Rule::Needs(right)) if role.may(right) => Ok(()),
-        Verdict::Rule(Rule::Needs(_)) => {
-            Err(Problem::forbidden("your role does not have this right"))
-        }
+        Verdict::Rule(Rule::Anybody) => Ok(None),
+        Verdict::Rule(Rule::Needs(right)) if role.may(right) => Ok(Some(role)),
+        Verdict::Rule(Rule::Needs(_)) => Err(Problem::forbidden(format!(
+            "the role '{}' does not have this right",
+            role.as_str()
+        ))
+        .hint("GET /api/v1/whoami says what you may do")),
         Verdict::OtherMethods(methods) => Err(wrong_method(asked.method, &methods)),
         Verdict::Unknown => Err(Problem::no_such_path(path)),
     }
@@ -111,38 +180,43 @@ fn wrong_method(method: &Method, allowed: &str) -> Problem {
 }
 
 /// Refuses what was not meant for this engine, or what another page sent.
-fn is_meant(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    check_host(access, uri, headers)?;
-    check_origin(access, headers)
+fn is_meant(access: &Access, asked: &Asked<'_>) -> Result<(), Problem> {
+    check_host(access, asked)?;
+    check_origin(access, asked)
 }
 
 /// Refuses what was meant for another name: a page elsewhere that made its name point here.
-fn check_host(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_host(access: &Access, asked: &Asked<'_>) -> Result<(), Problem> {
     let refused = || {
-        Problem::forbidden("the request is not addressed to this engine")
-            .hint("use the address that 'hivekeeper serve' printed")
+        Problem::forbidden("the request is not addressed to this engine").hint(
+            "use the address that 'hivekeeper serve' printed; --name says by which other names \
+             this machine is known",
+        )
     };
-    let host = single(headers, header::HOST.as_str())
+    let is_here =
+        |name: &str| access.is_here(name) || asked.via.is_some_and(|via| via.is_called(name));
+    let host = single(asked.headers, header::HOST.as_str())
         .map_err(|Repeated| refused())?
         .ok_or_else(refused)?;
-    let authority_fits = uri.authority().is_none_or(|authority| access.is_here(authority.as_str()));
-    if access.is_here(host) && authority_fits { Ok(()) } else { Err(refused()) }
+    let authority_fits = asked.uri.authority().is_none_or(|it| is_here(it.as_str()));
+    if is_here(host) && authority_fits { Ok(()) } else { Err(refused()) }
 }
 
 /// Refuses what another page sent.
-fn check_origin(access: &Access, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_origin(access: &Access, asked: &Asked<'_>) -> Result<(), Problem> {
     let refused = || Problem::forbidden("the request was sent by a page that is not this engine's");
-    let origin = single(headers, header::ORIGIN.as_str()).map_err(|Repeated| refused())?;
+    let origin = single(asked.headers, header::ORIGIN.as_str()).map_err(|Repeated| refused())?;
+    let own = |origin: &str| {
+        access.is_own_page(origin) || asked.via.is_some_and(|via| via.is_own_page(origin))
+    };
     match origin {
         None => Ok(()),
-        Some(origin) => match origin.strip_prefix("http://") {
-            Some(authority) if access.is_here(authority) => Ok(()),
-            _ => Err(refused()),
-        },
+        Some(origin) if own(origin) => Ok(()),
+        Some(_) => Err(refused()),
     }
 }
 
-/// Finds out who sent it: whoever holds the token, or a browser that signed in.
+/// Finds out who sent it: whoever holds a token, or a browser that signed in.
 fn who(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<Role, Problem> {
     let authorization = single(asked.headers, header::AUTHORIZATION.as_str())
         .map_err(|Repeated| Problem::unauthorized("several Authorization headers"))?;
@@ -150,38 +224,61 @@ fn who(access: &Access, asked: &Asked<'_>, now: Instant) -> Result<Role, Problem
         return Ok(Role::Agent);
     }
     if let Some(value) = authorization {
-        return match bearer(value) {
-            Some(token) if access.knows_token(token) => Ok(Role::Admin),
-            // It is not told where the captain's token is.
-            Some(token) if token.starts_with(ATTEMPT_PREFIX) => {
-                Err(Problem::unauthorized("the attempt of this token has come to its end")
-                    .hint("stop working"))
-            }
-            _ => Err(Problem::unauthorized("the token is not this engine's")
-                .hint("the token of this run is in endpoint.json of the data directory")),
+        return match (bearer(value), asked.bearer) {
+            (_, Some(bearer)) => Ok(bearer.role.into()),
+            (Some(token), None) if access.knows_token(token) => Ok(Role::Admin),
+            (token, None) => Err(not_known(token)),
         };
     }
-    let session = access.port().and_then(|port| cookie(asked.headers, &session_cookie(port)));
-    let Some(session) = session.filter(|session| access.knows_session(session, now)) else {
+    let session = session_of(access, asked);
+    let role = match (session, asked.bearer) {
+        (Some(_), Some(bearer)) => Some(bearer.role.into()),
+        (Some(session), None) if access.knows_session(session, now) => Some(Role::Admin),
+        _ => None,
+    };
+    let (Some(session), Some(role)) = (session, role) else {
         return Err(Problem::unauthorized("no valid token and not signed in")
-            .hint("run 'hivekeeper login' for a link that signs a browser in"));
+            .hint("run 'hivekeeper login' for a link that signs a browser in, or pair it again"));
     };
     if from_own_page(access, asked, session, now) {
-        Ok(Role::Admin)
+        Ok(role)
     } else {
         Err(Problem::forbidden("the request does not prove that this engine's page sent it")
             .hint("send the value of the cookie hivekeeper_csrf_PORT as X-Hivekeeper-CSRF"))
     }
 }
 
+/// Why a token that was shown is none. Where the captain's token is, is not told to an agent.
+fn not_known(token: Option<&str>) -> Problem {
+    match token {
+        Some(token) if token.starts_with(ATTEMPT_PREFIX) => {
+            Problem::unauthorized("the attempt of this token has come to its end")
+                .hint("stop working")
+        }
+        Some(token) if token.starts_with(TOKEN_PREFIX) => {
+            Problem::unauthorized("the token is unknown, expired or revoked")
+                .hint("ask for another: 'hivekeeper token add NAME --role ROLE' makes one")
+        }
+        _ => Problem::unauthorized("the token is not this engine's")
+            .hint("the token of this run is in endpoint.json of the data directory"),
+    }
+}
+
+/// What the cookie of a login holds, of the engine behind this door.
+fn session_of<'a>(access: &Access, asked: &Asked<'a>) -> Option<&'a str> {
+    let port = asked.via.and_then(|via| via.port()).or(access.port())?;
+    cookie(asked.headers, &session_cookie(port))
+}
+
 /// A cookie alone proves nothing, because a browser sends it for any page. What changes something
 /// needs the value that only our own page can read; what only reads needs that, an `Origin`
 /// (checked before), or the browser's word that the page is ours or that the captain typed it.
 fn from_own_page(access: &Access, asked: &Asked<'_>, session: &str, now: Instant) -> bool {
-    let proved = single(asked.headers, CSRF_HEADER)
-        .ok()
-        .flatten()
-        .is_some_and(|csrf| access.knows_csrf(session, csrf, now));
+    let proved =
+        single(asked.headers, CSRF_HEADER).ok().flatten().is_some_and(|csrf| match asked.bearer {
+            Some(_) => is_csrf_of(session, csrf),
+            None => access.knows_csrf(session, csrf, now),
+        });
     if proved || asked.changes() {
         return proved;
     }
@@ -222,6 +319,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::access::Redeemed;
 
     struct Door {
         access: Access,
@@ -237,7 +335,10 @@ mod tests {
         let now = Instant::now();
         let link = access.login_link(now).unwrap().unwrap();
         let code = link.split_once("#login=").unwrap().1;
-        let cookies = access.log_in(code, now).ok().unwrap().cookies();
+        let Ok(Redeemed::Captain(login)) = access.log_in(code, now) else {
+            panic!("is no login");
+        };
+        let cookies = login.cookies(7171, false);
         let value = |cookie: &str| {
             let (_, rest) = cookie.split_once('=').unwrap();
             rest.split(';').next().unwrap().to_owned()
@@ -263,10 +364,12 @@ mod tests {
                 uri: &path.parse().unwrap(),
                 headers: &map,
                 in_process: false,
+                via: None,
                 speaker: None,
+                bearer: None,
             };
             match admit(&self.access, &asked, self.now) {
-                Ok(()) => 200,
+                Ok(_) => 200,
                 Err(problem) => problem.status,
             }
         }
@@ -406,7 +509,9 @@ mod tests {
                 uri: &Uri::from_static("/mcp"),
                 headers: &headers,
                 in_process: false,
+                via: None,
                 speaker: None,
+                bearer: None,
             };
             admit(&access, &asked, Instant::now()).unwrap_err()
         };
@@ -434,9 +539,11 @@ mod tests {
                 uri: &path.parse().unwrap(),
                 headers: &HeaderMap::new(),
                 in_process: true,
+                via: None,
                 speaker: None,
+                bearer: None,
             };
-            admit(&access, &asked, Instant::now()).map_err(|problem| problem.status)
+            admit(&access, &asked, Instant::now()).map_err(|problem| problem.status).map(drop)
         };
         assert_eq!(ask(Method::POST, "/api/v1/demo"), Ok(()));
         assert_eq!(ask(Method::GET, "/api/v1/nope"), Err(404));

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use engine::Caller;
 use engine::view::{
     Ask, Assign, CiResult, CleanRequest, CloseTopic, EditAgent, EditMission, HaltRequest,
     ImportRequest, NewAgent, NewBroadcast, NewCheckpoint, NewMessage, NewMission, NewProgress,
-    NewRule, NewTopic, NewVote, RequestAnswer, ScanRequest, TerminalInput,
+    NewRule, NewToken, NewTopic, NewVote, RequestAnswer, ScanRequest, TerminalInput,
 };
+use engine::{Bearer, Caller};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use model::event::Actor;
@@ -35,6 +35,8 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 const MISSION_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The largest body with a document to import: 5 MiB of text, written as JSON.
 const IMPORT_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// How deep JSON may be nested: what the reader takes.
+const JSON_DEPTH_MAX: usize = 128;
 /// The longest idempotency key, in characters.
 const KEY_CHARS_MAX: usize = 200;
 /// The header that carries the idempotency key.
@@ -68,6 +70,28 @@ pub(crate) struct CommandLine {
 pub(crate) struct LoginCode {
     /// The one-time code of the login link.
     pub(crate) code: String,
+}
+
+/// A browser to pair.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPairing {
+    /// What it may do.
+    pub(crate) role: PairRole,
+    /// Its name; a made-up one where none is given.
+    #[serde(default)]
+    #[schema(example = "phone")]
+    pub(crate) name: Option<String>,
+}
+
+/// What a paired browser may do.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PairRole {
+    /// It sees everything and changes nothing.
+    Viewer,
+    /// It works with agents and missions.
+    Operator,
 }
 
 impl Input for Nothing {
@@ -120,6 +144,8 @@ bodies! {
     Template: MISSION_BYTES_MAX,
     CommandLine: BODY_BYTES_MAX,
     LoginCode: 4 * 1024,
+    NewToken: 64 * 1024,
+    NewPairing: 4 * 1024,
 }
 
 /// Bodies that may be left out.
@@ -141,6 +167,11 @@ optional_bodies!(Ask, HaltRequest, CloseTopic, NewCheckpoint);
 /// Reads JSON: what is no JSON is a bad request, what does not fit is invalid input.
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
+        // The reader itself goes no deeper than 128.
+        if error.is_syntax() && error.to_string().starts_with("recursion limit exceeded") {
+            let detail = format!("the body is nested more than {JSON_DEPTH_MAX} deep");
+            return Problem::new(StatusCode::BAD_REQUEST, Code::InvalidInput, detail);
+        }
         let detail = format!("the body cannot be used: {error}");
         if error.is_data() {
             Problem::invalid(detail)
@@ -169,7 +200,7 @@ impl<T: Input> FromRequest<Gate> for Call<T> {
         let now = gate.engine.clock().now();
         Ok(Self {
             caller: Caller {
-                actor: Actor::Captain,
+                actor: parts.extensions.get::<Bearer>().map_or(Actor::Captain, Bearer::actor),
                 correlation_id: CorrelationId::draw(now, &mut SystemDraw),
                 key,
                 fingerprint: fingerprint(parts.method.as_str(), parts.uri.path(), &body),
@@ -299,6 +330,17 @@ mod tests {
         check(r#"{"name":7}"#, 422);
         check(&format!("{{\"name\":{}", "[".repeat(200_000)), 422);
         assert!(<NewAgent as Input>::read(br#"{"name":"a"}"#).is_ok());
+    }
+
+    #[test]
+    fn json_is_read_128_deep_and_no_deeper() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(json::<serde_json::Value>(nested(127).as_bytes()).is_ok());
+        for depth in [129, 200_000] {
+            let problem = json::<serde_json::Value>(nested(depth).as_bytes()).unwrap_err();
+            assert_eq!(problem.status, 400);
+            assert!(problem.detail.contains("nested more than 128 deep"), "{}", problem.detail);
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use crate::call::IDEMPOTENCY_KEY;
@@ -221,21 +222,21 @@ impl Client {
         Ok(request.body(body.map_or_else(Body::empty, Body::from))?)
     }
 
+    /// Connects through the Unix socket where there is one: it is there for this account alone,
+    /// however many hold the places of the network.
     async fn connect(&self) -> Result<Line, ClientError> {
+        if let Some(socket) = &self.endpoint.socket
+            && let Ok(stream) = UnixStream::connect(socket).await
+        {
+            return begin(stream).await;
+        }
         let gone = || ClientError::NoEngine(self.data_dir.clone());
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority))
             .await
             .map_err(|_| gone())?
             .map_err(|_| gone())?;
         let _ = stream.set_nodelay(true);
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to the engine ended");
-            }
-        });
-        Ok(Line { sender, driver })
+        begin(stream).await
     }
 
     async fn exchange(&self, request: Request<Body>) -> Result<Answer, ClientError> {
@@ -261,6 +262,19 @@ impl Client {
         line.driver.abort_all();
         Ok(Answer { status: parts.status, headers: parts.headers, body: bytes.into() })
     }
+}
+
+async fn begin(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<Line, ClientError> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let mut driver = JoinSet::new();
+    driver.spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to the engine ended");
+        }
+    });
+    Ok(Line { sender, driver })
 }
 
 struct Listener {
@@ -348,6 +362,7 @@ mod tests {
         let endpoint = Endpoint {
             url: format!("http://{address}"),
             token: "hk_".into(),
+            socket: None,
             pid: 1,
             started_at: model::Timestamp::UNIX_EPOCH,
             version: String::new(),

@@ -20,6 +20,9 @@ pub struct Endpoint {
     pub url: String,
     /// The token of its run.
     pub token: String,
+    /// Its Unix socket, which this account alone can use; nothing where it has none.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
     /// Its process.
     pub pid: u32,
     /// When it was started.
@@ -133,6 +136,7 @@ mod tests {
         Endpoint {
             url: "http://127.0.0.1:7171".into(),
             token: token.into(),
+            socket: None,
             pid: 42,
             started_at: Timestamp::UNIX_EPOCH,
             version: "0.1.0".into(),

@@ -1,6 +1,7 @@
 //! An engine made reachable: listening, its router, and the file that says where it is.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::{NotLoopback, bind_again, note_port, serve};
+use crate::accept::{NotLoopback, bind_again, note_port, serve_door};
 use crate::access::{Access, AccessError};
+use crate::door::{Door, DoorError, SOCKET, Tls, bind_socket};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::{WindowControl, router};
 
@@ -25,6 +27,9 @@ pub enum HostError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] NotLoopback),
+    /// Another door cannot be opened.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// No keys could be drawn.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -36,7 +41,18 @@ pub enum HostError {
     Address(#[source] std::io::Error),
 }
 
-/// An engine that listens on this machine.
+/// An encrypted door for other machines.
+#[derive(Debug)]
+pub struct Outer {
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// What it speaks with those who come.
+    pub tls: Tls,
+    /// By which names they know this machine; its addresses need not be among them.
+    pub names: Vec<String>,
+}
+
+/// An engine that listens on this machine, and for others where it was told to.
 #[derive(Debug)]
 pub struct Host {
     engine: Engine,
@@ -69,26 +85,65 @@ impl Host {
         listener: TcpListener,
         window: Arc<dyn WindowControl>,
     ) -> Result<Self, HostError> {
+        Self::open_doors(engine, listener, None, None, window)
+    }
+
+    /// Answers on a loopback address that is listened on already, and beside it on a Unix socket: at
+    /// `socket`, or in the data directory where that is possible. `outer` is a door for others.
+    ///
+    /// # Errors
+    /// When nothing can be written, or the socket that was named cannot be listened on.
+    pub fn open_doors(
+        engine: &Engine,
+        listener: TcpListener,
+        outer: Option<Outer>,
+        socket: Option<PathBuf>,
+        window: Arc<dyn WindowControl>,
+    ) -> Result<Self, HostError> {
         let address = listener.local_addr().map_err(HostError::Address)?;
         let (access, token) = Access::generate()?;
         access.listening_on(address);
+        let mut doors = vec![Door::Plain(listener)];
+        if let Some(Outer { listener, tls, names }) = outer {
+            let outer = listener.local_addr().map_err(HostError::Address)?;
+            access.listening_for_others(outer, names);
+            engine.set_exposed(access.outer_url().unwrap_or_default());
+            doors.push(Door::Tls(listener, tls));
+        }
+        let socket = match socket {
+            Some(path) => Some((bind_socket(&path)?, path)),
+            None => beside(engine),
+        };
+        let socket = socket.map(|(listener, path)| {
+            doors.push(Door::Unix(listener));
+            path
+        });
         let access = Arc::new(access);
         let endpoint = Endpoint {
             url: format!("http://{address}"),
             token,
+            socket,
             pid: std::process::id(),
             started_at: engine.clock().now(),
             version: engine.version().to_owned(),
         };
         let router = router(engine.clone(), Arc::clone(&access), window);
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let (served, connections) = (router.clone(), tasks.clone());
-        let closing = cancel.clone();
-        tasks.spawn(async move { serve(listener, served, &connections, closing).await });
+        for door in doors {
+            let (served, connections) = (router.clone(), tasks.clone());
+            let closing = cancel.clone();
+            tasks.spawn(async move { serve_door(door, served, &connections, closing).await });
+        }
         note_port(engine.data_dir(), address.port());
         engine.set_endpoint(endpoint.url.clone());
         endpoint.write(engine.data_dir())?;
         Ok(Self { engine: engine.clone(), router, access, endpoint, tasks, cancel })
+    }
+
+    /// Where other machines reach this engine, such as `https://build.example:7171`.
+    #[must_use]
+    pub fn outer_url(&self) -> Option<String> {
+        self.access.outer_url()
     }
 
     /// The address, such as `http://127.0.0.1:7171`.
@@ -113,10 +168,25 @@ impl Host {
     /// Takes no more requests, lets open ones end, and removes the file that says where it listens.
     pub async fn close(&self) {
         self.endpoint.remove(self.engine.data_dir());
+        if let Some(socket) = &self.endpoint.socket {
+            let _ = std::fs::remove_file(socket);
+        }
         self.cancel.cancel();
         self.tasks.close();
         if tokio::time::timeout(CLOSE_MAX, self.tasks.wait()).await.is_err() {
             tracing::warn!("some connections were cut off");
+        }
+    }
+}
+
+/// The Unix socket in the data directory; an engine does without it where it is not to be had.
+fn beside(engine: &Engine) -> Option<(tokio::net::UnixListener, PathBuf)> {
+    let path = engine.data_dir().join(SOCKET);
+    match bind_socket(&path) {
+        Ok(listener) => Some((listener, path)),
+        Err(error) => {
+            tracing::warn!(%error, "there is no Unix socket; the address on this machine remains");
+            None
         }
     }
 }

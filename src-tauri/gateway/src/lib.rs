@@ -9,9 +9,11 @@ pub mod access;
 mod auth;
 mod call;
 pub mod client;
+pub mod door;
 pub mod endpoint;
 mod files;
 pub mod host;
+mod limits;
 mod live;
 pub mod logging;
 mod mcp;
@@ -33,15 +35,17 @@ use axum::response::{IntoResponse, Response};
 use engine::Engine;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-pub use accept::{NotLoopback, bind, bind_again, serve};
+pub use accept::{NotLoopback, bind, bind_again, bind_anywhere, serve};
 pub use access::{Access, AccessError};
 pub use auth::InProcess;
 pub use client::{Answer, Client, ClientError};
+pub use door::{DoorError, Tls};
 pub use endpoint::{Endpoint, EndpointError};
-pub use host::{Host, HostError};
+pub use host::{Host, HostError, Outer};
 pub use problem::Problem;
 pub use routes::VerificationView;
 
+use limits::Limits;
 use model::refusal::Code;
 
 /// How long a request may take until its answer begins, except for what waits on purpose.
@@ -69,11 +73,12 @@ pub(crate) struct Gate {
     pub(crate) engine: Engine,
     pub(crate) access: Arc<Access>,
     pub(crate) window: Arc<dyn WindowControl>,
+    pub(crate) limits: Arc<Limits>,
 }
 
 /// The whole API and the UI's files, with authentication, limits and security headers.
 pub fn router(engine: Engine, access: Arc<Access>, window: Arc<dyn WindowControl>) -> Router {
-    let gate = Gate { engine, access, window };
+    let gate = Gate { engine, access, window, limits: Arc::default() };
     let (api, _) = routes::all().split_for_parts();
     api.merge(mcp::routes(&gate))
         .merge(otlp::routes())

@@ -1,9 +1,11 @@
 //! Who may do what: one table of every route with the right it asks for.
 
+use engine::Named;
 use http::Method;
+use model::token::{TokenArea, TokenRole};
 
-/// Who somebody is to this engine. This version hands out [`Role::Admin`] and, to attempts,
-/// [`Role::Agent`].
+/// Who somebody is to this engine: the captain's token and logins are [`Role::Admin`], attempts are
+/// [`Role::Agent`], and an access token says itself what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// An agent at work; speaks only through the tools made for it.
@@ -23,6 +25,18 @@ impl Role {
     pub const ALL: [Self; 5] =
         [Self::Agent, Self::Worker, Self::Viewer, Self::Operator, Self::Admin];
 
+    /// The word used in interfaces.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Worker => "worker",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
     /// Whether the role has a right.
     #[must_use]
     pub const fn may(self, right: Right) -> bool {
@@ -32,6 +46,17 @@ impl Role {
             Right::Administer => matches!(self, Self::Admin),
             Right::Speak => matches!(self, Self::Agent),
             Right::Measure => matches!(self, Self::Agent | Self::Admin),
+        }
+    }
+}
+
+impl From<TokenRole> for Role {
+    fn from(role: TokenRole) -> Self {
+        match role {
+            TokenRole::Worker => Self::Worker,
+            TokenRole::Viewer => Self::Viewer,
+            TokenRole::Operator => Self::Operator,
+            TokenRole::Admin => Self::Admin,
         }
     }
 }
@@ -85,12 +110,20 @@ pub const PROTOCOLS: &[(Method, &str, Rule)] = &[
     (Method::POST, "/v1/traces", MEASURE),
 ];
 
+/// Says who somebody is; every token may ask that, whatever its scopes are.
+pub(crate) const WHO_AM_I: &str = "/api/v1/whoami";
+
 /// Every route of the API. What is not here is never reached.
 pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::GET, "/healthz", Rule::Anybody),
     (Method::GET, "/readyz", Rule::Anybody),
     (Method::POST, "/api/v1/login", Rule::Anybody),
     (Method::POST, "/api/v1/login/links", ADMINISTER),
+    (Method::GET, WHO_AM_I, SEE),
+    (Method::GET, "/api/v1/tokens", ADMINISTER),
+    (Method::POST, "/api/v1/tokens", ADMINISTER),
+    (Method::DELETE, "/api/v1/tokens/{id}", ADMINISTER),
+    (Method::POST, "/api/v1/pairings", ADMINISTER),
     (Method::GET, "/api/v1/openapi.json", SEE),
     (Method::GET, "/api/v1/overview", SEE),
     (Method::GET, "/api/v1/doctor", SEE),
@@ -111,7 +144,7 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::POST, "/api/v1/messages/{id}/discard", OPERATE),
     (Method::GET, "/api/v1/inbox", SEE),
     (Method::GET, "/api/v1/requests", SEE),
-    (Method::POST, "/api/v1/requests/{id}/answer", ADMINISTER),
+    (Method::POST, "/api/v1/requests/{id}/answer", OPERATE),
     (Method::GET, "/api/v1/rules", SEE),
     (Method::POST, "/api/v1/rules", ADMINISTER),
     (Method::DELETE, "/api/v1/rules/{id}", ADMINISTER),
@@ -199,6 +232,52 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::DELETE, "/api/v1/demo", ADMINISTER),
     (Method::POST, "/api/v1/window/focus", OPERATE),
 ];
+
+/// The part of the API that a path belongs to; nothing where it belongs to none.
+#[must_use]
+pub fn area_of(path: &str) -> Option<TokenArea> {
+    let Some(path) = path.strip_prefix("/api/v1/") else {
+        return path.starts_with("/v1/").then_some(TokenArea::Signals);
+    };
+    let mut parts = path.split('/');
+    let (noun, verb) = (parts.next()?, parts.nth(1));
+    Some(match (noun, verb) {
+        ("agents", Some("messages")) => TokenArea::Talk,
+        ("overview" | "schedule" | "swarm" | "recovery", _) => TokenArea::Swarm,
+        ("agents" | "presets" | "supervision" | "commands" | "runtimes" | "repositories", _) => {
+            TokenArea::Agents
+        }
+        ("missions" | "mission-table" | "attempts" | "attempt-table" | "conversations", _)
+        | ("radar" | "checkpoints" | "scan" | "worktrees" | "trash", _) => TokenArea::Missions,
+        ("broadcasts" | "messages" | "inbox" | "requests" | "rules" | "topics", _) => {
+            TokenArea::Talk
+        }
+        ("settings" | "policies" | "templates", _) => TokenArea::Rules,
+        ("devlogs" | "reports", _) => TokenArea::Journal,
+        ("signals", _) => TokenArea::Signals,
+        ("events" | "live", _) => TokenArea::Events,
+        ("login" | "tokens" | "pairings" | "whoami" | "openapi.json" | "doctor", _)
+        | ("verification" | "diagnostics" | "demo" | "window", _) => TokenArea::House,
+        _ => return None,
+    })
+}
+
+/// The one thing a path is about; nothing where it is about several, or about the whole.
+#[must_use]
+pub fn object_of(path: &str) -> Option<Named<'_>> {
+    let mut parts = path.strip_prefix("/api/v1/")?.split('/');
+    let (noun, name) = (parts.next()?, parts.next()?);
+    match noun {
+        "agents" => Some(Named::Agent(name)),
+        "missions" if !matches!(name, "check" | "import") => Some(Named::Mission(name)),
+        "reports" if name == "mission" => parts.next().map(Named::Mission),
+        "attempts" => Some(Named::Attempt(name)),
+        "messages" => Some(Named::Message(name)),
+        "requests" => Some(Named::Request(name)),
+        "devlogs" => Some(Named::Devlog(name)),
+        _ => None,
+    }
+}
 
 /// Looks a request up in the table. `HEAD` is judged as `GET`.
 #[must_use]
@@ -306,20 +385,47 @@ mod tests {
         check(Method::GET, "/api/v1/diagnostics");
         // A permission that is given runs something, and so does what is typed.
         check(Method::PATCH, "/api/v1/agents/ann");
-        check(Method::POST, "/api/v1/requests/x/answer");
         check(Method::POST, "/api/v1/rules");
         check(Method::DELETE, "/api/v1/rules/x");
         check(Method::POST, "/api/v1/presets/goose/test");
         check(Method::POST, "/api/v1/attempts/x/input");
+        // Who gets in is decided by the captain, and is seen by nobody else.
+        check(Method::GET, "/api/v1/tokens");
+        check(Method::POST, "/api/v1/tokens");
+        check(Method::DELETE, "/api/v1/tokens/x");
+        check(Method::POST, "/api/v1/pairings");
+        check(Method::POST, "/api/v1/login/links");
         // Whoever works with the swarm can stop it and say something to it.
         for path in [
             "/api/v1/swarm/halt",
             "/api/v1/swarm/resume",
             "/api/v1/attempts/x/cancel-turn",
             "/api/v1/agents/ann/messages",
+            // An answer to one question; a rule for those to come is refused by its handler.
+            "/api/v1/requests/x/answer",
         ] {
             assert_eq!(look_up(&Method::POST, path), Verdict::Rule(OPERATE), "{path}");
         }
+    }
+
+    #[test]
+    fn every_route_belongs_to_an_area_and_those_of_one_thing_name_it() {
+        for (method, template, rule) in RULES.iter().chain(PROTOCOLS) {
+            if *rule == Rule::Anybody || *template == "/mcp" {
+                continue;
+            }
+            assert!(area_of(template).is_some(), "{method} {template}");
+        }
+        assert_eq!(area_of("/api/v1/agents/ann/messages"), Some(TokenArea::Talk));
+        assert_eq!(area_of("/api/v1/agents/ann/pause"), Some(TokenArea::Agents));
+        assert_eq!(area_of("/api/v1/nope"), None);
+        assert_eq!(area_of("/mcp"), None);
+        assert_eq!(object_of("/api/v1/agents/ann/pause"), Some(Named::Agent("ann")));
+        assert_eq!(object_of("/api/v1/missions/M-7K2P"), Some(Named::Mission("M-7K2P")));
+        assert_eq!(object_of("/api/v1/missions/import"), None);
+        assert_eq!(object_of("/api/v1/reports/mission/x"), Some(Named::Mission("x")));
+        assert_eq!(object_of("/api/v1/reports/day/x"), None);
+        assert_eq!(object_of("/api/v1/agents"), None);
     }
 
     #[test]

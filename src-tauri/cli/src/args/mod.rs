@@ -6,13 +6,14 @@ mod mission;
 mod rules;
 mod swarm;
 mod talk;
+mod token;
 mod told;
 mod work;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 pub(crate) use agent::*;
 pub(crate) use fields::*;
@@ -20,6 +21,7 @@ pub(crate) use mission::*;
 pub(crate) use rules::*;
 pub(crate) use swarm::*;
 pub(crate) use talk::*;
+pub(crate) use token::*;
 pub(crate) use told::*;
 pub(crate) use work::*;
 
@@ -45,11 +47,16 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the engine and its interface without a window.
-    #[command(after_help = "Example: hivekeeper serve --listen 127.0.0.1:0")]
+    #[command(after_help = "Example: hivekeeper serve --listen 127.0.0.1:0\n\
+        For other machines: hivekeeper serve --listen 0.0.0.0:7171 --tls-cert cert.pem \
+        --tls-key key.pem --name build.example")]
     Serve(Serve),
     /// Print a link that signs a browser in.
     #[command(after_help = "Example: hivekeeper login")]
     Login,
+    /// Make, list and revoke access tokens, and pair browsers.
+    #[command(subcommand)]
+    Token(Token),
     /// Show the swarm at a glance.
     #[command(after_help = "Example: hivekeeper status")]
     Status,
@@ -154,13 +161,6 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// Where to listen; port 0 means any that is free.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
-    pub(crate) listen: SocketAddr,
 }
 
 /// An id or a name; something has to be there.

@@ -27,6 +27,14 @@ fn the_lines_scripts_rely_on_are_understood() {
     check(
         "hivekeeper agent add A --runtime command --command sh_-c_x --dir D --skill S --skill T --json",
     );
+    check("hivekeeper serve --listen 0.0.0.0:1 --tls-cert c --tls-key k --name a.b --socket s");
+    check("hivekeeper token list --revoked --json");
+    check("hivekeeper token add ci --role operator --scope missions --scope agent:ann --days 90");
+    check("hivekeeper token revoke ci");
+    check("hivekeeper token pair --role viewer --name phone");
+    assert!(read("hivekeeper serve --tls-cert c").is_err(), "a certificate needs its key");
+    assert!(read("hivekeeper serve --tls-cert c --tls-key k --name a:1").is_err());
+    assert!(read("hivekeeper token pair --role admin").is_err());
     check("hivekeeper agent add A --preset goose --json");
     check(
         "hivekeeper agent add A --runtime acp --command x --permissions ask --limit-memory 2G --limit-processes 50 --cpu-weight 50 --sandbox --sandbox-write /tmp --sandbox-home hidden --sandbox-no-network --rules @r.md --rule-files --hand-over-at 80",

@@ -15,6 +15,7 @@ mod rules;
 mod scan;
 mod signal;
 mod swarm;
+mod token;
 mod topic;
 mod usage;
 mod work;
@@ -42,6 +43,7 @@ pub(crate) async fn run(
     match command {
         Command::Serve(args) => serve::serve(args, place.data_dir, out).await?,
         Command::Login => house::login(&place, out).await?,
+        Command::Token(command) => token::run(command, &place, out).await?,
         Command::Status => house::status(&place, out).await?,
         Command::Doctor => return house::doctor(&place, out).await,
         Command::Agent(command) => agent::run(command, &place, out).await?,

@@ -54,8 +54,13 @@ pub(crate) fn routes(gate: &Gate) -> Router<Gate> {
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_max_request_body_bytes(BODY_BYTES_MAX)
-        .with_allowed_hosts(gate.access.own_names())
-        .with_allowed_origins(gate.access.own_names().map(|name| format!("http://{name}:*")))
+        .with_allowed_hosts(gate.access.own_names().into_iter().map(|(name, _)| name))
+        .with_allowed_origins(
+            gate.access
+                .own_names()
+                .into_iter()
+                .map(|(name, tls)| format!("{}://{name}:*", if tls { "https" } else { "http" })),
+        )
         .enforce_origin_validation();
     let sessions = Arc::new(NeverSessionManager::default());
     let service = StreamableHttpService::new(move || Ok(tools.clone()), sessions, config);

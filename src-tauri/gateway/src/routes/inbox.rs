@@ -1,9 +1,11 @@
 //! The inbox: what waits for the captain, and the rules that answer in the captain's place.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use engine::RequestQuery;
-use engine::view::{InboxView, Listing, NewRule, RequestAnswer, RequestPage, RequestView};
+use engine::view::{
+    AnswerWord, InboxView, Listing, NewRule, RequestAnswer, RequestPage, RequestView,
+};
 use http::StatusCode;
 use model::id::{RequestId, RuleId};
 use model::inbox::Rule;
@@ -12,6 +14,7 @@ use crate::Gate;
 use crate::call::{Call, Nothing};
 use crate::params::{Name, Params};
 use crate::problem::Problem;
+use crate::rights::{Right, Role};
 
 /// Shows the inbox.
 ///
@@ -57,7 +60,7 @@ pub(crate) async fn list_requests(
 /// Answers a request.
 ///
 /// The agent is told at once. Of two answers the first counts; the second is refused. `always` makes
-/// a rule as well, for the agent unless `scope` says otherwise.
+/// a rule as well, for the agent unless `scope` says otherwise, and so is the captain's alone.
 #[utoipa::path(
     post, path = "/api/v1/requests/{id}/answer", tag = "inbox",
     params(("id" = RequestId, Path, description = "The request's id.")),
@@ -66,9 +69,14 @@ pub(crate) async fn list_requests(
 )]
 pub(crate) async fn answer_request(
     State(gate): State<Gate>,
+    Extension(role): Extension<Role>,
     name: Name,
     Call { caller, input }: Call<RequestAnswer>,
 ) -> Result<Json<RequestView>, Problem> {
+    if input.answer == AnswerWord::Always && !role.may(Right::Administer) {
+        return Err(Problem::forbidden("a rule for what is asked later is the captain's to make")
+            .hint("answer 'once'"));
+    }
     Ok(Json(gate.engine.answer_request(&caller, name.parse("a request")?, input).await?))
 }
 

@@ -1,7 +1,10 @@
 //! Signing in from a browser, with the one-time code of a login link.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use engine::Caller;
+use engine::view::NewToken;
 use http::{HeaderValue, StatusCode, header};
 use model::refusal::Code;
 use serde::{Deserialize, Serialize};
@@ -9,18 +12,22 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::Gate;
-use crate::access::{AccessError, LOGIN_CODE_S, LoginRefused};
+use crate::access::{
+    AccessError, BrowserLogin, LOGIN_CODE_S, LoginRefused, PAIRED_DAYS, Pairing, Redeemed,
+};
 use crate::call::{Call, LoginCode, Nothing};
+use crate::door::Via;
 use crate::problem::Problem;
 
 /// Signs a browser in.
 ///
-/// Takes the code from the login link's fragment, once and within ten minutes. The answer sets two
-/// cookies: one the page cannot read, and `hivekeeper_csrf_PORT` with the port of this engine, whose
-/// value the page sends back as `X-Hivekeeper-CSRF` with every request that changes something.
+/// Takes the code from the fragment of a login link or of a pairing, once and within ten minutes. The
+/// answer sets two cookies: one the page cannot read, and `hivekeeper_csrf_PORT` with the port of this
+/// engine, whose value the page sends back as `X-Hivekeeper-CSRF` with every request that changes
+/// something.
 #[utoipa::path(
     post, path = "/api/v1/login", tag = "house", security(()),
-    request_body = LoginCode,
+    request_body(content = LoginCode, example = json!({"code": "0123456789abcdef…"})),
     responses(
         (status = 204, description = "Signed in."),
         (status = 401, description = "The code is wrong, used or too old.", body = Problem,
@@ -31,11 +38,17 @@ use crate::problem::Problem;
 )]
 pub(crate) async fn log_in(
     State(gate): State<Gate>,
+    via: Option<Extension<Via>>,
     Call { input, .. }: Call<LoginCode>,
 ) -> Result<Response, Problem> {
-    let login = gate.access.log_in(&input.code, Instant::now()).map_err(refused)?;
+    let via = via.map(|Extension(via)| via);
+    let login = match gate.access.log_in(&input.code, Instant::now()).map_err(refused)? {
+        Redeemed::Captain(login) => login,
+        Redeemed::Pairing(pairing) => paired(&gate, pairing).await?,
+    };
+    let port = via.and_then(|via| via.port()).or(gate.access.port()).unwrap_or_default();
     let mut response = StatusCode::NO_CONTENT.into_response();
-    for cookie in login.cookies() {
+    for cookie in login.cookies(port, via.is_some_and(|via| via.tls)) {
         if let Ok(value) = HeaderValue::from_str(&cookie) {
             response.headers_mut().append(header::SET_COOKIE, value);
         }
@@ -43,11 +56,25 @@ pub(crate) async fn log_in(
     Ok(response)
 }
 
+/// Gives a browser an access token of its own.
+async fn paired(gate: &Gate, pairing: Pairing) -> Result<BrowserLogin, Problem> {
+    let Pairing { name, role, caller } = pairing;
+    let new = NewToken { name, role, scopes: Vec::new(), days: Some(PAIRED_DAYS) };
+    // Its key was for the making of the link.
+    let caller = Caller { key: None, ..caller };
+    let made = gate.engine.make_token(&caller, new).await?;
+    let secret = made.secret.ok_or_else(|| {
+        let detail = "the token of the browser was made and not handed out";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, detail)
+    })?;
+    Ok(BrowserLogin::paired(secret))
+}
+
 fn refused(refused: LoginRefused) -> Problem {
     match refused {
         LoginRefused::Wrong => {
             Problem::unauthorized("the login code is wrong, was used, or is older than ten minutes")
-                .hint("run 'hivekeeper login' for a new link")
+                .hint("run 'hivekeeper login' for a new link, or pair the browser again")
         }
         LoginRefused::TooMany { retry_after_s } => {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::Busy, "too many wrong login codes")
@@ -57,7 +84,7 @@ fn refused(refused: LoginRefused) -> Problem {
     }
 }
 
-fn broken(error: &AccessError) -> Problem {
+pub(crate) fn broken(error: &AccessError) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, format!("failed to {error}"))
 }
 
@@ -72,7 +99,7 @@ pub(crate) struct LoginLink {
 
 /// Makes a login link.
 ///
-/// For a browser on this machine; works once and for ten minutes.
+/// It signs a browser in as the captain; works once and for ten minutes.
 #[utoipa::path(
     post, path = "/api/v1/login/links", tag = "house",
     responses((status = 201, description = "The link.", body = LoginLink)),

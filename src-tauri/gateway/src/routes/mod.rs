@@ -18,6 +18,7 @@ mod rules;
 mod signals;
 mod swarm;
 mod tables;
+mod tokens;
 mod topics;
 mod window;
 mod work;
@@ -161,6 +162,10 @@ fn of_the_house() -> OpenApiRouter<Gate> {
         .routes(routes!(overview::get_openapi))
         .routes(routes!(login::log_in))
         .routes(routes!(login::make_login_link))
+        .routes(routes!(tokens::list_tokens, tokens::add_token))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(tokens::who_am_i))
+        .routes(routes!(tokens::pair))
         .routes(routes!(window::focus_window))
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod keys;
 mod live;
 mod mcp;
 mod otlp;

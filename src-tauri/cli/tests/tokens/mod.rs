@@ -1,0 +1,54 @@
+//! Access tokens, pairing, and where the engine may listen.
+
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+
+use crate::house::{House, json, run};
+
+#[test]
+fn a_token_is_made_listed_and_revoked_and_its_secret_printed_once() {
+    let house = House::open();
+    house.ok(&["agent", "add", "ann", "--command", "cat"]);
+    assert!(house.ok(&["token", "list"]).contains("no tokens"));
+    let add = ["token", "add", "build server", "--role", "operator", "--scope", "missions"];
+    let made = house.json(&[&add[..], &["--scope", "agent:ann", "--days", "90"]].concat());
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("hk_t_"), "{made}");
+    assert_eq!(made["token"]["scopes"].as_array().unwrap().len(), 2);
+    let listed = house.ok(&["token", "list"]);
+    assert!(listed.contains("build server") && listed.contains("never"), "{listed}");
+    assert!(listed.contains(&secret[..12]) && !listed.contains(secret), "{listed}");
+    let (code, _, error) = house.run(&["token", "add", "x", "--role", "viewer", "--scope", "all"]);
+    assert!(code == 2 && error.contains("'all' is no scope"), "{code} {error}");
+    let (code, _, error) = house.run(&["token", "add", "Build Server", "--role", "viewer"]);
+    assert!(code == 1 && error.contains("already"), "{error}");
+    assert!(house.ok(&["token", "revoke", "BUILD server"]).contains("opens nothing any more"));
+    assert_eq!(house.run(&["token", "revoke", "build server"]).0, 1);
+    assert!(house.ok(&["token", "list", "--revoked"]).contains("revoked"));
+    let text = house.ok(&["token", "add", "script", "--role", "viewer"]);
+    assert!(text.lines().nth(1).unwrap().starts_with("hk_t_"), "{text}");
+}
+
+#[test]
+fn a_browser_is_paired_by_a_link_that_says_where_it_works() {
+    let house = House::open();
+    let pairing = house.json(&["token", "pair", "--role", "viewer", "--name", "phone"]);
+    assert_eq!((&pairing["role"], &pairing["reachable"]), (&"viewer".into(), &false.into()));
+    assert!(pairing["url"].as_str().unwrap().contains("/#login="), "{pairing}");
+    let text = house.ok(&["token", "pair", "--role", "operator"]);
+    assert!(text.contains("only browsers on this machine"), "{text}");
+}
+
+#[test]
+fn an_engine_has_a_socket_for_its_account_and_no_door_for_others_without_a_certificate() {
+    let house = House::open();
+    let socket = house.data.join("hivekeeper.sock");
+    let meta = std::fs::metadata(&socket).unwrap();
+    assert!(meta.file_type().is_socket());
+    assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(house.data.join("endpoint.json")).unwrap();
+    assert_eq!(json(&text)["socket"], socket.to_str().unwrap());
+    let (code, _, error) = run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert!(code == 1 && error.contains("--tls-cert"), "{error}");
+    let (code, _, error) = run(&["serve", "--tls-cert", "/nowhere.pem", "--tls-key", "/no.pem"]);
+    assert!(code == 1 && error.contains("/nowhere.pem"), "{error}");
+}
