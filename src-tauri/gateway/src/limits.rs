@@ -109,7 +109,7 @@ mod tests {
             limits.stranger(IpAddr::from(n.to_be_bytes())).unwrap();
         }
         let until = Instant::now() + Duration::from_secs(30);
-        while limits.strangers.len() > 2 {
+        while limits.strangers.len() > REMEMBERED {
             assert!(Instant::now() < until, "{} are remembered", limits.strangers.len());
             drop(limits.stranger(IpAddr::from([10, 0, 0, 1])));
             std::thread::yield_now();

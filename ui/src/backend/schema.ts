@@ -621,11 +621,34 @@ export interface paths {
         };
         /**
          * Listens to what happens.
-         * @description Server-sent events: each has the id `EPOCH:SEQ` and a frame as data. A listener that comes back
-         *     with `Last-Event-ID`, or with `epoch` and `since`, gets everything after it, or a frame of kind
-         *     `reset` that tells it to read everything afresh.
+         * @description The same frames as server-sent events or, where the request asks for it, over a WebSocket, which
+         *     takes a `LiveAsk` at any time. A listener that comes back with `Last-Event-ID`, or with `epoch`
+         *     and `since`, gets everything about its topics after that, once; what cannot be told without a gap
+         *     begins with `reset`, a snapshot, and `caught_up`. One that is too slow is told `lagging` and
+         *     dropped. At most one frame in 100 ms comes about each topic. The schema of the frames is at
+         *     /api/v1/live/schema.json.
          */
         get: operations["listen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/live/schema.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Describes the frames of the live stream.
+         * @description A JSON Schema (2020-12) of what the stream sends; `$defs/LiveAsk` is what it takes.
+         */
+        get: operations["get_live_schema"];
         put?: never;
         post?: never;
         delete?: never;
@@ -645,9 +668,10 @@ export interface paths {
         put?: never;
         /**
          * Signs a browser in.
-         * @description Takes the code from the login link's fragment, once and within ten minutes. The answer sets two
-         *     cookies: one the page cannot read, and `hivekeeper_csrf_PORT` with the port of this engine, whose
-         *     value the page sends back as `X-Hivekeeper-CSRF` with every request that changes something.
+         * @description Takes the code from the fragment of a login link or of a pairing, once and within ten minutes. The
+         *     answer sets two cookies: one the page cannot read, and `hivekeeper_csrf_PORT` with the port of this
+         *     engine, whose value the page sends back as `X-Hivekeeper-CSRF` with every request that changes
+         *     something.
          */
         post: operations["log_in"];
         delete?: never;
@@ -667,7 +691,7 @@ export interface paths {
         put?: never;
         /**
          * Makes a login link.
-         * @description For a browser on this machine; works once and for ten minutes.
+         * @description It signs a browser in as the captain; works once and for ten minutes.
          */
         post: operations["make_login_link"];
         delete?: never;
@@ -1182,6 +1206,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pairings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pairs a browser.
+         * @description Makes a link that works once and for ten minutes. The browser that opens it gets an access token of
+         *     its own, as a viewer or an operator, in a cookie that its page cannot read; it is listed and revoked
+         *     as every token is, and ends after 30 days.
+         */
+        post: operations["pair"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/policies": {
         parameters: {
             query?: never;
@@ -1444,7 +1490,7 @@ export interface paths {
         /**
          * Answers a request.
          * @description The agent is told at once. Of two answers the first counts; the second is refused. `always` makes
-         *     a rule as well, for the agent unless `scope` says otherwise.
+         *     a rule as well, for the agent unless `scope` says otherwise, and so is the captain's alone.
          */
         post: operations["answer_request"];
         delete?: never;
@@ -1733,6 +1779,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the access tokens.
+         * @description The newest first, with the first characters of each, its role and scopes, its last use and its end.
+         *     Their secrets are kept nowhere.
+         */
+        get: operations["list_tokens"];
+        put?: never;
+        /**
+         * Makes an access token.
+         * @description Its secret is in this answer and in no other: whoever loses it makes another token. A repeated
+         *     request under the same idempotency key answers with the token and without its secret.
+         */
+        post: operations["add_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revokes an access token.
+         * @description It opens nothing from now on; a browser that was paired by it is signed out.
+         */
+        delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/topics": {
         parameters: {
             query?: never;
@@ -1891,6 +1983,26 @@ export interface paths {
          *     events it follows from.
          */
         get: operations["verify"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says who asks.
+         * @description The role and the scopes of the token or login, so that a program need not try what it may do.
+         */
+        get: operations["who_am_i"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3288,6 +3400,9 @@ export interface components {
             /** @enum {string} */
             kind: "answered";
         } | {
+            /** @enum {string} */
+            kind: "called_off";
+        } | {
             /** @description What it wrote down. */
             text: string;
             /** @enum {string} */
@@ -3824,7 +3939,7 @@ export interface components {
                 [key: string]: string;
             };
         };
-        /** @description A numbered message of the live stream. */
+        /** @description A message of the live stream. */
         Frame: {
             /**
              * Format: int32
@@ -3835,9 +3950,17 @@ export interface components {
             epoch: string;
             /**
              * Format: int64
-             * @description The number, from 1 without gaps.
+             * @description Where to go on after this frame; nothing where nobody can go on from, such as inside of a
+             *     snapshot. Numbers grow; those in between belong to other topics.
              */
-            seq: number;
+            seq?: number | null;
+            /** @description What it is about; nothing where it is about the connection itself. */
+            topic?: string | null;
+            /**
+             * @description The request that led to it, the latest where several did; in an answer to a wish, what the
+             *     listener called it.
+             */
+            correlation_id?: string | null;
             /** @description What there is to tell. */
             payload: components["schemas"]["Payload"];
         };
@@ -4592,6 +4715,21 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Listing_TokenView: {
+            /** @description The items of this page. */
+            items: (components["schemas"]["AccessToken"] & {
+                /** @description Whether it opens anything now. */
+                state: components["schemas"]["TokenState"];
+                /**
+                 * Format: date-time
+                 * @description When it was used last, to within a minute; nothing when it never was.
+                 */
+                used_at?: string | null;
+            })[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Listing_TopicView: {
             /** @description The items of this page. */
             items: {
@@ -4655,6 +4793,16 @@ export interface components {
              * @description Space left on the disk of the data directory, in bytes.
              */
             disk_free_bytes?: number | null;
+        };
+        /** @description A token that was made. */
+        MadeToken: {
+            /** @description The token. */
+            token: components["schemas"]["TokenView"];
+            /**
+             * @description Its secret, to be sent as `Authorization: Bearer SECRET`. It is shown in this answer and never
+             *     again; nothing where the request was carried out before, under the same idempotency key.
+             */
+            secret?: string | null;
         };
         /** @description A share with the interval that holds the true one in 95 of 100 such samples. */
         Measured: {
@@ -5183,6 +5331,16 @@ export interface components {
              */
             if_similar: components["schemas"]["IfSimilar"];
         };
+        /** @description A browser to pair. */
+        NewPairing: {
+            /** @description What it may do. */
+            role: components["schemas"]["PairRole"];
+            /**
+             * @description Its name; a made-up one where none is given.
+             * @example phone
+             */
+            name?: string | null;
+        };
         /** @description How far the work is. */
         NewProgress: {
             /**
@@ -5210,6 +5368,24 @@ export interface components {
             kind: components["schemas"]["ScopeWord"];
             /** @description Which mission or agent: its id, short id or name. */
             id?: string | null;
+        };
+        /** @description A token to make. */
+        NewToken: {
+            /**
+             * @description What it is for; no two valid tokens have the same name.
+             * @example build server
+             */
+            name: string;
+            /** @description What its holder may do. */
+            role: components["schemas"]["TokenRole"];
+            /** @description Where; everywhere when there are none. */
+            scopes?: components["schemas"]["TokenScope"][];
+            /**
+             * Format: int32
+             * @description After how many days it ends by itself, at most 3650; nothing when it holds until it is revoked.
+             * @example 90
+             */
+            days?: number | null;
         };
         /** @description A question to the agents. */
         NewTopic: {
@@ -5294,6 +5470,29 @@ export interface components {
             /** @description How other machines reach this engine; nothing when they cannot. */
             exposed?: string | null;
         };
+        /**
+         * @description What a paired browser may do.
+         * @enum {string}
+         */
+        PairRole: "viewer" | "operator";
+        /** @description A link that pairs one browser. */
+        PairingView: {
+            /** @description What to open in it, once. */
+            url: string;
+            /**
+             * Format: int64
+             * @description For how long the link works, in seconds.
+             */
+            expires_in_s: number;
+            /** @description The name its token will have. */
+            name: string;
+            /** @description What it will be able to do. */
+            role: components["schemas"]["TokenRole"];
+            /** @description The link as a QR code. */
+            qr: components["schemas"]["Qr"];
+            /** @description Whether the link can be opened on another machine, such as a phone. */
+            reachable: boolean;
+        };
         /** @description A unified diff of an attempt's work. */
         PatchView: {
             /** @description The attempt. */
@@ -5313,20 +5512,94 @@ export interface components {
         };
         /** @description What a listener is told. */
         Payload: {
-            /** @description The event. */
-            event: components["schemas"]["Event"];
+            /** @description What it listens to. */
+            topics: string[];
             /** @enum {string} */
-            kind: "event";
+            kind: "hello";
+        } | {
+            /** @description What the connection listens to now. */
+            topics: string[];
+            /** @enum {string} */
+            kind: "topics";
+        } | {
+            /** @description What happened. */
+            problem: string;
+            /** @description What to do. */
+            hint?: string | null;
+            /** @description What would have been understood. */
+            allowed: string[];
+            /** @enum {string} */
+            kind: "refused";
+        } | {
+            /** @description The topics. */
+            topics: string[];
+            /** @enum {string} */
+            kind: "reset";
+        } | {
+            /** @description The topics. */
+            topics: string[];
+            /** @enum {string} */
+            kind: "caught_up";
+        } | {
+            /**
+             * Format: int64
+             * @description How many frames are gone, those about other topics included.
+             */
+            missed: number;
+            /** @enum {string} */
+            kind: "lagging";
+        } | {
+            /** @description Those that are new or different. */
+            agents: components["schemas"]["AgentView"][];
+            /** @description Those that are gone. */
+            removed: components["schemas"]["AgentId"][];
+            /** @enum {string} */
+            kind: "agents";
+        } | {
+            /** @description Those that are new or different. */
+            missions: components["schemas"]["MissionView"][];
+            /** @description Those that are gone. */
+            removed: components["schemas"]["MissionId"][];
+            /** @description Whether there are older ones that this snapshot leaves out; the list has them. */
+            more: boolean;
+            /** @enum {string} */
+            kind: "missions";
         } | {
             /** @description The whole at a glance. */
             overview: components["schemas"]["Overview"];
-            /** @description The agents whose view differs from the frame before. */
-            agents: components["schemas"]["AgentView"][];
             /** @enum {string} */
-            kind: "swarm";
+            kind: "signals";
         } | {
+            /** @description The events. */
+            events: components["schemas"]["Event"][];
             /** @enum {string} */
-            kind: "reset";
+            kind: "events";
+        } | {
+            /** @description Requests that are new or different; one that is not open any more is to be taken out. */
+            requests: components["schemas"]["RequestView"][];
+            /** @description How much waits. */
+            counts: components["schemas"]["InboxTotals"];
+            /** @enum {string} */
+            kind: "inbox";
+        } | {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /** @description Its last entries, as many as fit into a frame. */
+            page: components["schemas"]["ConversationPage"];
+            /** @enum {string} */
+            kind: "conversation";
+        } | {
+            /** @description The attempt. */
+            attempt_id: components["schemas"]["AttemptId"];
+            /** @description Entries as they are now, in the order they changed. */
+            entries: components["schemas"]["EntryAt"][];
+            /**
+             * Format: int64
+             * @description The revision this reaches to.
+             */
+            revision: number;
+            /** @enum {string} */
+            kind: "transcript";
         };
         /** @description What an agent wants to do. */
         PermissionAsk: {
@@ -5644,6 +5917,20 @@ export interface components {
              * @description When it was said.
              */
             at: string;
+        };
+        /** @description A QR code to be drawn. */
+        Qr: {
+            /**
+             * Format: int32
+             * @description Its width and height with the quiet zone around it, in modules.
+             * @example 45
+             */
+            size: number;
+            /**
+             * @description Its dark modules, as the data of an SVG path in that size.
+             * @example M4 4h7v1h-7z
+             */
+            path: string;
         };
         /** @description Where attempts that are not over touch the same files. */
         Radar: {
@@ -6450,6 +6737,21 @@ export interface components {
             /** @enum {string} */
             kind: "mission";
         };
+        /**
+         * @description Whether a token opens anything.
+         * @enum {string}
+         */
+        TokenState: "valid" | "expired" | "revoked";
+        /** @description A token as it stands. */
+        TokenView: components["schemas"]["AccessToken"] & {
+            /** @description Whether it opens anything now. */
+            state: components["schemas"]["TokenState"];
+            /**
+             * Format: date-time
+             * @description When it was used last, to within a minute; nothing when it never was.
+             */
+            used_at?: string | null;
+        };
         /** @description Tokens by kind; what nobody said is nothing. */
         Tokens: {
             /**
@@ -6876,6 +7178,19 @@ export interface components {
             running_max: number;
             /** @enum {string} */
             kind: "limit";
+        };
+        /** @description Who asks. */
+        WhoAmI: {
+            /**
+             * @description What they may do: `viewer`, `operator` or `admin`.
+             * @example viewer
+             */
+            role: string;
+            token_id?: components["schemas"]["TokenId"] | null;
+            /** @description Its name. */
+            name?: string | null;
+            /** @description Where it may be used; everywhere when there are none. */
+            scopes: components["schemas"]["TokenScope"][];
         };
         /** @description Why a mission waits, and why it went to whom. */
         Why: {
@@ -8159,13 +8474,15 @@ export interface operations {
     listen: {
         parameters: {
             query?: {
+                /** @description What to be told about, with commas in between: agents, missions, signals, events, inbox, transcript:ATTEMPT. The first five unless given. */
+                topics?: string;
                 /** @description The epoch of the last frame seen. */
                 epoch?: string;
                 /** @description The number of the last frame seen. */
                 since?: number;
             };
             header?: {
-                /** @description The id of the last frame seen. */
+                /** @description The id of the last frame seen, EPOCH:SEQ. */
                 "Last-Event-ID"?: string | null;
             };
             path?: never;
@@ -8173,6 +8490,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The WebSocket. */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description The stream. */
             200: {
                 headers: {
@@ -8185,6 +8509,36 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+            /** @description Too many listen already. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_live_schema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The schema. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             500: components["responses"]["Internal"];
         };
     };
@@ -8200,6 +8554,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "code": "0123456789abcdef…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LoginCode"];
             };
         };
@@ -9248,6 +9607,48 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    pair: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "role": "viewer",
+                 *       "name": "phone"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewPairing"];
+            };
+        };
+        responses: {
+            /** @description The link. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PairingView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     list_policies: {
         parameters: {
             query?: never;
@@ -10203,6 +10604,135 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    list_tokens: {
+        parameters: {
+            query?: {
+                /** @description Also those that were revoked. */
+                revoked?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tokens. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_TokenView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    add_token: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "build server",
+                 *       "role": "operator",
+                 *       "scopes": [
+                 *         {
+                 *           "kind": "area",
+                 *           "area": "missions"
+                 *         }
+                 *       ],
+                 *       "days": 90
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description The token and its secret. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "token": {
+                     *         "id": "01a2b3c4-0000-7000-8000-000000000001",
+                     *         "name": "build server",
+                     *         "prefix": "hk_t_3f9a1c2",
+                     *         "role": "operator",
+                     *         "scopes": [
+                     *           {
+                     *             "kind": "area",
+                     *             "area": "missions"
+                     *           }
+                     *         ],
+                     *         "made_at": "2026-01-31T09:30:00Z",
+                     *         "expires_at": "2026-05-01T09:30:00Z",
+                     *         "revoked_at": null,
+                     *         "state": "valid",
+                     *         "used_at": null
+                     *       },
+                     *       "secret": "hk_t_3f9a1c2…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    revoke_token: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The token's id. */
+                id: components["schemas"]["TokenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The token opens nothing any more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+        };
+    };
     list_topics: {
         parameters: {
             query?: never;
@@ -10479,6 +11009,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VerificationView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            500: components["responses"]["Internal"];
+        };
+    };
+    who_am_i: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who asks. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhoAmI"];
                 };
             };
             401: components["responses"]["Unauthorized"];

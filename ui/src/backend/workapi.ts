@@ -6,6 +6,8 @@ import type { paths } from './schema';
 import type { Policy } from './types';
 import type {
   ImportRequest,
+  NewPairing,
+  NewToken,
   NewTopic,
   NewVote,
   Rules,
@@ -99,6 +101,13 @@ export class WorkApi {
     good(
       this.#client.POST('/api/v1/topics/{id}/close', { params: { path: { id } }, body: { option, note } }),
     );
+
+  whoAmI = () => good(this.#client.GET('/api/v1/whoami'));
+  tokens = async () => (await good(this.#client.GET('/api/v1/tokens', { params: { query: {} } }))).items;
+  addToken = (body: NewToken) => good(this.#client.POST('/api/v1/tokens', { body }));
+  revokeToken = async (id: string) =>
+    void (await good(this.#client.DELETE('/api/v1/tokens/{id}', { params: { path: { id } } })));
+  pair = (body: NewPairing) => good(this.#client.POST('/api/v1/pairings', { body }));
 
   restartFailed = () => good(this.#client.POST('/api/v1/recovery/restart-failed'));
   clearFailed = () => good(this.#client.POST('/api/v1/recovery/clear-failed'));

@@ -3,6 +3,8 @@ import type { components } from './schema';
 
 type Schemas = components['schemas'];
 
+/** An access token as it stands; its secret is kept nowhere. */
+export type AccessToken = Schemas['TokenView'];
 export type Candidate = Schemas['Candidate'];
 export type ChangeStatus = Schemas['FileStatus'];
 export type ChangedFile = Schemas['ChangedFile'];
@@ -19,9 +21,12 @@ export type MergeHow = Schemas['MergeHow'];
 export type MergePreview = Schemas['MergePreview'];
 export type MergeView = Schemas['MergeView'];
 export type MergeWish = Schemas['MergeWish'];
+export type NewPairing = Schemas['NewPairing'];
+export type NewToken = Schemas['NewToken'];
 export type NewTopic = Schemas['NewTopic'];
 export type NewVote = Schemas['NewVote'];
 export type PatchView = Schemas['PatchView'];
+export type Pairing = Schemas['PairingView'];
 export type Plan = Schemas['Plan'];
 export type Radar = Schemas['Radar'];
 export type RadarConflict = Schemas['RadarConflict'];
@@ -37,6 +42,8 @@ export type Similar = Schemas['Similar'];
 export type SwarmView = Schemas['SwarmView'];
 export type Template = Schemas['Template'];
 export type TemplateView = Schemas['TemplateView'];
+export type TokenRole = Schemas['TokenRole'];
+export type TokenScope = Schemas['TokenScope'];
 export type Topic = Schemas['Topic'];
 export type TopicView = Schemas['TopicView'];
 export type TrashRestored = Schemas['TrashRestored'];
