@@ -10,10 +10,18 @@ export interface Answer {
   body: string;
 }
 
-/** Where a stream goes on: the run of the engine and the number seen last in it. */
+/** Where a stream goes on: the run of the engine, the number seen last in it, and what is known up to there. */
 export interface From {
   epoch: string;
   since: number;
+  topics: readonly string[];
+}
+
+/** An open stream. */
+export interface Live {
+  /** Changes what is told; what is new begins with a snapshot. */
+  tell(subscribe: readonly string[], unsubscribe: readonly string[]): void;
+  close(): void;
 }
 
 export interface LiveHandlers {
@@ -32,8 +40,8 @@ export interface Backend {
     headers?: Record<string, string>,
     signal?: AbortSignal,
   ): Promise<Answer>;
-  /** Opens the live stream; the answer closes it. */
-  live(handlers: LiveHandlers, from: From | null): () => void;
+  /** Opens the live stream where it broke off, or with these topics. */
+  live(handlers: LiveHandlers, from: From | null, topics: readonly string[]): Live;
   /** Gives a file to the captain; where it went, if that is known, or nothing when it was called off. */
   saveFile(name: string, mediaType: string, text: string): Promise<string | null>;
   /** Lets the captain choose a directory; absent where the page cannot see directories. */

@@ -1,5 +1,13 @@
-/** The backend of a browser page: fetch, server-sent events and the login link. */
-import { type Answer, type Backend, type From, type LiveHandlers, type Method, Unreachable } from './backend';
+/** The backend of a browser page: fetch, a WebSocket and the login link. */
+import {
+  type Answer,
+  type Backend,
+  type From,
+  type Live,
+  type LiveHandlers,
+  type Method,
+  Unreachable,
+} from './backend';
 import type { Frame } from './types';
 
 const CSRF_COOKIE = `hivekeeper_csrf_${location.port || '80'}`;
@@ -42,16 +50,37 @@ class BrowserBackend implements Backend {
     return { status: answer.status, headers: Object.fromEntries(answer.headers), body: text };
   }
 
-  live(handlers: LiveHandlers, from: From | null): () => void {
-    const query = from ? `?epoch=${encodeURIComponent(from.epoch)}&since=${from.since}` : '';
-    const source = new EventSource(`/api/v1/live${query}`);
-    source.onopen = () => handlers.onOpen();
-    source.onmessage = (message) => handlers.onFrame(JSON.parse(message.data) as Frame);
-    source.onerror = () => {
-      source.close();
-      handlers.onEnd();
+  live(handlers: LiveHandlers, from: From | null, topics: readonly string[]): Live {
+    const query = new URLSearchParams({ topics: (from?.topics ?? topics).join(',') });
+    if (from) {
+      query.set('epoch', from.epoch);
+      query.set('since', String(from.since));
+    }
+    const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/api/v1/live?${query}`);
+    let closed = false;
+    let asked = 0;
+    socket.onopen = () => {
+      if (!closed) handlers.onOpen();
     };
-    return () => source.close();
+    socket.onmessage = ({ data }) => {
+      if (!closed) handlers.onFrame(JSON.parse(String(data)) as Frame);
+    };
+    // An error is followed by a close.
+    socket.onclose = () => {
+      if (!closed) handlers.onEnd();
+      closed = true;
+    };
+    return {
+      tell(subscribe, unsubscribe) {
+        if (socket.readyState !== WebSocket.OPEN) return;
+        asked += 1;
+        socket.send(JSON.stringify({ subscribe, unsubscribe, correlation_id: String(asked) }));
+      },
+      close() {
+        closed = true;
+        socket.close();
+      },
+    };
   }
 
   async saveFile(name: string, mediaType: string, text: string): Promise<string | null> {

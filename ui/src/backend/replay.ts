@@ -1,5 +1,5 @@
 /** Recorded answers and frames, for unit tests only. */
-import type { Answer, Backend, From, LiveHandlers, Method } from './backend';
+import type { Answer, Backend, From, Live, LiveHandlers, Method } from './backend';
 import type { Frame } from './types';
 
 export interface Asked {
@@ -12,8 +12,10 @@ export class ReplayBackend implements Backend {
   readonly kind = 'replay';
   readonly asked: Asked[] = [];
   readonly opened: (From | null)[] = [];
+  readonly told: { subscribe: readonly string[]; unsubscribe: readonly string[] }[] = [];
   readonly saved: { name: string; text: string }[] = [];
   #live: LiveHandlers | null = null;
+  #topics: readonly string[] = [];
   #answers = new Map<string, () => Answer | Promise<Answer>>();
 
   /** What `GET /path` and the like answer from now on. */
@@ -36,16 +38,32 @@ export class ReplayBackend implements Backend {
     return answer();
   }
 
-  live(handlers: LiveHandlers, from: From | null): () => void {
+  live(handlers: LiveHandlers, from: From | null, topics: readonly string[]): Live {
     this.opened.push(from);
+    this.#topics = topics;
     this.#live = handlers;
-    return () => {
-      if (this.#live === handlers) this.#live = null;
+    return {
+      tell: (subscribe, unsubscribe) => {
+        this.told.push({ subscribe, unsubscribe });
+      },
+      close: () => {
+        if (this.#live === handlers) this.#live = null;
+      },
     };
   }
 
-  open(): void {
+  /** The stream is open; one that does not go on from anywhere begins with snapshots, here of nothing. */
+  open(epoch = 'one'): void {
     this.#live?.onOpen();
+    const from = this.opened.at(-1) ?? null;
+    for (const topic of from === null ? this.#topics : []) this.begin(topic, 0, epoch);
+  }
+
+  /** A topic begins anew, with a snapshot of nothing. */
+  begin(topic: string, seq: number, epoch = 'one'): void {
+    const about = { version: 2, epoch, topic, correlation_id: null };
+    this.send({ ...about, seq: null, payload: { kind: 'reset', topics: [topic] } });
+    this.send({ ...about, seq, payload: { kind: 'caught_up', topics: [topic] } });
   }
 
   send(...frames: Frame[]): void {

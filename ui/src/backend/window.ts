@@ -1,6 +1,14 @@
 /** The backend of the desktop window: requests go to the engine in the same process. */
 import { Channel, invoke, isTauri } from '@tauri-apps/api/core';
-import { type Answer, type Backend, type From, type LiveHandlers, type Method, Unreachable } from './backend';
+import {
+  type Answer,
+  type Backend,
+  type From,
+  type Live,
+  type LiveHandlers,
+  type Method,
+  Unreachable,
+} from './backend';
 import type { Frame } from './types';
 
 /** How many frames arrive between two confirmations; the shell waits at 256. */
@@ -35,10 +43,11 @@ class WindowBackend implements Backend {
     }
   }
 
-  live(handlers: LiveHandlers, from: From | null): () => void {
+  live(handlers: LiveHandlers, from: From | null, topics: readonly string[]): Live {
     let closed = false;
     let id: number | null = null;
     let count = 0;
+    let asked = 0;
     // The shell sends null when the stream ends, and stays a bounded number of frames ahead of us.
     const channel = new Channel<Frame | null>();
     channel.onmessage = (frame) => {
@@ -56,7 +65,12 @@ class WindowBackend implements Backend {
     const stop = () => {
       if (id !== null) invoke('live_stop', { id }).catch(() => undefined);
     };
-    invoke<number>('live', { channel, epoch: from?.epoch ?? null, since: from?.since ?? null }).then(
+    const beginning = {
+      topics: from?.topics ?? topics,
+      epoch: from?.epoch ?? null,
+      since: from?.since ?? null,
+    };
+    invoke<number>('live', { channel, ...beginning }).then(
       (given) => {
         id = given;
         if (closed) stop();
@@ -66,9 +80,17 @@ class WindowBackend implements Backend {
         if (!closed) handlers.onEnd();
       },
     );
-    return () => {
-      closed = true;
-      stop();
+    return {
+      tell(subscribe, unsubscribe) {
+        if (id === null || closed) return;
+        asked += 1;
+        const ask = { subscribe, unsubscribe, correlation_id: String(asked) };
+        invoke('live_tell', { id, ask }).catch(() => undefined);
+      },
+      close() {
+        closed = true;
+        stop();
+      },
     };
   }
 

@@ -1,5 +1,10 @@
-/** The live stream: opened, resumed where it broke off, and opened again with growing patience. */
-import type { Backend, From } from '../backend/backend';
+/**
+ * The live stream: opened, resumed where it broke off, and opened again with growing patience.
+ *
+ * What is known of a topic is known up to a number. The stream goes on after the smallest of these, and what a topic
+ * has told already is passed over. What cannot be told without a gap begins with a reset and a snapshot.
+ */
+import type { Backend, From, Live } from '../backend/backend';
 import { showHiddenIn } from '../backend/hidden';
 import type { Frame } from '../backend/types';
 
@@ -26,6 +31,8 @@ export const browserClockwork: Clockwork = {
 
 /** Nothing heard for this long means that the stream is dead, whatever the socket says. */
 export const SILENCE_MS = 20_000;
+/** What every screen lives on; missions and the inbox are read again when events speak of them. */
+export const STANDING: readonly string[] = ['agents', 'signals', 'events'];
 
 /** How long to wait before the `n`-th try in a row, from 0. */
 export const patience = (n: number): number => Math.min(15_000, 500 * 2 ** n);
@@ -35,13 +42,20 @@ export class Connection {
   /** When the stream broke, in milliseconds since 1970. */
   brokenAt = $state<number | null>(null);
 
-  #from: From | null = null;
-  #close: (() => void) | null = null;
+  #epoch: string | null = null;
+  /** The number up to which each topic is known; without one where its snapshot is not complete. */
+  #known = new Map<string, number>();
+  /** Topics whose snapshot is under way. */
+  #building = new Set<string>();
+  #followed = new Map<string, Set<(frame: Frame) => void>>();
+  #live: Live | null = null;
   #cancelTimer: (() => void) | null = null;
   #heardAt = 0;
   #tries = 0;
   #waiting: Frame[] = [];
   #scheduled = false;
+  /** Something has begun anew, and what is not on the stream was not read since. */
+  #unread = false;
 
   constructor(
     private readonly backend: Backend,
@@ -66,35 +80,101 @@ export class Connection {
     this.#open();
   }
 
+  /** Is told what happens about a topic, until the answer is called. */
+  follow(topic: string, onFrame: (frame: Frame) => void): () => void {
+    const known = this.#followed.get(topic);
+    const listeners = known ?? new Set<(frame: Frame) => void>();
+    listeners.add(onFrame);
+    this.#followed.set(topic, listeners);
+    this.#known.delete(topic);
+    this.#building.delete(topic);
+    if (!known) {
+      this.#live?.tell([topic], []);
+    } else {
+      // It needs a beginning of its own.
+      this.#live?.tell([], [topic]);
+      this.#live?.tell([topic], []);
+    }
+    return () => {
+      listeners.delete(onFrame);
+      if (listeners.size > 0 || this.#followed.get(topic) !== listeners) return;
+      this.#followed.delete(topic);
+      this.#known.delete(topic);
+      this.#live?.tell([], [topic]);
+    };
+  }
+
+  #wanted(): string[] {
+    return [...STANDING, ...this.#followed.keys()];
+  }
+
+  #from(): From | null {
+    const topics = this.#wanted().filter((topic) => this.#known.has(topic));
+    const numbers = topics.map((topic) => this.#known.get(topic) ?? 0);
+    if (this.#epoch === null || numbers.length === 0) return null;
+    return { epoch: this.#epoch, since: Math.min(...numbers), topics };
+  }
+
   #open(): void {
-    this.#close?.();
+    this.#live?.close();
+    this.#building.clear();
     this.#heardAt = this.clockwork.now();
-    this.#close = this.backend.live(
+    const from = this.#from();
+    const asked = from?.topics ?? STANDING;
+    const missing = this.#wanted().filter((topic) => !asked.includes(topic));
+    this.#live = this.backend.live(
       {
-        onOpen: () => this.#opened(),
+        onOpen: () => {
+          if (missing.length > 0) this.#live?.tell(missing, []);
+          this.#opened();
+        },
         onFrame: (frame) => this.#received(frame),
         onEnd: () => void this.#broke(),
       },
-      this.#from,
+      from,
+      asked,
     );
   }
 
   #opened(): void {
-    const first = this.link === 'connecting';
     this.link = 'live';
     this.brokenAt = null;
     this.#tries = 0;
     this.#heardAt = this.clockwork.now();
-    if (first) void this.reread();
   }
 
   #received(frame: Frame): void {
     this.#heardAt = this.clockwork.now();
-    const from = this.#from;
-    const gap = from !== null && (frame.epoch !== from.epoch || frame.seq > from.since + 1);
-    this.#from = { epoch: frame.epoch, since: frame.seq };
-    if (frame.payload.kind === 'reset' || gap) void this.reread();
-    if (frame.payload.kind === 'reset') return;
+    if (this.#epoch !== frame.epoch) this.#known.clear();
+    this.#epoch = frame.epoch;
+    const { payload, seq } = frame;
+    const topic = frame.topic ?? null;
+    if (topic !== null && typeof seq === 'number') {
+      const known = this.#known.get(topic);
+      if (known !== undefined && seq <= known && payload.kind !== 'caught_up') return;
+      // Inside of a snapshot there is nothing to go on from, and one that nobody waits for is none.
+      if (payload.kind === 'caught_up' ? this.#building.delete(topic) : known !== undefined)
+        this.#known.set(topic, seq);
+    }
+    if (payload.kind === 'reset') {
+      for (const one of payload.topics) {
+        this.#known.delete(one);
+        this.#building.add(one);
+      }
+      this.#unread ||= payload.topics.some((one) => STANDING.includes(one));
+      return;
+    }
+    if (payload.kind === 'caught_up' && this.#unread && STANDING.every((one) => this.#known.has(one))) {
+      // Once for all topics, when the last of them has its snapshot.
+      this.#unread = false;
+      void this.reread();
+    }
+    const listeners = topic === null ? undefined : this.#followed.get(topic);
+    if (listeners) {
+      const shown = showHiddenIn(frame);
+      for (const listener of [...listeners]) listener(shown);
+      return;
+    }
     this.#waiting.push(showHiddenIn(frame));
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -107,8 +187,8 @@ export class Connection {
   }
 
   async #broke(): Promise<void> {
-    this.#close?.();
-    this.#close = null;
+    this.#live?.close();
+    this.#live = null;
     this.brokenAt ??= this.clockwork.now();
     if (this.link !== 'connecting') this.link = 'reconnecting';
     if (!(await this.signedIn())) {

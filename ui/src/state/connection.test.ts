@@ -1,7 +1,7 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { ReplayBackend } from '../backend/replay';
 import type { Frame, Payload } from '../backend/types';
-import { type Clockwork, Connection, patience, SILENCE_MS } from './connection.svelte';
+import { type Clockwork, Connection, patience, SILENCE_MS, STANDING } from './connection.svelte';
 
 /** Time that stands still until it is moved. */
 class Still implements Clockwork {
@@ -37,11 +37,13 @@ class Still implements Clockwork {
   }
 }
 
-const swarm = { kind: 'swarm', overview: {}, agents: [] } as unknown as Payload;
-const frame = (seq: number, payload: Payload = swarm, epoch = 'one'): Frame => ({
-  version: 1,
-  epoch,
+const signals = { kind: 'signals', overview: {} } as unknown as Payload;
+const frame = (seq: number, topic = 'signals', payload: Payload = signals): Frame => ({
+  version: 2,
+  epoch: 'one',
   seq,
+  topic,
+  correlation_id: null,
   payload,
 });
 const settled = () => new Promise<void>((done) => setTimeout(done));
@@ -61,7 +63,8 @@ beforeEach(() => {
   reread = vi.fn<() => Promise<void>>(async () => undefined);
   connection = new Connection(
     backend,
-    (frames) => applied.push(frames.map(({ seq }) => seq)),
+    (frames) =>
+      applied.push(frames.flatMap(({ seq, payload }) => (payload.kind === 'caught_up' ? [] : [seq ?? -1]))),
     reread,
     async () => signedIn,
     clock,
@@ -88,7 +91,8 @@ test('a broken stream goes on where it was, with growing patience', async () => 
   await settled();
   expect(connection.link).toBe('reconnecting');
   clock.pass(patience(0));
-  expect(backend.opened).toEqual([null, { epoch: 'one', since: 7 }]);
+  // The other topics are known up to where they began: no more is asked for than that.
+  expect(backend.opened).toEqual([null, { epoch: 'one', since: 0, topics: STANDING }]);
   backend.breakOff();
   await settled();
   clock.pass(patience(1) - 1);
@@ -100,18 +104,68 @@ test('a broken stream goes on where it was, with growing patience', async () => 
   expect(reread).toHaveBeenCalledTimes(1);
 });
 
-test.each([
-  ['a reset', frame(2, { kind: 'reset' })],
-  ['a gap', frame(5)],
-  ['another run of the engine', frame(2, swarm, 'two')],
-])('%s makes everything be read again', (_name, next) => {
-  backend.send(frame(1), next);
+test('what begins anew makes everything be read again, once for all topics', () => {
+  backend.send(frame(1));
+  backend.send({ ...frame(0), seq: null, payload: { kind: 'reset', topics: [...STANDING] } });
+  for (const topic of STANDING) {
+    expect(reread).toHaveBeenCalledTimes(1);
+    backend.begin(topic, 5);
+  }
   expect(reread).toHaveBeenCalledTimes(2);
 });
 
 test('frames in order are not a reason to read again', () => {
-  backend.send(frame(1), frame(2), frame(3));
+  backend.send(frame(1), frame(2), frame(5));
   expect(reread).toHaveBeenCalledTimes(1);
+});
+
+test('what a topic has told already is passed over, and nothing else', async () => {
+  backend.send(frame(1), frame(2, 'agents'), frame(3));
+  clock.draw();
+  backend.breakOff();
+  await settled();
+  clock.pass(patience(0));
+  expect(backend.opened.at(-1)).toEqual({ epoch: 'one', since: 0, topics: STANDING });
+  backend.open();
+  backend.send(frame(1), frame(2, 'agents'), frame(3), frame(4, 'agents'), frame(5, 'events'));
+  clock.draw();
+  expect(applied).toEqual([
+    [1, 2, 3],
+    [4, 5],
+  ]);
+});
+
+test('a snapshot that broke off is not taken for a whole one', async () => {
+  const begun = { ...frame(0, 'agents'), seq: null };
+  backend.send({ ...begun, payload: { kind: 'reset', topics: ['agents'] } });
+  backend.send({ ...begun, payload: { kind: 'agents', agents: [], removed: [] } });
+  backend.breakOff();
+  await settled();
+  clock.pass(patience(0));
+  expect(backend.opened.at(-1)?.topics).toEqual(['signals', 'events']);
+  backend.told.length = 0;
+  backend.open();
+  expect(backend.told).toEqual([{ subscribe: ['agents'], unsubscribe: [] }]);
+});
+
+test('what is followed is subscribed to, told apart, and asked for again after a break', async () => {
+  const heard: number[] = [];
+  const topic = 'transcript:a';
+  const stop = connection.follow(topic, ({ seq }) => heard.push(seq ?? -1));
+  expect(backend.told).toEqual([{ subscribe: [topic], unsubscribe: [] }]);
+  backend.begin(topic, 3);
+  const grown = { kind: 'transcript', attempt_id: 'a', entries: [], revision: 1 } as unknown as Payload;
+  backend.send(frame(4, topic, grown), frame(4, topic, grown), frame(5, topic, grown));
+  expect(heard).toEqual([3, 4, 5]);
+  backend.breakOff();
+  await settled();
+  clock.pass(patience(0));
+  expect(backend.opened.at(-1)?.topics).toEqual([...STANDING, topic]);
+  backend.open();
+  stop();
+  expect(backend.told.at(-1)).toEqual({ subscribe: [], unsubscribe: [topic] });
+  backend.send(frame(6, topic, grown));
+  expect(heard).toEqual([3, 4, 5]);
 });
 
 test('whoever is signed out stays out until a new login', async () => {

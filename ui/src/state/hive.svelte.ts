@@ -5,10 +5,12 @@ import type { Backend } from '../backend/backend';
 import type { Event, Frame } from '../backend/types';
 import { WorkApi } from '../backend/workapi';
 import { Connection } from './connection.svelte';
+import { Follower } from './follower';
 import { Halting } from './halting.svelte';
 import { Inbox } from './inbox.svelte';
 import { Missions } from './missions.svelte';
 import { countOf, needsOf } from './needs';
+import { Network } from './network.svelte';
 import { Notices } from './notices.svelte';
 import { Now } from './now.svelte';
 import { Reviewing } from './reviewing.svelte';
@@ -26,6 +28,9 @@ export class Hive {
   readonly swarm: Swarm;
   readonly missions: Missions;
   readonly connection: Connection;
+  /** Conversations as they grow. */
+  readonly talk: Follower;
+  readonly network = new Network();
   readonly settings = new Settings();
   readonly notices = new Notices();
   readonly router = new Router();
@@ -67,11 +72,13 @@ export class Hive {
       () => this.read(),
       () => this.#signedIn(),
     );
+    this.talk = new Follower(this.agents, (topic, onFrame) => this.connection.follow(topic, onFrame));
   }
 
   start(): void {
     this.router.start();
     this.now.start();
+    this.network.start();
     this.connection.start();
   }
 
@@ -118,7 +125,10 @@ export class Hive {
 
   #apply(frames: readonly Frame[]): void {
     this.swarm.apply(frames);
-    const events = frames.flatMap(({ payload }) => (payload.kind === 'event' ? [payload.event] : []));
+    // What stands in a snapshot is past, and was read with everything else.
+    const events = frames.flatMap(({ payload, seq }) =>
+      payload.kind === 'events' && typeof seq === 'number' ? payload.events : [],
+    );
     if (events.length === 0) return;
     this.missions.apply(events);
     this.inbox.apply(events);

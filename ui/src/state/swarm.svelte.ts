@@ -68,15 +68,16 @@ export class Swarm {
     const events: Event[] = [];
     let overview: Overview | null = null;
     for (const { payload } of frames) {
-      if (payload.kind === 'swarm') {
-        overview = payload.overview;
-        for (const agent of payload.agents) changed.set(agent.id, agent);
-      } else if (payload.kind === 'event') {
-        events.push(payload.event);
-        const { fact } = payload.event;
-        if (fact.kind === 'agent_removed') {
-          removed.add(fact.agent_id);
-          changed.delete(fact.agent_id);
+      if (payload.kind === 'signals') overview = payload.overview;
+      else if (payload.kind === 'events') events.push(...payload.events);
+      else if (payload.kind === 'agents') {
+        for (const agent of payload.agents) {
+          changed.set(agent.id, agent);
+          removed.delete(agent.id);
+        }
+        for (const id of payload.removed) {
+          removed.add(id);
+          changed.delete(id);
         }
       }
     }

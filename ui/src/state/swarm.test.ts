@@ -7,7 +7,14 @@ import { EVENTS_KEPT, merged, Swarm } from './swarm.svelte';
 const agent = (id: string, name = id) => ({ id, name, status: { state: 'idle' } }) as unknown as AgentView;
 const event = (seq: number, fact: unknown = { kind: 'engine_stopped' }) =>
   ({ seq, fact, subject: {} }) as unknown as Event;
-const frame = (payload: unknown): Frame => ({ version: 1, epoch: 'e', seq: 1, payload: payload as Payload });
+const frame = (payload: unknown): Frame => ({
+  version: 2,
+  epoch: 'e',
+  seq: 1,
+  topic: 'agents',
+  correlation_id: null,
+  payload: payload as Payload,
+});
 const names = (agents: readonly AgentView[]) => agents.map(({ id, name }) => `${id}:${name}`);
 
 test.each([
@@ -42,8 +49,8 @@ test('what the stream says during a reading is newer than the reading', async ()
   const reading = swarm.read();
   await expect.poll(() => backend.asked.length).toBe(3);
   swarm.apply([
-    frame({ kind: 'swarm', overview: { needs_you: 0 }, agents: [agent('a', 'newer')] }),
-    frame({ kind: 'event', event: event(2, { kind: 'agent_removed', agent_id: 'b' }) }),
+    frame({ kind: 'agents', agents: [agent('a', 'newer')], removed: ['b'] }),
+    frame({ kind: 'events', events: [event(2, { kind: 'agent_removed', agent_id: 'b' })] }),
   ]);
   answer(JSON.stringify({ items: [agent('a', 'older'), agent('b')] }));
   await reading;
@@ -54,8 +61,8 @@ test('what the stream says during a reading is newer than the reading', async ()
 test('events are kept newest first, once each, within bounds', () => {
   const swarm = new Swarm(new Api(new ReplayBackend()));
   for (let seq = 1; seq <= EVENTS_KEPT + 5; seq += 1)
-    swarm.apply([frame({ kind: 'event', event: event(seq) })]);
-  swarm.apply([frame({ kind: 'event', event: event(EVENTS_KEPT) })]);
+    swarm.apply([frame({ kind: 'events', events: [event(seq)] })]);
+  swarm.apply([frame({ kind: 'events', events: [event(EVENTS_KEPT)] })]);
   expect(swarm.events).toHaveLength(EVENTS_KEPT);
   expect(swarm.events[0]?.seq).toBe(EVENTS_KEPT + 5);
 });

@@ -132,20 +132,24 @@ test('the conversation of an attempt goes on being read after its first page', a
   const page = { entries: [], first: null, last: null, total: 0, kept_from: 1, revision: 3 };
   on.backend.on('GET', '/api/v1/attempts/a/conversation', page);
   const entry = { id: 'm', at: AT, updated_at: AT, body: { kind: 'message', text: 'hello there' } };
-  let asked = 0;
-  on.backend.onCall('GET', '/api/v1/attempts/a/conversation/changes', () => {
-    asked += 1;
-    if (asked > 1) return new Promise<never>(() => undefined);
-    const body = JSON.stringify({ entries: [{ ordinal: 1, revision: 4, entry }], revision: 4 });
-    return { status: 200, headers: {}, body };
-  });
+  on.hive.connection.start();
+  on.backend.open();
   put(on, AgentOutput, { attemptId: 'a', live: true, runtime: 'acp' as const, terminal: false });
-  await expect.poll(() => asked).toBe(2);
-  await settled();
-  expect(document.body.textContent).toContain('hello there');
+  const topic = 'transcript:a';
+  await expect.poll(() => on.backend.told.at(-1)?.subscribe).toEqual([topic]);
+  on.backend.begin(topic, 7);
+  const payload = {
+    kind: 'transcript',
+    attempt_id: 'a',
+    entries: [{ ordinal: 1, revision: 4, entry }],
+    revision: 4,
+  };
+  const frame = { version: 2, epoch: 'one', seq: 8, topic, correlation_id: null, payload };
+  on.backend.send(frame as unknown as Parameters<typeof on.backend.send>[0]);
+  await expect.poll(() => document.body.textContent).toContain('hello there');
   const paths = on.backend.asked.map(({ path }) => path);
   expect(paths.filter((path) => path.includes('conversation?'))).toHaveLength(1);
-  expect(paths.at(-1)).toContain('revision=4');
+  expect(paths.filter((path) => path.includes('/changes'))).toEqual([]);
 });
 
 test('a command without a conversation shows its raw output first', async () => {
