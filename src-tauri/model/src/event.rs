@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::actor::Actor;
 use crate::agent::Agent;
 use crate::attempt::{Attempt, AttemptState, Checkpoint, Work, Workplace};
 use crate::devlog::Devlog;
@@ -23,28 +24,6 @@ use crate::token::AccessToken;
 use crate::topic::{Decided, Topic, Vote};
 use crate::trash::{TrashEnd, TrashItem};
 use crate::usage::{Context, Usage};
-
-/// Who caused an event.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Actor {
-    /// The human in charge.
-    Captain,
-    /// The engine itself.
-    Engine,
-    /// An agent.
-    Agent {
-        /// Which one.
-        id: AgentId,
-    },
-    /// A program or a paired browser that showed an access token.
-    Token {
-        /// Which one.
-        id: TokenId,
-        /// Its name.
-        name: String,
-    },
-}
 
 /// What happened. Replaying the facts in order gives every row of the ledger again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -4,6 +4,7 @@
 //! process; the only window to the outside is the [`clock`].
 
 pub mod activity;
+pub mod actor;
 pub mod agent;
 pub mod attempt;
 pub mod choice;

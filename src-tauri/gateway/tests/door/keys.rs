@@ -53,7 +53,8 @@ impl House {
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let answer = self.host.router().clone().oneshot(request).await.unwrap();
         let (parts, body) = answer.into_parts();
-        let live = path == "/api/v1/live";
+        // The stream itself never ends.
+        let live = path == "/api/v1/live" && parts.status == StatusCode::OK;
         let bytes = if live { Vec::new() } else { body.collect().await.unwrap().to_bytes().into() };
         let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         (parts.status.as_u16(), parts.headers, value)
