@@ -351,13 +351,12 @@ mod tests {
             .route("/", axum::routing::get(move |socket: WebSocketUpgrade| serve(socket)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let served = tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut served = tokio::task::JoinSet::new();
+        served.spawn(async move { axum::serve(listener, router).await });
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let url = format!("ws://{address}/");
         let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        let told = socket.filter_map(|message| std::future::ready(message.ok())).collect().await;
-        served.abort();
-        told
+        socket.filter_map(|message| std::future::ready(message.ok())).collect().await
     }
 
     fn frame(json: &str) -> SentFrame {
