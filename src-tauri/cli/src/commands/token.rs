@@ -50,7 +50,9 @@ async fn scope(text: &str, remote: &Remote) -> Result<TokenScope, Failure> {
             let area = TokenArea::ALL.into_iter().find(|area| area.as_str() == text);
             area.map(|area| TokenScope::Area { area }).ok_or_else(|| {
                 let areas = TokenArea::ALL.map(|area| area.as_str().to_owned());
-                Failure::usage(format!("'{}' is no scope", quotable(text)))
+                Failure::usage(MAKE)
+                    .exit(2)
+                    .since(format!("'{}' is no scope", quotable(text)))
                     .hint("write an area, agent:NAME or mission:ID")
                     .allowed(areas.to_vec())
             })
