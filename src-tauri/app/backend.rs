@@ -127,6 +127,14 @@ struct Elsewhere {
     wishes: mpsc::Receiver<Wish>,
 }
 
+/// What came next.
+enum Heard {
+    /// A frame; nothing at the end.
+    Frame(Option<String>),
+    /// Something else is to be listened to.
+    Wish(Wish),
+}
+
 impl Elsewhere {
     fn frames(self) -> Frames {
         futures::stream::unfold(self, Self::next).boxed()
@@ -135,15 +143,20 @@ impl Elsewhere {
     /// The next frame of any of them. All end with the first.
     async fn next(mut self) -> Option<(String, Self)> {
         loop {
-            let further = futures::stream::iter(&mut self.further);
-            let further = further.map(|(topic, frames)| frames.map(|text| (*topic, text)));
-            tokio::select! {
-                frame = self.first.next() => return frame.map(|text| (text, self)),
-                Some((_, text)) = further.flatten_unordered(None).next() => {
-                    return Some((text, self));
-                }
-                Some(wish) = self.wishes.recv() => self.grant(wish).await?,
+            match self.hear().await {
+                Heard::Frame(text) => return text.map(|text| (text, self)),
+                Heard::Wish(wish) => self.grant(wish).await?,
             }
+        }
+    }
+
+    async fn hear(&mut self) -> Heard {
+        let further = self.further.iter_mut().map(|(_, frames)| frames);
+        let mut further = futures::stream::iter(further).flatten_unordered(None);
+        tokio::select! {
+            text = self.first.next() => Heard::Frame(text),
+            Some(text) = further.next() => Heard::Frame(Some(text)),
+            Some(wish) = self.wishes.recv() => Heard::Wish(wish),
         }
     }
 
