@@ -1,8 +1,10 @@
 //! What stands behind the window: the engine of this program, or one that already runs.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use engine::Engine;
 use engine::live::{Frame, LiveFrom, LiveTopic, Wish};
@@ -151,12 +153,23 @@ impl Elsewhere {
     }
 
     async fn hear(&mut self) -> Heard {
-        let further = self.further.iter_mut().map(|(_, frames)| frames);
-        let mut further = futures::stream::iter(further).flatten_unordered(None);
+        let Self { first, further, wishes, .. } = self;
+        // Those that have ended are taken out: a stream is not asked again after its end.
+        let further = poll_fn(|cx| {
+            let mut at = 0;
+            while let Some((_, frames)) = further.get_mut(at) {
+                match frames.poll_next_unpin(cx) {
+                    Poll::Ready(Some(text)) => return Poll::Ready(text),
+                    Poll::Ready(None) => drop(further.remove(at)),
+                    Poll::Pending => at += 1,
+                }
+            }
+            Poll::Pending
+        });
         tokio::select! {
-            text = self.first.next() => Heard::Frame(text),
-            Some(text) = further.next() => Heard::Frame(Some(text)),
-            Some(wish) = self.wishes.recv() => Heard::Wish(wish),
+            text = first.next() => Heard::Frame(text),
+            text = further => Heard::Frame(Some(text)),
+            Some(wish) = wishes.recv() => Heard::Wish(wish),
         }
     }
 
