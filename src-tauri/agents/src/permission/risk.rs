@@ -314,6 +314,9 @@ fn of_removal(command: &Command, worktree: &Path, found: &mut Found) {
                 found.high("It removes its whole worktree");
             }
             Place::Unknown => found.high("Nobody knows what it removes"),
+            Place::Inside(path) if all => {
+                found.medium(&format!("It removes {} and everything in it", path.display()))
+            }
             Place::Inside(_) => {}
         }
     }
