@@ -155,7 +155,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
     let talks = matches!(runtime, Runtime::Acp { .. });
     let terminal = runtime.has_terminal().then(TerminalSize::default);
     let by_stdin = !used.text && !used.file && !talks && terminal.is_none();
-    let stdin = by_stdin.then(|| order.brief.as_bytes().to_vec());
+    let stdin = by_stdin.then(|| whole_lines(order.brief));
     let own = [
         (RESOURCE_ATTRIBUTES, Some(resource_attributes(order))),
         ("HIVEKEEPER_MISSION", Some(order.mission.to_string())),
@@ -236,6 +236,12 @@ fn fill(arg: &str, brief: &str, path: &Path, used: &mut Used) -> Result<String, 
     Ok(filled)
 }
 
+/// A text as a program reads it line by line: the last one ends as the others do.
+fn whole_lines(text: &str) -> Vec<u8> {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    [text, end].concat().into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -300,7 +306,8 @@ mod tests {
         let check = |args: &[&str], expect: &[&str], stdin: bool| {
             let got = prepared(args, "do {brief_file}", run.path()).unwrap();
             assert_eq!(got.spec.args, expect);
-            assert_eq!(got.stdin.is_some(), stdin);
+            let lines = stdin.then(|| b"do {brief_file}\n".to_vec());
+            assert_eq!(got.stdin, lines, "its last line ends as the others do");
             assert_eq!(got.spec.stdin, stdin);
         };
         check(&["-x"], &["-x"], true);

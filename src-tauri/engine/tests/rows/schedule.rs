@@ -121,7 +121,7 @@ async fn an_assigned_missions_text_appears_in_the_agents_transcript() {
     let assign = Assign { agent: Some("ANN".into()) };
     hive.engine.assign_mission(&hive.caller(), &id, assign).await.unwrap();
     let done = hive.until(&id, MissionState::is_final).await;
-    assert_eq!(hive.printed(&done).await, "the very words of the brief");
+    assert_eq!(hive.printed(&done).await, "the very words of the brief\n");
 }
 
 #[tokio::test]
