@@ -121,7 +121,8 @@ async fn what_cannot_be_started_says_why_and_leaves_a_record() {
         let reason = reason.clone();
         assert_eq!(record.exit, Exit::NotStarted { reason });
     };
-    check("no-such-program-here", None, "", "not found in PATH").await;
+    let found = "was not found in PATH: install it, or name its full path";
+    check("no-such-program-here", None, "", found).await;
     check("/no/such/program", None, "", "was not found").await;
     check(&plain, None, "", "permission denied").await;
     check("/tmp", None, "", "is a directory").await;

@@ -12,15 +12,8 @@ pub enum NotStarted {
     #[error("no program is named")]
     NoName,
     /// A name that no directory of `PATH` knows.
-    #[error(
-        "the program '{program}' was not found in PATH ({searched}): install it, or name its full path"
-    )]
-    NotInPath {
-        /// The name.
-        program: String,
-        /// The directories, joined as in `PATH`.
-        searched: String,
-    },
+    #[error("the program '{0}' was not found in PATH: install it, or name its full path")]
+    NotInPath(String),
     /// A path that leads nowhere.
     #[error("the program '{}' was not found", .0.display())]
     Absent(PathBuf),
@@ -136,10 +129,7 @@ pub fn find(program: &str, directory: &Path, path: &OsStr) -> Result<PathBuf, No
         std::env::split_paths(path).map(|place| place.join(program)).find(|there| there.is_file());
     match unusable {
         Some(there) => at(&there),
-        None => Err(NotStarted::NotInPath {
-            program: program.to_owned(),
-            searched: path.to_string_lossy().into_owned(),
-        }),
+        None => Err(NotStarted::NotInPath(program.to_owned())),
     }
 }
 
