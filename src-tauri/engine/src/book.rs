@@ -387,7 +387,9 @@ impl Engine {
         let limit = u32::try_from(CRASH_LOOP_TIMES).unwrap_or(u32::MAX);
         let mut last =
             self.0.ledger.attempts_of_agent(agent.id, limit).await.map_err(unreadable)?;
-        let ended = last.first().and_then(|attempt| attempt.ended_at);
+        // What is in review has not ended, and yet its agent is free.
+        let exited = |attempt: &Attempt| attempt.exit.as_ref().map(|record| record.ended_at);
+        let ended = last.first().and_then(|attempt| attempt.ended_at.or_else(|| exited(attempt)));
         let since = ended.or(free_since).unwrap_or(agent.created_at);
         if last.first().is_none_or(|attempt| attempt.state != AttemptState::Rejected) {
             last.clear();

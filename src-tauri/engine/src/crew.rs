@@ -7,7 +7,8 @@ use agents::runtime::presets::{CUSTOM, Kind, custom};
 use model::agent::{Agent, GRACE_S_DEFAULT, GRACE_S_RANGE, NAME_CHARS_MAX, Runtime};
 use model::id::{AgentId, SystemDraw};
 use model::refusal::{Code, Refusal};
-use orchestrator::Input;
+use model::status::HeldUntil;
+use orchestrator::{Command, Input};
 
 use crate::conduct;
 use crate::missions::{absolute, invalid, legible, names};
@@ -98,6 +99,28 @@ impl Engine {
             self.tell(&caller.without_key(), Input::ClearAgent(agent.id)).await?;
         }
         self.hold_agent(caller, text, false).await
+    }
+
+    /// A preset opened a conversation: its agents that had to be logged in can be given work again.
+    pub(crate) async fn let_logged_in_go_on(&self, preset: &str) {
+        let held = self.0.orchestrator.held();
+        let held = held.iter().filter(|(_, until)| **until == HeldUntil::LoggedIn);
+        for (id, _) in held {
+            let agent = match self.0.ledger.agent(*id).await {
+                Ok(Some(agent)) => agent,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "an agent that is logged in may be held back still");
+                    continue;
+                }
+            };
+            if agent.runtime.preset() == Some(preset)
+                && let Err(refusal) =
+                    self.0.orchestrator.tell(Command::own(Input::ClearAgent(*id))).await
+            {
+                tracing::warn!(%refusal, agent = agent.name, "an agent is held back still");
+            }
+        }
     }
 
     async fn hold_agent(

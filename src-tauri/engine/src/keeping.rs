@@ -6,6 +6,10 @@ use model::process::Sandbox;
 use crate::Engine;
 use crate::view::{SupervisionView, SupervisionWay};
 
+/// What holds for an agent that was not given a sandbox.
+const OPEN: &str = "An agent without a sandbox reaches what you reach: your files, your programs and \
+                    the network. A worktree of its own keeps its work apart; it is no wall.";
+
 impl Engine {
     /// How agents' processes are kept together here, what else would be possible, and what that
     /// means.
@@ -20,11 +24,11 @@ impl Engine {
             "Agents' processes are kept together by {}.",
             supervision_words(probe.in_force)
         );
-        let walls = statement(&Sandbox::default(), probe);
         SupervisionView {
             in_force: probe.in_force,
             available: probe.available.iter().map(way).collect(),
-            statement: [vec![kept], walls].concat(),
+            statement: vec![kept, OPEN.to_owned()],
+            sandbox: statement(&Sandbox::default(), probe),
         }
     }
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 use agents::channel::{Channel, ChannelError, Heard, ShimSays};
 use agents::detect::Detected;
 use agents::lines::LineReader;
+use agents::runtime::acp::error_in_words;
 use agents::runtime::presets::{Kind, Preset, Presets, Start};
 use agents::runtime::prices::Prices;
 use agents::runtime::sheet::Live;
 use agents::transcript::TranscriptError;
-use agents::{Found, LaunchError, Launcher};
-use model::conversation::cut;
+use agents::{Found, LaunchError, Launcher, ansi, secrets};
+use model::conversation::{cut, one_line};
 use model::inbox::PermissionPolicy;
 use model::process::{Exit, ExitRecord, LaunchSpec, ProcessIdentity, file};
 use model::refusal::{Code, Refusal};
@@ -36,6 +37,8 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 const GRACE_MS: u64 = 2_000;
 /// The longest text shown of what a program said, in bytes.
 const SAID_BYTES_MAX: usize = 2_000;
+/// The longest last line of it beside what is in the way, in bytes.
+const LAST_BYTES_MAX: usize = 500;
 /// Where presets are tried, in the data directory.
 const TRIALS: &str = "trials";
 /// What the name of such a place begins with.
@@ -179,6 +182,7 @@ impl Engine {
             Err(err) => return Ok(failed(format!("no place could be made to try it in: {err}"))),
         };
         let (launcher, preset) = (self.0.launcher.clone(), preset.clone());
+        let tried = preset.name.clone();
         let stop = self.0.cancel.child_token();
         let gone = stop.clone().drop_guard();
         // On its own, so that the program is ended even if nobody waits for the answer any more.
@@ -190,6 +194,9 @@ impl Engine {
             tracing::error!(%error, "trying a preset ended early");
             Refusal::new(Code::Internal, "the engine could not finish trying it")
         })?;
+        if result.ok {
+            self.let_logged_in_go_on(&tried).await;
+        }
         Ok(PresetTest { version: result.version.clone().or(version), ..result })
     }
 
@@ -307,8 +314,13 @@ async fn trial(
             if let Some(left) = end(launcher, &run, &identity).await {
                 greeting.problem = Some(left);
             }
-            let said = tokio::task::spawn_blocking(move || said(&run)).await;
-            (greeting, said.unwrap_or_default())
+            let said = tokio::task::spawn_blocking(move || said(&run)).await.unwrap_or_default();
+            if let Some(problem) = &mut greeting.problem
+                && let Some(last) = said.lines().map(str::trim).rfind(|line| !line.is_empty())
+            {
+                *problem = format!("{problem}; it said: {}", cut(&one_line(last), LAST_BYTES_MAX));
+            }
+            (greeting, said)
         }
     };
     remove(&place.root);
@@ -395,8 +407,9 @@ async fn greet(run: &Path, work: &Path, begun: Instant) -> Greeting {
 /// Why the agent does not do what was asked, in words.
 fn refusal(answer: &Value) -> Option<String> {
     let error = answer.get("error")?;
-    let said = cut(error["message"].as_str().unwrap_or("no reason given"), 500);
-    match error["code"].as_i64() {
+    let (code, said) = error_in_words(error);
+    let said = secrets::redact(&one_line(&said)).into_owned();
+    match code {
         Some(AUTH_REQUIRED) => Some(format!(
             "it has to be logged in first: {said}; start it once in a terminal and log in"
         )),
@@ -506,16 +519,17 @@ async fn end(launcher: &Launcher, run: &Path, identity: &ProcessIdentity) -> Opt
     }
 }
 
-/// The end of what it complained about, or else printed, where that is no protocol.
+/// The end of what it complained about, or else printed, where that is no protocol; without secrets.
 fn said(run: &Path) -> String {
-    let tail = |name: &str| {
+    let tail = |name: &str, protocol: bool| {
         let text =
             String::from_utf8_lossy(&end_of(&run.join(name)).unwrap_or_default()).into_owned();
-        let plain = |line: &&str| !line.trim_start().starts_with('{');
-        text.lines().filter(plain).collect::<Vec<_>>().join("\n").trim().to_owned()
+        let plain = |line: &&str| !protocol || !line.trim_start().starts_with('{');
+        let text = text.lines().filter(plain).collect::<Vec<_>>().join("\n");
+        secrets::redact(ansi::plain(&text).trim()).into_owned()
     };
-    let complained = tail(file::STDERR);
-    if complained.is_empty() { tail(file::STDOUT) } else { complained }
+    let complained = tail(file::STDERR, false);
+    if complained.is_empty() { tail(file::STDOUT, true) } else { complained }
 }
 
 /// The last bytes of a file. What was printed may be larger than any memory: the file keeps its size
@@ -544,6 +558,26 @@ mod tests {
     }
 
     #[test]
+    fn why_a_program_refused_is_told_with_its_data_and_without_secrets() {
+        let key = ["sk-ant-api03-", &"a1B2c3D4".repeat(12), "AA"].concat();
+        let answer = json!({"error": {"code": -32_603, "message": "Internal error", "data":
+            {"details": format!("no provider is configured\nkey {key}")}}});
+        let told = refusal(&answer).unwrap();
+        assert!(told.contains("Internal error: no provider is configured key "), "{told}");
+        assert!(!told.contains(&key) && told.lines().count() == 1, "{told}");
+        let answer = json!({"error": {"message": "Internal error", "data": {"at": [7]}}});
+        assert!(refusal(&answer).unwrap().ends_with(r#"Internal error: {"at":[7]}"#));
+        let run = tempfile::tempdir().unwrap();
+        let complained = format!("{{\"level\":\"error\"}}\n\u{1b}[31mno key {key}\u{1b}[0m\n");
+        std::fs::write(run.path().join(file::STDERR), complained).unwrap();
+        let said = said(run.path());
+        assert!(
+            said.starts_with("{\"level\":\"error\"}\nno key ") && !said.contains(&key),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn of_what_a_tried_program_printed_only_the_end_is_read_however_much_it_was() {
         let run = tempfile::tempdir().unwrap();
         let path = run.path().join(file::STDERR);
@@ -552,7 +586,8 @@ mod tests {
         log.set_len(1 << 40).unwrap();
         log.seek(SeekFrom::End(0)).unwrap();
         std::io::Write::write_all(&mut log, b"\nno config file\n{\"json\":1}\n").unwrap();
-        assert!(said(run.path()).ends_with("no config file"));
+        let end = said(run.path());
+        assert!(end.ends_with("no config file\n{\"json\":1}"), "{end}");
         assert_eq!(end_of(&path).unwrap().len(), SAID_BYTES_MAX);
         assert!(end_of(&run.path().join("none")).is_err());
     }

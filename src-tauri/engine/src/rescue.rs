@@ -12,7 +12,7 @@ use model::id::{AttemptId, MessageId, SystemDraw};
 use model::message::{Message, Source, Urgency};
 use model::refusal::Refusal;
 use model::rescue::{RescueStep, STALLS_MAX};
-use model::status::{AgentState, STALLED_AFTER_S};
+use model::status::{AgentState, STALLED_AFTER_S, span_in_words};
 use orchestrator::Input;
 use orchestrator::input::Rescue;
 use store::ledger::EventFilter;
@@ -169,7 +169,7 @@ impl Engine {
         self.0.rescues.known().insert(id, rung);
         if step == RescueStep::Rescue {
             // What waits is said in the next turn. One that does not listen is started again.
-            let _ = self.0.orchestrator.cancel_turn(id);
+            let _ = self.0.orchestrator.interrupt_turn(id);
         }
         Ok(())
     }
@@ -212,8 +212,9 @@ impl Engine {
 
 fn nudge(view: &AgentView, silent_s: u64, now: Timestamp) -> Message {
     let text = format!(
-        "You have shown no sign of life for {silent_s} s. Go on with your mission. Where something \
-         keeps you from it, say what; where you wait for the captain, ask."
+        "You have shown no sign of life for {}. Go on with your mission. Where something keeps you \
+         from it, say what; where you wait for the captain, ask.",
+        span_in_words(silent_s)
     );
     let id = MessageId::draw(now, &mut SystemDraw);
     let mission_id = view.current.as_ref().map(|work| work.mission_id);

@@ -39,8 +39,16 @@ pub(crate) struct Roster {
 #[derive(Debug, Default)]
 struct Known {
     programs: HashMap<(String, Option<String>), (Instant, Option<String>)>,
-    lines: HashMap<AttemptId, (u64, Option<String>)>,
+    lines: HashMap<AttemptId, (u64, LastLine)>,
     supervision: HashMap<AttemptId, Supervision>,
+}
+
+/// The end of an output, as a person sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct LastLine {
+    text: Option<String>,
+    /// Whether it stands in the middle of a line, as a prompt does.
+    open: bool,
 }
 
 impl Roster {
@@ -84,14 +92,16 @@ impl Roster {
     }
 
     /// The last line of an output, read again only when there is more of it.
-    fn last_line(&self, attempt: AttemptId, run: &Path) -> Option<String> {
+    fn last_line(&self, attempt: AttemptId, run: &Path) -> LastLine {
         let path = run.join(file::STDOUT);
-        let size = std::fs::metadata(&path).ok()?.len();
+        let Ok(size) = std::fs::metadata(&path).map(|there| there.len()) else {
+            return LastLine::default();
+        };
         let mut known = self.known();
         match known.lines.get(&attempt) {
             Some((seen, line)) if *seen == size => line.clone(),
             _ => {
-                let line = read_last_line(&path, size).ok().flatten();
+                let line = read_last_line(&path, size).unwrap_or_default();
                 known.lines.insert(attempt, (size, line.clone()));
                 line
             }
@@ -99,16 +109,20 @@ impl Roster {
     }
 }
 
-fn read_last_line(path: &Path, size: u64) -> std::io::Result<Option<String>> {
+fn read_last_line(path: &Path, size: u64) -> std::io::Result<LastLine> {
     let mut file = std::fs::File::open(path)?;
     file.seek(SeekFrom::Start(size.saturating_sub(LAST_LINE_BYTES)))?;
     let mut end = Vec::new();
     file.take(LAST_LINE_BYTES).read_to_end(&mut end)?;
-    let text = String::from_utf8_lossy(&end);
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    // What steers a terminal is nothing a person sees.
+    let text = agents::ansi::plain(&String::from_utf8_lossy(&end));
+    let open = text.trim_end_matches('\r').chars().next_back().is_some_and(|last| last != '\n');
+    // A line may be written over from its beginning.
+    let parts = text.rsplit(['\n', '\r']);
+    let line = parts.map(str::trim).find(|line| !line.is_empty());
     let shown =
         |line: &str| line.chars().filter(|ch| !ch.is_control()).take(LAST_LINE_CHARS).collect();
-    Ok(line.map(shown))
+    Ok(LastLine { text: line.map(shown), open })
 }
 
 /// What is in memory about all agents at one moment.
@@ -152,6 +166,10 @@ impl Engine {
             .get(&agent.id)
             .filter(|usage| attempt.is_some_and(|attempt| attempt.id == usage.attempt_id));
         let missing = if attempt.is_none() { roster.missing(&agent) } else { None };
+        let printed = attempt
+            .filter(|_| matches!(agent.runtime, Runtime::Command { .. }))
+            .map(|it| roster.last_line(it.id, &self.0.dir.attempt(it.id)))
+            .unwrap_or_default();
         let facts = AgentFacts {
             agent: &agent,
             missing: missing.as_deref(),
@@ -163,6 +181,7 @@ impl Engine {
             activity,
             failing: failing.as_ref(),
             last_output_at: usage.and_then(|usage| usage.last_output_at),
+            at_prompt: agent.runtime.has_terminal() && printed.open,
             free_since,
         };
         let mut status = agent_status(&facts, around.now);
@@ -178,9 +197,7 @@ impl Engine {
             usage: usage.filter(|usage| usage.alive).map(|usage| shown(usage, snapshot.at)),
             // What a protocol prints is not for people; what the agent says by it is.
             last_line: match &agent.runtime {
-                Runtime::Command { .. } => {
-                    attempt.and_then(|a| roster.last_line(a.id, &self.0.dir.attempt(a.id)))
-                }
+                Runtime::Command { .. } => printed.text,
                 Runtime::Acp { .. } | Runtime::Headless { .. } => {
                     activity.and_then(|activity| activity.said.clone())
                 }
@@ -240,12 +257,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_last_line_is_what_a_person_sees_of_it_and_says_whether_it_is_a_prompt() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("out");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let line = read_last_line(&path, text.len() as u64).unwrap();
+            (line.text.unwrap_or_default(), line.open)
+        };
+        assert_eq!(read("x\r\n\u{1b}[?2004hbash-5.2# "), ("bash-5.2#".to_owned(), true));
+        assert_eq!(read("10 %\r50 %\r"), ("50 %".to_owned(), true));
+        assert_eq!(read("done\r\n\u{1b}[0m"), ("done".to_owned(), false));
+        assert_eq!(read(""), (String::new(), false));
+    }
+
+    #[test]
     fn what_was_read_of_an_attempt_does_not_outlive_its_end() {
         let roster = Roster::default();
         let attempt = AttemptId::draw(Timestamp::UNIX_EPOCH, &mut SystemDraw);
         let run = tempfile::tempdir().unwrap();
         std::fs::write(run.path().join(file::STDOUT), "one\ntwo\n").unwrap();
-        assert_eq!(roster.last_line(attempt, run.path()).as_deref(), Some("two"));
+        let two = LastLine { text: Some("two".to_owned()), open: false };
+        assert_eq!(roster.last_line(attempt, run.path()), two);
         assert_eq!(roster.known().lines.len(), 1);
         roster.keep_lines_of(&HashSet::new());
         assert!(roster.known().lines.is_empty());

@@ -262,6 +262,14 @@ pub fn cut(text: &str, max: usize) -> String {
     format!("{}{CUT_MARKER}", &text[..end])
 }
 
+/// A text in one line, for a reason or a title: whatever would begin another one, or steer what shows
+/// it, is a space.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let words = text.split(|ch: char| ch.is_whitespace() || ch.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -253,6 +253,13 @@ pub enum Exit {
         /// Why the conversation ended, in words a person reads.
         reason: String,
     },
+    /// It has to be logged in first; its processes were ended after it had said so.
+    NoLogin {
+        /// What it said, in words a person reads.
+        reason: String,
+    },
+    /// The captain called its turn off, and nothing waited that it could have gone on with.
+    CalledOff,
     /// Its context became too full, and it wrote down what the next attempt needs to know.
     HandedOver {
         /// What it wrote down.
@@ -289,6 +296,8 @@ impl std::fmt::Display for Exit {
             Self::Lost { reason } => write!(f, "was lost: {reason}"),
             Self::OverLimit { reason } => write!(f, "was ended: {reason}"),
             Self::Answered { reason, .. } => write!(f, "ended its conversation: {reason}"),
+            Self::NoLogin { reason } => write!(f, "has to be logged in: {reason}"),
+            Self::CalledOff => f.write_str("ended, because you called its turn off"),
             Self::HandedOver { .. } => f.write_str("handed over, because its context was full"),
         }
     }
@@ -345,6 +354,15 @@ mod tests {
         assert_eq!((spec.limits, spec.supervision), (Limits::default(), Supervision::Session));
         let sandbox: Sandbox = serde_json::from_str("{}").unwrap();
         assert_eq!(sandbox, Sandbox::default());
+    }
+
+    #[test]
+    fn what_was_called_off_or_has_to_be_logged_in_claims_nothing_and_says_so() {
+        let login = Exit::NoLogin { reason: "401".to_owned() };
+        assert_eq!(login.to_string(), "has to be logged in: 401");
+        assert_eq!(Exit::CalledOff.to_string(), "ended, because you called its turn off");
+        assert!(!login.claims_completion() && !Exit::CalledOff.claims_completion());
+        assert_eq!(serde_json::to_string(&Exit::CalledOff).unwrap(), r#"{"kind":"called_off"}"#);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::activity::{Activity, Phase};
 use crate::agent::Agent;
 use crate::attempt::{Attempt, AttemptState};
+use crate::process::Exit;
 
 /// Silence after which a working agent is called quiet, in seconds, unless its preset says otherwise.
 pub const QUIET_AFTER_S: i64 = 120;
@@ -116,9 +117,12 @@ pub struct AgentFacts<'a> {
     pub cpu_idle_s: Option<u64>,
     /// When it last printed something.
     pub last_output_at: Option<Timestamp>,
+    /// Whether it runs in a terminal, and what it printed last ends in the middle of a line, as a
+    /// prompt does.
+    pub at_prompt: bool,
     /// What its conversation is doing, where it has one.
     pub activity: Option<&'a Activity>,
-    /// What its last attempts came to, where they failed one after the other at once.
+    /// What its last attempts came to, where it is held back for that.
     pub failing: Option<&'a Failing>,
     /// When it last became free.
     pub free_since: Timestamp,
@@ -134,7 +138,38 @@ pub struct Failing {
     /// Why it failed the last time.
     pub last: String,
     /// Until when it gets no mission, unless the captain clears it; nothing where that is not known.
-    pub until: Option<Timestamp>,
+    pub until: Option<HeldUntil>,
+}
+
+/// Until when an agent gets no mission, unless the captain clears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldUntil {
+    /// Until then: it failed again and again.
+    At(Timestamp),
+    /// Until it is logged in: nobody but the captain can say that it is.
+    LoggedIn,
+}
+
+impl std::fmt::Display for HeldUntil {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::At(at) => write!(f, "until {at:.0}"),
+            Self::LoggedIn => f.write_str("until it is logged in"),
+        }
+    }
+}
+
+/// A length of time as a person says it: in seconds up to two minutes, then in minutes, then in
+/// hours and minutes.
+#[must_use]
+pub fn span_in_words(seconds: u64) -> String {
+    let minutes = seconds / 60;
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{minutes} min"),
+        _ if minutes.is_multiple_of(60) => format!("{} h", minutes / 60),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
 }
 
 /// Whether an attempt that ends like this has failed without having got anywhere. One whose program
@@ -145,8 +180,9 @@ pub fn failed_at_once(attempt: &Attempt, state: AttemptState) -> bool {
 }
 
 impl Failing {
-    /// What the last attempts of an agent, newest first, say about it: as many failures within
-    /// [`CRASH_LOOP_MIN`] minutes as [`CRASH_LOOP_TIMES`] and nothing else between.
+    /// What the last attempts of an agent, newest first, say about it: that it has to be logged in, or
+    /// as many failures within [`CRASH_LOOP_MIN`] minutes as [`CRASH_LOOP_TIMES`] and nothing else
+    /// between.
     #[must_use]
     pub fn of(attempts: &[Attempt], now: Timestamp) -> Option<Self> {
         let failed = |attempt: &&Attempt| {
@@ -157,6 +193,9 @@ impl Failing {
         };
         let times = attempts.iter().take_while(failed).count();
         let last = attempts.first()?;
+        if let Some(Exit::NoLogin { reason }) = last.exit() {
+            return Some(Self { times: 1, minutes: 0, last: reason.clone(), until: None });
+        }
         (times >= CRASH_LOOP_TIMES).then(|| Self {
             times: u32::try_from(times).unwrap_or(u32::MAX),
             minutes: CRASH_LOOP_MIN,
@@ -168,7 +207,7 @@ impl Failing {
 
 /// Whether the agent at least said that it was done.
 fn claimed(attempt: &Attempt) -> bool {
-    attempt.exit().is_some_and(crate::process::Exit::claims_completion)
+    attempt.exit().is_some_and(Exit::claims_completion)
 }
 
 /// Derives the state of an agent.
@@ -209,8 +248,15 @@ fn free_status(facts: &AgentFacts<'_>) -> AgentStatus {
         return certain(AgentState::Offline, since, why, "program");
     }
     match facts.failing {
+        Some(Failing { last, until: Some(HeldUntil::LoggedIn), .. }) => {
+            let reason = format!(
+                "has to be logged in, and gets no mission until then: start it once in a terminal \
+                 and log in, then resume it; it said: {last}"
+            );
+            certain(AgentState::WaitingForCaptain, since, reason, "attempt")
+        }
         Some(Failing { times, minutes, last, until }) => {
-            let until = until.map_or_else(|| "for now".to_owned(), |at| format!("until {at:.0}"));
+            let until = until.map_or_else(|| "for now".to_owned(), |until| until.to_string());
             let reason = format!(
                 "failed {times} times within {minutes} minutes and gets no mission {until}; when the \
                  cause is removed, resume it to let it start at once; last: {last}"
@@ -321,7 +367,7 @@ fn silence_status(facts: &AgentFacts<'_>, started: Timestamp, now: Timestamp) ->
             confidence: if seen { Confidence::Certain } else { Confidence::Guess },
         };
     }
-    let silent = format!("no sign of it for {silent_s} s");
+    let silent = format!("no sign of it for {}", span_in_words(silent_s.unsigned_abs()));
     let doing = doing.map(|doing| format!("; {doing}")).unwrap_or_default();
     let status = |state, reason, signal: &str, confidence| AgentStatus {
         state,
@@ -334,6 +380,14 @@ fn silence_status(facts: &AgentFacts<'_>, started: Timestamp, now: Timestamp) ->
         Some(idle) if idle < CPU_BUSY_S => {
             let reason = format!("{silent}, but its processes compute{doing}");
             status(AgentState::Working, reason, "cpu", Confidence::Likely)
+        }
+        _ if facts.at_prompt => {
+            let reason = format!(
+                "nothing was printed for {}, and its terminal stands in the middle of a line, as at \
+                 a prompt: it may wait for you to type",
+                span_in_words(silent_s.unsigned_abs())
+            );
+            status(AgentState::WaitingForCaptain, reason, "output", Confidence::Likely)
         }
         idle if silent_s >= stalled_after => {
             let reason = format!("{silent}, and its processes do nothing{doing}");
@@ -349,7 +403,8 @@ fn doing(activity: Option<&Activity>, now: Timestamp) -> Option<String> {
     let activity = activity?;
     let tool = activity.tool.as_ref()?;
     let since = activity.tool_since.unwrap_or(activity.since);
-    Some(format!("uses '{tool}' since {} s", now.duration_since(since).as_secs().max(0)))
+    let seconds = now.duration_since(since).as_secs().max(0).unsigned_abs();
+    Some(format!("uses '{tool}' since {}", span_in_words(seconds)))
 }
 
 /// Why a queued mission has not started; computed from facts when it is asked for.
@@ -377,6 +432,11 @@ pub enum Waiting {
         /// Until when.
         #[schema(value_type = String, format = DateTime)]
         until: Timestamp,
+    },
+    /// The chosen agent has to be logged in, and is held back until then.
+    AgentLogin {
+        /// The agent's name.
+        agent: String,
     },
     /// The chosen agent was removed.
     AgentRemoved,
@@ -443,6 +503,11 @@ impl std::fmt::Display for Waiting {
                 f,
                 "waiting until {until:.0}: {agent} failed again and again; resume it to let it start \
                  at once"
+            ),
+            Self::AgentLogin { agent } => write!(
+                f,
+                "waiting until {agent} is logged in: start it once in a terminal and log in, then \
+                 resume it"
             ),
             Self::AgentRemoved => f.write_str("waiting: the chosen agent was removed"),
             Self::Limit { running_max } => {

@@ -45,7 +45,7 @@ pub enum MissionInput {
     Recheck,
     /// The processes of a held mission go on.
     Continue,
-    /// The machine was restarted while it was under way.
+    /// The machine was restarted while it was under way, or the captain called its turn off.
     Interrupt,
     /// The agent asks and waits.
     Ask,
@@ -206,10 +206,10 @@ pub const MISSION_TABLE: &[MissionRule] = missions![
     NeedsInput, Fail => Failed, "no tries are left", "withdraw what it asked; write the devlog";
     Running, Fail => Failed, "no tries are left", "write the devlog";
     Verifying, Fail => Failed, "no tries are left", "write the devlog";
-    Assigned, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
-    NeedsInput, Interrupt => Paused, "it is not unattended", "withdraw what it asked; write the handoff and the devlog";
-    Running, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
-    Verifying, Interrupt => Paused, "it is not unattended", "write the handoff and the devlog";
+    Assigned, Interrupt => Paused, "it is not unattended, or the captain called its turn off", "write the handoff and the devlog";
+    NeedsInput, Interrupt => Paused, "it is not unattended, or the captain called its turn off", "withdraw what it asked; write the handoff and the devlog";
+    Running, Interrupt => Paused, "it is not unattended, or the captain called its turn off", "write the handoff and the devlog";
+    Verifying, Interrupt => Paused, "it is not unattended, or the captain called its turn off", "write the handoff and the devlog";
     InReview, Pass => Done, "every gate passed on the work as it is and the evidence reaches the grade that is needed", "write the devlog";
     InReview, Accept => Done, "no gate is red or unanswered and the work is as it was reviewed", "merge the reviewed commit where asked";
     InReview, Recheck => Verifying, "the work is not as it was reviewed", "run the gates again";

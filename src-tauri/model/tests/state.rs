@@ -6,7 +6,9 @@ use model::agent::{Agent, Conduct, Runtime};
 use model::attempt::{Attempt, AttemptState};
 use model::id::{AgentId, AttemptId, MissionId, SystemDraw};
 use model::process::{Exit, ExitRecord, ProcessIdentity, ProcessRef};
-use model::status::{AgentFacts, AgentState, Confidence, Failing, agent_status};
+use model::status::{
+    AgentFacts, AgentState, Confidence, Failing, HeldUntil, agent_status, span_in_words,
+};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -84,6 +86,7 @@ fn stage(stage: &Stage<'_>) -> (AgentState, String, Confidence, String) {
         held: false,
         cpu_idle_s: Some(0),
         last_output_at: None,
+        at_prompt: false,
         activity: stage.activity.as_ref(),
         failing: None,
         free_since: START,
@@ -130,6 +133,55 @@ fn an_agent_that_is_silent_but_computes_works() {
 }
 
 #[test]
+fn a_terminal_at_a_prompt_waits_for_the_captain_and_is_never_stalled() {
+    let at_prompt = |now: i64, idle: u64| {
+        of(now, &move |facts| {
+            facts.at_prompt = true;
+            facts.cpu_idle_s = Some(idle);
+        })
+    };
+    assert_eq!(at_prompt(119, 119), expect(S::Working, "process table", Certain));
+    assert_eq!(at_prompt(700, 700), expect(S::WaitingForCaptain, "output", Likely));
+    assert_eq!(at_prompt(700, 0), expect(S::Working, "cpu", Likely), "it computes");
+}
+
+#[test]
+fn silence_is_told_in_minutes_where_it_is_long() {
+    let words = [7, 119, 120, 442, 3_600, 7_199, 7_200, 8_000].map(span_in_words);
+    let wanted = ["7 s", "119 s", "2 min", "7 min", "60 min", "119 min", "2 h", "2 h 13 min"];
+    assert_eq!(words, wanted);
+    let idle = |facts: &mut AgentFacts<'_>| facts.cpu_idle_s = Some(442);
+    let stage = Stage { now: 442, change: &idle, attempt: None, activity: None };
+    assert_eq!(self::stage(&stage).3, "no sign of it for 7 min");
+}
+
+#[test]
+fn an_agent_that_has_to_be_logged_in_waits_for_the_captain_with_what_it_said() {
+    let agent = agent();
+    let exit = ExitRecord::bare(Exit::NoLogin { reason: "401".to_owned() }, START);
+    let last = Attempt { exit: Some(exit), ..attempt(&agent, AttemptState::Rejected) };
+    let failing = Failing::of(&[last], START).unwrap();
+    let failing = Failing { until: Some(HeldUntil::LoggedIn), ..failing };
+    let facts = AgentFacts {
+        agent: &agent,
+        missing: None,
+        attempt: None,
+        reviewing: false,
+        alive: None,
+        held: false,
+        cpu_idle_s: None,
+        last_output_at: None,
+        at_prompt: false,
+        activity: None,
+        failing: Some(&failing),
+        free_since: START,
+    };
+    let status = agent_status(&facts, at(10));
+    assert_eq!((status.state, status.since), (S::WaitingForCaptain, START));
+    assert!(status.reason.contains("log in") && status.reason.ends_with("401"), "{status:?}");
+}
+
+#[test]
 fn an_agent_that_prints_and_computes_nothing_is_quiet_and_then_stalled() {
     let idle = |now, idle_s| of(now, &move |facts| facts.cpu_idle_s = idle_s);
     assert_eq!(idle(119, Some(119)), expect(S::Working, "process table", Certain));
@@ -158,9 +210,10 @@ fn an_agent_that_asks_waits_for_the_captain_however_long() {
 #[test]
 fn an_agent_whose_provider_limits_it_is_paused_until_then() {
     let limited = Phase::Limited { until: Some(at(90)), said: "429 too many requests".into() };
-    let (state, signal, sure, reason) = said(700, limited);
+    let (state, signal, sure, reason) = said(600, limited.clone());
     assert_eq!((state, signal.as_str(), sure), (S::Paused, "protocol", Likely));
     assert!(reason.contains("1970-01-01T00:01:30Z") && reason.contains("429"), "{reason}");
+    assert_ne!(said(700, limited).0, S::Paused, "it should have gone on ten minutes ago");
 }
 
 #[test]
@@ -176,7 +229,7 @@ fn an_agent_that_uses_a_tool_for_long_says_which_one() {
     let (state, _, _, reason) =
         stage(&Stage { now: 205, change: &|_| {}, attempt: None, activity: Some(activity) });
     assert_eq!(state, S::Working, "its processes compute");
-    assert!(reason.contains("uses 'cargo test' since 200 s"), "{reason}");
+    assert!(reason.contains("uses 'cargo test' since 3 min"), "{reason}");
 }
 
 #[test]

@@ -341,12 +341,22 @@ impl Orchestrator {
         self.board.poke(id, Poke::Resize { cols, rows })
     }
 
-    /// Calls off the turn an agent works on; what it asks is answered first.
+    /// Calls off the turn an agent works on, for the captain; what it asks is answered first. Where
+    /// nothing waits to be told, its attempt ends, and its mission is held without having lost a try.
     ///
     /// # Errors
     /// As [`Orchestrator::type_into`].
     pub fn cancel_turn(&self, id: AttemptId) -> Result<(), NotReached> {
         self.board.poke(id, Poke::CancelTurn)
+    }
+
+    /// Calls off the turn an agent works on, so that it hears what waits. Unlike what the captain
+    /// calls off, an attempt that ends by it has failed.
+    ///
+    /// # Errors
+    /// As [`Orchestrator::type_into`].
+    pub fn interrupt_turn(&self, id: AttemptId) -> Result<(), NotReached> {
+        self.board.poke(id, Poke::InterruptTurn)
     }
 
     /// Whether nothing is started because everything was stopped.

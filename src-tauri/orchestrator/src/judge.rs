@@ -93,6 +93,9 @@ fn unasked<'a>(
 /// Judges an attempt that ended with `exit` and whose mission's gates found `results`.
 #[must_use]
 pub fn judge(mission: &Mission, attempt: &Attempt, exit: &Exit, results: &Results) -> Judgement {
+    if *exit == Exit::CalledOff {
+        return Judgement::Rejected { note: "you called its turn off".to_owned() };
+    }
     if !exit.claims_completion() {
         return Judgement::Rejected { note: format!("the agent's program {exit}") };
     }

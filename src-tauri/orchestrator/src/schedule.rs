@@ -10,7 +10,7 @@ use model::choice::{CANDIDATES_MAX, Candidate, Choice, Points};
 use model::gate::GateSpec;
 use model::id::{AgentId, AttemptId, MissionId};
 use model::mission::{Mission, MissionState, Priority};
-use model::status::Waiting;
+use model::status::{HeldUntil, Waiting};
 
 use crate::input::Cycle;
 use crate::judge::answer_of;
@@ -368,7 +368,7 @@ pub struct Around<'a> {
     pub agents: &'a [Agent],
     /// Agents that are occupied.
     pub busy: &'a BTreeSet<AgentId>,
-    /// Agents that are held back because they failed again and again, and until when.
+    /// Agents that are held back for how they failed, and until when.
     pub held: &'a Held,
     /// How many attempts and reviews are under way.
     pub under_way: usize,
@@ -419,7 +419,10 @@ fn waiting_for_agent(mission: &Mission, around: &Around<'_>) -> Option<Waiting> 
         } else if agent.paused {
             Some(Waiting::AgentPaused { agent: name })
         } else if let Some(until) = around.held.get(&chosen) {
-            Some(Waiting::AgentHeld { agent: name, until: *until })
+            Some(match *until {
+                HeldUntil::At(until) => Waiting::AgentHeld { agent: name, until },
+                HeldUntil::LoggedIn => Waiting::AgentLogin { agent: name },
+            })
         } else {
             around.busy.contains(&chosen).then_some(Waiting::AgentBusy { agent: name })
         };
@@ -453,7 +456,12 @@ pub fn explain(state: &State, id: MissionId, held: &Held, now: Timestamp) -> Opt
                 if agent.paused {
                     Some("it is paused".to_owned())
                 } else if let Some(until) = held.get(&agent.id) {
-                    Some(format!("it failed again and again and is held back until {until:.0}"))
+                    Some(match until {
+                        HeldUntil::At(_) => {
+                            format!("it failed again and again and is held back {until}")
+                        }
+                        HeldUntil::LoggedIn => "it has to be logged in".to_owned(),
+                    })
                 } else {
                     busy.contains(&agent.id).then(|| "it is at work".to_owned())
                 }

@@ -3403,6 +3403,14 @@ export interface components {
             /** @enum {string} */
             kind: "called_off";
         } | {
+            /** @description What it said, in words a person reads. */
+            reason: string;
+            /** @enum {string} */
+            kind: "no_login";
+        } | {
+            /** @enum {string} */
+            kind: "called_off";
+        } | {
             /** @description What it wrote down. */
             text: string;
             /** @enum {string} */
@@ -6597,8 +6605,10 @@ export interface components {
             in_force: components["schemas"]["Supervision"];
             /** @description Every way, the surest first. */
             available: components["schemas"]["SupervisionWay"][];
-            /** @description What it means, and what an agent's sandbox protects here and does not: plain sentences. */
+            /** @description What it means for every agent: plain sentences. */
             statement: string[];
+            /** @description What a sandbox protects here and does not, for those agents that were given one. */
+            sandbox: string[];
         };
         /** @description A way of keeping processes together. */
         SupervisionWay: {
@@ -7131,6 +7141,11 @@ export interface components {
             until: string;
             /** @enum {string} */
             kind: "agent_held";
+        } | {
+            /** @description The agent's name. */
+            agent: string;
+            /** @enum {string} */
+            kind: "agent_login";
         } | {
             /** @enum {string} */
             kind: "agent_removed";

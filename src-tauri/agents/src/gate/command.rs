@@ -203,6 +203,8 @@ fn judge(exit: &Exit) -> Finding {
         | Exit::Lost { .. }
         | Exit::Rebooted
         | Exit::Answered { .. }
+        | Exit::CalledOff
+        | Exit::NoLogin { .. }
         | Exit::HandedOver { .. } => Finding::new(Verdict::Broken, format!("it {exit}")),
     }
 }

@@ -275,6 +275,8 @@ pub trait Driver: Send + Sync {
     fn tell(&mut self, messages: Vec<Told>, at: Timestamp);
     /// Answers what the agent asked under `key`; an unknown key is nothing.
     fn answer(&mut self, key: &str, request: Option<RequestId>, answer: &Answer, at: Timestamp);
+    /// What the agent asked under `key` is in the captain's inbox by this name.
+    fn asked_as(&mut self, _key: &str, _request: RequestId, _at: Timestamp) {}
     /// Whether the agent waits for an answer under `key`.
     fn asks(&self, _key: &str) -> bool {
         false

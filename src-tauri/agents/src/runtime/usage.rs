@@ -145,11 +145,14 @@ impl Meter {
         self.tool_calls > self.tool_calls_before
     }
 
-    /// Output tokens of the turn under way, where they were told.
+    /// Output tokens of the turn under way, where they were told. A total that stands still says
+    /// nothing of the turn: many agents tell it late, or not in every turn.
     #[must_use]
     pub fn turn_output(&self) -> Option<u64> {
-        let now = self.usage().tokens.output?;
-        Some(now.saturating_sub(self.output_before.unwrap_or(0)))
+        let of_turn = self.read.iter().filter_map(|read| read.turn.tokens.output).max();
+        let before = self.output_before.unwrap_or(0);
+        let all = self.usage().tokens.output.filter(|now| before == 0 || *now > before);
+        of_turn.max(all.map(|now| now.saturating_sub(before)))
     }
 
     /// A turn has ended: what was said of it is added to what was said of the others.
@@ -362,6 +365,26 @@ mod tests {
         assert_eq!(usage.tokens.total(), Some(8400));
         assert_eq!(usage.turns, 2);
         assert_eq!(usage.requests, None);
+    }
+
+    #[test]
+    fn a_total_that_stands_still_says_nothing_of_the_turn_and_a_zero_does() {
+        let meter = |covers| Meter::new(&[rule(UsagePlace::Result, None, "/usage", covers)]);
+        let mut all = meter(Covers::Conversation);
+        all.result(&json!({"usage": {"in": 10, "out": 0}}));
+        assert_eq!(all.turn_output(), Some(0), "there was nothing yet");
+        all.result(&json!({"usage": {"in": 10, "out": 5}}));
+        all.turn_ended();
+        all.result(&json!({"usage": {"in": 10, "out": 5}}));
+        assert_eq!(all.turn_output(), None);
+        all.result(&json!({"usage": {"in": 20, "out": 9}}));
+        assert_eq!(all.turn_output(), Some(4));
+        let mut each = meter(Covers::Turn);
+        each.result(&json!({"usage": {"in": 10, "out": 5}}));
+        each.turn_ended();
+        assert_eq!(each.turn_output(), None);
+        each.result(&json!({"usage": {"in": 10, "out": 0}}));
+        assert_eq!(each.turn_output(), Some(0));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Permissions, questions, cancelling and messages.
 
-use agents::runtime::ways::Ways;
+use agents::runtime::ways::{Covers, UsageFields, UsagePlace, UsageRule, Ways};
 use agents::runtime::{Answer, Driver, Happening, Stop};
 use model::conversation::{Body, TEXT_BYTES_MAX, ToolState};
-use model::id::AgentId;
+use model::id::{AgentId, RequestId, SystemDraw};
 use model::inbox::PermissionPolicy;
 use model::message::Source;
 use model::process::Exit;
@@ -97,6 +97,57 @@ fn a_turn_that_is_called_off_answers_what_is_open_first() {
     assert!(
         matches!(desk.body("call:c1"), Body::ToolCall { call } if call.state == ToolState::Abandoned)
     );
+}
+
+#[test]
+fn a_turn_answered_in_words_is_done_although_the_total_of_tokens_stands_still() {
+    let field = |name: &str| Some(format!("/{name}"));
+    let rule = UsageRule {
+        at: "/_meta/total".to_owned(),
+        place: UsagePlace::Result,
+        of: None,
+        covers: Covers::Conversation,
+        fields: UsageFields { input: field("in"), output: field("out"), ..UsageFields::default() },
+        input_includes_cache: false,
+        output_excludes_reasoning: false,
+    };
+    let ways = Ways { usage: vec![rule], ..Ways::default() };
+    let mut desk = Desk::opened(ways, PermissionPolicy::Ask);
+    let answer = |id: i64| json!({"id": id, "result": {"stopReason": "end_turn", "_meta": {"total": {"in": 10, "out": 5}}}});
+    desk.text("Hello.");
+    desk.says(&answer(3));
+    desk.tell(vec![told("Stop what you do.", Source::Captain)]);
+    desk.text("Very well.");
+    desk.says(&answer(4));
+    assert_eq!(desk.stops(), [&Stop::Done, &Stop::Done]);
+}
+
+#[test]
+fn a_request_that_waits_says_what_is_asked_and_where_it_is_in_the_inbox() {
+    let mut desk = opened();
+    desk.says(
+        &json!({"id": "r1", "method": "session/request_permission", "params": {"sessionId": "s1",
+        "toolCall": {"toolCallId": "c7", "title": "shell", "kind": "execute",
+            "rawInput": {"command": "cargo test -q"}},
+        "options": [{"optionId": "y", "name": "Yes", "kind": "allow_once"}]}}),
+    );
+    let entry = |desk: &Desk| {
+        let found = desk.entries.iter().find_map(|entry| match &entry.body {
+            Body::Request { request_id, title, answer } => {
+                Some((*request_id, title.clone(), answer.clone()))
+            }
+            _ => None,
+        });
+        found.unwrap()
+    };
+    assert_eq!(entry(&desk), (None, "shell: cargo test -q".to_owned(), None));
+    let id = RequestId::draw(desk.now, &mut SystemDraw);
+    desk.driver.asked_as("\"r1\"", id, desk.now);
+    desk.crash();
+    assert_eq!(entry(&desk).0, Some(id), "it waits still");
+    desk.cancel();
+    let (known, _, answer) = entry(&desk);
+    assert_eq!((known, answer.as_deref()), (Some(id), Some("the turn was called off")));
 }
 
 #[test]

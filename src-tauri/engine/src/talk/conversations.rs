@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use model::agent::Runtime;
 use model::attempt::Attempt;
 use model::id::{AttemptId, MissionId};
 use model::process::TerminalSize;
@@ -328,12 +329,19 @@ impl Engine {
         }
     }
 
-    /// Calls off what an agent does now. Its conversation stays: it can be told to go on otherwise.
+    /// Calls off what an agent does now. What waits to be told is said then; where nothing does, its
+    /// attempt ends, and its mission is held without having lost a try.
     ///
     /// # Errors
-    /// When there is no such attempt, or no conversation is under way.
+    /// When there is no such attempt, no conversation is under way, or it has no turns.
     pub async fn cancel_turn(&self, _caller: &Caller, id: AttemptId) -> Result<(), Refusal> {
-        resolve::attempt(&self.0.ledger, id).await?;
+        let attempt = resolve::attempt(&self.0.ledger, id).await?;
+        let agent = self.0.ledger.agent(attempt.agent_id).await.map_err(unreadable)?;
+        if let Some(agent) = agent.filter(|it| !matches!(it.runtime, Runtime::Acp { .. })) {
+            let why = format!("{} has no turns; nothing was called off", agent.name);
+            return Err(Refusal::new(Code::Conflict, why)
+                .hint("pause its mission to hold its processes, or cancel it to end them"));
+        }
         self.0.orchestrator.cancel_turn(id).map_err(not_reached)
     }
 }

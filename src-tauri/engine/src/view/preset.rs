@@ -80,8 +80,10 @@ pub struct SupervisionView {
     pub in_force: Supervision,
     /// Every way, the surest first.
     pub available: Vec<SupervisionWay>,
-    /// What it means, and what an agent's sandbox protects here and does not: plain sentences.
+    /// What it means for every agent: plain sentences.
     pub statement: Vec<String>,
+    /// What a sandbox protects here and does not, for those agents that were given one.
+    pub sandbox: Vec<String>,
 }
 
 /// A way of keeping processes together.

@@ -17,3 +17,4 @@ mod reports;
 mod runtimes;
 mod schedule;
 mod talking;
+mod turns;

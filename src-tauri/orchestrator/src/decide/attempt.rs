@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use model::attempt::{Attempt, AttemptState, Checkpoint, Work, Workplace};
+use model::conversation::one_line;
 use model::effect::Effect;
 use model::event::Fact;
 use model::gate::{GateResult, Grade, Verdict};
@@ -152,7 +153,7 @@ impl Desk<'_> {
             Judgement::Rejected { note } => {
                 let input = match exit {
                     Exit::Lost { .. } | Exit::Rebooted => AttemptInput::Lose,
-                    Exit::Stopped { .. } => AttemptInput::Stop,
+                    Exit::Stopped { .. } | Exit::CalledOff => AttemptInput::Stop,
                     _ => AttemptInput::Reject,
                 };
                 self.came_to_nothing(&mission, attempt, input, note)
@@ -224,6 +225,7 @@ impl Desk<'_> {
         note: String,
     ) -> Result<(), Refusal> {
         let state = attempt_next(attempt.state, input)?;
+        let note = one_line(&note);
         let (moved, again) = self.after_nothing(mission, attempt, note.clone())?;
         if again {
             self.hand_over(mission, attempt, &note);
@@ -243,11 +245,18 @@ impl Desk<'_> {
     ) -> Result<(Fact, bool), Refusal> {
         let mut mission = mission.clone();
         let exit = attempt.exit();
+        let called_off = matches!(exit, Some(Exit::CalledOff));
         let interrupted =
             matches!(exit, Some(Exit::Rebooted | Exit::Stopped { .. } | Exit::HandedOver { .. }));
-        if interrupted {
+        if interrupted || called_off {
             // What was ended from outside did not fail: the try does not count.
             mission.tries = mission.tries.saturating_sub(1);
+        }
+        if called_off {
+            let note = format!(
+                "{note}, and its attempt ended with it: resume it for another attempt, or cancel it"
+            );
+            return Ok((self.moved(&mission, MissionInput::Interrupt, Some(note))?, true));
         }
         if matches!(exit, Some(Exit::Rebooted)) && !mission.unattended {
             let note = format!("{note}; it waits for you, because it is not marked unattended");

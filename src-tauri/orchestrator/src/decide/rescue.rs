@@ -6,6 +6,7 @@ use model::event::Fact;
 use model::mission::{Mission, MissionState};
 use model::refusal::{Code, Refusal};
 use model::rescue::RescueStep;
+use model::status::span_in_words;
 use model::transition::MissionInput;
 
 use super::Desk;
@@ -56,8 +57,10 @@ impl Desk<'_> {
         silent_s: u64,
     ) -> Result<(), Refusal> {
         self.stop(attempt.id);
-        let note =
-            format!("the agent showed no sign of life for {silent_s} s and was not to be woken");
+        let note = format!(
+            "the agent showed no sign of life for {} and was not to be woken",
+            span_in_words(silent_s)
+        );
         let left = (mission.retries_max + 1).saturating_sub(mission.tries);
         let moved = if left == 0 {
             self.moved(&mission, MissionInput::Fail, Some(note))?

@@ -8,9 +8,10 @@ use model::mission::MissionState;
 use model::process::Exit;
 use model::refusal::{Code, Refusal};
 use model::rescue::RescueStep;
+use model::status::HeldUntil;
 use model::transition::MissionInput;
 use orchestrator::input::{Reply, Report, Rescue};
-use orchestrator::{Cycle, Held, Input};
+use orchestrator::{Cycle, Held, Input, Wish};
 
 use crate::world::World;
 
@@ -190,12 +191,27 @@ fn an_agent_that_fails_again_and_again_gets_nothing_until_its_time_or_until_it_i
     let ann = world.agent("ann");
     world.mission(|_| {});
     let until = world.now + jiff::SignedDuration::from_mins(10);
-    let held = Held::new([(ann, until)].into());
+    let held = Held::new([(ann, HeldUntil::At(until))].into());
     let cycle = Cycle { held, ..Cycle::default() };
     assert_eq!(world.tell(Input::Schedule(cycle)).unwrap().effects, []);
     let cleared = world.tell(Input::ClearAgent(ann)).unwrap();
     assert!(matches!(cleared.facts[..], [(_, Fact::AgentCleared { .. })]));
     assert_eq!(world.tell(Input::Schedule(Cycle::default())).unwrap().effects.len(), 1);
+}
+
+#[test]
+fn a_mission_whose_turn_the_captain_called_off_is_held_without_a_lost_try() {
+    let (mut world, mission, attempt) = at_work();
+    let record = crate::world::record(Exit::CalledOff);
+    world.tell(Input::Exited { id: attempt, record }).unwrap();
+    world.verify(attempt, Vec::new());
+    let held = &world.state.missions[&mission];
+    assert_eq!((held.state, held.tries), (MissionState::Paused, 0));
+    let note = held.note.as_deref().unwrap();
+    assert!(note.starts_with("you called its turn off") && note.contains("resume it"), "{note}");
+    assert!(held.handoff.is_some());
+    world.tell(Input::Ask { id: mission, wish: Wish::new(MissionInput::Resume) }).unwrap();
+    assert!(world.lease().is_some(), "another attempt goes on");
 }
 
 #[test]

@@ -38,6 +38,10 @@ function ended(exit: Exit): string {
       return 'ended its conversation: its turn was called off';
     case 'answered':
       return `ended its conversation: ${exit.reason}`;
+    case 'no_login':
+      return `has to be logged in: ${exit.reason}`;
+    case 'called_off':
+      return 'ended, because you called its turn off';
     case 'handed_over':
       return 'handed over, because its context was full';
   }

@@ -32,6 +32,9 @@ pub(super) struct Asked {
     title: String,
     at: Timestamp,
     about: About,
+    /// What it is in the inbox, once it is there.
+    #[serde(default)]
+    request: Option<RequestId>,
 }
 
 /// What is asked.
@@ -98,7 +101,7 @@ impl AcpDriver {
             );
         }
         let about = About::Permission { options: choices, call: call_id };
-        let key = self.keep(id, ask.title.clone(), about, at);
+        let key = self.keep(id, in_words(&ask), about, at);
         self.out.tell(Happening::AskedPermission { key, ask: Box::new(ask) });
         self.tool_changed();
     }
@@ -154,21 +157,26 @@ impl AcpDriver {
         self.state.asks += 1;
         let entry = self.state.script.id(&format!("ask:{}", self.state.asks));
         let key = id.to_string();
-        let asked = Asked { key: key.clone(), id: id.clone(), entry, title, at, about };
-        self.put_asked(&asked, None, None, at);
+        let (request, id) = (None, id.clone());
+        let asked = Asked { key: key.clone(), id, entry, title, at, about, request };
+        self.put_asked(&asked, None, at);
         self.state.asked.push(asked);
         key
     }
 
-    fn put_asked(
-        &mut self,
-        asked: &Asked,
-        request_id: Option<RequestId>,
-        answer: Option<String>,
-        at: Timestamp,
-    ) {
+    /// What was asked under `key` is in the inbox: its entry leads there.
+    pub(super) fn note_asked(&mut self, key: &str, request: RequestId, at: Timestamp) {
+        let Some(place) = self.state.asked.iter().position(|asked| asked.key == key) else {
+            return;
+        };
+        self.state.asked[place].request = Some(request);
+        let asked = self.state.asked[place].clone();
+        self.put_asked(&asked, None, at);
+    }
+
+    fn put_asked(&mut self, asked: &Asked, answer: Option<String>, at: Timestamp) {
         let title = asked.title.clone();
-        let body = Body::Request { request_id, title, answer };
+        let body = Body::Request { request_id: asked.request, title, answer };
         self.state.script.put(asked.entry.clone(), (asked.at, at), body, &mut self.out);
     }
 
@@ -183,7 +191,8 @@ impl AcpDriver {
         let Some(place) = self.state.asked.iter().position(|asked| asked.key == key) else {
             return;
         };
-        let asked = self.state.asked.remove(place);
+        let mut asked = self.state.asked.remove(place);
+        asked.request = request.or(asked.request);
         let words = match &asked.about {
             About::Permission { options, call } => {
                 let (option, words, allowed) = decide(options, answer);
@@ -201,7 +210,7 @@ impl AcpDriver {
                 words
             }
         };
-        self.put_asked(&asked, request, Some(words), at);
+        self.put_asked(&asked, Some(words), at);
         self.tool_changed();
     }
 
@@ -214,7 +223,7 @@ impl AcpDriver {
                     About::Question { .. } => wire::elicitation(&asked.id, wire::Reply::Cancel),
                 });
             }
-            self.put_asked(&asked, None, Some(why.to_owned()), at);
+            self.put_asked(&asked, Some(why.to_owned()), at);
             self.out.tell(Happening::Withdrawn { key: asked.key, why: why.to_owned() });
         }
     }
@@ -228,7 +237,7 @@ impl AcpDriver {
         let asked = self.state.asked.remove(place);
         let why = "the agent took it back".to_owned();
         self.out.send(wire::taken_back(&asked.id));
-        self.put_asked(&asked, None, Some(why.clone()), at);
+        self.put_asked(&asked, Some(why.clone()), at);
         self.out.tell(Happening::Withdrawn { key, why });
     }
 }
@@ -302,6 +311,18 @@ fn wanted(told: &Value, call: Option<&ToolCall>, choices: &[Choice]) -> Wanted {
     let tool = if command.is_some() { ToolKind::Execute } else { tool };
     let agent_remembers = choices.iter().any(|choice| choice.kind == "allow_always");
     Wanted { title, tool, name, command, changes, places, input, why, agent_remembers }
+}
+
+/// What a permission is asked for: the title, and what it would do where that does not say so. Some
+/// agents call what they ask for by the name of a tool only.
+fn in_words(ask: &Wanted) -> String {
+    let change = ask.changes.first().map(|change| &change.path);
+    let deed = ask.command.as_ref().or(change).or(ask.places.first()).or(ask.input.as_ref());
+    match deed.filter(|deed| !ask.title.contains(deed.as_str())) {
+        Some(deed) if deed.starts_with(&ask.title) => cut(deed, read::TITLE_BYTES_MAX),
+        Some(deed) => cut(&format!("{}: {deed}", ask.title), read::TITLE_BYTES_MAX),
+        None => ask.title.clone(),
+    }
 }
 
 /// The answers a schema lets choose from, where it asks for one thing only.

@@ -61,6 +61,12 @@ pub enum RestoreError {
     Damaged(#[from] serde_json::Error),
 }
 
+/// What an error of JSON-RPC says, in one text: its code, and its message with what is in its data.
+#[must_use]
+pub fn error_in_words(error: &Value) -> (Option<i64>, String) {
+    read::error(error)
+}
+
 /// Talks to one agent.
 #[derive(Debug)]
 pub struct AcpDriver {
@@ -406,6 +412,10 @@ impl Driver for AcpDriver {
 
     fn answer(&mut self, key: &str, request: Option<RequestId>, answer: &Answer, at: Timestamp) {
         self.answer_asked(key, request, answer, at);
+    }
+
+    fn asked_as(&mut self, key: &str, request: RequestId, at: Timestamp) {
+        self.note_asked(key, request, at);
     }
 
     fn asks(&self, key: &str) -> bool {

@@ -228,14 +228,19 @@ pub(super) fn steps(update: &Value) -> Option<Vec<PlanStep>> {
 }
 
 /// What an error of JSON-RPC says, in the agent's words: its code, its message and what is in its data.
-pub(super) fn error(error: &Value) -> (Option<i64>, String) {
+pub(crate) fn error(error: &Value) -> (Option<i64>, String) {
     let code = error.get("code").and_then(Value::as_i64);
     let message =
         title(error, "message").or_else(|| error.as_str().map(|text| cut(text, TITLE_BYTES_MAX)));
     let data = error.get("data");
     let more = data.and_then(|data| match data {
         Value::String(text) => Some(cut(text, TITLE_BYTES_MAX)),
-        _ => ["details", "message", "error", "reason"].iter().find_map(|key| title(data, key)),
+        Value::Null => None,
+        Value::Object(fields) if fields.is_empty() => None,
+        _ => ["details", "message", "error", "reason"]
+            .iter()
+            .find_map(|key| title(data, key).or_else(|| title(data.get(key)?, "message")))
+            .or_else(|| Some(cut(&data.to_string(), TITLE_BYTES_MAX))),
     });
     let said = match (message, more) {
         (Some(message), Some(more)) if !message.contains(&more) => format!("{message}: {more}"),

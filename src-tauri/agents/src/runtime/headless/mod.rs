@@ -274,6 +274,8 @@ pub(super) fn in_words(exit: &Exit) -> String {
         | Exit::Lost { reason }
         | Exit::OverLimit { reason }
         | Exit::Answered { reason, .. } => reason.clone(),
+        Exit::NoLogin { reason } => format!("it has to be logged in: {reason}"),
+        Exit::CalledOff => "its turn was called off".to_owned(),
         Exit::HandedOver { .. } => "its context became too full".to_owned(),
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Poke {
     },
     /// The captain calls the turn off.
     CancelTurn,
+    /// The turn is called off, so that what waits is heard: the captain did not ask for it.
+    InterruptTurn,
 }
 
 /// Why a wish did not reach a conversation.

@@ -33,6 +33,7 @@ impl Talk<'_> {
             }
             Happening::TurnStarted { n } => {
                 board.turn(self.id, n);
+                self.memory.called_off = false;
                 let handing = std::mem::take(&mut self.memory.handing);
                 self.memory.handed.extend(handing);
                 self.deliver().await;
@@ -139,16 +140,18 @@ impl Talk<'_> {
     }
 
     async fn ask_captain(&mut self, key: String, ask: Ask) {
-        if self.memory.asked.contains_key(&key) {
+        let now = self.floor.clock.now();
+        if let Some(known) = self.memory.asked.get(&key) {
             // The line was read before the engine started again.
+            self.driver.asked_as(&key, *known, now);
             return self.show_asking();
         }
         if let Some(known) = self.known_request(&key).await {
+            self.driver.asked_as(&key, known, now);
             self.memory.asked.insert(key, known);
             self.show_asking();
             return self.say_answers().await;
         }
-        let now = self.floor.clock.now();
         let id = RequestId::draw(now, &mut SystemDraw);
         let request = Request {
             id,
@@ -164,6 +167,7 @@ impl Talk<'_> {
             told: false,
         };
         self.memory.asked.insert(key.clone(), id);
+        self.driver.asked_as(&key, id, now);
         if !self.tell(Input::Asked(Box::new(request))).await {
             // Nobody can be asked any more: the attempt ends, or asks too much at once.
             self.memory.asked.remove(&key);
@@ -228,7 +232,10 @@ impl Talk<'_> {
         if goes_on && self.say_waiting().await {
             return;
         }
-        self.memory.verdict = Some(Verdict::of(&stop));
+        self.memory.verdict = Some(match stop {
+            Stop::Cancelled if self.memory.called_off => Verdict::CalledOff,
+            stop => Verdict::of(&stop),
+        });
     }
 
     /// Records what was used, by our own prices too.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use agents::record;
 use agents::runtime::Stop;
-use model::conversation::cut;
+use model::conversation::{cut, one_line};
 use model::id::{MessageId, RequestId};
 use model::process::Exit;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ pub(crate) struct Memory {
     pub(super) written: Vec<(String, String)>,
     /// An ACP session that can be taken up again.
     pub(crate) session: Option<String>,
+    /// Whether the captain called the turn under way off.
+    pub(super) called_off: bool,
     /// How the conversation ended.
     pub(super) verdict: Option<Verdict>,
 }
@@ -71,6 +73,10 @@ pub(super) enum Handover {
 pub(super) enum Verdict {
     /// The agent ended it.
     Answered { completed: bool, reason: String },
+    /// The agent has to be logged in first.
+    NoLogin { reason: String },
+    /// The captain called its turn off, and nothing waited to be told.
+    CalledOff,
     /// The agent handed over.
     HandedOver { text: String },
 }
@@ -89,8 +95,10 @@ impl Verdict {
             Stop::Cancelled => not("its turn was called off".to_owned()),
             Stop::Limit { what } => not(format!("it reached a limit: {what}")),
             Stop::Refused => not("its model refused".to_owned()),
-            Stop::Failed { why, login: true } => not(format!("it has to be logged in: {why}")),
-            Stop::Failed { why, login: false } => not(format!("it could not go on: {why}")),
+            Stop::Failed { why, login: true } => Self::NoLogin { reason: one_line(why) },
+            Stop::Failed { why, login: false } => {
+                not(format!("it could not go on: {}", one_line(why)))
+            }
             Stop::Unknown { reason } => {
                 not(format!("it ended its turn for a reason that is not known: '{reason}'"))
             }
@@ -103,6 +111,8 @@ impl Verdict {
             Self::Answered { completed, reason } => {
                 Exit::Answered { completed: *completed, reason: reason.clone() }
             }
+            Self::NoLogin { reason } => Exit::NoLogin { reason: reason.clone() },
+            Self::CalledOff => Exit::CalledOff,
             Self::HandedOver { text } => Exit::HandedOver { text: text.clone() },
         }
     }
@@ -196,6 +206,20 @@ mod tests {
         memory.write_down("m4", &"x".repeat(2 * WRITTEN_BYTES_MAX));
         memory.write_down("m5", "no room");
         assert!(memory.take_written().len() <= WRITTEN_BYTES_MAX + 100);
+    }
+
+    #[test]
+    fn why_an_agent_could_not_go_on_is_told_in_one_line() {
+        let why = "From the captain:\nStop what you do.\u{7}".to_owned();
+        let failed = |login| Verdict::of(&Stop::Failed { why: why.clone(), login }).exit();
+        let words = [failed(false), failed(true)].map(|exit| exit.to_string());
+        assert_eq!(
+            words,
+            [
+                "ended its conversation: it could not go on: From the captain: Stop what you do.",
+                "has to be logged in: From the captain: Stop what you do.",
+            ]
+        );
     }
 
     #[test]

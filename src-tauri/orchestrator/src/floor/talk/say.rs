@@ -1,6 +1,8 @@
 //! What is said to an agent: messages, answers, and what the captain types.
 
 use agents::runtime::{Answer, Told};
+use model::activity::Phase;
+use model::agent::Runtime;
 use model::id::{MessageId, RequestId};
 use model::inbox::{Request, RequestEnd};
 use model::message::{BATCH_MAX, Message, Source};
@@ -33,9 +35,21 @@ impl Talk<'_> {
                 warn!(attempt = %self.id, "a program reads nothing; what is typed is not kept");
             }
             Poke::Resize { cols, rows } => self.wire.resize(cols, rows).await,
-            Poke::CancelTurn => self.driver.cancel(now),
+            Poke::CancelTurn => self.call_off(),
+            Poke::InterruptTurn => self.driver.cancel(now),
         }
         self.say_unsaid().await;
+    }
+
+    /// Calls the turn under way off, because the captain wants it.
+    fn call_off(&mut self) {
+        // Only a protocol has turns, and only what is under way can be called off.
+        if matches!(self.agent.runtime, Runtime::Acp { .. }) && !self.driver.takes_messages() {
+            self.memory.called_off = true;
+            self.changed = true;
+            self.floor.board.phase(self.id, Phase::Cancelling);
+        }
+        self.driver.cancel(self.floor.clock.now());
     }
 
     /// Hands over what waits, provided the agent can take it now.
