@@ -1,5 +1,6 @@
 /** What happened between the captain and the agents, in words. */
 import type { Glyph, Tone } from '../../kit/tone';
+import { duration } from '../../kit/time';
 import { plural } from '../../kit/units';
 import type { Fact, RequestEnd } from '../../state/types';
 import { sourceName } from '../conversation/words';
@@ -65,7 +66,7 @@ const RESCUES: Record<Rescued['step'], string> = {
 
 const rescued = ({ step, silent_s }: Rescued, agent: string): Sentence =>
   say(
-    `${agent} ${RESCUES[step]}: no sign of life for ${silent_s} s`,
+    `${agent} ${RESCUES[step]}: no sign of life for ${duration(silent_s * 1000)}`,
     step === 'captain' ? 'you' : 'warn',
     step === 'restart' ? 'loop' : 'bang',
   );
