@@ -3400,9 +3400,6 @@ export interface components {
             /** @enum {string} */
             kind: "answered";
         } | {
-            /** @enum {string} */
-            kind: "called_off";
-        } | {
             /** @description What it said, in words a person reads. */
             reason: string;
             /** @enum {string} */
