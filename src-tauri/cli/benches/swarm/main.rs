@@ -35,7 +35,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-
 use house::House;
 use process::{Load, marked, pss_mb, wait};
 use swarm::Swarm;
@@ -81,7 +80,10 @@ fn busy(house: &House, name: &str, count: usize, command: &str) -> Vec<String> {
             house.ok(&["agent", "add", &agent, "--command", command, "--grace", "2"]);
             let title = format!("Work of {agent}");
             let add = ["mission", "add", "--title", &title, "--brief", "x", "--agent", &agent];
-            house.json(&[&add[..], &["--policy", "trusting"]].concat())["short_id"].as_str().unwrap().to_owned()
+            house.json(&[&add[..], &["--policy", "trusting"]].concat())["short_id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
         })
         .collect()
 }

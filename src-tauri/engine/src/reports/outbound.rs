@@ -23,7 +23,8 @@ impl Engine {
         let ledger = &self.0.ledger;
         let waiting = ledger.waiting_by_agent().await.map_err(unreadable)?;
         let untold = ledger.untold_attempts().await.map_err(unreadable)?;
-        let has_messages = |id: &AgentId| waiting.get(id).is_some_and(|waiting| waiting.messages > 0);
+        let has_messages =
+            |id: &AgentId| waiting.get(id).is_some_and(|waiting| waiting.messages > 0);
         if untold.is_empty() && !waiting.keys().any(has_messages) {
             return Ok(());
         }

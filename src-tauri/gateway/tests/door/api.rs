@@ -17,7 +17,12 @@ impl House {
     }
 
     /// Asks as the window does.
-    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> (StatusCode, HeaderMap, Value) {
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> (StatusCode, HeaderMap, Value) {
         self.ask_with(method, path, body, &[]).await
     }
 
