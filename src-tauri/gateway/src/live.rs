@@ -283,7 +283,6 @@ fn wish_in(message: &Message, ears: &Ears) -> Option<Wish> {
 }
 
 #[cfg(test)]
-#[expect(clippy::panic, reason = "a test that cannot go on says where it stopped")]
 mod tests {
     use model::id::{AttemptId, SystemDraw};
 

@@ -338,7 +338,6 @@ async fn a_listener_is_greeted_answered_and_told_when_it_was_too_slow() {
     }
     assert!(matches!(next().await.unwrap().1.payload, Payload::Lagging { missed: 1 }));
     assert!(next().await.is_none(), "it is dropped");
-    drop(next);
     drop(stream);
     assert_eq!(world.hub.listeners(), 0);
 }

@@ -1,7 +1,11 @@
 //! Whole missions in which the engine is ended at every named step, has no descriptor left, or finds
 //! strangers under the numbers of its processes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says where it stopped"
+)]
 
 #[path = "../hive/mod.rs"]
 mod hive;
@@ -33,7 +37,7 @@ fn copy(test: &str, place: &Path) -> Command {
 
 impl hive::Hive {
     /// Ends the engine, and looks through its ledger.
-    async fn is_sound(self, at: &str) {
+    async fn end_soundly(self, at: &str) {
         let Self { engine, ending, place } = self;
         let data = engine.data_dir().to_owned();
         engine.shutdown().await;

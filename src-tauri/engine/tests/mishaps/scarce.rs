@@ -125,7 +125,7 @@ async fn copy_with_256_descriptors() {
             assert_eq!(processes_of(&view.attempt.id.to_string()), Vec::<String>::new());
         }
     }
-    hive.is_sound("256 descriptors").await;
+    hive.end_soundly("256 descriptors").await;
     std::fs::write(place.join("all is well"), "").unwrap();
 }
 
@@ -178,7 +178,7 @@ async fn copy_with_too_many_agents() {
             assert!(!matches!(exit, Some(Exit::Lost { .. })), "{exit:?}");
         }
     }
-    hive.is_sound("too many agents").await;
+    hive.end_soundly("too many agents").await;
     std::fs::write(place.join("all is well"), "").unwrap();
 }
 

@@ -232,7 +232,7 @@ async fn nothing_is_left(at: &str, hive: Hive, id: &str) {
     }
     let found = hive.engine.reconcile().await.unwrap();
     assert_eq!((found.attempts, found.differed), (0, false), "{at}: {found:?}");
-    hive.is_sound(at).await;
+    hive.end_soundly(at).await;
 }
 
 fn files_in(directory: &Path) -> Vec<PathBuf> {

@@ -124,6 +124,9 @@ async fn a_token_that_is_wrong_revoked_or_of_an_ended_attempt_opens_no_route() {
     house.close().await;
 }
 
+/// The scopes of a token, and how requests with it are answered.
+type Case = (&'static [&'static str], Vec<(String, u16)>);
+
 #[tokio::test]
 async fn a_scoped_token_reaches_its_own_areas_and_things_and_no_others() {
     let house = House::open().await;
@@ -153,7 +156,7 @@ async fn a_scoped_token_reaches_its_own_areas_and_things_and_no_others() {
     let brief = |n: usize| format!("/api/v1/missions/{}", short(n));
     let list = || "/api/v1/missions".to_owned();
     let who = || "/api/v1/whoami".to_owned();
-    let cases: Vec<(&[&str], Vec<(String, u16)>)> = vec![
+    let cases: Vec<Case> = vec![
         (
             &["ann"],
             vec![
@@ -229,7 +232,7 @@ async fn a_secret_is_shown_once_and_who_used_it_is_in_the_log() {
     assert_eq!(house.with(secret, &Method::POST, halt, "").await.0, 401);
     // Neither the secret nor a half of it is in any file.
     let data = house.engine.data_dir().to_owned();
-    let half = secret[5..37].as_bytes();
+    let half = &secret.as_bytes()[5..37];
     for entry in std::fs::read_dir(data).unwrap().flatten().filter(|it| it.path().is_file()) {
         let bytes = std::fs::read(entry.path()).unwrap();
         assert!(!bytes.windows(half.len()).any(|it| it == half), "{}", entry.path().display());
