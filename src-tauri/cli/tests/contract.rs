@@ -77,7 +77,7 @@ fn a_mission_goes_from_created_to_done_in_the_shapes_scripts_read() {
     assert_eq!(attempt["agent"], "ann");
     assert_eq!(attempt["state"], "accepted");
     assert_eq!(attempt["exit_code"], 0);
-    assert_eq!(house.ok(&["logs", id]), "say hello");
+    assert_eq!(house.ok(&["logs", id]), "say hello\n");
     assert_eq!(house.ok(&["logs", id, "--stderr"]), "oops\n");
     let lowered = id.to_lowercase();
     assert_eq!(house.json(&["mission", "show", &lowered])["short_id"], id);

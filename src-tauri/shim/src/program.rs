@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_started_is_named_with_the_place_it_was_looked_for() {
+    fn what_cannot_be_started_is_named_with_where_it_was_looked_for() {
         let here = tempfile::tempdir().unwrap();
         std::fs::write(here.path().join("plain.txt"), "x").unwrap();
         let path = std::ffi::OsString::from("/nowhere/bin:/usr/bin:/bin");
@@ -193,7 +193,7 @@ mod tests {
         };
         check("sh", Ok(()));
         check("/bin/sh", Ok(()));
-        check("no-such-program", Err("/nowhere/bin"));
+        check("no-such-program", Err("not found in PATH"));
         check("./plain.txt", Err("chmod +x"));
         check("./absent", Err("was not found"));
         check("/tmp", Err("is a directory"));

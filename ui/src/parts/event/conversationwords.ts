@@ -1,6 +1,7 @@
 /** What happened between the captain and the agents, in words. */
-import type { Glyph, Tone } from '../../kit/tone';
+
 import { duration } from '../../kit/time';
+import type { Glyph, Tone } from '../../kit/tone';
 import { plural } from '../../kit/units';
 import type { Fact, RequestEnd } from '../../state/types';
 import { sourceName } from '../conversation/words';

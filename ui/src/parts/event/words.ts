@@ -34,8 +34,6 @@ function ended(exit: Exit): string {
       return `was lost: ${exit.reason}`;
     case 'over_limit':
       return `was ended: ${exit.reason}`;
-    case 'called_off':
-      return 'ended its conversation: its turn was called off';
     case 'answered':
       return `ended its conversation: ${exit.reason}`;
     case 'no_login':
