@@ -691,7 +691,7 @@ export interface paths {
         put?: never;
         /**
          * Makes a login link.
-         * @description It signs a browser in as the captain; works once and for ten minutes.
+         * @description It signs a browser in as the captain; works once and for ten minutes. Access tokens cannot make one.
          */
         post: operations["make_login_link"];
         delete?: never;
@@ -1796,7 +1796,8 @@ export interface paths {
         /**
          * Makes an access token.
          * @description Its secret is in this answer and in no other: whoever loses it makes another token. A repeated
-         *     request under the same idempotency key answers with the token and without its secret.
+         *     request under the same idempotency key answers with the token and without its secret. The captain
+         *     makes them; an access token cannot, whatever its role.
          */
         post: operations["add_token"];
         delete?: never;

@@ -3,8 +3,8 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use engine::Caller;
 use engine::view::NewToken;
+use engine::{Bearer, Caller};
 use http::{HeaderValue, StatusCode, header};
 use model::refusal::Code;
 use serde::{Deserialize, Serialize};
@@ -97,17 +97,29 @@ pub(crate) struct LoginLink {
     expires_in_s: u64,
 }
 
+/// Lets nobody in who came with an access token: what lets others in is the captain's alone, so that a
+/// token never opens more, or for longer, than it was made for.
+pub(crate) fn captain_only(bearer: Option<&Bearer>) -> Result<(), Problem> {
+    match bearer {
+        None => Ok(()),
+        Some(_) => Err(Problem::forbidden("an access token does not let others in")
+            .hint("sign in as the captain, or use the command line on this machine")),
+    }
+}
+
 /// Makes a login link.
 ///
-/// It signs a browser in as the captain; works once and for ten minutes.
+/// It signs a browser in as the captain; works once and for ten minutes. Access tokens cannot make one.
 #[utoipa::path(
     post, path = "/api/v1/login/links", tag = "house",
     responses((status = 201, description = "The link.", body = LoginLink)),
 )]
 pub(crate) async fn make_login_link(
     State(gate): State<Gate>,
+    bearer: Option<Extension<Bearer>>,
     _: Call<Nothing>,
 ) -> Result<Response, Problem> {
+    captain_only(bearer.as_deref())?;
     let url = gate.access.login_link(Instant::now()).map_err(|error| broken(&error))?.ok_or_else(
         || {
             Problem::new(

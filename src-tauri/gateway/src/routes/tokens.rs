@@ -20,7 +20,7 @@ use crate::call::{Call, NewPairing, Nothing, PairRole};
 use crate::params::{Name, Params};
 use crate::problem::Problem;
 use crate::rights::Role;
-use crate::routes::login::broken;
+use crate::routes::login::{broken, captain_only};
 
 /// Lists the access tokens.
 ///
@@ -47,7 +47,8 @@ pub(crate) async fn list_tokens(
 /// Makes an access token.
 ///
 /// Its secret is in this answer and in no other: whoever loses it makes another token. A repeated
-/// request under the same idempotency key answers with the token and without its secret.
+/// request under the same idempotency key answers with the token and without its secret. The captain
+/// makes them; an access token cannot, whatever its role.
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = "house",
     request_body(content = NewToken, example = json!({
@@ -68,8 +69,10 @@ pub(crate) async fn list_tokens(
 )]
 pub(crate) async fn add_token(
     State(gate): State<Gate>,
+    bearer: Option<Extension<Bearer>>,
     Call { caller, input }: Call<NewToken>,
 ) -> Result<(StatusCode, Json<MadeToken>), Problem> {
+    captain_only(bearer.as_deref())?;
     Ok((StatusCode::CREATED, Json(gate.engine.make_token(&caller, input).await?)))
 }
 
@@ -162,8 +165,10 @@ pub(crate) struct Qr {
 )]
 pub(crate) async fn pair(
     State(gate): State<Gate>,
+    bearer: Option<Extension<Bearer>>,
     Call { caller, input }: Call<NewPairing>,
 ) -> Result<Response, Problem> {
+    captain_only(bearer.as_deref())?;
     let role = match input.role {
         PairRole::Viewer => TokenRole::Viewer,
         PairRole::Operator => TokenRole::Operator,
