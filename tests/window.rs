@@ -120,6 +120,24 @@ async fn after_a_kill_the_window_shows_the_adopted_attempt_with_its_output_compl
 }
 
 #[tokio::test]
+async fn what_a_window_remembers_belongs_to_its_workspace() {
+    let (place, other) = (Place::new(), Place::new());
+    let window = Window::open(&place).await;
+    window.click("nav-missions").await;
+    window.press("3").await;
+    window.until_attribute("missions", "data-look", "graph").await;
+    window.close().await;
+    let window = Window::open(&other).await;
+    window.click("nav-missions").await;
+    window.until_attribute("missions", "data-look", "board").await;
+    window.close().await;
+    let window = Window::open(&place).await;
+    window.click("nav-missions").await;
+    window.until_attribute("missions", "data-look", "graph").await;
+    window.close().await;
+}
+
+#[tokio::test]
 async fn the_window_attaches_to_an_engine_that_runs_already() {
     let place = Place::new();
     let mut engine = serve(&place);

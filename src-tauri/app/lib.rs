@@ -13,6 +13,7 @@ mod tray;
 mod window;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     match runtime.block_on(start::open(&args, Arc::clone(&focus))) {
         Start::Focused => ExitCode::SUCCESS,
         Start::Ready(backend) => {
-            let code = show(Arc::clone(&backend), &focus);
+            let code = show(Arc::clone(&backend), &focus, &args.data_dir);
             runtime.block_on(backend.close());
             code
         }
@@ -55,8 +56,9 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// Opens the window and stays until it is closed.
-fn show(backend: Arc<Backend>, focus: &Arc<window::Focus>) -> ExitCode {
+fn show(backend: Arc<Backend>, focus: &Arc<window::Focus>, data_dir: &Path) -> ExitCode {
     let focus = Arc::clone(focus);
+    let remembered = window::remembered(data_dir);
     let built = tauri::Builder::default()
         .plugin(tauri_plugin_dialog::init())
         .manage(backend)
@@ -72,7 +74,7 @@ fn show(backend: Arc<Backend>, focus: &Arc<window::Focus>) -> ExitCode {
             commands::open_external,
         ])
         .setup(move |app| {
-            window::open(app)?;
+            window::open(app, remembered)?;
             focus.set(app.handle().clone());
             Ok(())
         })

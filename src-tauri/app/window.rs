@@ -1,5 +1,6 @@
 //! The window itself: where it may go, and bringing it to the front.
 
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use gateway::WindowControl;
@@ -9,12 +10,22 @@ use tauri::{App, AppHandle, Manager as _, Url, WebviewUrl, WebviewWindowBuilder}
 /// The label of the only window.
 pub(crate) const LABEL: &str = "main";
 
+/// Where the window of a workspace keeps what it remembers: the look, the layout, the last filters.
+///
+/// Beside the ledger and not in the user's own folder, because two workspaces are two memories:
+/// what was chosen for one never shows in the other.
+pub(crate) fn remembered(data_dir: &Path) -> PathBuf {
+    // The browser inside takes no relative path.
+    std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned()).join("window")
+}
+
 /// Opens the window. It shows the built-in UI and goes nowhere else.
-pub(crate) fn open(app: &App) -> tauri::Result<()> {
+pub(crate) fn open(app: &App, remembered: PathBuf) -> tauri::Result<()> {
     WebviewWindowBuilder::new(app, LABEL, WebviewUrl::default())
         .title("Hivekeeper")
         .inner_size(1280.0, 800.0)
         .min_inner_size(900.0, 600.0)
+        .data_directory(remembered)
         .on_navigation(is_own)
         .on_new_window(|_, _| NewWindowResponse::Deny)
         .build()?;

@@ -74,6 +74,11 @@ impl Window {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Types into the page, wherever the focus is.
+    pub(crate) async fn press(&self, keys: &str) {
+        self.client.find(Locator::Css("body")).await.unwrap().send_keys(keys).await.unwrap();
+    }
+
     /// Chooses the option of a select that begins with this text.
     pub(crate) async fn choose(&self, id: &str, label: &str) {
         let script = "const [id, label] = arguments;
