@@ -27,7 +27,6 @@ use model::id::{AgentId, AttemptId, MissionId, SystemDraw};
 use model::mission::{Mission, MissionState};
 use model::process::{Exit, ExitRecord, ProcessIdentity, ProcessRef, Supervision, file};
 use orchestrator::{Command, Input, Orchestrator, Setup};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use store::DataDir;
 use store::ledger::Ledger;
 use store::transcripts::Transcripts;
@@ -82,7 +81,7 @@ impl World {
             runs: dir.runs(),
             ends: Arc::clone(&ends),
             late: Arc::clone(&late),
-            ready: Vec::new(),
+            records: records(&dir.runs()),
         };
         std::thread::spawn({
             let events = ledger.subscribe();
@@ -136,7 +135,11 @@ impl World {
         self.ends.lock().unwrap().insert(id, tell);
         let begun = Instant::now();
         self.tell(add(mission)).await;
-        let (state, ended) = tokio::time::timeout(PATIENCE, end).await.unwrap().unwrap();
+        let Ok(end) = tokio::time::timeout(PATIENCE, end).await else {
+            let found = self.ledger.mission(id).await.unwrap();
+            unreachable!("no end within {PATIENCE:?} of {found:?}");
+        };
+        let (state, ended) = end.unwrap();
         if state == MissionState::Done {
             return Some(ended - begun);
         }
@@ -225,27 +228,19 @@ pub(crate) fn programs_are_built() -> bool {
     ["hivekeeper-shim", "hivekeeper-fake-agent"].iter().all(|name| program(name).is_file())
 }
 
-/// How many runs of instant agents lie ready, so that laying one down is one step.
-const READY: usize = 128;
-
 /// Follows what is recorded: lays down what instant agents leave, and says when a mission is over.
 struct Follower {
     kind: Agents,
     runs: PathBuf,
     ends: Ends,
     late: Arc<AtomicUsize>,
-    ready: Vec<PathBuf>,
+    records: PathBuf,
 }
 
 impl Follower {
     /// Until the ledger is closed. An event it did not keep up with would lose an end: it must not.
-    fn follow(mut self, mut events: Receiver<Arc<Event>>) {
+    fn follow(self, mut events: Receiver<Arc<Event>>) {
         loop {
-            if events.is_empty() && self.kind == Agents::Instant {
-                while self.ready.len() < READY {
-                    self.ready.push(prepare(&self.runs));
-                }
-            }
             match events.blocking_recv() {
                 Ok(event) => self.observe(&event.fact),
                 Err(RecvError::Closed) => return,
@@ -254,11 +249,10 @@ impl Follower {
         }
     }
 
-    fn observe(&mut self, fact: &Fact) {
+    fn observe(&self, fact: &Fact) {
         match fact {
-            Fact::AttemptLeased { attempt } if self.kind == Agents::Instant => {
-                let ready = self.ready.pop().unwrap_or_else(|| prepare(&self.runs));
-                lay(&ready, &self.runs.join(attempt.id.to_string()));
+            Fact::AttemptPrepared { attempt_id, .. } if self.kind == Agents::Instant => {
+                lay(&self.records, &self.runs.join(attempt_id.to_string()));
             }
             Fact::AttemptEnded { attempt_id, .. } => self.clear(*attempt_id),
             Fact::MissionMoved { mission_id, to, .. }
@@ -282,10 +276,9 @@ impl Follower {
     }
 }
 
-/// What a program that was instant would have left, beside the runs.
-fn prepare(runs: &Path) -> PathBuf {
-    let name = uuid::Uuid::now_v7().to_string();
-    let run = runs.with_file_name("laying").join(&name);
+/// What a program that was instant would have left, written once beside the runs.
+fn records(runs: &Path) -> PathBuf {
+    let place = runs.with_file_name("instant");
     let now = SystemClock.now();
     let nobody = ProcessRef { pid: 0, start_ticks: 0 };
     let exit = ExitRecord::bare(Exit::Code { code: 0 }, now);
@@ -293,20 +286,24 @@ fn prepare(runs: &Path) -> PathBuf {
         shim: nobody,
         program: nobody,
         boot_id: "measured without a process".to_owned(),
-        marker: name,
+        marker: "instant".to_owned(),
         started_at: now,
     };
-    std::fs::create_dir_all(&run).unwrap();
-    std::fs::write(run.join(file::EXIT), serde_json::to_vec(&exit).unwrap()).unwrap();
-    std::fs::write(run.join(file::PROCESS), serde_json::to_vec(&who).unwrap()).unwrap();
-    run
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join(file::EXIT), serde_json::to_vec(&exit).unwrap()).unwrap();
+    std::fs::write(place.join(file::PROCESS), serde_json::to_vec(&who).unwrap()).unwrap();
+    place
 }
 
-/// Lays it down: all of it at once, because a record of the end without one of the start means that
-/// the program was never started. Where the floor was faster, it has begun to start one, and that
-/// stays, even while its directory is still empty.
-fn lay(ready: &Path, run: &Path) {
-    if renameat_with(CWD, ready, CWD, run, RenameFlags::NOREPLACE).is_err() {
-        std::fs::remove_dir_all(ready).unwrap();
+/// Lays them down between the attempt's being prepared and its being started: the record of the end
+/// first, because the floor begins with the record of the start. Where the floor was faster, a
+/// program is started, and what that leaves stays.
+fn lay(records: &Path, run: &Path) {
+    std::fs::create_dir_all(run).unwrap();
+    if !run.join(file::SPEC).exists() {
+        for name in [file::EXIT, file::PROCESS] {
+            // What is there already is the started program's.
+            let _ = std::fs::hard_link(records.join(name), run.join(name));
+        }
     }
 }
