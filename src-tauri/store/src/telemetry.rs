@@ -12,6 +12,7 @@ mod codec;
 mod counters;
 mod file;
 mod memory;
+mod packed;
 mod range;
 mod retention;
 mod sums;

@@ -81,15 +81,15 @@ fn take<'a>(input: &mut &'a [u8], len: usize) -> Result<&'a [u8], Damaged> {
 }
 
 /// Small numbers of either sign as small numbers without one (Protocol Buffers, "sint64").
-fn zigzag(value: i64) -> u64 {
+pub(super) fn zigzag(value: i64) -> u64 {
     (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned()
 }
 
-fn unzigzag(value: u64) -> i64 {
+pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
-fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -97,7 +97,7 @@ fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-fn take_varint(input: &mut &[u8]) -> Result<u64, Damaged> {
+pub(super) fn take_varint(input: &mut &[u8]) -> Result<u64, Damaged> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let byte = take(input, 1)?[0];

@@ -9,13 +9,12 @@ use model::signal::{self, SeriesKey, Tick};
 
 use super::blob::Group;
 use super::counters::{Counted, Counters};
+use super::packed::{End, Packed};
 use super::sums::{MINUTE_MS, Point, Scale};
 
 /// The stretch of time one chunk covers.
 pub(super) const WINDOW_MINUTES: i64 = 10;
 pub(super) const WINDOW_MS: i64 = WINDOW_MINUTES * MINUTE_MS;
-/// Samples by which the memory of an open chunk grows: doubling would waste a third.
-const CHUNK_GROWTH: usize = 100;
 /// Samples after which a chunk is closed before its window ends.
 pub(super) const CHUNK_SAMPLES: usize = 600;
 /// How long after the end of its window a chunk waits for late samples.
@@ -56,9 +55,9 @@ pub(super) struct Chunk {
 struct Open {
     window: i64,
     part: i64,
-    points: Vec<Point>,
-    /// How many of the points are in the journal.
-    journaled: usize,
+    points: Packed,
+    /// The points before this place are in the journal.
+    journaled: End,
     /// The journal row that holds the first of them.
     first_seq: Option<i64>,
 }
@@ -197,11 +196,14 @@ impl Memory {
         let left = series.open.take_if(|open| open.window != window);
         let open = series.open.get_or_insert_with(|| {
             self.next_part += 1;
-            Open { window, part: self.next_part, points: Vec::new(), journaled: 0, first_seq: None }
+            Open {
+                window,
+                part: self.next_part,
+                points: Packed::default(),
+                journaled: End::default(),
+                first_seq: None,
+            }
         });
-        if open.points.len() == open.points.capacity() {
-            open.points.reserve_exact(CHUNK_GROWTH);
-        }
         open.points.push(point);
         let full = series.open.take_if(|open| open.points.len() >= CHUNK_SAMPLES);
         for open in left.into_iter().chain(full) {
@@ -210,7 +212,7 @@ impl Memory {
     }
 
     fn close_chunk(&mut self, series: i64, open: Open, counters: &Counters) {
-        let mut points = open.points;
+        let mut points = open.points.points();
         points.sort_by_key(|point| point.at);
         self.closing_samples += points.len();
         self.closing.push_back(Arc::new(Chunk {
@@ -240,7 +242,7 @@ impl Memory {
             }
             let series = self.series.get_mut(&group.series);
             if let Some(open) = series.and_then(|series| series.open.as_mut()) {
-                open.journaled = open.points.len();
+                open.journaled = open.points.end();
                 open.first_seq.get_or_insert(seq);
             }
         }
@@ -273,9 +275,9 @@ impl Memory {
             if !series.stored {
                 batch.new_series.push(series.row.clone());
             }
-            let fresh = series.open.as_ref().map(|open| &open.points[open.journaled..]);
+            let fresh = series.open.as_ref().map(|open| open.points.since(open.journaled));
             if let Some(points) = fresh.filter(|points| !points.is_empty()) {
-                batch.journal.push(Group { series: *id, points: points.to_vec() });
+                batch.journal.push(Group { series: *id, points });
             }
         }
         batch
@@ -311,7 +313,7 @@ impl Memory {
         for group in &batch.journal {
             let series = self.series.get_mut(&group.series);
             if let Some(open) = series.and_then(|series| series.open.as_mut()) {
-                open.journaled = open.points.len();
+                open.journaled = open.points.end();
                 open.first_seq.get_or_insert(batch.seq);
             }
         }
@@ -343,7 +345,7 @@ impl Memory {
             found.live.extend(open.map(|open| Live {
                 window: open.window,
                 part: open.part,
-                points: open.points.clone(),
+                points: open.points.points(),
             }));
         }
         for chunk in &self.closing {
