@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use model::agent::{Agent, BRIEF_FILE_PLACEHOLDER, BRIEF_PLACEHOLDER, Runtime};
 use model::id::{AttemptId, MissionId};
 use model::process::{LaunchSpec, Sandbox, Supervision, TerminalSize};
+use model::trace;
 
 use crate::runtime::presets::{Added, Additions};
 
@@ -164,11 +165,12 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         ("HIVEKEEPER_TOKEN_FILE", order.token.map(|_| token_path.display().to_string())),
         ("HIVEKEEPER_INBOX", order.post.map(|post| post.inbox.display().to_string())),
         ("HIVEKEEPER_MESSAGES", order.post.map(|post| post.messages.display().to_string())),
+        (trace::VARIABLE, Some(trace::parent(order.mission, order.attempt))),
     ];
     let mut env: Vec<(String, String)> = runtime.env().clone().into_iter().collect();
     env.extend(additions.env.iter().cloned());
     env.extend(export.into_iter().flat_map(|added| added.env.clone()));
-    env.retain(|(name, _)| name != RESOURCE_ATTRIBUTES);
+    env.retain(|(name, _)| name != RESOURCE_ATTRIBUTES && name != trace::VARIABLE);
     env.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let spec = LaunchSpec {
         program: runtime.program().to_owned(),
@@ -338,7 +340,8 @@ mod tests {
         let own = own.map(|it| format!("HIVEKEEPER_{it}"));
         assert_eq!(names[0], "A");
         assert_eq!(names[1], RESOURCE_ATTRIBUTES);
-        assert_eq!(names[2..], own);
+        assert_eq!(names[2..8], own);
+        assert_eq!(names[8..], [trace::VARIABLE]);
         let (_, resource) = &spec.env[1];
         let (_, attempt) = &spec.env[3];
         assert!(resource.starts_with("hivekeeper.agent.id="), "{resource}");

@@ -32,6 +32,7 @@ pub mod topic;
 pub mod transition;
 pub mod trash;
 pub mod usage;
+pub mod trace;
 
 /// A point in time, UTC, RFC 3339 in every interface.
 pub use jiff::Timestamp;

@@ -24,6 +24,9 @@ pub struct Settings {
     pub merge: MergeHow,
     /// How long what was removed can be restored, in days.
     pub trash_days: u32,
+    /// Where traces of missions are sent by OpenTelemetry (OTLP over HTTP), such as
+    /// `http://127.0.0.1:4318/v1/traces`; nothing sends none.
+    pub traces_to: Option<String>,
 }
 
 /// The policy of missions with a label.
@@ -50,6 +53,7 @@ impl Default for Settings {
             policy_of_label: Vec::new(),
             merge: MergeHow::Merge,
             trash_days: 30,
+            traces_to: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use model::policy::{self, Policy};
 use model::refusal::{Code, Refusal};
 use model::settings::{STARTS_PER_CYCLE_MAX, Settings, Template};
 use model::topic::{Decided, OPTIONS_MAX, RATIONALE_CHARS_MAX, Topic, Vote};
+use model::trace;
 use model::trash::TrashItem;
 
 use super::{Desk, of_agent};
@@ -36,6 +37,10 @@ impl Desk<'_> {
         if !(1..=3650).contains(&settings.trash_days) {
             return Err(invalid(format!("{} days in the trash", settings.trash_days))
                 .hint("between 1 and 3650 days"));
+        }
+        if let Some(why) = settings.traces_to.as_deref().and_then(trace::wrong_endpoint) {
+            return Err(invalid(format!("traces cannot be sent there: {why}"))
+                .hint("an address such as http://127.0.0.1:4318/v1/traces, or nothing"));
         }
         if settings != self.state.settings {
             self.house(Fact::SettingsChanged { settings });

@@ -284,7 +284,7 @@ impl Turn<'_> {
 
     fn show(&self) -> Result<()> {
         let shown: Vec<String> = std::env::vars()
-            .filter(|(name, _)| name.starts_with("HIVEKEEPER_"))
+            .filter(|(name, _)| name.starts_with("HIVEKEEPER_") || name == "TRACEPARENT")
             .map(|(name, value)| format!("{name}={value}\n"))
             .collect();
         self.say(&shown.concat())
