@@ -1,5 +1,5 @@
 /** The measured signals of an agent over the last while, read again as time passes. */
-import type { Api } from '../backend/api';
+import { type Api, Refusal } from '../backend/api';
 import type { SeriesRange } from '../backend/types';
 
 export const SPANS = [
@@ -21,9 +21,13 @@ export const AGENT_SIGNALS = [
 ] as const;
 export type AgentSignal = (typeof AGENT_SIGNALS)[number];
 
+/** How an engine refuses a signal that it does not know. */
+const UNKNOWN = 'not_found';
 const POINTS = 240;
 /** The shortest stretch of time a chart shows, in milliseconds. */
 const STRETCH_MS_MIN = 30_000;
+
+type Stretch = Omit<Parameters<Api['range']>[0], 'name'>;
 
 /** A stretch of time that is over, or still goes on. */
 export interface During {
@@ -38,6 +42,8 @@ export class Resources {
   span = $state.raw<[number, number]>([0, 1]);
   ready = $state(false);
   problem = $state<string | null>(null);
+  /** Signals that this engine does not know. */
+  unknown = $state.raw<readonly AgentSignal[]>([]);
   #timer: ReturnType<typeof setTimeout> | null = null;
   #closed = false;
   #turn = 0;
@@ -63,6 +69,16 @@ export class Resources {
     void this.#loop();
   }
 
+  /** One signal; nothing where the engine does not know it, as an older one does not. */
+  async #of(name: AgentSignal, query: Stretch): Promise<SeriesRange[] | null> {
+    try {
+      return await this.api.range({ name, ...query });
+    } catch (error) {
+      if (error instanceof Refusal && error.code === UNKNOWN) return null;
+      throw error;
+    }
+  }
+
   async #loop(): Promise<void> {
     this.#turn += 1;
     const turn = this.#turn;
@@ -81,8 +97,9 @@ export class Resources {
         to: at(to),
         points: POINTS,
       };
-      const answers = await Promise.all(AGENT_SIGNALS.map((name) => this.api.range({ name, ...query })));
+      const answers = await Promise.all(AGENT_SIGNALS.map((name) => this.#of(name, query)));
       if (this.#closed || turn !== this.#turn) return;
+      this.unknown = AGENT_SIGNALS.filter((_, i) => answers[i] === null);
       this.series = new Map(AGENT_SIGNALS.map((name, i) => [name, answers[i] ?? []]));
       this.span = [to / 1_000 - this.seconds, to / 1_000];
       this.ready = true;

@@ -14,6 +14,8 @@ export interface Measure {
   format: (value: number | null) => string;
   /** Whether it is what the agent said, which it may never say, and not what was measured of its processes. */
   said: boolean;
+  /** What it is made from. */
+  signal: AgentSignal;
   of: (measured: Measured) => SeriesRange | null;
 }
 
@@ -68,6 +70,7 @@ export const MEASURES: readonly Measure[] = [
     colour: '--series-1',
     format: percent,
     said: false,
+    signal: 'agent_cpu_percent',
     of: plain('agent_cpu_percent'),
   },
   {
@@ -76,6 +79,7 @@ export const MEASURES: readonly Measure[] = [
     colour: '--series-2',
     format: bytes,
     said: false,
+    signal: 'agent_memory_bytes',
     of: plain('agent_memory_bytes'),
   },
   {
@@ -84,6 +88,7 @@ export const MEASURES: readonly Measure[] = [
     colour: '--series-3',
     format: count,
     said: false,
+    signal: 'agent_processes',
     of: plain('agent_processes'),
   },
   {
@@ -92,6 +97,7 @@ export const MEASURES: readonly Measure[] = [
     colour: '--series-1',
     format: count,
     said: true,
+    signal: 'agent_tokens_total',
     of: tokens(...READ),
   },
   {
@@ -100,6 +106,7 @@ export const MEASURES: readonly Measure[] = [
     colour: '--series-1',
     format: count,
     said: true,
+    signal: 'agent_tokens_total',
     of: tokens('cache_read'),
   },
   {
@@ -108,15 +115,25 @@ export const MEASURES: readonly Measure[] = [
     colour: '--series-2',
     format: count,
     said: true,
+    signal: 'agent_tokens_total',
     of: tokens('output'),
   },
-  { title: 'Cost', note: 'of the attempt so far', colour: '--series-3', format: usd, said: true, of: cost },
+  {
+    title: 'Cost',
+    note: 'of the attempt so far',
+    colour: '--series-3',
+    format: usd,
+    said: true,
+    signal: 'agent_cost_usd_total',
+    of: cost,
+  },
   {
     title: 'Tool calls',
     note: 'of the attempt so far',
     colour: '--series-1',
     format: count,
     said: true,
+    signal: 'agent_tool_calls_total',
     of: total('agent_tool_calls_total'),
   },
   {
@@ -125,6 +142,7 @@ export const MEASURES: readonly Measure[] = [
     colour: '--series-2',
     format: count,
     said: true,
+    signal: 'agent_turns_total',
     of: total('agent_turns_total'),
   },
   {
@@ -133,6 +151,7 @@ export const MEASURES: readonly Measure[] = [
     colour: '--series-3',
     format: percent,
     said: true,
+    signal: 'agent_progress_percent',
     of: plain('agent_progress_percent'),
   },
 ];
