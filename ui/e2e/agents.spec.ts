@@ -154,6 +154,7 @@ test('a broadcast shows a result for each agent', async ({ page }) => {
 test('a rule is made and removed in the settings', async ({ page }) => {
   await signIn(page);
   await page.getByTestId('nav-settings').click();
+  await page.getByTestId('settings-agents').click();
   await page.getByTestId('rule-pattern').fill('run: cargo test *');
   await page.getByTestId('rule-add').click();
   const rule = page.getByTestId('permission-rule').filter({ hasText: 'cargo test' });
@@ -168,6 +169,7 @@ const runtime = (page: Page, name: string) =>
 test('a preset is started for a test, and what came of it is said', async ({ page }) => {
   await signIn(page);
   await page.getByTestId('nav-settings').click();
+  await page.getByTestId('settings-agents').click();
   const good = runtime(page, 'e2e-talker');
   await expect(good).toContainText('found');
   await good.getByTestId('runtime-test').click();

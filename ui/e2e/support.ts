@@ -57,7 +57,8 @@ export async function createAgent(page: Page, name: string, command: string): Pr
 interface Work {
   title: string;
   brief: string;
-  agent: string;
+  /** Whoever is free, unless it is said. */
+  agent?: string;
   repository?: string;
   gate?: string;
 }
@@ -67,9 +68,11 @@ export async function createMission(page: Page, work: Work): Promise<void> {
   await page.getByTestId('new-mission').click();
   await page.getByTestId('mission-title').fill(work.title);
   await page.getByTestId('mission-brief').fill(work.brief);
-  const select = page.getByTestId('mission-agent');
-  const value = await select.locator('option', { hasText: work.agent }).first().getAttribute('value');
-  await select.selectOption(value);
+  if (work.agent !== undefined) {
+    const select = page.getByTestId('mission-agent');
+    const value = await select.locator('option', { hasText: work.agent }).first().getAttribute('value');
+    await select.selectOption(value);
+  }
   if (work.repository !== undefined) {
     await page.getByTestId('mission-repository').fill(work.repository);
     await expect(page.getByTestId('repository-found')).toContainText('main');

@@ -80,6 +80,14 @@ export class Connection {
     this.#open();
   }
 
+  /** This browser was signed out: nothing more comes, and nothing is tried again. */
+  leave(): void {
+    this.#cancelTimer?.();
+    this.#live?.close();
+    this.#live = null;
+    this.link = 'signed_out';
+  }
+
   /** Is told what happens about a topic, until the answer is called. */
   follow(topic: string, onFrame: (frame: Frame) => void): () => void {
     const known = this.#followed.get(topic);

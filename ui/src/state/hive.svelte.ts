@@ -2,6 +2,7 @@
 import { AgentApi } from '../backend/agentapi';
 import { Api, Refusal } from '../backend/api';
 import type { Backend } from '../backend/backend';
+import { HouseApi } from '../backend/houseapi';
 import type { Event, Frame } from '../backend/types';
 import { WorkApi } from '../backend/workapi';
 import { Connection } from './connection.svelte';
@@ -23,6 +24,7 @@ export class Hive {
   readonly api: Api;
   readonly work: WorkApi;
   readonly agents: AgentApi;
+  readonly house: HouseApi;
   readonly inbox: Inbox;
   readonly halting: Halting;
   readonly swarm: Swarm;
@@ -62,6 +64,7 @@ export class Hive {
     this.api = new Api(backend);
     this.work = new WorkApi(backend);
     this.agents = new AgentApi(backend);
+    this.house = new HouseApi(backend);
     this.inbox = new Inbox(this.agents);
     this.halting = new Halting(this.work, () => void this.read());
     this.swarm = new Swarm(this.api);

@@ -10,7 +10,7 @@ export type Route =
   | { view: 'topics'; id: string | null }
   | { view: 'places' }
   | { view: 'import' }
-  | { view: 'settings' };
+  | { view: 'settings'; id: string | null };
 
 export type View = Route['view'];
 
@@ -24,10 +24,10 @@ export function parseRoute(hash: string): Route {
     case 'devlogs':
     case 'review':
     case 'topics':
+    case 'settings':
       return { view, id: id === '' ? null : id };
     case 'places':
     case 'import':
-    case 'settings':
       return { view };
     default:
       return { view: 'deck' };

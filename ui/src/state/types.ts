@@ -3,5 +3,6 @@
 export type * from '../backend/agenttypes';
 export { type Ask, type ExportFormat, Refusal } from '../backend/api';
 export { Unreachable } from '../backend/backend';
+export type * from '../backend/housetypes';
 export type * from '../backend/types';
 export type * from '../backend/worktypes';

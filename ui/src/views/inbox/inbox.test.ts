@@ -125,6 +125,21 @@ describe('by the keyboard', () => {
     expect(peek()).toBe('2');
   });
 
+  test('a key that answers requests says why it answers no review', async () => {
+    const review = {
+      mission_id: 'm9',
+      short_id: 'M-9ABC',
+      title: 'Look at it',
+      since: '2026-01-01T00:00:00Z',
+    };
+    const on = await opened(view([], { reviews: [review] }));
+    await press(document.body, 'n');
+    expect(on.hive.notices.list.at(-1)?.text).toMatch(/M-9ABC .*stays here until you review it/);
+    await press(document.body, 'o');
+    expect(on.hive.notices.list.at(-1)?.text).toContain('Enter opens it');
+    expect(answers(on)).toEqual([]);
+  });
+
   test('o allows once and goes on to the next', async () => {
     const on = await opened(view(two()));
     await press(document.body, 'o');

@@ -1,0 +1,50 @@
+/** Changes of the configuration in words. */
+import type { ConfigChange, SettingsChange } from '../../state/types';
+
+/** What the settings are called on the screen. */
+const KEYS: Record<string, string> = {
+  running_max: 'Attempts at once',
+  starts_per_cycle: 'Starts per cycle',
+  memory_free_min_percent: 'Memory to keep free, %',
+  policy: 'Policy',
+  policy_of_label: 'Policy by label',
+  merge: 'Merge reviewed work',
+  trash_days: 'Days in the trash',
+};
+
+export const keyWord = (key: string): string => KEYS[key] ?? key.replaceAll('_', ' ');
+
+/** A value as it stands in the configuration, in one line. */
+export function valueWord(value: unknown): string {
+  if (value === null || value === undefined) return 'not set';
+  if (typeof value === 'string') return value === '' ? 'empty' : value;
+  if (typeof value === 'boolean') return value ? 'on' : 'off';
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(valueWord).join(', ');
+  if (typeof value === 'object') {
+    const parts = Object.entries(value).map(([name, inside]) => `${name} ${valueWord(inside)}`);
+    return parts.join(' ');
+  }
+  return String(value);
+}
+
+/** Who made a change. */
+export function actorWord(actor: SettingsChange['actor'], agent: (id: string) => string | null): string {
+  switch (actor.kind) {
+    case 'captain':
+      return 'you';
+    case 'engine':
+      return 'the engine';
+    case 'agent':
+      return agent(actor.id) ?? 'an agent that was removed';
+    case 'token':
+      return `the token ${actor.name}`;
+  }
+}
+
+export const PARTS: Record<ConfigChange['part'], string> = {
+  settings: 'settings',
+  policy: 'policy',
+  template: 'template',
+  rule: 'permission rule',
+  hook: 'hook',
+};
