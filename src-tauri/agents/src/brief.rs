@@ -188,6 +188,7 @@ pub fn prepare(order: &Order<'_>) -> Result<Prepared, BriefError> {
         supervision: order.supervision,
         inherited: Vec::new(),
         withheld: Vec::new(),
+        secret: Vec::new(),
     };
     Ok(Prepared { spec, stdin })
 }

@@ -15,6 +15,7 @@ pub mod checkpoint;
 mod descriptors;
 pub mod desktop;
 pub mod detect;
+pub mod errand;
 pub mod gate;
 mod git;
 pub mod halt;
@@ -43,6 +44,7 @@ pub mod tidying;
 pub mod token;
 pub mod transcript;
 pub mod trash;
+pub mod vault;
 pub mod worktree;
 
 pub use launcher::{Found, LaunchError, Launcher};

@@ -9,6 +9,8 @@
 mod channel;
 /// Checkpoints, restored byte by byte.
 mod checkpoints;
+/// Errands: limits, crashes, and what they leave.
+mod errands;
 /// Gates: pass, fail, time-out, cancel, bounded output.
 mod gates;
 /// Holding trees, and ending all of them at once.

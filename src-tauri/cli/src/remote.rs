@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use gateway::{Answer, Client, ClientError, Problem};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use model::clock::{Clock as _, SystemClock};
 use model::id::{CorrelationId, SystemDraw};
 use serde::Serialize;
@@ -109,6 +109,20 @@ impl Remote {
         parse(operation, &answer)
     }
 
+    /// As [`Self::send`], provided that what was read under this tag is still as it was.
+    pub(crate) async fn send_for<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        method: Method,
+        path: &str,
+        (tag, body): (Option<HeaderValue>, &(impl Serialize + Sync)),
+    ) -> Result<T, Failure> {
+        let body =
+            serde_json::to_vec(body).map_err(|error| Failure::new(operation).because(&error))?;
+        let answer = self.change_for(operation, method, path, (tag, Some(body))).await?;
+        parse(operation, &answer)
+    }
+
     /// Changes something without saying more than what.
     pub(crate) async fn change(
         &self,
@@ -117,9 +131,20 @@ impl Remote {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Answer, Failure> {
+        self.change_for(operation, method, path, (None, body)).await
+    }
+
+    async fn change_for(
+        &self,
+        operation: &str,
+        method: Method,
+        path: &str,
+        (tag, body): (Option<HeaderValue>, Option<Vec<u8>>),
+    ) -> Result<Answer, Failure> {
         let key = HeaderValue::from_str(&self.key)
             .map_err(|error| Failure::new(operation).because(&error))?;
-        let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
+        let mut headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
+        headers.extend(tag.map(|tag| (header::IF_MATCH, tag)));
         let request = Request { method, path, headers, body };
         match request.send(&self.client).await {
             Ok(answer) => accepted(operation, answer),

@@ -20,11 +20,12 @@ pub(crate) async fn serve(args: Serve, data_dir: PathBuf, out: &mut Out) -> Resu
     logging::begin();
     let mut stop = Stop::listen()?;
     // Before anything is made, so that a wrong address leaves no trace.
+    let with_link = !args.no_login_link;
     let doors = Doors::open(args, &data_dir).await?;
     let engine = Engine::open(Config::new(data_dir.clone(), VERSION))
         .await
         .map_err(|error| not_opened(&data_dir, &error))?;
-    let result = answer(doors, &engine, &mut stop, out).await;
+    let result = answer((doors, with_link), &engine, &mut stop, out).await;
     tokio::select! {
         () = engine.shutdown() => {}
         () = stop.asked() => tracing::warn!("told to stop again: ending at once"),
@@ -41,7 +42,7 @@ struct Doors {
 
 impl Doors {
     async fn open(args: Serve, data_dir: &Path) -> Result<Self, Failure> {
-        let Serve { listen, tls_cert, tls_key, name, socket } = args;
+        let Serve { listen, tls_cert, tls_key, name, socket, .. } = args;
         let (Some(certificate), Some(key)) = (tls_cert, tls_key) else {
             let here = gateway::bind_again(data_dir, listen).await;
             let here = here.map_err(|error| Failure::of(&error))?;
@@ -58,7 +59,7 @@ impl Doors {
 }
 
 async fn answer(
-    doors: Doors,
+    (doors, with_link): (Doors, bool),
     engine: &Engine,
     stop: &mut Stop,
     out: &mut Out,
@@ -67,7 +68,7 @@ async fn answer(
     let Doors { here, outer, socket } = doors;
     let host = Host::open_doors(engine, here, outer, socket, Arc::new(NoWindow))
         .map_err(|error| Failure::of(&error))?;
-    let said = announce(&host, out);
+    let said = announce(&host, with_link, out);
     if said.is_ok() {
         tracing::info!(url = host.url(), "listening");
         stop.asked().await;
@@ -91,8 +92,11 @@ async fn say_what_goes_on(engine: &Engine) {
     }
 }
 
-fn announce(host: &Host, out: &mut Out) -> Result<(), Failure> {
-    let link = host.login_link().map_err(|error| Failure::of(&error))?.unwrap_or_default();
+fn announce(host: &Host, with_link: bool, out: &mut Out) -> Result<(), Failure> {
+    let link = match with_link {
+        true => host.login_link().map_err(|error| Failure::of(&error))?,
+        false => None,
+    };
     if out.is_json() {
         let pid = std::process::id();
         let outer = host.outer_url();
@@ -104,7 +108,12 @@ fn announce(host: &Host, out: &mut Out) -> Result<(), Failure> {
         if let Some(outer) = host.outer_url() {
             out.line(&format!("other machines reach this engine at {outer}"))?;
         }
-        out.line(&format!("open {link} to sign in (once, within 10 minutes)"))?;
+        match link {
+            Some(link) => {
+                out.line(&format!("open {link} to sign in (once, within 10 minutes)"))?;
+            }
+            None => out.line("'hivekeeper login' prints a link to sign in")?,
+        }
     }
     out.flush()
 }

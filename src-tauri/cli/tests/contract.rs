@@ -6,8 +6,11 @@
 )]
 
 mod house;
+mod keeping;
+mod mcp;
 mod missions;
 mod places;
+mod rows;
 mod rules;
 mod tokens;
 
@@ -167,7 +170,7 @@ fn doctor_names_what_is_missing_with_and_without_an_engine() {
     assert_eq!(code, 1, "a program is missing");
     assert!(names(&json(&out)).contains(&"program no-such-program".to_owned()), "{out}");
     house.kill();
-    let all = ["shim", "git", "supervision", "limits", "sandbox", "ledger"];
+    let all = ["shim", "git", "supervision", "limits", "sandbox", "network", "ledger"];
     assert_eq!(names(&house.json(&["doctor"])), all);
     std::fs::write(house.data.join("ledger.db"), "not a ledger, but long enough to look").unwrap();
     let (code, out, _) = house.run(&["doctor"]);

@@ -56,6 +56,7 @@ fn checked_policy(policy: PermissionPolicy, runtime: &Runtime) -> Result<(), Ref
         Runtime::Headless { preset, .. } => {
             format!("an agent of the preset '{preset}' does its mission without asking")
         }
+        Runtime::Attached { .. } => "an agent that runs elsewhere does not ask here".to_owned(),
         _ => "a plain command does its mission without asking".to_owned(),
     };
     let others = PermissionPolicy::ALL.into_iter().filter(|it| *it != PermissionPolicy::Ask);

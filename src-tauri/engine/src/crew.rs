@@ -78,7 +78,9 @@ impl Engine {
     /// When there is no such agent, or it is at work.
     pub async fn remove_agent(&self, caller: &Caller, text: &str) -> Result<(), Refusal> {
         let agent = resolve::agent(&self.0.ledger, text).await?;
-        self.tell(caller, Input::RemoveAgent(agent.id)).await.map(drop)
+        self.tell(caller, Input::RemoveAgent(agent.id)).await?;
+        self.forget_attached(caller, &agent).await;
+        Ok(())
     }
 
     /// Holds an agent back: it ends what it does and gets no new mission.
@@ -286,6 +288,8 @@ impl Engine {
                     let preset = custom(checked_format(new.format.as_deref())?);
                     Ok(Runtime::Headless { program, args, env, preset })
                 }
+                "attached" => Err(invalid("an agent that runs elsewhere has no command line")
+                    .hint("POST /api/v1/attached registers it and gives its token")),
                 other => {
                     let words = ["command", "acp", "headless"].map(str::to_owned);
                     Err(invalid(format!("there is no runtime '{other}'")).allowed(words.into()))
@@ -376,6 +380,7 @@ fn with_env(runtime: Runtime, more: BTreeMap<String, String>, with_terminal: boo
         Runtime::Headless { program, args, env, preset } => {
             Runtime::Headless { program, args, env: add(env), preset }
         }
+        elsewhere @ Runtime::Attached { .. } => elsewhere,
     }
 }
 
@@ -400,6 +405,10 @@ fn changed_runtime(
         Runtime::Command { terminal, .. } => Runtime::Command { program, args, env, terminal },
         Runtime::Acp { preset, .. } => Runtime::Acp { program, args, env, preset },
         Runtime::Headless { preset, .. } => Runtime::Headless { program, args, env, preset },
+        Runtime::Attached { .. } => {
+            return Err(invalid("an agent that runs elsewhere is not started here")
+                .hint("it has neither a command line nor variables of ours"));
+        }
     })
 }
 
@@ -411,7 +420,7 @@ fn checked_env(env: &BTreeMap<String, String>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn checked_words(role: &String, skills: &[String]) -> Result<(), Refusal> {
+pub(crate) fn checked_words(role: &String, skills: &[String]) -> Result<(), Refusal> {
     let wrong = |text: &String| {
         text.chars().count() > WORDS_CHARS_MAX || text.chars().any(char::is_control)
     };
@@ -422,7 +431,7 @@ fn checked_words(role: &String, skills: &[String]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn checked_grace(given: Option<u32>) -> Result<u32, Refusal> {
+pub(crate) fn checked_grace(given: Option<u32>) -> Result<u32, Refusal> {
     let grace_s = given.unwrap_or(GRACE_S_DEFAULT);
     if GRACE_S_RANGE.contains(&grace_s) {
         return Ok(grace_s);
@@ -438,7 +447,7 @@ fn is_variable(key: &str, value: &str) -> bool {
         && !value.contains('\0')
 }
 
-fn checked_name(name: &str) -> Result<String, Refusal> {
+pub(crate) fn checked_name(name: &str) -> Result<String, Refusal> {
     let name = name.trim();
     if name.is_empty() {
         return Err(invalid("the name is empty").hint("give the agent a name you will recognise"));

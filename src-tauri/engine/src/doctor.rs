@@ -8,6 +8,7 @@ use model::process::Supervision;
 use model::refusal::Refusal;
 use store::ledger::ReadError;
 
+use crate::network;
 use crate::resolve::unreadable;
 use crate::view::{Check, CheckGrade};
 use crate::{Engine, Verification};
@@ -24,6 +25,8 @@ impl Engine {
         let free = self.0.snapshots.borrow().machine.disk_free_bytes;
         let mut checks = vec![self.ledger_check().await, disk_check(free), git_check().await];
         checks.extend(keeping_checks(supervision::probed().await));
+        checks.extend(network_check(network::leads_out()));
+        checks.push(self.secrets_check().await);
         checks.extend(self.program_checks().await);
         checks
     }
@@ -51,6 +54,7 @@ impl Engine {
         };
         let programs: BTreeSet<(String, Option<String>)> = agents
             .into_iter()
+            .filter(|agent| agent.runtime.lost_after_s().is_none())
             .map(|agent| (agent.runtime.program().to_owned(), agent.directory))
             .collect();
         let check = |(program, directory): (String, Option<String>)| {
@@ -112,8 +116,23 @@ fn disk_check(free: Option<u64>) -> Check {
 pub async fn doctor_without_engine(data_dir: &Path) -> Vec<Check> {
     let mut checks = vec![shim_check(), git_check().await];
     checks.extend(keeping_checks(supervision::probed().await));
+    checks.extend(network_check(network::leads_out()));
     checks.push(workspace_check(data_dir).await);
     checks
+}
+
+/// Never worse than degraded: nothing here needs a network.
+fn network_check(leads_out: Option<bool>) -> Option<Check> {
+    let name = "network".to_owned();
+    Some(if leads_out? {
+        let found = "a route leads out of this machine".to_owned();
+        Check { name, grade: CheckGrade::Ok, found, fix: None }
+    } else {
+        let found = "no route leads out of this machine: models elsewhere, remote repositories and \
+                     export to other machines are unavailable; everything here works";
+        let fix = Some("connect this machine to a network to use those".to_owned());
+        Check { name, grade: CheckGrade::Degraded, found: found.to_owned(), fix }
+    })
 }
 
 fn shim_check() -> Check {
@@ -283,6 +302,16 @@ mod tests {
         check(1024 * MIB - 1, CheckGrade::Degraded, "1023 MiB free for the data directory");
         check(1024 * MIB, CheckGrade::Ok, "1 GiB free for the data directory");
         assert_eq!(disk_check(None).grade, CheckGrade::Degraded);
+    }
+
+    #[test]
+    fn without_a_way_out_the_check_says_what_is_unavailable_and_that_the_rest_works() {
+        assert_eq!(network_check(None), None);
+        assert_eq!(network_check(Some(true)).unwrap().grade, CheckGrade::Ok);
+        let alone = network_check(Some(false)).unwrap();
+        assert_eq!(alone.grade, CheckGrade::Degraded);
+        assert!(alone.found.contains("unavailable"), "{}", alone.found);
+        assert!(alone.fix.is_some());
     }
 
     #[tokio::test]

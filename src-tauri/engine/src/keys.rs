@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use model::event::{Actor, Fact, NewEvent, Subject};
-use model::id::{EventId, SystemDraw, TokenId};
+use model::id::{AgentId, EventId, SystemDraw, TokenId};
 use model::refusal::{Code, Refusal};
 use model::token::{
     AccessToken, DAYS_MAX, NAME_CHARS_MAX, PREFIX_CHARS, SCOPES_MAX, SECRET_CHARS, TOKEN_PREFIX,
@@ -52,6 +52,12 @@ impl Bearer {
     pub fn actor(&self) -> Actor {
         Actor::Token { id: self.id, name: self.name.clone() }
     }
+
+    /// Whether it is good for some agents and missions alone.
+    #[must_use]
+    pub fn is_for_some_things(&self) -> bool {
+        self.scopes.iter().any(|scope| !matches!(scope, TokenScope::Area { .. }))
+    }
 }
 
 /// The tokens that are not revoked, as the door needs them.
@@ -80,7 +86,7 @@ impl Keys {
     /// Reads the tokens.
     pub(crate) async fn read(ledger: &Ledger) -> Result<Self, ReadError> {
         let keys = Self::default();
-        keys.replace(ledger.tokens(false, SHOWN_MAX).await?);
+        keys.replace(ledger.standing_tokens().await?);
         Ok(keys)
     }
 
@@ -101,13 +107,34 @@ impl Keys {
         *self.standing_mut() = all;
     }
 
-    fn add(&self, token: AccessToken, hash: [u8; 32]) {
+    /// The tokens of agents that run elsewhere are counted with their agents, not here.
+    fn others(&self) -> Vec<AccessToken> {
+        let all = self.standing();
+        let others = all.values().flatten().filter(|it| it.token.lent_to().is_none());
+        others.map(|standing| standing.token.clone()).collect()
+    }
+
+    /// The tokens of an agent that runs elsewhere.
+    pub(crate) fn lent_to(&self, agent: AgentId) -> Vec<TokenId> {
+        let all = self.standing();
+        let own = all.values().flatten().filter(|it| it.token.lent_to() == Some(agent));
+        own.map(|standing| standing.token.id).collect()
+    }
+
+    /// Keeps others from changing the tokens meanwhile.
+    pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// Takes in a token that was made.
+    pub(crate) fn add(&self, token: AccessToken, hash: [u8; 32]) {
         let standing = Standing { token, hash, used_at: None, written_at: None };
         let mut all = self.standing_mut();
         all.entry(standing.token.prefix.clone()).or_default().push(standing);
     }
 
-    fn drop_token(&self, id: TokenId) {
+    /// Lets a token open nothing from now on.
+    pub(crate) fn drop_token(&self, id: TokenId) {
         self.standing_mut().retain(|_, tokens| {
             tokens.retain(|standing| standing.token.id != id);
             !tokens.is_empty()
@@ -115,7 +142,13 @@ impl Keys {
         self.revoked.send_modify(|count| *count += 1);
     }
 
-    fn is_valid(&self, id: TokenId, now: Timestamp) -> bool {
+    /// Tells when a token is revoked.
+    pub(crate) fn revocations(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
+    }
+
+    /// Whether a token opens anything.
+    pub(crate) fn is_valid(&self, id: TokenId, now: Timestamp) -> bool {
         let all = self.standing();
         let token = all.values().flatten().find(|standing| standing.token.id == id);
         token.is_some_and(|standing| standing.token.is_valid(now))
@@ -134,24 +167,36 @@ impl Keys {
             let fits = |it: &&Standing| bool::from(it.hash.ct_eq(&hash));
             all.get(prefix)?.iter().find(fits).filter(|it| it.token.is_valid(now))?.clone()
         };
-        let due = found.written_at.is_none_or(|at| is_older(at, now));
-        let seen = found.used_at.is_some_and(|at| now.duration_since(at).as_secs() < 1);
-        if due || !seen {
-            self.note(&found.token, now, due);
-        }
         let AccessToken { id, name, role, scopes, .. } = found.token;
-        Some((Bearer { id, name, role, scopes }, due.then_some((id, now))))
+        Some((Bearer { id, name, role, scopes }, self.note_use(id, now)))
     }
 
-    fn note(&self, token: &AccessToken, now: Timestamp, written: bool) {
-        let mut all = self.standing_mut();
-        let tokens = all.get_mut(&token.prefix).map(Vec::as_mut_slice).unwrap_or_default();
-        for standing in tokens.iter_mut().filter(|it| it.token.id == token.id) {
-            standing.used_at = Some(now);
-            if written {
-                standing.written_at = Some(now);
-            }
+    /// Who holds a token, by its id; nothing where it opens nothing.
+    pub(crate) fn bearer_of(&self, id: TokenId, now: Timestamp) -> Option<Bearer> {
+        let all = self.standing();
+        let found = all.values().flatten().find(|it| it.token.id == id);
+        let AccessToken { id, name, role, scopes, .. } =
+            found.filter(|it| it.token.is_valid(now))?.token.clone();
+        Some(Bearer { id, name, role, scopes })
+    }
+
+    /// Notes a use; gives it where it is to be written down.
+    pub(crate) fn note_use(&self, id: TokenId, now: Timestamp) -> Option<(TokenId, Timestamp)> {
+        let noted = |it: &Standing| {
+            it.used_at.is_some_and(|at| now.duration_since(at).as_secs() < 1)
+                && !it.written_at.is_none_or(|at| is_older(at, now))
+        };
+        if self.standing().values().flatten().find(|it| it.token.id == id).is_none_or(noted) {
+            return None;
         }
+        let mut all = self.standing_mut();
+        let standing = all.values_mut().flatten().find(|it| it.token.id == id)?;
+        standing.used_at = Some(now);
+        if !standing.written_at.is_none_or(|at| is_older(at, now)) {
+            return None;
+        }
+        standing.written_at = Some(now);
+        Some((id, now))
     }
 
     /// When a token was used last, in this run of the engine or before.
@@ -162,16 +207,22 @@ impl Keys {
     }
 }
 
-fn is_older(at: Timestamp, now: Timestamp) -> bool {
+/// Whether a use that was written down is so old that the next one is to be.
+pub(crate) fn is_older(at: Timestamp, now: Timestamp) -> bool {
     // A clock that was set back counts as much as one that went on.
     now.duration_since(at).as_secs().abs() >= USE_EVERY_S
 }
 
 impl Engine {
+    /// The time by which keys come to their end: it does not go back while the engine runs.
+    pub(crate) fn now_for_keys(&self) -> Timestamp {
+        self.0.steady.at_least(self.0.clock.now())
+    }
+
     /// Whose token this is; nothing where it is unknown, expired or revoked.
     #[must_use]
     pub fn bearer(&self, secret: &str) -> Option<Bearer> {
-        let (bearer, due) = self.0.keys.recognise(secret, self.0.clock.now())?;
+        let (bearer, due) = self.0.keys.recognise(secret, self.now_for_keys())?;
         if let Some(use_) = due {
             let ledger = self.0.ledger.clone();
             self.0.tasks.spawn(async move {
@@ -190,7 +241,7 @@ impl Engine {
         let engine = self.clone();
         let mut revoked = self.0.keys.revoked.subscribe();
         async move {
-            while engine.0.keys.is_valid(id, engine.0.clock.now()) {
+            while engine.0.keys.is_valid(id, engine.now_for_keys()) {
                 // Its end by itself is seen within the minute.
                 let news = tokio::time::timeout(LOOK_EVERY, revoked.changed()).await;
                 if matches!(news, Ok(Err(_))) {
@@ -205,7 +256,7 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn tokens(&self, revoked: bool) -> Result<Listing<TokenView>, Refusal> {
-        let now = self.0.clock.now();
+        let now = self.now_for_keys();
         let kept = self.0.ledger.tokens(revoked, SHOWN_MAX).await.map_err(unreadable)?;
         let view = |kept: KeptToken| {
             let used_at = self.0.keys.used_at(&kept.token).max(kept.used_at);
@@ -223,15 +274,11 @@ impl Engine {
         if let Some(known) = self.made_before(caller).await? {
             return Ok(known);
         }
-        let now = self.0.clock.now();
-        let secret = draw()?;
+        let now = self.now_for_keys();
+        let secret = draw(TOKEN_PREFIX)?;
         let token = self.checked(new, &secret, now).await?;
         let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-        let answer = caller.key.clone().map(|key| StoredAnswer {
-            key,
-            fingerprint: caller.fingerprint,
-            body: serde_json::Value::String(token.id.to_string()),
-        });
+        let answer = caller.answer(serde_json::Value::String(token.id.to_string()));
         let fact = Fact::TokenMade { token: token.clone(), hash: hex(&hash) };
         self.record(caller, fact, answer).await?;
         self.0.keys.add(token.clone(), hash);
@@ -239,8 +286,22 @@ impl Engine {
         Ok(MadeToken { token, secret: Some(secret) })
     }
 
+    /// A token whose secret nobody is given: it says what a browser may do that has a login. Whoever
+    /// asks for one is [`Keys::alone`] until it is written.
+    pub(crate) async fn new_token(
+        &self,
+        new: NewToken,
+    ) -> Result<(AccessToken, [u8; 32]), Refusal> {
+        let secret = draw(TOKEN_PREFIX)?;
+        let token = self.checked(new, &secret, self.now_for_keys()).await?;
+        Ok((token, Sha256::digest(secret.as_bytes()).into()))
+    }
+
     /// What this very request was answered before.
-    async fn answered_before(&self, caller: &Caller) -> Result<Option<StoredAnswer>, Refusal> {
+    pub(crate) async fn answered_before(
+        &self,
+        caller: &Caller,
+    ) -> Result<Option<StoredAnswer>, Refusal> {
         let Some(key) = &caller.key else {
             return Ok(None);
         };
@@ -270,9 +331,9 @@ impl Engine {
         now: Timestamp,
     ) -> Result<AccessToken, Refusal> {
         let name = text_line("name", &new.name, NAME_CHARS_MAX)?;
-        let standing = self.tokens(false).await?.items;
-        let is_named = |view: &TokenView| {
-            view.state == TokenState::Valid && view.token.name.to_lowercase() == name.to_lowercase()
+        let standing = self.0.keys.others();
+        let is_named = |token: &AccessToken| {
+            token.is_valid(now) && token.name.to_lowercase() == name.to_lowercase()
         };
         if standing.iter().any(is_named) {
             return Err(Refusal::new(Code::Conflict, format!("there is a token '{name}' already"))
@@ -339,7 +400,7 @@ impl Engine {
         if self.answered_before(caller).await?.is_some() {
             return Ok(());
         }
-        let standing = self.0.ledger.tokens(false, SHOWN_MAX).await.map_err(unreadable)?;
+        let standing = self.0.ledger.standing_tokens().await.map_err(unreadable)?;
         if !standing.iter().any(|kept| kept.token.id == id) {
             let ever = self.0.ledger.tokens(true, SHOWN_MAX).await.map_err(unreadable)?;
             return Err(match ever.iter().find(|kept| kept.token.id == id) {
@@ -352,11 +413,7 @@ impl Engine {
             });
         }
         self.0.keys.drop_token(id);
-        let answer = caller.key.clone().map(|key| StoredAnswer {
-            key,
-            fingerprint: caller.fingerprint,
-            body: serde_json::Value::Null,
-        });
+        let answer = caller.answer(serde_json::Value::Null);
         let fact = Fact::TokenRevoked { token_id: id, at: self.0.clock.now() };
         self.record(caller, fact, answer).await.map_err(|refusal| {
             refusal.hint("the token opens nothing until the next start; revoke it again")
@@ -369,17 +426,22 @@ impl Engine {
         fact: Fact,
         answer: Option<StoredAnswer>,
     ) -> Result<(), Refusal> {
+        let event = self.event_by(caller, caller.actor.clone(), fact);
+        let change = Change { events: vec![event], answer, ..Change::default() };
+        self.0.ledger.commit(change).await.map(drop).map_err(|error| unwritten(&error))
+    }
+
+    /// An event of a request about the house.
+    pub(crate) fn event_by(&self, caller: &Caller, actor: Actor, fact: Fact) -> NewEvent {
         let now = self.0.clock.now();
-        let event = NewEvent {
+        NewEvent {
             id: EventId::draw(now, &mut SystemDraw),
             at: now,
-            actor: caller.actor.clone(),
+            actor,
             correlation_id: Some(caller.correlation_id),
             subject: Subject::default(),
             fact,
-        };
-        let change = Change { events: vec![event], answer, ..Change::default() };
-        self.0.ledger.commit(change).await.map(drop).map_err(|error| unwritten(&error))
+        }
     }
 
     /// Says how other machines reach this engine; it is shown to everybody from now on.
@@ -402,7 +464,16 @@ fn reused() -> Refusal {
     )
 }
 
-fn unwritten(error: &CommitError) -> Refusal {
+impl Caller {
+    /// What to answer when the same request comes again.
+    pub(crate) fn answer(&self, body: serde_json::Value) -> Option<StoredAnswer> {
+        let fingerprint = self.fingerprint;
+        self.key.clone().map(|key| StoredAnswer { key, fingerprint, body })
+    }
+}
+
+/// Why a change of the keys was not written.
+pub(crate) fn unwritten(error: &CommitError) -> Refusal {
     match error {
         CommitError::KeyReused => reused(),
         CommitError::Busy => Refusal::new(Code::Busy, format!("failed to {error}")),
@@ -410,14 +481,15 @@ fn unwritten(error: &CommitError) -> Refusal {
         _ => {
             tracing::error!(
                 error = error as &dyn std::error::Error,
-                "a change of the access tokens was not written"
+                "a change of the access tokens or logins was not written"
             );
             Refusal::new(Code::Internal, format!("failed to {error}"))
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a text cannot fail.
@@ -427,12 +499,12 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A secret of 256 random bits.
-fn draw() -> Result<String, Refusal> {
+pub(crate) fn draw(prefix: &str) -> Result<String, Refusal> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
         Refusal::new(Code::Internal, format!("failed to draw random numbers: {error}"))
     })?;
-    Ok(format!("{TOKEN_PREFIX}{}", hex(&bytes)))
+    Ok(format!("{prefix}{}", hex(&bytes)))
 }
 
 #[cfg(test)]
@@ -458,7 +530,7 @@ mod tests {
     #[test]
     fn a_token_is_recognised_by_all_of_its_secret_until_its_end() {
         let (keys, now) = (Keys::default(), Timestamp::UNIX_EPOCH);
-        let secret = draw().unwrap();
+        let secret = draw(TOKEN_PREFIX).unwrap();
         assert_eq!(secret.len(), SECRET_CHARS);
         let (token, hash) = token(&secret, now);
         let id = token.id;
@@ -480,7 +552,7 @@ mod tests {
     #[test]
     fn a_use_is_written_down_once_a_minute() {
         let (keys, now) = (Keys::default(), Timestamp::UNIX_EPOCH);
-        let secret = draw().unwrap();
+        let secret = draw(TOKEN_PREFIX).unwrap();
         let (token, hash) = token(&secret, now);
         keys.add(token.clone(), hash);
         let due = |after_s| {

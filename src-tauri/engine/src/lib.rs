@@ -3,18 +3,26 @@
 //! Invariant: the engine adds no rule of its own. Each use case is one method on [`Engine`]; what
 //! is possible is decided by the orchestrator, what is true is read from the store.
 
+mod about;
+mod attached;
+mod backups;
 mod book;
 mod conduct;
+mod config;
 mod crew;
 mod demo;
 mod doctor;
 mod evidence;
+mod figures;
 mod halting;
+mod hooks;
 mod keeping;
 mod keys;
 mod land;
 pub mod live;
+mod logins;
 mod missions;
+mod network;
 mod open;
 mod output;
 mod presets;
@@ -26,11 +34,14 @@ mod resolve;
 mod roster;
 mod rules;
 mod scope;
+mod steady;
+mod secrets;
 mod talk;
 mod telemetry_in;
 mod tell;
 mod tools;
 mod topics;
+mod traces;
 mod twins;
 pub mod view;
 mod work;
@@ -40,10 +51,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agents::Launcher;
+use agents::vault::Vault;
 use jiff::Timestamp;
 use model::clock::SharedClock;
 use model::event::Actor;
 use model::id::CorrelationId;
+use model::refusal::{Code, Refusal};
 use monitor::{Monitor, Snapshot};
 use orchestrator::Orchestrator;
 use store::DataDir;
@@ -56,32 +69,44 @@ use tokio_util::task::TaskTracker;
 
 pub use agents::desktop;
 pub use agents::scan;
+pub use agents::secrets::redact as without_secrets;
 pub use agents::survey::exists as process_exists;
+pub use attached::Lent;
+pub use backups::{RestoreError, restore};
 pub use doctor::doctor_without_engine;
+pub use figures::{Figures, UsedBy};
 pub use journal::{Format, Rendered};
 pub use keys::Bearer;
+pub use logins::{COOKIE_PREFIX, MadeLogin, NewLogin, PAGE_PREFIX, SignedIn};
 pub use missions::MissionQuery;
 pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
 pub use output::TranscriptQuery;
 pub use scope::Named;
-pub use store::ledger::Verification;
+pub use store::ledger::{Restored, AgentUsage, LedgerStatus, Verification};
+pub use store::telemetry::TelemetryCounters;
 pub use talk::{ConversationQuery, MessageQuery, RequestQuery, SearchQuery};
 pub use telemetry_in::{Exported, Measurement, Names, Sample, Taken, Temporality, Value};
 pub use tell::{DevlogQuery, EventQuery, ReportQuery, ReportTarget, SignalQuery};
 pub use tools::{
-    AskState, CALL_ID_BYTES_MAX, MissionOfAgent, NoteTaken, OWN_TOOLS, OwnMessage, Question,
-    Speaker, ToolCall,
+    AskState, CALL_ID_BYTES_MAX, Finding, MissionOfAgent, NoteTaken, OWN_TOOLS, OwnMessage,
+    Proposal, Question, Speaker, ToolCall,
 };
+pub use traces::TraceCounts;
 pub use work::{PatchQuery, TrashQuery, WorktreeQuery};
 
+use crate::backups::Backups;
 use crate::halting::Losses;
+use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::live::Hub;
+use crate::logins::Logins;
 use crate::presets::Shelf;
 use crate::reports::Courier;
 use crate::rescue::Rescues;
 use crate::roster::Roster;
+use crate::steady::Steady;
 use crate::telemetry_in::Received;
+use crate::traces::Traces;
 use crate::twins::Twins;
 use crate::work::Bench;
 
@@ -117,17 +142,25 @@ struct Parts {
     presets: Shelf,
     courier: Courier,
     received: Received,
+    traces: Traces,
     orchestrator: Orchestrator,
     launcher: Launcher,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     _monitor: Monitor,
     hub: Arc<Hub>,
     keys: Keys,
+    logins: Logins,
+    steady: Steady,
     roster: Roster,
     rescues: Rescues,
     twins: Twins,
     losses: Losses,
     bench: Bench,
+    hooks: Hooks,
+    backups: Backups,
+    vault: Vault,
+    /// One change of the secrets at a time.
+    secrets_turn: tokio::sync::Mutex<()>,
     running_max: u32,
     memory_free_percent: watch::Receiver<Option<u8>>,
     url: watch::Sender<Option<String>>,
@@ -152,6 +185,17 @@ impl Engine {
     #[must_use]
     pub fn clock(&self) -> SharedClock {
         Arc::clone(&self.0.clock)
+    }
+
+    /// Whether the engine can work: its ledger answers, and takes what happens.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn is_ready(&self) -> Result<(), Refusal> {
+        if !self.0.ledger.status().accepting {
+            return Err(Refusal::new(Code::Busy, "the ledger takes nothing at the moment"));
+        }
+        self.0.ledger.cursor("readiness").await.map(drop).map_err(resolve::unreadable)
     }
 
     /// Says where agents can call the engine.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agents::Launcher;
+use agents::vault::Vault;
 use journal::Journal;
 use model::clock::{SharedClock, SystemClock};
 use model::event::Fact;
@@ -19,14 +20,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backups::Backups;
 use crate::halting::Losses;
+use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::live::Hub;
+use crate::logins::Logins;
 use crate::presets::Shelf;
 use crate::reports::Courier;
 use crate::rescue::Rescues;
 use crate::roster::Roster;
+use crate::steady::Steady;
 use crate::telemetry_in::Received;
+use crate::traces::Traces;
 use crate::twins::Twins;
 use crate::work::Bench;
 use crate::{Engine, Parts, tell};
@@ -142,7 +148,12 @@ impl Engine {
         );
         let memory_free_percent = measured_memory(monitor.snapshots(), &tasks, cancel.clone());
         let keys = Keys::read(&ledger).await?;
+        let hooks = ledger.hooks().await?;
+        let vault = Vault::open(dir.root());
+        let (happenings, known) = (ledger.subscribe(), ledger.status().head_seq);
+        let logins = Logins::read(&ledger, clock.now()).await?;
         let losses = Losses::read(&ledger, clock.now()).await?;
+        let traces_to = ledger.settings().await?.traces_to;
         let url = watch::Sender::new(None);
         let prices = Arc::clone(shelf.live_prices());
         let orchestrator = Orchestrator::start(
@@ -157,6 +168,7 @@ impl Engine {
                 transcripts: transcripts.clone(),
                 presets: Arc::clone(shelf.live_presets()),
                 prices: Arc::clone(&prices),
+                vault: vault.clone(),
                 supervision: None,
                 url: url.subscribe(),
                 running_max: config.running_max,
@@ -172,11 +184,17 @@ impl Engine {
             started_at: clock.now(),
             hub: Hub::new(epoch()),
             keys,
+            logins,
+            steady: Steady::new(clock.now()),
             roster: Roster::default(),
             rescues: Rescues::default(),
             twins: Twins::default(),
             losses,
             bench: Bench::default(),
+            hooks: Hooks::new(hooks),
+            backups: Backups::default(),
+            vault,
+            secrets_turn: tokio::sync::Mutex::default(),
             memory_free_percent,
             running_max: config.running_max,
             snapshots: monitor.snapshots(),
@@ -189,6 +207,7 @@ impl Engine {
             presets: shelf,
             courier: Courier::default(),
             received: Received::new(prices),
+            traces: Traces::new(traces_to),
             orchestrator,
             launcher,
             url,
@@ -196,9 +215,11 @@ impl Engine {
             cancel,
         }));
         engine.begin_pulse(events, seen);
+        engine.0.tasks.spawn(engine.clone().follow_with_hooks(happenings, known));
         engine.0.tasks.spawn(engine.clone().tend_the_trash());
         engine.0.tasks.spawn(engine.clone().tend_the_reports());
         engine.0.tasks.spawn(engine.clone().sweep_trials());
+        engine.0.tasks.spawn(engine.clone().tend_the_traces());
         engine.0.tasks.spawn(engine.clone().tend_the_stalled());
         unfinished.disarm();
         Ok(engine)

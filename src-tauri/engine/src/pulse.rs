@@ -5,6 +5,7 @@
 //! at most one frame in a tenth of a second, the first one at once.
 
 mod events;
+mod order;
 mod snapshot;
 mod state;
 mod talk;
@@ -28,6 +29,8 @@ use crate::view::{EngineUsage, MachineView, Overview};
 
 /// The shortest time between two frames about one topic.
 const FRAME_EVERY: Duration = Duration::from_millis(100);
+/// How long it takes until what could not be read is read again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Agents told of in one frame.
 const AGENTS_MAX: usize = 500;
 
@@ -44,6 +47,11 @@ impl Pace {
         let now = Instant::now();
         let at = self.last.map_or(now, |last| (last + FRAME_EVERY).max(now));
         self.due.get_or_insert(at);
+    }
+
+    /// Notes that what there was to tell could not be told, and is tried again in a while.
+    fn owe_again(&mut self) {
+        self.due = Some(Instant::now() + AGAIN);
     }
 
     /// Whether it is time; if so, it is noted that it is told.

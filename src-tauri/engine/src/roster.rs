@@ -13,7 +13,7 @@ use model::attempt::Attempt;
 use model::id::AttemptId;
 use model::mission::Mission;
 use model::process::{Supervision, file};
-use model::status::{AgentFacts, AgentState, Failing, agent_status};
+use model::status::{AgentFacts, AgentState, Failing, Heartbeat, agent_status};
 use monitor::{AgentUsage, Snapshot};
 use orchestrator::Held;
 use store::ledger::WaitingOf;
@@ -165,7 +165,13 @@ impl Engine {
             .agents
             .get(&agent.id)
             .filter(|usage| attempt.is_some_and(|attempt| attempt.id == usage.attempt_id));
-        let missing = if attempt.is_none() { roster.missing(&agent) } else { None };
+        let elsewhere = agent.runtime.lost_after_s();
+        let starts = attempt.is_none() && elsewhere.is_none();
+        let missing = if starts { roster.missing(&agent) } else { None };
+        let heartbeat = elsewhere.map(|lost_after_s| {
+            let (last_at, listening_since) = self.0.orchestrator.attached().last(agent.id);
+            Heartbeat { last_at, listening_since, lost_after_s, asks: waiting.requests }
+        });
         let printed = attempt
             .filter(|_| matches!(agent.runtime, Runtime::Command { .. }))
             .map(|it| roster.last_line(it.id, &self.0.dir.attempt(it.id)))
@@ -178,6 +184,7 @@ impl Engine {
             alive: usage.map(|usage| usage.alive),
             held: usage.is_some_and(|usage| usage.held),
             cpu_idle_s: usage.and_then(|usage| usage.cpu_idle_s),
+            heartbeat,
             activity,
             failing: failing.as_ref(),
             last_output_at: usage.and_then(|usage| usage.last_output_at),
@@ -200,6 +207,9 @@ impl Engine {
                 Runtime::Command { .. } => printed.text,
                 Runtime::Acp { .. } | Runtime::Headless { .. } => {
                     activity.and_then(|activity| activity.said.clone())
+                }
+                Runtime::Attached { .. } => {
+                    mission.and_then(|mission| mission.progress.as_ref()).map(|it| it.text.clone())
                 }
             },
             activity: activity.cloned(),
@@ -246,6 +256,9 @@ fn shown(usage: &AgentUsage, at: Timestamp) -> AgentUsageView {
 
 /// The command line of a runtime, quoted so that it reads back as the same words.
 fn command_line(runtime: &Runtime) -> String {
+    if runtime.lost_after_s().is_some() {
+        return String::new();
+    }
     let words = runtime.args().iter().map(String::as_str);
     shell_words::join(std::iter::once(runtime.program()).chain(words))
 }

@@ -16,7 +16,7 @@ use crate::{Caller, Engine};
 /// The longest line that says what something is for, in characters.
 const ABOUT_CHARS_MAX: usize = 300;
 /// The most templates of one workspace.
-const TEMPLATES_MAX: usize = 500;
+pub(crate) const TEMPLATES_MAX: usize = 500;
 /// The most labels that have a policy of their own.
 const LABEL_POLICIES_MAX: usize = 100;
 
@@ -38,21 +38,8 @@ impl Engine {
         caller: &Caller,
         settings: Settings,
     ) -> Result<Settings, Refusal> {
-        let policies = self.all_policies().await?;
-        if settings.policy_of_label.len() > LABEL_POLICIES_MAX {
-            return Err(invalid("too many labels have a policy of their own")
-                .hint(format!("at most {LABEL_POLICIES_MAX}")));
-        }
-        let by_label = settings.policy_of_label.iter().map(|choice| &choice.policy);
-        for name in by_label.chain([&settings.policy]) {
-            if !policies.iter().any(|policy| policy.name == *name) {
-                let names = policies.iter().map(|policy| policy.name.clone()).collect();
-                return Err(invalid(format!("there is no policy '{name}'")).allowed(names));
-            }
-        }
-        for choice in &settings.policy_of_label {
-            text_line("label", &choice.label, ABOUT_CHARS_MAX)?;
-        }
+        let names = self.all_policies().await?.into_iter().map(|policy| policy.name).collect();
+        checked_settings(&settings, names)?;
         self.tell(caller, Input::Configure(settings)).await?;
         self.settings().await
     }
@@ -176,6 +163,24 @@ impl Engine {
     }
 }
 
+/// Checks what the orchestrator cannot: the names of policies, of which these are there, and labels.
+pub(crate) fn checked_settings(settings: &Settings, policies: Vec<String>) -> Result<(), Refusal> {
+    if settings.policy_of_label.len() > LABEL_POLICIES_MAX {
+        return Err(invalid("too many labels have a policy of their own")
+            .hint(format!("at most {LABEL_POLICIES_MAX}")));
+    }
+    let by_label = settings.policy_of_label.iter().map(|choice| &choice.policy);
+    for name in by_label.chain([&settings.policy]) {
+        if !policies.contains(name) {
+            return Err(invalid(format!("there is no policy '{name}'")).allowed(policies));
+        }
+    }
+    for choice in &settings.policy_of_label {
+        text_line("label", &choice.label, ABOUT_CHARS_MAX)?;
+    }
+    Ok(())
+}
+
 fn same_name(path: &str, body: &str) -> Result<(), Refusal> {
     if path == body {
         return Ok(());
@@ -196,7 +201,7 @@ fn about(text: &str) -> Result<String, Refusal> {
     }
 }
 
-fn checked_policy(policy: Policy) -> Result<Policy, Refusal> {
+pub(crate) fn checked_policy(policy: Policy) -> Result<Policy, Refusal> {
     if policy.gates.len() > GATES_MAX {
         return Err(invalid(format!("{} gates are too many", policy.gates.len()))
             .hint(format!("at most {GATES_MAX}, and missions add their own")));
@@ -223,7 +228,7 @@ fn texts(template: &Template) -> MissionTemplate {
 }
 
 /// A template that can be filled at all: tried out with a harmless word in every place.
-fn checked_template(template: Template) -> Result<Template, Refusal> {
+pub(crate) fn checked_template(template: Template) -> Result<Template, Refusal> {
     let texts = texts(&template);
     let places = texts.placeholders();
     let tried = places.into_iter().map(|place| (place.name, "word".to_owned())).collect();

@@ -132,7 +132,10 @@ impl Engine {
     }
 
     /// Whether this request was carried out before, under the caller's key.
-    pub(crate) async fn was_answered(&self, caller: &Caller) -> Result<bool, Refusal> {
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn was_answered(&self, caller: &Caller) -> Result<bool, Refusal> {
         match &caller.key {
             Some(key) => Ok(self.0.ledger.answer(key).await.map_err(unreadable)?.is_some()),
             None => Ok(false),
@@ -178,7 +181,8 @@ impl Engine {
             limit: query.limit.unwrap_or(PAGE_ROWS_DEFAULT),
         };
         let page = ledger.events(filter).await.map_err(unreadable)?;
-        Ok(Listing { items: page.items, next: page.next })
+        let items = page.items.into_iter().map(Event::told).collect();
+        Ok(Listing { items, next: page.next })
     }
 
     /// Lists devlogs, newest first.

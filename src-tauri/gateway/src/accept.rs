@@ -1,9 +1,10 @@
 //! The accept loop: HTTP/1.1 through every door, with limits against slow and greedy peers.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,6 +24,9 @@ use crate::door::{Door, Tls, Via};
 
 /// The most connections at once; who comes after that waits in the kernel's queue.
 const CONNECTIONS_MAX: usize = 512;
+/// The most connections of one other machine; it is cut off beyond that, so that it leaves room for
+/// others. Whoever is on this machine shares it with nobody else.
+const CONNECTIONS_EACH: usize = 64;
 /// How long a peer may take to send the head of a request, and to begin the next one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a peer may take to agree on encryption.
@@ -142,15 +146,20 @@ async fn serve_within(
     connections_max: usize,
 ) {
     let free = Arc::new(Semaphore::new(connections_max));
+    let shares = Arc::new(Shares::default());
     loop {
         let next = tokio::select! {
             () = cancel.cancelled() => break,
             next = next_connection(&door, &free) => next,
         };
         match next {
-            Ok((arrival, place)) => {
-                tasks.spawn(receive(arrival, place, router.clone(), cancel.clone()));
-            }
+            Ok((arrival, free)) => match Shares::take(&shares, arrival.peer()) {
+                Some(share) => {
+                    let place = Place(Arc::new((free, share)));
+                    tasks.spawn(receive(arrival, place, router.clone(), cancel.clone()));
+                }
+                None => tracing::debug!("a peer with too many connections was cut off"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
                 tokio::select! {
@@ -168,6 +177,69 @@ enum Arrival {
     Unix(UnixStream),
     Tls(TcpStream, SocketAddr, Tls),
 }
+
+impl Arrival {
+    /// Which other machine it is, where it is one.
+    fn peer(&self) -> Option<IpAddr> {
+        let (Self::Plain(_, peer) | Self::Tls(_, peer, _)) = self else {
+            return None;
+        };
+        Some(peer.ip().to_canonical()).filter(|ip| !ip.is_loopback())
+    }
+}
+
+/// How many connections each other machine has.
+#[derive(Debug, Default)]
+struct Shares(Mutex<HashMap<IpAddr, usize>>);
+
+impl Shares {
+    fn all(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One connection more; nothing where that is too much.
+    fn take(shares: &Arc<Self>, peer: Option<IpAddr>) -> Option<Share> {
+        let Some(peer) = peer else {
+            return Some(Share { peer: None, shares: Arc::clone(shares) });
+        };
+        let mut all = shares.all();
+        let count = all.entry(peer).or_default();
+        if *count >= CONNECTIONS_EACH {
+            return None;
+        }
+        *count += 1;
+        Some(Share { peer: Some(peer), shares: Arc::clone(shares) })
+    }
+}
+
+/// A connection of another machine.
+#[derive(Debug)]
+struct Share {
+    peer: Option<IpAddr>,
+    shares: Arc<Shares>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some(peer) = self.peer else {
+            return;
+        };
+        let mut all = self.shares.all();
+        if let Some(count) = all.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&peer);
+            }
+        }
+    }
+}
+
+/// A place among the connections. It is free again when the last that holds it lets go: the
+/// connection, and whatever it was turned into, such as a WebSocket.
+#[derive(Debug, Clone)]
+pub(crate) struct Place(#[expect(dead_code, reason = "it is held, and read by nobody")] Arc<Held>);
+
+type Held = (OwnedSemaphorePermit, Share);
 
 async fn next_connection(
     door: &Door,
@@ -188,20 +260,17 @@ async fn next_connection(
     Ok((arrival, place))
 }
 
-/// Agrees with a peer on how to speak, and speaks with it; its place is free again when this ends.
-async fn receive(
-    arrival: Arrival,
-    place: OwnedSemaphorePermit,
-    router: Router,
-    cancel: CancellationToken,
-) {
+/// Agrees with a peer on how to speak, and speaks with it.
+async fn receive(arrival: Arrival, place: Place, router: Router, cancel: CancellationToken) {
     match arrival {
         Arrival::Plain(stream, peer) => {
             let _ = stream.set_nodelay(true);
             let via = Via::network(peer, stream.local_addr().ok(), false);
-            converse(stream, via, router, cancel, WRITE_TIMEOUT).await;
+            converse(stream, (via, place), router, cancel, WRITE_TIMEOUT).await;
         }
-        Arrival::Unix(stream) => converse(stream, Via::unix(), router, cancel, WRITE_TIMEOUT).await,
+        Arrival::Unix(stream) => {
+            converse(stream, (Via::unix(), place), router, cancel, WRITE_TIMEOUT).await;
+        }
         Arrival::Tls(stream, peer, Tls(acceptor)) => {
             let _ = stream.set_nodelay(true);
             let via = Via::network(peer, stream.local_addr().ok(), true);
@@ -210,19 +279,20 @@ async fn receive(
                 agreed = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => agreed,
             };
             match agreed {
-                Ok(Ok(stream)) => converse(stream, via, router, cancel, WRITE_TIMEOUT).await,
+                Ok(Ok(stream)) => {
+                    converse(stream, (via, place), router, cancel, WRITE_TIMEOUT).await;
+                }
                 Ok(Err(error)) => tracing::debug!(%error, "no agreement on encryption"),
                 Err(_) => tracing::debug!("a peer was too slow to agree on encryption"),
             }
         }
     }
-    drop(place);
 }
 
 /// Speaks with one peer.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
-    via: Via,
+    (via, place): (Via, Place),
     router: Router,
     cancel: CancellationToken,
     write_timeout: Duration,
@@ -231,6 +301,7 @@ async fn converse(
     stream.set_write_timeout(Some(write_timeout));
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(via);
+        request.extensions_mut().insert(place.clone());
         request
     });
     let connection = http1::Builder::new()
@@ -363,6 +434,21 @@ mod tests {
         assert!(answer.unwrap().contains("hello"));
     }
 
+    #[test]
+    fn another_machine_has_its_share_of_the_connections_and_this_one_has_all() {
+        let shares = Arc::new(Shares::default());
+        let one = Some(IpAddr::from([192, 168, 1, 9]));
+        let mut held: Vec<_> =
+            (0..CONNECTIONS_EACH).map(|_| Shares::take(&shares, one).unwrap()).collect();
+        assert!(Shares::take(&shares, one).is_none());
+        assert!(Shares::take(&shares, Some(IpAddr::from([192, 168, 1, 8]))).is_some());
+        assert!(Shares::take(&shares, None).is_some());
+        held.pop();
+        held.push(Shares::take(&shares, one).unwrap());
+        drop(held);
+        assert!(shares.all().is_empty(), "nobody is remembered who is gone");
+    }
+
     #[tokio::test]
     async fn a_peer_that_takes_nothing_of_its_answer_is_cut_off() {
         let (near, far) = tokio::io::duplex(64);
@@ -370,7 +456,10 @@ mod tests {
         let (began, patience) = (Instant::now(), Duration::from_millis(200));
         let (mut reading, mut writing) = tokio::io::split(far);
         writing.write_all(ASK).await.unwrap();
-        converse(near, Via::unix(), router, CancellationToken::new(), patience).await;
+        let free = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let share = Shares::take(&Arc::default(), None).unwrap();
+        let place = Place(Arc::new((free, share)));
+        converse(near, (Via::unix(), place), router, CancellationToken::new(), patience).await;
         assert!(began.elapsed() >= patience, "{:?}", began.elapsed());
         let mut rest = Vec::new();
         reading.read_to_end(&mut rest).await.unwrap();

@@ -1,8 +1,8 @@
-//! Who gets in: the token of this run, one-time codes, and the browsers signed in.
+//! Who gets in: the token of this run, one-time codes, and the names this engine goes by.
 //!
 //! Secrets are kept as SHA-256 only, live as long as the process and are compared in constant time.
-//! A paired browser is none of these: it holds an access token of its own, in a cookie that its page
-//! cannot read, so that it is listed, revoked and remembered as every token is.
+//! Browsers that used a code are none of these: their logins are the engine's, so that they are
+//! listed, ended and remembered.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -10,25 +10,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::Caller;
+use model::id::LoginId;
 use model::token::TokenRole;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
+use crate::door::Via;
+
 /// How long a login link works, in seconds.
 pub const LOGIN_CODE_S: u64 = 600;
-/// How long a browser stays signed in, in seconds: a week.
-pub const LOGIN_S: u64 = 7 * 24 * 3_600;
-/// How long a browser stays paired, in days.
-pub(crate) const PAIRED_DAYS: u32 = 30;
-/// Wrong login codes per minute before every code is refused.
-pub const WRONG_CODES_MAX: usize = 5;
 /// The most login codes that wait at once; the oldest gives way.
 const CODES_MAX: usize = 16;
-/// The most browsers signed in at once; the oldest gives way.
-const LOGINS_MAX: usize = 64;
-/// The time wrong codes are counted over.
-const WRONG_CODES_WINDOW: Duration = Duration::from_secs(60);
 /// What every token starts with, so that leaked ones can be found.
 const TOKEN_PREFIX: &str = "hk_";
 
@@ -38,20 +31,6 @@ pub enum AccessError {
     /// The operating system gave no random numbers.
     #[error("draw random numbers for a token: {0}")]
     Random(String),
-}
-
-/// Why a browser was not signed in.
-#[derive(Debug)]
-pub(crate) enum LoginRefused {
-    /// The code is wrong, used or too old.
-    Wrong,
-    /// Too many wrong codes.
-    TooMany {
-        /// When to try again.
-        retry_after_s: u32,
-    },
-    /// It could not be done.
-    Broken(AccessError),
 }
 
 type Hash = [u8; 32];
@@ -84,16 +63,26 @@ fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-struct Code {
+/// A one-time code that waits for its browser.
+pub(crate) struct Code {
     hash: Hash,
     until: Instant,
     grant: Grant,
+    /// The browser it was asked for by; it is worth nothing once that is signed out.
+    by: Option<LoginId>,
+}
+
+impl Code {
+    /// What it gives.
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
+    }
 }
 
 /// What a one-time code gives.
 #[derive(Debug, Clone)]
 pub(crate) enum Grant {
-    /// A login as the captain, for this run of the engine.
+    /// A login as the captain.
     Captain,
     /// An access token of the browser's own.
     Pairing(Pairing),
@@ -108,15 +97,6 @@ pub(crate) struct Pairing {
     pub(crate) role: TokenRole,
     /// Who lets it in.
     pub(crate) caller: Caller,
-}
-
-/// What a one-time code gave.
-#[derive(Debug)]
-pub(crate) enum Redeemed {
-    /// A login as the captain.
-    Captain(BrowserLogin),
-    /// The browser is to get an access token.
-    Pairing(Pairing),
 }
 
 /// Where this engine is reached.
@@ -138,19 +118,11 @@ impl Door {
     }
 }
 
-struct Login {
-    session: Hash,
-    csrf: Hash,
-    until: Instant,
-}
-
 #[derive(Default)]
 struct State {
     /// The door on this machine, first.
     doors: Vec<Door>,
     codes: VecDeque<Code>,
-    logins: VecDeque<Login>,
-    wrong: VecDeque<Instant>,
 }
 
 /// The keys of this run.
@@ -165,55 +137,8 @@ impl std::fmt::Debug for Access {
     }
 }
 
-/// What a browser gets when it signs in.
-pub(crate) struct BrowserLogin {
-    session: String,
-    csrf: String,
-    seconds: u64,
-}
-
-impl std::fmt::Debug for BrowserLogin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BrowserLogin").finish_non_exhaustive()
-    }
-}
-
-impl BrowserLogin {
-    /// The login of a paired browser, which holds this access token.
-    pub(crate) fn paired(secret: String) -> Self {
-        let csrf = csrf_of(&secret);
-        Self { session: secret, csrf, seconds: u64::from(PAIRED_DAYS) * 24 * 3_600 }
-    }
-
-    /// The cookies that sign it in, for the door with this port. Their names carry the port, because
-    /// cookies do not tell ports apart and several engines may run on one machine.
-    pub(crate) fn cookies(&self, port: u16, tls: bool) -> [String; 2] {
-        let secure = if tls { "; Secure" } else { "" };
-        let rest = format!("Path=/; SameSite=Strict; Max-Age={}{secure}", self.seconds);
-        [
-            format!("{}={}; HttpOnly; {rest}", session_cookie(port), self.session),
-            format!("{}={}; {rest}", csrf_cookie(port), self.csrf),
-        ]
-    }
-}
-
-/// What the page of a paired browser proves itself with: it follows from the token, and the token
-/// does not follow from it.
-fn csrf_of(secret: &str) -> String {
-    hex(&hash(&format!("csrf of {secret}")))
-}
-
-/// Whether a value is the one that the page of a paired browser was given.
-pub(crate) fn is_csrf_of(secret: &str, csrf: &str) -> bool {
-    same(&hash(csrf), &hash(&csrf_of(secret)))
-}
-
-/// The name of the cookie a page reads and sends back as a header.
-pub(crate) fn csrf_cookie(port: u16) -> String {
-    format!("hivekeeper_csrf_{port}")
-}
-
-/// The name of the cookie a page cannot read.
+/// The name of the cookie of a login. It carries the port, because cookies do not tell ports apart and
+/// several engines may run on one machine.
 pub(crate) fn session_cookie(port: u16) -> String {
     format!("hivekeeper_login_{port}")
 }
@@ -270,23 +195,29 @@ impl Access {
         usual.into_iter().chain(own).collect()
     }
 
-    /// Whether `authority` (a `Host`, without scheme) is a name of this engine.
-    pub(crate) fn is_here(&self, authority: &str) -> bool {
-        self.is_at(authority, |_| true)
+    /// Whether `authority` (a `Host`, without scheme) is a name of this engine at the door that was
+    /// come through; at any door where that is not known.
+    pub(crate) fn is_here(&self, authority: &str, via: Option<&Via>) -> bool {
+        via.is_some_and(|via| via.is_called(authority)) || self.is_at(authority, via, None)
     }
 
-    /// Whether `origin` is the page of this engine.
-    pub(crate) fn is_own_page(&self, origin: &str) -> bool {
-        match origin.split_once("://") {
-            Some(("http", authority)) => self.is_at(authority, |door| !door.tls),
-            Some(("https", authority)) => self.is_at(authority, |door| door.tls),
+    /// Whether `origin` is the page of this engine behind that door.
+    pub(crate) fn is_own_page(&self, origin: &str, via: Option<&Via>) -> bool {
+        let named = match origin.split_once("://") {
+            Some(("http", authority)) => self.is_at(authority, via, Some(false)),
+            Some(("https", authority)) => self.is_at(authority, via, Some(true)),
             _ => false,
-        }
+        };
+        named || via.is_some_and(|via| via.is_own_page(origin))
     }
 
-    fn is_at(&self, authority: &str, which: impl Fn(&Door) -> bool) -> bool {
+    fn is_at(&self, authority: &str, via: Option<&Via>, tls: Option<bool>) -> bool {
         let authority = authority.to_ascii_lowercase();
-        self.state().doors.iter().any(|door| which(door) && door.is_called(&authority))
+        self.state().doors.iter().any(|door| {
+            tls.is_none_or(|tls| tls == door.tls)
+                && via.is_none_or(|via| via.is_through(door.address.port(), door.tls))
+                && door.is_called(&authority)
+        })
     }
 
     /// Whether a bearer token is this run's.
@@ -294,37 +225,22 @@ impl Access {
         same(&hash(token), &self.token)
     }
 
-    /// Whether a session is signed in.
-    pub(crate) fn knows_session(&self, session: &str, now: Instant) -> bool {
-        self.find(session, now, |_| true)
-    }
-
-    /// Whether a session is signed in and the value is the one its page was given.
-    pub(crate) fn knows_csrf(&self, session: &str, csrf: &str, now: Instant) -> bool {
-        let csrf = hash(csrf);
-        self.find(session, now, |login| same(&login.csrf, &csrf))
-    }
-
-    fn find(&self, session: &str, now: Instant, fits: impl Fn(&Login) -> bool) -> bool {
-        let session = hash(session);
-        self.state()
-            .logins
-            .iter()
-            .filter(|login| now < login.until)
-            .any(|login| same(&login.session, &session) & fits(login))
-    }
-
     /// A new link that signs one browser in; nothing when this engine listens nowhere.
     ///
     /// # Errors
     /// When the operating system gives no random numbers.
     pub fn login_link(&self, now: Instant) -> Result<Option<String>, AccessError> {
-        self.link(now, Grant::Captain)
+        self.link(now, Grant::Captain, None)
     }
 
     /// A new link that gives something once; it leads to where other machines reach this engine, if
     /// they do.
-    pub(crate) fn link(&self, now: Instant, grant: Grant) -> Result<Option<String>, AccessError> {
+    pub(crate) fn link(
+        &self,
+        now: Instant,
+        grant: Grant,
+        by: Option<LoginId>,
+    ) -> Result<Option<String>, AccessError> {
         let code = draw("")?;
         let mut state = self.state();
         let Some(door) = state.doors.iter().find(|door| door.tls).or(state.doors.first()) else {
@@ -335,7 +251,7 @@ impl Access {
             state.codes.pop_front();
         }
         let until = now + Duration::from_secs(LOGIN_CODE_S);
-        state.codes.push_back(Code { hash: hash(&code), until, grant });
+        state.codes.push_back(Code { hash: hash(&code), until, grant, by });
         Ok(Some(link))
     }
 
@@ -345,47 +261,26 @@ impl Access {
         self.state().doors.iter().find(|door| door.tls).map(url_of)
     }
 
-    /// Takes a one-time code, once.
-    pub(crate) fn log_in(&self, code: &str, now: Instant) -> Result<Redeemed, LoginRefused> {
+    /// Takes a one-time code, once; nothing where it is wrong, used or too old.
+    pub(crate) fn take(&self, code: &str, now: Instant) -> Option<Code> {
         let mut state = self.state();
-        while state.wrong.front().is_some_and(|at| now.duration_since(*at) >= WRONG_CODES_WINDOW) {
-            state.wrong.pop_front();
-        }
-        if state.wrong.len() >= WRONG_CODES_MAX {
-            let oldest = state.wrong.front().copied().unwrap_or(now);
-            let wait = WRONG_CODES_WINDOW.saturating_sub(now.duration_since(oldest));
-            let retry_after_s = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
-            return Err(LoginRefused::TooMany { retry_after_s });
-        }
         state.codes.retain(|code| now < code.until);
         let wanted = hash(code);
         let found = state.codes.iter().position(|code| same(&code.hash, &wanted));
-        let Some(taken) = found.and_then(|at| state.codes.remove(at)) else {
-            state.wrong.push_back(now);
-            return Err(LoginRefused::Wrong);
-        };
-        let pairing = match taken.grant {
-            Grant::Captain => None,
-            Grant::Pairing(pairing) => Some(pairing),
-        };
-        if let Some(pairing) = pairing {
-            return Ok(Redeemed::Pairing(pairing));
+        found.and_then(|at| state.codes.remove(at))
+    }
+
+    /// Lets a code be used that was taken for nothing.
+    pub(crate) fn give_back(&self, code: Code) {
+        let mut state = self.state();
+        if state.codes.len() < CODES_MAX {
+            state.codes.push_front(code);
         }
-        let login = BrowserLogin {
-            session: draw("").map_err(LoginRefused::Broken)?,
-            csrf: draw("").map_err(LoginRefused::Broken)?,
-            seconds: LOGIN_S,
-        };
-        state.logins.retain(|login| now < login.until);
-        if state.logins.len() >= LOGINS_MAX {
-            state.logins.pop_front();
-        }
-        state.logins.push_back(Login {
-            session: hash(&login.session),
-            csrf: hash(&login.csrf),
-            until: now + Duration::from_secs(LOGIN_S),
-        });
-        Ok(Redeemed::Captain(login))
+    }
+
+    /// Forgets the codes that a browser asked for.
+    pub(crate) fn forget_codes_of(&self, id: LoginId) {
+        self.state().codes.retain(|code| code.by != Some(id));
     }
 }
 
@@ -425,13 +320,6 @@ mod tests {
         link.split_once("#login=").unwrap().1.to_owned()
     }
 
-    fn log_in(access: &Access, code: &str, now: Instant) -> Result<BrowserLogin, LoginRefused> {
-        access.log_in(code, now).map(|redeemed| match redeemed {
-            Redeemed::Captain(login) => login,
-            Redeemed::Pairing(_) => panic!("is no pairing"),
-        })
-    }
-
     #[test]
     fn a_token_has_a_prefix_and_256_bits_and_only_itself_is_known() {
         let (access, token) = Access::generate().unwrap();
@@ -448,53 +336,57 @@ mod tests {
         let access = here();
         let now = Instant::now();
         let first = code(&access, now);
-        let login = log_in(&access, &first, now).unwrap();
-        assert!(access.knows_session(&login.session, now));
-        assert!(access.knows_csrf(&login.session, &login.csrf, now));
-        assert!(!access.knows_csrf(&login.session, "x", now));
-        assert!(matches!(access.log_in(&first, now), Err(LoginRefused::Wrong)));
+        assert!(access.take("wrong", now).is_none());
+        assert!(access.take(&first, now).is_some());
+        assert!(access.take(&first, now).is_none());
         let late = code(&access, now);
         let after = now + Duration::from_secs(LOGIN_CODE_S);
-        assert!(matches!(access.log_in(&late, after), Err(LoginRefused::Wrong)));
-        let week = now + Duration::from_secs(LOGIN_S);
-        assert!(!access.knows_session(&login.session, week));
+        assert!(access.take(&late, after).is_none());
     }
 
     #[test]
-    fn after_five_wrong_codes_in_a_minute_even_the_right_one_waits() {
+    fn a_code_that_was_taken_for_nothing_still_works_until_its_time_is_over() {
         let access = here();
         let now = Instant::now();
-        let right = code(&access, now);
-        for _ in 0..WRONG_CODES_MAX {
-            assert!(matches!(access.log_in("wrong", now), Err(LoginRefused::Wrong)));
-        }
-        match access.log_in(&right, now + Duration::from_secs(20)) {
-            Err(LoginRefused::TooMany { retry_after_s }) => assert_eq!(retry_after_s, 41),
-            _ => panic!("was not refused"),
-        }
-        assert!(access.log_in(&right, now + Duration::from_secs(60)).is_ok());
+        let it = code(&access, now);
+        access.give_back(access.take(&it, now).unwrap());
+        let after = now + Duration::from_secs(LOGIN_CODE_S);
+        assert!(access.take(&it, now).is_some());
+        access.give_back(Code { hash: hash("x"), until: after, grant: Grant::Captain, by: None });
+        assert!(access.take("x", after).is_none());
     }
 
     #[test]
-    fn codes_and_logins_are_bounded_and_the_oldest_gives_way() {
+    fn codes_are_bounded_and_the_oldest_gives_way() {
         let access = here();
         let now = Instant::now();
         let oldest = code(&access, now);
         let newer: Vec<_> = (0..CODES_MAX).map(|_| code(&access, now)).collect();
-        assert!(access.log_in(&oldest, now).is_err());
-        let first = log_in(&access, &newer[0], now).unwrap();
-        for _ in 0..LOGINS_MAX {
-            let code = code(&access, now);
-            access.log_in(&code, now).unwrap();
-        }
-        assert!(!access.knows_session(&first.session, now));
+        assert!(access.take(&oldest, now).is_none());
+        assert!(access.take(&newer[0], now).is_some());
+    }
+
+    #[test]
+    fn the_codes_a_browser_asked_for_go_with_it() {
+        let access = here();
+        let now = Instant::now();
+        let id = || LoginId::draw(model::Timestamp::UNIX_EPOCH, &mut model::id::SystemDraw);
+        let (one, other) = (id(), id());
+        let ask = |by| {
+            let link = access.link(now, Grant::Captain, Some(by)).unwrap().unwrap();
+            link.split_once("#login=").unwrap().1.to_owned()
+        };
+        let (gone, left) = (ask(one), ask(other));
+        access.forget_codes_of(one);
+        assert!(access.take(&gone, now).is_none());
+        assert!(access.take(&left, now).is_some());
     }
 
     #[test]
     fn only_the_names_of_this_engine_on_its_port_are_here() {
         let access = here();
         let check = |authority: &str, here: bool| {
-            assert_eq!(access.is_here(authority), here, "{authority}");
+            assert_eq!(access.is_here(authority, None), here, "{authority}");
         };
         check("127.0.0.1:7171", true);
         check("localhost:7171", true);
@@ -510,31 +402,7 @@ mod tests {
         check("0.0.0.0:7171", false);
         check("user@127.0.0.1:7171", false);
         check("", false);
-        assert!(!Access::generate().unwrap().0.is_here("127.0.0.1:80"));
-    }
-
-    #[test]
-    fn both_cookies_name_their_engine_and_a_page_reads_only_one_of_them() {
-        let access = here();
-        let now = Instant::now();
-        let login = log_in(&access, &code(&access, now), now).unwrap();
-        let [session, csrf] = login.cookies(7171, false);
-        assert!(session.starts_with("hivekeeper_login_7171="));
-        assert!(session.contains("; HttpOnly; Path=/; SameSite=Strict"));
-        assert!(csrf.starts_with("hivekeeper_csrf_7171="));
-        assert!(!csrf.contains("HttpOnly"));
-        assert!(![session, csrf].iter().any(|cookie| cookie.contains("Secure")));
-        assert!(login.cookies(7172, true).iter().all(|cookie| cookie.ends_with("; Secure")));
-    }
-
-    #[test]
-    fn a_paired_browsers_page_proves_itself_with_what_follows_from_its_token_only() {
-        let secret = format!("hk_t_{}", "0".repeat(64));
-        let csrf = BrowserLogin::paired(secret.clone()).csrf;
-        assert!(is_csrf_of(&secret, &csrf));
-        assert!(!is_csrf_of(&secret, ""));
-        assert!(!is_csrf_of(&secret, &secret));
-        assert!(!is_csrf_of(&format!("hk_t_{}", "1".repeat(64)), &csrf));
+        assert!(!Access::generate().unwrap().0.is_here("127.0.0.1:80", None));
     }
 
     #[test]
@@ -549,7 +417,7 @@ mod tests {
             ("0.0.0.0:443", false),
             ("127.0.0.1:7171", true),
         ] {
-            assert_eq!(access.is_here(authority), here, "{authority}");
+            assert_eq!(access.is_here(authority, None), here, "{authority}");
         }
         for (origin, own) in [
             ("https://build.example", true),
@@ -558,8 +426,28 @@ mod tests {
             ("https://127.0.0.1:7171", false),
             ("build.example", false),
         ] {
-            assert_eq!(access.is_own_page(origin), own, "{origin}");
+            assert_eq!(access.is_own_page(origin, None), own, "{origin}");
         }
+        // Each name is good at its own door.
+        let peer = "127.0.0.1:50000".parse().unwrap();
+        let local = |text: &str| Some(text.parse().unwrap());
+        let plain = Via::network(peer, local("127.0.0.1:7171"), false);
+        let outer = Via::network(peer, local("192.168.1.2:443"), true);
+        for (authority, at_plain, at_outer) in [
+            ("127.0.0.1:7171", true, false),
+            ("build.example", false, true),
+            ("192.168.1.2", false, true),
+        ] {
+            assert_eq!(access.is_here(authority, Some(&plain)), at_plain, "{authority}");
+            assert_eq!(access.is_here(authority, Some(&outer)), at_outer, "{authority}");
+            let page = |scheme: &str| format!("{scheme}://{authority}");
+            assert_eq!(access.is_own_page(&page("http"), Some(&plain)), at_plain, "{authority}");
+            assert_eq!(access.is_own_page(&page("https"), Some(&outer)), at_outer, "{authority}");
+            assert!(!access.is_own_page(&page("https"), Some(&plain)), "{authority}");
+        }
+        assert!(access.is_here("127.0.0.1:7171", Some(&Via::unix())));
+        assert!(access.is_here("localhost", Some(&Via::unix())));
+        assert!(!access.is_here("build.example", Some(&Via::unix())));
         let link = access.login_link(Instant::now()).unwrap().unwrap();
         assert!(link.starts_with("https://build.example:443/#login="), "{link}");
         assert_eq!(access.outer_url().unwrap(), "https://build.example:443");

@@ -5,9 +5,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use engine::view::{
-    Ask, Assign, CiResult, CleanRequest, CloseTopic, EditAgent, EditMission, HaltRequest,
-    ImportRequest, NewAgent, NewBroadcast, NewCheckpoint, NewMessage, NewMission, NewProgress,
-    NewRule, NewToken, NewTopic, NewVote, RequestAnswer, ScanRequest, TerminalInput,
+    Ask, Assign, AttachedAsk, AttachedBeat, AttachedEvidence, AttachedFinish, AttachedInbox,
+    AttachedProgress, AttachedUsage, CiResult, CleanRequest, CloseTopic, EditAgent, EditHook,
+    EditMission, HaltRequest, ImportConfig, ImportRequest, NewAgent, NewAttached, NewBroadcast,
+    NewCheckpoint, NewHook, NewMessage, NewMission, NewProgress, NewRule, NewToken, NewTopic,
+    NewVote, RequestAnswer, RollBack, ScanRequest, SecretValue, TerminalInput,
 };
 use engine::{Bearer, Caller};
 use http::{HeaderMap, StatusCode, header};
@@ -24,6 +26,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::Gate;
+use crate::logging::NewLevel;
 use crate::problem::Problem;
 
 /// How long a body may pause, so that a slow sender does not hold a connection.
@@ -51,6 +54,7 @@ pub(crate) trait Input: Sized {
 }
 
 /// No body at all.
+#[derive(Debug)]
 pub(crate) struct Nothing;
 
 /// A command line to look at.
@@ -99,7 +103,7 @@ impl Input for Nothing {
         if body.is_empty() {
             return Ok(Self);
         }
-        json::<Empty>(body).map(|_| Self)
+        object::<Empty>(body).map(|_| Self)
     }
 }
 
@@ -114,7 +118,7 @@ macro_rules! bodies {
             const BYTES_MAX: usize = $bytes_max;
 
             fn read(body: &[u8]) -> Result<Self, Problem> {
-                json(body)
+                object(body)
             }
         })*
     };
@@ -122,6 +126,12 @@ macro_rules! bodies {
 
 bodies! {
     NewAgent: BODY_BYTES_MAX,
+    NewAttached: 64 * 1024,
+    AttachedProgress: 64 * 1024,
+    AttachedEvidence: BODY_BYTES_MAX,
+    AttachedUsage: 64 * 1024,
+    AttachedInbox: 64 * 1024,
+    AttachedFinish: BODY_BYTES_MAX,
     EditAgent: BODY_BYTES_MAX,
     NewMessage: BODY_BYTES_MAX,
     NewBroadcast: BODY_BYTES_MAX,
@@ -140,6 +150,12 @@ bodies! {
     CleanRequest: BODY_BYTES_MAX,
     ScanRequest: BODY_BYTES_MAX,
     Settings: BODY_BYTES_MAX,
+    RollBack: 4 * 1024,
+    ImportConfig: MISSION_BYTES_MAX,
+    NewHook: BODY_BYTES_MAX,
+    EditHook: BODY_BYTES_MAX,
+    SecretValue: BODY_BYTES_MAX,
+    NewLevel: 16 * 1024,
     Policy: BODY_BYTES_MAX,
     Template: MISSION_BYTES_MAX,
     CommandLine: BODY_BYTES_MAX,
@@ -156,13 +172,22 @@ macro_rules! optional_bodies {
                 if body.is_empty() {
                     return Ok(Self::default());
                 }
-                json(body)
+                object(body)
             }
         })*
     };
 }
 
-optional_bodies!(Ask, HaltRequest, CloseTopic, NewCheckpoint);
+optional_bodies!(Ask, AttachedAsk, AttachedBeat, HaltRequest, CloseTopic, NewCheckpoint);
+
+/// Reads an object. A list of its values in their order, which the reader takes as well, is none.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let read = json(body)?;
+    match body.trim_ascii_start().first() {
+        Some(b'{') => Ok(read),
+        _ => Err(Problem::invalid("the body is no JSON object")),
+    }
+}
 
 /// Reads JSON: what is no JSON is a bad request, what does not fit is invalid input.
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
@@ -201,7 +226,11 @@ impl<T: Input> FromRequest<Gate> for Call<T> {
         Ok(Self {
             caller: Caller {
                 actor: parts.extensions.get::<Bearer>().map_or(Actor::Captain, Bearer::actor),
-                correlation_id: CorrelationId::draw(now, &mut SystemDraw),
+                correlation_id: parts
+                    .extensions
+                    .get::<CorrelationId>()
+                    .copied()
+                    .unwrap_or_else(|| CorrelationId::draw(now, &mut SystemDraw)),
                 key,
                 fingerprint: fingerprint(parts.method.as_str(), parts.uri.path(), &body),
             },
@@ -227,10 +256,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default();
-    let fits = (1..=KEY_CHARS_MAX).contains(&key.len()) && key.is_ascii();
+    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits = (1..=KEY_CHARS_MAX).contains(&key.len()) && visible;
     if !fits || values.next().is_some() {
         return Err(Problem::invalid(format!(
-            "the Idempotency-Key must be one value of 1 to {KEY_CHARS_MAX} ASCII characters"
+            "the Idempotency-Key must be one value of 1 to {KEY_CHARS_MAX} visible ASCII characters"
         )));
     }
     Ok(Some(key.to_owned()))
@@ -350,6 +380,11 @@ mod tests {
         assert!(<Ask as Input>::read(br#"{"nope":"x"}"#).is_err());
         assert!(<Nothing as Input>::read(b"{}").is_ok());
         assert!(<Nothing as Input>::read(br#"{"a":1}"#).is_err());
+        assert!(<Nothing as Input>::read(b" \n{}").is_ok());
+        for list in [&b"[]"[..], b" [] "] {
+            assert_eq!(<Nothing as Input>::read(list).unwrap_err().status, 422);
+            assert_eq!(<Ask as Input>::read(list).unwrap_err().status, 422);
+        }
     }
 
     #[test]
@@ -375,6 +410,7 @@ mod tests {
         check(&[b""], false);
         check(&[b"a", b"b"], false);
         check(&[b"\xff"], false);
+        check(&[b"a b"], false);
         check(&[&[b'a'; 201]], false);
     }
 

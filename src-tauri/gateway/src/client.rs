@@ -1,5 +1,8 @@
 //! A client of a running engine, for the command line and for a window that attaches to it.
 
+mod live;
+mod mcp;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +20,8 @@ use tokio::task::JoinSet;
 
 use crate::call::IDEMPOTENCY_KEY;
 use crate::endpoint::{Endpoint, EndpointError};
+
+pub use mcp::McpAnswer;
 
 /// How long it may take to connect to this machine itself.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,6 +66,9 @@ pub enum ClientError {
     /// The live stream was refused.
     #[error("listen to the engine: it answered {0}")]
     NoStream(StatusCode),
+    /// The connection of the live stream broke, or was none.
+    #[error("listen to the engine: {0}")]
+    Socket(Box<tokio_tungstenite::tungstenite::Error>),
     /// A frame of the live stream cannot be read.
     #[error("read a frame of the live stream: {0}")]
     Frame(serde_json::Error),

@@ -50,6 +50,15 @@ impl Via {
         self.local.map(|local| local.port())
     }
 
+    /// Whether it came through a door with this port. The Unix socket leads to where the door on this
+    /// machine does.
+    pub(crate) fn is_through(&self, port: u16, tls: bool) -> bool {
+        match self.local {
+            Some(local) => local.port() == port && self.tls == tls,
+            None => !tls,
+        }
+    }
+
     /// Whether `authority` is where it really arrived, whatever names this machine has. An encrypted
     /// door has the addresses of the machine; no page can make its own name be one of those. The Unix
     /// socket has no address, and no browser gets there.

@@ -1,7 +1,8 @@
 //! An engine made reachable: listening, its router, and the file that says where it is.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,8 +60,17 @@ pub struct Host {
     router: Router,
     access: Arc<Access>,
     endpoint: Endpoint,
+    /// The Unix socket with what tells it from one that somebody else puts in its place.
+    socket: Option<(PathBuf, Option<Identity>)>,
     tasks: TaskTracker,
     cancel: CancellationToken,
+}
+
+/// Device and number of a file.
+type Identity = (u64, u64);
+
+fn identity_of(path: &Path) -> Option<Identity> {
+    std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 impl Host {
@@ -116,13 +126,13 @@ impl Host {
         };
         let socket = socket.map(|(listener, path)| {
             doors.push(Door::Unix(listener));
-            path
+            (path.clone(), identity_of(&path))
         });
         let access = Arc::new(access);
         let endpoint = Endpoint {
             url: format!("http://{address}"),
             token,
-            socket,
+            socket: socket.as_ref().map(|(path, _)| path.clone()),
             pid: std::process::id(),
             started_at: engine.clock().now(),
             version: engine.version().to_owned(),
@@ -137,7 +147,7 @@ impl Host {
         note_port(engine.data_dir(), address.port());
         engine.set_endpoint(endpoint.url.clone());
         endpoint.write(engine.data_dir())?;
-        Ok(Self { engine: engine.clone(), router, access, endpoint, tasks, cancel })
+        Ok(Self { engine: engine.clone(), router, access, endpoint, socket, tasks, cancel })
     }
 
     /// Where other machines reach this engine, such as `https://build.example:7171`.
@@ -168,8 +178,10 @@ impl Host {
     /// Takes no more requests, lets open ones end, and removes the file that says where it listens.
     pub async fn close(&self) {
         self.endpoint.remove(self.engine.data_dir());
-        if let Some(socket) = &self.endpoint.socket {
-            let _ = std::fs::remove_file(socket);
+        if let Some((path, opened)) = &self.socket
+            && identity_of(path) == *opened
+        {
+            let _ = std::fs::remove_file(path);
         }
         self.cancel.cancel();
         self.tasks.close();

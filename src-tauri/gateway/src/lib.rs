@@ -6,13 +6,16 @@
 
 pub mod accept;
 pub mod access;
+mod again;
 mod auth;
 mod call;
 pub mod client;
 pub mod door;
 pub mod endpoint;
+mod etag;
 mod files;
 pub mod host;
+mod latency;
 mod limits;
 mod live;
 pub mod logging;
@@ -20,10 +23,12 @@ mod mcp;
 mod measure;
 pub mod openapi;
 mod otlp;
+mod pace;
 mod params;
 pub mod problem;
 pub mod rights;
 mod routes;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,15 +43,17 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 pub use accept::{NotLoopback, bind, bind_again, bind_anywhere, serve};
 pub use access::{Access, AccessError};
 pub use auth::InProcess;
-pub use client::{Answer, Client, ClientError};
+pub use client::{Answer, Client, ClientError, McpAnswer};
 pub use door::{DoorError, Tls};
 pub use endpoint::{Endpoint, EndpointError};
 pub use host::{Host, HostError, Outer};
 pub use problem::Problem;
 pub use routes::VerificationView;
 
+use latency::Latency;
 use limits::Limits;
 use model::refusal::Code;
+use pace::Pace;
 
 /// How long a request may take until its answer begins, except for what waits on purpose.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,19 +81,30 @@ pub(crate) struct Gate {
     pub(crate) access: Arc<Access>,
     pub(crate) window: Arc<dyn WindowControl>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) answers: Arc<again::Answers>,
+    /// Held while something is edited, so that nobody edits what another one is editing.
+    pub(crate) edits: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) latency: Arc<Latency>,
+    pub(crate) pace: Arc<Pace>,
 }
 
 /// The whole API and the UI's files, with authentication, limits and security headers.
 pub fn router(engine: Engine, access: Arc<Access>, window: Arc<dyn WindowControl>) -> Router {
-    let gate = Gate { engine, access, window, limits: Arc::default() };
+    let (limits, latency, pace) = (Arc::default(), Arc::default(), Arc::default());
+    let (edits, answers) = (Arc::default(), Arc::default());
+    let gate = Gate { engine, access, window, limits, edits, latency, pace, answers };
+    let correlating = gate.clone();
     let (api, _) = routes::all().split_for_parts();
     api.merge(mcp::routes(&gate))
         .merge(otlp::routes())
         .fallback(files::serve)
         .method_not_allowed_fallback(wrong_method)
         .with_state(gate.clone())
-        .layer(middleware::from_fn_with_state(gate, auth::guard))
+        .layer(middleware::from_fn_with_state(gate.clone(), auth::guard))
+        .layer(middleware::from_fn_with_state(gate.clone(), pace::kept))
+        .layer(middleware::from_fn_with_state(gate, latency::timed))
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn_with_state(correlating, trace::correlated))
         .layer(middleware::from_fn(with_security_headers))
 }
 
@@ -140,9 +158,12 @@ async fn with_security_headers(request: Request, next: Next) -> Response {
     response
 }
 
+/// Where Prometheus reads the figures of the engine.
+pub(crate) const METRICS: &str = "/metrics";
+
 /// Whether a path belongs to the API rather than to the UI's files.
 pub(crate) fn is_api(path: &str) -> bool {
     let is =
         |name: &str| path.strip_prefix(name).is_some_and(|it| it.is_empty() || it.starts_with('/'));
-    is("/api") || is(mcp::PATH) || is("/v1") || path == "/healthz" || path == "/readyz"
+    is("/api") || is(mcp::PATH) || is("/v1") || path == METRICS || path == "/healthz" || path == "/readyz"
 }

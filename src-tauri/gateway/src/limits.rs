@@ -1,13 +1,19 @@
 //! How often somebody may ask: a measure for each token, and one for each peer that shows none.
+//!
+//! Who is known never waits for who is not, though both may come from the same address.
 
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use model::id::TokenId;
+use model::id::{LoginId, TokenId};
+use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
 
@@ -17,16 +23,35 @@ const CAPTAIN: (u32, u32) = (2_000, 4_000);
 const TOKEN: (u32, u32) = (50, 200);
 /// Requests of one peer without a valid token or login, per second and at once.
 const STRANGER: (u32, u32) = (10, 100);
+/// Requests of one peer for what anybody may ask, such as the files of the interface, per second and
+/// at once.
+const ANYBODY: (u32, u32) = (200, 1_000);
+/// Wrong login codes of one peer per minute, and at once. A right one is always taken: a code has 256
+/// random bits, so that what is kept off is the noise, not the guess.
+const WRONG_CODES: u32 = 5;
 /// After so many tokens or peers it is looked for those that may be forgotten.
 const REMEMBERED: usize = 1_024;
+/// The most tokens of attempts that are remembered as proven; the oldest is forgotten.
+const PROVEN_MAX: usize = 4_096;
+/// The most live streams of one token or one browser.
+const LISTENERS_EACH: usize = 16;
+/// The most live streams with the captain's own token.
+const LISTENERS_CAPTAIN: usize = 128;
 
 type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
+type Digested = [u8; 32];
 
 /// What everybody has asked lately.
 pub(crate) struct Limits {
     captain: Keyed<()>,
     tokens: Keyed<TokenId>,
     strangers: Keyed<IpAddr>,
+    anybody: Keyed<IpAddr>,
+    codes: Keyed<Option<IpAddr>>,
+    /// Peers that asked too often without a valid token, and until when they are not listened to.
+    spent: Mutex<HashMap<IpAddr, Instant>>,
+    proven: Mutex<VecDeque<Digested>>,
+    listeners: Arc<Listeners>,
 }
 
 impl std::fmt::Debug for Limits {
@@ -37,10 +62,16 @@ impl std::fmt::Debug for Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let a_minute = NonZeroU32::new(WRONG_CODES).unwrap_or(NonZeroU32::MIN);
         Self {
             captain: RateLimiter::hashmap(quota(CAPTAIN)),
             tokens: RateLimiter::hashmap(quota(TOKEN)),
             strangers: RateLimiter::hashmap(quota(STRANGER)),
+            anybody: RateLimiter::hashmap(quota(ANYBODY)),
+            codes: RateLimiter::hashmap(Quota::per_minute(a_minute)),
+            spent: Mutex::default(),
+            proven: Mutex::default(),
+            listeners: Arc::default(),
         }
     }
 }
@@ -50,43 +81,154 @@ fn quota((per_second, at_once): (u32, u32)) -> Quota {
     Quota::per_second(some(per_second)).allow_burst(some(at_once))
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Limits {
     /// Counts a request of the captain.
     pub(crate) fn captain(&self) -> Result<(), Problem> {
-        count(&self.captain, &(), "more is asked at once than this engine takes")
+        count(&self.captain, &(), "more is asked at once than this engine takes").map_err(told)
     }
 
     /// Counts a request with an access token.
     pub(crate) fn token(&self, id: TokenId) -> Result<(), Problem> {
-        count(&self.tokens, &id, "this token asks too often")
+        count(&self.tokens, &id, "this token asks too often").map_err(told)
+    }
+
+    /// Counts a request for what anybody may ask.
+    pub(crate) fn anybody(&self, peer: IpAddr) -> Result<(), Problem> {
+        count(&self.anybody, &peer, "too many requests from this address").map_err(told)
+    }
+
+    /// Counts a login code that was none.
+    pub(crate) fn wrong_code(&self, peer: Option<IpAddr>) -> Result<(), Problem> {
+        count(&self.codes, &peer, "too many wrong login codes").map_err(told)
     }
 
     /// Counts a request of somebody who is not known.
     pub(crate) fn stranger(&self, peer: IpAddr) -> Result<(), Problem> {
-        count(&self.strangers, &peer, "too many requests without a valid token")
+        count(&self.strangers, &peer, TOO_STRANGE).map_err(|(wait, detail)| {
+            let mut spent = locked(&self.spent);
+            let now = Instant::now();
+            if spent.len() > REMEMBERED {
+                spent.retain(|_, until| now < *until);
+            }
+            if spent.len() <= REMEMBERED {
+                spent.insert(peer, now + wait);
+            }
+            told((wait, detail))
+        })
+    }
+
+    /// Refuses a peer, before anything is done for it, that has just asked too often as a stranger.
+    pub(crate) fn may_try(&self, peer: IpAddr) -> Result<(), Problem> {
+        let until = locked(&self.spent).get(&peer).copied();
+        let wait = until.and_then(|until| until.checked_duration_since(Instant::now()));
+        wait.filter(|wait| !wait.is_zero()).map_or(Ok(()), |wait| Err(told((wait, TOO_STRANGE))))
+    }
+
+    /// Whether a token was found to be an attempt's before.
+    pub(crate) fn is_proven(&self, token: &str) -> bool {
+        locked(&self.proven).contains(&digest(token))
+    }
+
+    /// Remembers that a token is an attempt's.
+    pub(crate) fn prove(&self, token: &str) {
+        let digest = digest(token);
+        let mut proven = locked(&self.proven);
+        if proven.contains(&digest) {
+            return;
+        }
+        if proven.len() >= PROVEN_MAX {
+            proven.pop_front();
+        }
+        proven.push_back(digest);
+    }
+
+    /// Takes a place among those who listen to the live stream; it is free again when it is dropped.
+    pub(crate) fn listener(&self, who: Listener) -> Result<ListenerPlace, Problem> {
+        let max = if who == Listener::Captain { LISTENERS_CAPTAIN } else { LISTENERS_EACH };
+        let mut all = locked(&self.listeners.0);
+        let count = all.entry(who).or_default();
+        if *count >= max {
+            return Err(Problem::busy(format!("{max} live streams are open already by this key"))
+                .hint("close one")
+                .retry_after(5));
+        }
+        *count += 1;
+        Ok(ListenerPlace { who, listeners: Arc::clone(&self.listeners) })
     }
 }
 
-fn count<K: Hash + Eq + Clone>(limits: &Keyed<K>, key: &K, detail: &str) -> Result<(), Problem> {
+const TOO_STRANGE: &str = "too many requests without a valid token";
+
+fn digest(token: &str) -> Digested {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Who listens to the live stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Listener {
+    /// The captain's token of this run.
+    Captain,
+    /// A browser.
+    Login(LoginId),
+    /// Whoever holds an access token.
+    Token(TokenId),
+}
+
+#[derive(Debug, Default)]
+struct Listeners(Mutex<HashMap<Listener, usize>>);
+
+/// A place among those who listen.
+#[derive(Debug)]
+pub(crate) struct ListenerPlace {
+    who: Listener,
+    listeners: Arc<Listeners>,
+}
+
+impl Drop for ListenerPlace {
+    fn drop(&mut self) {
+        let mut all = locked(&self.listeners.0);
+        if let Some(count) = all.get_mut(&self.who) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.who);
+            }
+        }
+    }
+}
+
+type TooOften = (Duration, &'static str);
+
+fn count<K: Hash + Eq + Clone>(
+    limits: &Keyed<K>,
+    key: &K,
+    detail: &'static str,
+) -> Result<(), TooOften> {
     if limits.len() > REMEMBERED {
         limits.retain_recent();
     }
-    limits.check_key(key).map_err(|not_until| {
-        let wait = not_until.wait_time_from(DefaultClock::default().now());
-        let wait_s = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX - 1) + 1;
-        Problem::busy(detail)
-            .hint(format!("ask again in {wait_s} s; Retry-After says the same"))
-            .retry_after(wait_s)
-    })
+    limits
+        .check_key(key)
+        .map_err(|not_until| (not_until.wait_time_from(DefaultClock::default().now()), detail))
+}
+
+fn told((wait, detail): TooOften) -> Problem {
+    let wait_s = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX - 1) + 1;
+    Problem::busy(detail)
+        .hint(format!("ask again in {wait_s} s; Retry-After says the same"))
+        .retry_after(wait_s)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use model::id::SystemDraw;
 
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn a_token_that_asks_too_often_waits_and_others_do_not() {
@@ -99,7 +241,8 @@ mod tests {
         assert_eq!(problem.status, 429);
         limits.token(other).unwrap();
         limits.captain().unwrap();
-        limits.stranger(IpAddr::from([127, 0, 0, 1])).unwrap();
+        limits.stranger(HERE).unwrap();
+        limits.anybody(HERE).unwrap();
     }
 
     #[test]
@@ -114,5 +257,48 @@ mod tests {
             drop(limits.stranger(IpAddr::from([10, 0, 0, 1])));
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn who_has_shown_too_much_that_is_no_token_is_refused_before_it_is_looked_at() {
+        let limits = Limits::default();
+        limits.may_try(HERE).unwrap();
+        let refused = (0..10_000).find_map(|_| limits.stranger(HERE).err()).unwrap();
+        assert_eq!(refused.status, 429);
+        assert_eq!(limits.may_try(HERE).unwrap_err().status, 429);
+        limits.may_try(IpAddr::from([10, 0, 0, 1])).unwrap();
+        limits.prove("hk_a_1");
+        limits.prove("hk_a_1");
+        assert!(limits.is_proven("hk_a_1") && !limits.is_proven("hk_a_2"));
+        for n in 0..PROVEN_MAX {
+            limits.prove(&n.to_string());
+        }
+        assert!(!limits.is_proven("hk_a_1"), "the oldest is forgotten");
+        assert_eq!(locked(&limits.proven).len(), PROVEN_MAX);
+    }
+
+    #[test]
+    fn wrong_codes_hold_up_nobody_but_the_peer_they_come_from() {
+        let limits = Limits::default();
+        for _ in 0..WRONG_CODES {
+            limits.wrong_code(Some(HERE)).unwrap();
+        }
+        assert_eq!(limits.wrong_code(Some(HERE)).unwrap_err().status, 429);
+        limits.wrong_code(Some(IpAddr::from([10, 0, 0, 1]))).unwrap();
+        limits.wrong_code(None).unwrap();
+    }
+
+    #[test]
+    fn a_key_has_so_many_streams_and_one_that_is_closed_makes_room() {
+        let limits = Limits::default();
+        let id = LoginId::draw(model::Timestamp::UNIX_EPOCH, &mut SystemDraw);
+        let mut places: Vec<_> =
+            (0..LISTENERS_EACH).map(|_| limits.listener(Listener::Login(id)).unwrap()).collect();
+        assert_eq!(limits.listener(Listener::Login(id)).unwrap_err().status, 429);
+        limits.listener(Listener::Captain).unwrap();
+        places.pop();
+        places.push(limits.listener(Listener::Login(id)).unwrap());
+        drop(places);
+        assert!(locked(&limits.listeners.0).is_empty(), "nobody is remembered who is gone");
     }
 }

@@ -3,22 +3,24 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use engine::Bearer;
 use engine::live::{Frame, LiveFrom, LiveTopic, SentFrame, Wish, not_yours};
+use engine::{Bearer, SignedIn};
 use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, Method, StatusCode, header};
 use model::refusal::{Code, Refusal};
 use model::token::{TokenArea, TokenScope};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::Gate;
+use crate::accept::Place;
+use crate::auth::LIVE_PROTOCOL;
+use crate::limits::{Listener, ListenerPlace};
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::rights::{Role, Rule, Verdict, look_up};
@@ -31,6 +33,10 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 const ASK_BYTES_MAX: usize = 16 * 1024;
 /// Wishes of one listener that wait; the next one is read when there is room.
 const WISHES_MAX: usize = 16;
+/// How many messages a listener may send at once.
+const MESSAGES_AT_ONCE: u32 = 40;
+/// After how long it may send another one; one that comes earlier is read only then.
+const MESSAGE_EVERY: Duration = Duration::from_millis(100);
 /// The most listeners at once.
 const LISTENERS_MAX: usize = 256;
 /// What a WebSocket is closed with when its listener was too slow: try again later.
@@ -64,6 +70,8 @@ pub(crate) async fn listen(
     State(gate): State<Gate>,
     role: Option<Extension<Role>>,
     bearer: Option<Extension<Bearer>>,
+    login: Option<Extension<SignedIn>>,
+    place: Option<Extension<Place>>,
     headers: HeaderMap,
     params: Params,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -72,6 +80,7 @@ pub(crate) async fn listen(
     // Whoever got here may see; a role that is not known may do nothing else.
     let role = role.map_or(Role::Viewer, |Extension(role)| role);
     let bearer = bearer.map(|Extension(bearer)| bearer);
+    let login = login.map(|Extension(login)| login);
     let scopes = bearer.iter().flat_map(|bearer| bearer.scopes.iter().cloned()).collect();
     let ears = Ears { role, scopes };
     if let Some(topic) = from.topics.iter().find(|topic| !ears.may_hear(topic)) {
@@ -83,11 +92,18 @@ pub(crate) async fn listen(
             .hint("close one, or read by requests")
             .retry_after(5));
     }
-    let ended = until_ended(&gate, bearer);
+    let seat = match (&login, &bearer) {
+        (Some(login), _) => Some(Listener::Login(login.id)),
+        (None, Some(bearer)) => Some(Listener::Token(bearer.id)),
+        // Who came over no connection is the window itself.
+        (None, None) => place.as_ref().map(|_| Listener::Captain),
+    };
+    let seat = seat.map(|who| gate.limits.listener(who)).transpose()?;
+    let ended = until_ended(&gate, bearer, login);
     let (wish, wishes) = mpsc::channel(WISHES_MAX);
     if !headers.contains_key(header::UPGRADE) {
         drop(wish);
-        return Ok(events(&gate, from, wishes, ended).into_response());
+        return Ok(events(&gate, from, wishes, ended, seat).into_response());
     }
     let socket = socket.map_err(|rejection| {
         Problem::new(StatusCode::BAD_REQUEST, Code::InvalidInput, rejection.body_text())
@@ -95,10 +111,15 @@ pub(crate) async fn listen(
     })?;
     let frames = Box::pin(gate.engine.live(from, wishes).take_until(ended));
     Ok(socket
+        .protocols([LIVE_PROTOCOL])
         .max_message_size(ASK_BYTES_MAX)
         .max_frame_size(ASK_BYTES_MAX)
         .write_buffer_size(0)
-        .on_upgrade(move |socket| converse(socket, frames, wish, ears)))
+        .on_upgrade(move |socket| async move {
+            // What speaks on is still a connection, and a listener of its key.
+            let _places = (place, seat);
+            converse(socket, frames, wish, ears).await;
+        }))
 }
 
 /// Describes the frames of the live stream.
@@ -108,15 +129,10 @@ pub(crate) async fn listen(
     get, path = "/api/v1/live/schema.json", tag = "events",
     responses((status = 200, description = "The schema.", body = serde_json::Value)),
 )]
-pub(crate) async fn get_live_schema() -> Result<Json<serde_json::Value>, Problem> {
-    engine::live::schema().map(Json).map_err(|error| {
-        tracing::error!(%error, "the schema of the frames could not be written");
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            Code::Internal,
-            "the schema could not be written",
-        )
-    })
+pub(crate) async fn get_live_schema() -> Response {
+    // As it is committed, which is that of this program: a test of the engine says so.
+    const SCHEMA: &str = include_str!("../../../docs/live.schema.json");
+    ([(header::CONTENT_TYPE, "application/json")], SCHEMA).into_response()
 }
 
 /// What somebody may listen to.
@@ -178,19 +194,30 @@ fn beginning(headers: &HeaderMap, mut params: Params) -> Result<LiveFrom, Proble
     } else {
         LiveTopic::read_all(named.iter().flat_map(|names| names.split(',')))?
     };
+    if since.is_some() != epoch.is_some() {
+        return Err(Problem::invalid("'since' counts within an 'epoch': give both, or none")
+            .hint("both are in every frame"));
+    }
     Ok(match last_event_id(headers) {
         Some((epoch, since)) => LiveFrom { topics, epoch: Some(epoch), since: Some(since) },
         None => LiveFrom { topics, epoch, since },
     })
 }
 
-/// Whoever listens by an access token listens no longer than it holds.
-fn until_ended(gate: &Gate, bearer: Option<Bearer>) -> impl Future<Output = ()> + Send + use<> {
-    let ended = bearer.map(|bearer| gate.engine.until_ended(bearer.id));
+/// Whoever listens by an access token or as a browser listens no longer than that holds.
+fn until_ended(
+    gate: &Gate,
+    bearer: Option<Bearer>,
+    login: Option<SignedIn>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let signed_out = login.map(|login| gate.engine.until_signed_out(login.id));
+    let revoked = bearer.map(|bearer| gate.engine.until_ended(bearer.id));
     async move {
-        match ended {
-            Some(ended) => ended.await,
-            None => std::future::pending().await,
+        match (signed_out, revoked) {
+            // A browser's token ends with its login, and its login with the token.
+            (Some(ended), _) => ended.await,
+            (None, Some(ended)) => ended.await,
+            (None, None) => std::future::pending().await,
         }
     }
 }
@@ -200,9 +227,11 @@ fn events<E: Future<Output = ()> + Send + 'static>(
     from: LiveFrom,
     wishes: mpsc::Receiver<Wish>,
     ended: E,
+    seat: Option<ListenerPlace>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + Send + use<E>> {
     let epoch = gate.engine.epoch().to_owned();
     let frames = gate.engine.live(from, wishes).take_until(ended).map(move |frame| {
+        let _seat = &seat;
         let event = Event::default().data(&*frame.json);
         // A number from inside of a snapshot is none to come back with.
         Ok(match frame.seq.filter(|_| frame.whole) {
@@ -230,6 +259,8 @@ async fn converse(
     let mut alive = interval(KEEP_ALIVE);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut slow = false;
+    let mut pace = Pace::default();
+    let mut wait = None;
     loop {
         let message = tokio::select! {
             frame = frames.next() => match frame {
@@ -239,8 +270,13 @@ async fn converse(
                 }
                 None => break,
             },
-            heard = socket.recv(), if wish.capacity() > 0 => match heard {
+            () = sleep_until(wait.unwrap_or_else(Instant::now)), if wait.is_some() => {
+                wait = None;
+                continue;
+            }
+            heard = socket.recv(), if wish.capacity() > 0 && wait.is_none() => match heard {
                 Some(Ok(heard)) => {
+                    wait = pace.heard(Instant::now());
                     if let Some(asked) = wish_in(&heard, &ears) {
                         // There is room: it was looked at before.
                         drop(wish.try_send(asked));
@@ -262,6 +298,23 @@ async fn converse(
     };
     let farewell = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
     drop(timeout(SEND_MAX, socket.send(farewell)).await);
+}
+
+/// How fast a listener talks: so much at once, and then one message after the other.
+#[derive(Debug, Default)]
+struct Pace {
+    /// When all that was heard would have been said at the pace that is allowed.
+    through: Option<Instant>,
+}
+
+impl Pace {
+    /// Counts a message; until when no other is read, where it is one too many.
+    fn heard(&mut self, now: Instant) -> Option<Instant> {
+        let through = self.through.map_or(now, |through| through.max(now)) + MESSAGE_EVERY;
+        self.through = Some(through);
+        let on = through.checked_sub(MESSAGE_EVERY * MESSAGES_AT_ONCE)?;
+        (on > now).then_some(on)
+    }
 }
 
 /// What a message of a listener asks for, where it asks for anything.
@@ -301,6 +354,19 @@ mod tests {
         check("7", None);
         check("e1:x", None);
         check("e1:-1", None);
+    }
+
+    #[test]
+    fn a_listener_that_talks_too_fast_is_heard_at_a_pace() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        for n in 0..MESSAGES_AT_ONCE {
+            assert_eq!(pace.heard(now), None, "{n}");
+        }
+        let on = pace.heard(now).unwrap();
+        assert_eq!(on, now + MESSAGE_EVERY);
+        assert_eq!(pace.heard(on), Some(on + MESSAGE_EVERY), "one after the other");
+        let later = on + MESSAGE_EVERY * (MESSAGES_AT_ONCE + 9);
+        assert_eq!(pace.heard(later), None, "after a rest it may talk again");
     }
 
     #[test]

@@ -1,31 +1,33 @@
 //! The description of the API (OpenAPI 3.1), made from the routes themselves.
+//!
+//! A route says what it does, takes and answers; what follows for all of them is added here: how
+//! they refuse ([`refusals`]), the idempotency key, and an example of each ([`examples`]).
 
+mod codes;
+mod examples;
+mod refusals;
+
+use http::Method;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
-    PathItem, Ref, RefOr, Required, ResponseBuilder, Type,
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr,
+    Required, Type,
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::problem::{self, Problem};
-use crate::routes;
+pub use codes::{matrix, table};
 
-/// Every refusal an operation can answer with, by the name of its description.
-const REFUSALS: &[(&str, &str, &str)] = &[
-    ("400", "BadRequest", "The body is no JSON."),
-    ("401", "Unauthorized", "No valid token or login."),
-    ("403", "Forbidden", "Not from here, or not with these rights."),
-    ("404", "NotFound", "There is nothing by that name."),
-    ("409", "Conflict", "Refused as things stand; `code` says why and `allowed` what would work."),
-    ("413", "TooLarge", "The body is too large."),
-    ("415", "NotJson", "The body is not sent as application/json."),
-    ("422", "Invalid", "What was sent does not fit; `detail` says where."),
-    ("429", "Busy", "Too much at once; `Retry-After` says when to try again."),
-    ("500", "Internal", "The engine could not do it; nothing was changed."),
-];
+use crate::problem::Problem;
+use crate::rights::{Rule, Verdict, look_up};
+use crate::routes;
+use examples::Example;
+
+/// The description as it is committed, which is that of this program: a test says so. Making it anew
+/// takes more stack and time than a request has.
+pub(crate) const COMMITTED: &str = include_str!("../../../docs/openapi.json");
 
 /// The description of the API.
 #[must_use]
@@ -48,9 +50,13 @@ pub fn description() -> OpenApi {
         .build();
     openapi.servers = None;
     add_components(&mut openapi);
+    let mut refused = ComponentsBuilder::from(openapi.components.take().unwrap_or_default());
     for (path, item) in &mut openapi.paths.paths {
-        complete_item(path, item);
+        for (method, operation) in of_item(item) {
+            refused = complete(&method, path, operation, refused);
+        }
     }
+    openapi.components = Some(refused.build());
     openapi.security = Some(vec![
         SecurityRequirement::new("token", Vec::<String>::new()),
         SecurityRequirement::new("login", Vec::<String>::new()),
@@ -73,70 +79,61 @@ fn add_components(openapi: &mut OpenApi) {
     let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
     Problem::schemas(&mut schemas);
     components.schemas.extend(schemas);
-    let mut builder = ComponentsBuilder::from(components);
-    for (_, name, text) in REFUSALS {
-        let content =
-            ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
-        let response =
-            ResponseBuilder::new().description(*text).content(problem::MEDIA_TYPE, content).build();
-        builder = builder.response(*name, response);
-    }
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("The token of DATA_DIR/endpoint.json."))
+        .description(Some(
+            "The token of DATA_DIR/endpoint.json, or an access token ('hivekeeper token add').",
+        ))
         .build();
     let cookie = ApiKeyValue::with_description(
         "hivekeeper_login_PORT",
-        "Set by POST /api/v1/login; needs X-Hivekeeper-CSRF for everything that changes something.",
+        "Set by POST /api/v1/login, and worth nothing without the secret of the page that came with \
+         it, as X-Hivekeeper-Page.",
     );
     openapi.components = Some(
-        builder
+        ComponentsBuilder::from(components)
             .security_scheme("token", SecurityScheme::Http(token))
             .security_scheme("login", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))
             .build(),
     );
 }
 
-/// Adds to every operation of a path the refusals it can answer with, and the idempotency key.
-fn complete_item(path: &str, item: &mut PathItem) {
-    if !path.starts_with("/api/") {
-        return;
-    }
-    let named = path.contains('{');
-    for (operation, changes) in [
-        (&mut item.get, false),
-        (&mut item.post, true),
-        (&mut item.put, true),
-        (&mut item.patch, true),
-        (&mut item.delete, true),
-    ] {
-        if let Some(operation) = operation {
-            complete(operation, named, changes);
-        }
-    }
+/// The operations of a path, with their methods.
+fn of_item(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    [
+        (Method::GET, &mut item.get),
+        (Method::POST, &mut item.post),
+        (Method::PUT, &mut item.put),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-fn complete(operation: &mut Operation, named: bool, changes: bool) {
-    let body = operation.request_body.is_some();
-    let has_input = body || operation.parameters.as_ref().is_some_and(|all| !all.is_empty());
-    for (status, name, _) in REFUSALS {
-        let possible = match *status {
-            "400" | "413" | "415" => body,
-            "404" => named,
-            "409" | "429" => changes,
-            "422" => has_input,
-            _ => true,
-        };
-        if possible && !operation.responses.responses.contains_key(*status) {
-            operation
-                .responses
-                .responses
-                .insert((*status).to_owned(), RefOr::Ref(Ref::from_response_name(*name)));
-        }
+/// Adds to an operation how it refuses, the idempotency key and its example.
+fn complete(
+    method: &Method,
+    path: &str,
+    operation: &mut Operation,
+    mut components: ComponentsBuilder,
+) -> ComponentsBuilder {
+    for (status, codes) in refusals::of(method, path, operation) {
+        let name = refusals::name_of(status, &codes);
+        components = components.response(&name, refusals::response(status, &codes));
+        let described = RefOr::Ref(Ref::from_response_name(&name));
+        operation.responses.responses.insert(status.to_string(), described);
     }
-    if changes {
+    if *method != Method::GET {
         operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
     }
+    if look_up(method, path) == Verdict::Rule(Rule::Anybody) {
+        operation.security = Some(vec![SecurityRequirement::default()]);
+    }
+    if let Some(example) = operation.operation_id.as_deref().and_then(Example::of) {
+        example.show_in(operation);
+    }
+    components
 }
 
 fn idempotency_key() -> Parameter {
@@ -148,68 +145,25 @@ fn idempotency_key() -> Parameter {
             "A value of the caller's making: the same request under the same key is carried out \
              once and answered alike, for 24 hours.",
         ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some("^[!-~]{1,200}$"))
+                .build(),
+        ))
         .build()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn operations() -> Vec<(String, Operation)> {
-        description()
-            .paths
-            .paths
-            .into_iter()
-            .flat_map(|(path, item)| {
-                [item.get, item.post, item.put, item.patch, item.delete]
-                    .into_iter()
-                    .flatten()
-                    .map(move |operation| (path.clone(), operation))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn every_operation_says_what_it_does_what_it_answers_and_how_it_refuses() {
-        for (path, operation) in operations() {
-            let id = operation.operation_id.unwrap();
-            let text = |text: Option<String>| !text.unwrap_or_default().trim().is_empty();
-            assert!(text(operation.summary), "{path} {id} has no summary");
-            assert!(text(operation.description), "{path} {id} has no description");
-            assert!(operation.tags.is_some(), "{path} {id} has no tag");
-            let statuses: Vec<_> = operation.responses.responses.keys().collect();
-            assert!(statuses.iter().any(|status| status.starts_with('2')), "{id}");
-            if path.starts_with("/api/") {
-                for refusal in ["401", "403", "500"] {
-                    assert!(statuses.iter().any(|status| *status == refusal), "{id}");
-                }
-            }
+/// Every operation with its method and path.
+fn operations() -> Vec<(Method, String, Operation)> {
+    let mut all = Vec::new();
+    for (path, mut item) in description().paths.paths {
+        for (method, operation) in of_item(&mut item) {
+            all.push((method, path.clone(), operation.clone()));
         }
     }
-
-    #[test]
-    fn operations_have_names_of_their_own() {
-        let mut names: Vec<_> = operations()
-            .into_iter()
-            .map(|(_, operation)| operation.operation_id.unwrap())
-            .collect();
-        let count = names.len();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), count);
-    }
-
-    #[test]
-    fn the_committed_description_is_that_of_this_program() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
-        if std::env::var_os("HIVEKEEPER_UPDATE_DOCS").is_some() {
-            std::fs::write(path, text().unwrap()).unwrap();
-        }
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            committed == text().unwrap(),
-            "docs/openapi.json is stale: run 'hivekeeper openapi > docs/openapi.json'"
-        );
-    }
+    all
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,8 +114,10 @@ pub const fn status(code: Code) -> StatusCode {
         Code::Ambiguous
         | Code::TransitionRefused
         | Code::Conflict
+        | Code::StaleLease
         | Code::NearDuplicate
         | Code::IdempotencyMismatch => StatusCode::CONFLICT,
+        Code::ChangedMeanwhile => StatusCode::PRECONDITION_FAILED,
         Code::Busy => StatusCode::TOO_MANY_REQUESTS,
         Code::Unauthorized => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
@@ -123,15 +125,18 @@ pub const fn status(code: Code) -> StatusCode {
     }
 }
 
-const fn title(code: Code) -> &'static str {
+/// What a code says in a few words.
+pub(crate) const fn title(code: Code) -> &'static str {
     match code {
         Code::InvalidInput => "The request cannot be used",
         Code::NotFound => "There is no such thing",
         Code::Ambiguous => "Several things go by that name",
         Code::TransitionRefused => "Not possible in this state",
         Code::Conflict => "Something else is in the way",
+        Code::StaleLease => "The lease has ended",
         Code::NearDuplicate => "A mission says nearly the same",
         Code::IdempotencyMismatch => "The idempotency key was used for another request",
+        Code::ChangedMeanwhile => "Somebody else changed it meanwhile",
         Code::Busy => "Too much at once",
         Code::Unauthorized => "Sign in first",
         Code::Forbidden => "Not allowed",
@@ -201,6 +206,7 @@ mod tests {
         check(Code::Conflict, 409);
         check(Code::NearDuplicate, 409);
         check(Code::IdempotencyMismatch, 409);
+        check(Code::ChangedMeanwhile, 412);
         check(Code::Busy, 429);
         check(Code::Unauthorized, 401);
         check(Code::Forbidden, 403);

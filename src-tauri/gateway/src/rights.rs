@@ -1,5 +1,7 @@
 //! Who may do what: one table of every route with the right it asks for.
 
+use std::borrow::Cow;
+
 use engine::Named;
 use http::Method;
 use model::token::{TokenArea, TokenRole};
@@ -41,10 +43,12 @@ impl Role {
     #[must_use]
     pub const fn may(self, right: Right) -> bool {
         match right {
+            Right::Know => !matches!(self, Self::Agent),
             Right::See => matches!(self, Self::Viewer | Self::Operator | Self::Admin),
             Right::Operate => matches!(self, Self::Operator | Self::Admin),
             Right::Administer => matches!(self, Self::Admin),
             Right::Speak => matches!(self, Self::Agent),
+            Right::Lend => matches!(self, Self::Worker | Self::Operator | Self::Admin),
             Right::Measure => matches!(self, Self::Agent | Self::Admin),
         }
     }
@@ -64,6 +68,8 @@ impl From<TokenRole> for Role {
 /// What a route asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Right {
+    /// To ask who one is, and to leave.
+    Know,
     /// To read.
     See,
     /// To work with agents and missions.
@@ -74,6 +80,8 @@ pub enum Right {
     Speak,
     /// To deliver figures.
     Measure,
+    /// To lend an agent that runs elsewhere: to register it, and to speak as one.
+    Lend,
 }
 
 /// Who may use a route.
@@ -96,11 +104,13 @@ pub enum Verdict {
     Unknown,
 }
 
+const KNOW: Rule = Rule::Needs(Right::Know);
 const SEE: Rule = Rule::Needs(Right::See);
 const OPERATE: Rule = Rule::Needs(Right::Operate);
 const ADMINISTER: Rule = Rule::Needs(Right::Administer);
 const SPEAK: Rule = Rule::Needs(Right::Speak);
 const MEASURE: Rule = Rule::Needs(Right::Measure);
+const LEND: Rule = Rule::Needs(Right::Lend);
 
 /// The doors of protocols that have a description of their own.
 pub const PROTOCOLS: &[(Method, &str, Rule)] = &[
@@ -112,20 +122,36 @@ pub const PROTOCOLS: &[(Method, &str, Rule)] = &[
 
 /// Says who somebody is; every token may ask that, whatever its scopes are.
 pub(crate) const WHO_AM_I: &str = "/api/v1/whoami";
+/// Signs a browser out; every login may do that, whatever its scopes are.
+pub(crate) const LOG_OUT: &str = "/api/v1/logout";
+
+/// Registers an agent that runs elsewhere; what it says of itself is below.
+const ATTACHED: &str = "/api/v1/attached";
+
+/// Whether a path is one of those where a token of an agent that runs elsewhere speaks for that agent
+/// alone, so that nothing else has to be named.
+pub(crate) fn is_attached(path: &str) -> bool {
+    path.strip_prefix(ATTACHED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// Every route of the API. What is not here is never reached.
 pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::GET, "/healthz", Rule::Anybody),
     (Method::GET, "/readyz", Rule::Anybody),
+    (Method::GET, crate::METRICS, SEE),
     (Method::POST, "/api/v1/login", Rule::Anybody),
     (Method::POST, "/api/v1/login/links", ADMINISTER),
-    (Method::GET, WHO_AM_I, SEE),
+    (Method::POST, LOG_OUT, KNOW),
+    (Method::GET, "/api/v1/logins", ADMINISTER),
+    (Method::DELETE, "/api/v1/logins/{id}", ADMINISTER),
+    (Method::GET, WHO_AM_I, KNOW),
     (Method::GET, "/api/v1/tokens", ADMINISTER),
     (Method::POST, "/api/v1/tokens", ADMINISTER),
     (Method::DELETE, "/api/v1/tokens/{id}", ADMINISTER),
     (Method::POST, "/api/v1/pairings", ADMINISTER),
     (Method::GET, "/api/v1/openapi.json", SEE),
     (Method::GET, "/api/v1/overview", SEE),
+    (Method::GET, "/api/v1/about", SEE),
     (Method::GET, "/api/v1/doctor", SEE),
     (Method::GET, "/api/v1/verification", SEE),
     (Method::GET, "/api/v1/agents", SEE),
@@ -136,6 +162,14 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::POST, "/api/v1/agents/{id}/pause", OPERATE),
     (Method::POST, "/api/v1/agents/{id}/resume", OPERATE),
     (Method::GET, "/api/v1/agents/{id}/attempts", SEE),
+    (Method::POST, ATTACHED, LEND),
+    (Method::POST, "/api/v1/attached/heartbeat", LEND),
+    (Method::POST, "/api/v1/attached/lease", LEND),
+    (Method::POST, "/api/v1/attached/progress", LEND),
+    (Method::POST, "/api/v1/attached/evidence", LEND),
+    (Method::POST, "/api/v1/attached/usage", LEND),
+    (Method::POST, "/api/v1/attached/messages", LEND),
+    (Method::POST, "/api/v1/attached/finish", LEND),
     (Method::POST, "/api/v1/agents/{id}/messages", OPERATE),
     (Method::POST, "/api/v1/broadcasts", OPERATE),
     (Method::GET, "/api/v1/broadcasts/{id}", SEE),
@@ -185,6 +219,25 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::GET, "/api/v1/diagnostics", ADMINISTER),
     (Method::GET, "/api/v1/settings", SEE),
     (Method::PUT, "/api/v1/settings", ADMINISTER),
+    (Method::GET, "/api/v1/settings/history", SEE),
+    (Method::POST, "/api/v1/settings/rollback", ADMINISTER),
+    (Method::GET, "/api/v1/settings/export", ADMINISTER),
+    (Method::POST, "/api/v1/settings/import", ADMINISTER),
+    (Method::GET, "/api/v1/hooks", ADMINISTER),
+    (Method::POST, "/api/v1/hooks", ADMINISTER),
+    (Method::GET, "/api/v1/hooks/{id}", ADMINISTER),
+    (Method::PATCH, "/api/v1/hooks/{id}", ADMINISTER),
+    (Method::DELETE, "/api/v1/hooks/{id}", ADMINISTER),
+    (Method::POST, "/api/v1/hooks/{id}/test", ADMINISTER),
+    (Method::GET, "/api/v1/hooks/{id}/runs", ADMINISTER),
+    (Method::GET, "/api/v1/secrets", ADMINISTER),
+    (Method::PUT, "/api/v1/secrets/{name}", ADMINISTER),
+    (Method::DELETE, "/api/v1/secrets/{name}", ADMINISTER),
+    (Method::GET, "/api/v1/backups", ADMINISTER),
+    (Method::POST, "/api/v1/backups", ADMINISTER),
+    (Method::GET, "/api/v1/log", ADMINISTER),
+    (Method::GET, "/api/v1/log/level", ADMINISTER),
+    (Method::PUT, "/api/v1/log/level", ADMINISTER),
     (Method::GET, "/api/v1/policies", SEE),
     (Method::GET, "/api/v1/policies/{name}", SEE),
     (Method::PUT, "/api/v1/policies/{name}", ADMINISTER),
@@ -219,6 +272,7 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::POST, "/api/v1/trash/{id}/restore", OPERATE),
     (Method::DELETE, "/api/v1/trash/{id}", ADMINISTER),
     (Method::GET, "/api/v1/events", SEE),
+    (Method::GET, "/api/v1/events/kinds", SEE),
     (Method::GET, "/api/v1/live", SEE),
     (Method::GET, "/api/v1/live/schema.json", SEE),
     (Method::GET, "/api/v1/devlogs", SEE),
@@ -237,13 +291,15 @@ pub const RULES: &[(Method, &str, Rule)] = &[
 #[must_use]
 pub fn area_of(path: &str) -> Option<TokenArea> {
     let Some(path) = path.strip_prefix("/api/v1/") else {
-        return path.starts_with("/v1/").then_some(TokenArea::Signals);
+        let figures = path.starts_with("/v1/") || path == crate::METRICS;
+        return figures.then_some(TokenArea::Signals);
     };
     let mut parts = path.split('/');
     let (noun, verb) = (parts.next()?, parts.nth(1));
     Some(match (noun, verb) {
         ("agents", Some("messages")) => TokenArea::Talk,
         ("overview" | "schedule" | "swarm" | "recovery", _) => TokenArea::Swarm,
+        ("attached", _) => TokenArea::Agents,
         ("agents" | "presets" | "supervision" | "commands" | "runtimes" | "repositories", _) => {
             TokenArea::Agents
         }
@@ -252,31 +308,98 @@ pub fn area_of(path: &str) -> Option<TokenArea> {
         ("broadcasts" | "messages" | "inbox" | "requests" | "rules" | "topics", _) => {
             TokenArea::Talk
         }
-        ("settings" | "policies" | "templates", _) => TokenArea::Rules,
+        ("settings" | "policies" | "templates" | "hooks", _) => TokenArea::Rules,
+        ("secrets" | "backups" | "log", _) => TokenArea::House,
         ("devlogs" | "reports", _) => TokenArea::Journal,
         ("signals", _) => TokenArea::Signals,
         ("events" | "live", _) => TokenArea::Events,
-        ("login" | "tokens" | "pairings" | "whoami" | "openapi.json" | "doctor", _)
+        ("login" | "logout" | "logins", _) => TokenArea::House,
+        ("about" | "tokens" | "pairings" | "whoami" | "openapi.json" | "doctor", _)
         | ("verification" | "diagnostics" | "demo" | "window", _) => TokenArea::House,
         _ => return None,
     })
 }
 
+/// The one thing a path is about, as its handler will read its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object<'p> {
+    noun: Noun,
+    name: Cow<'p, str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Noun {
+    Agent,
+    Mission,
+    Attempt,
+    Message,
+    Request,
+    Devlog,
+}
+
+impl Object<'_> {
+    /// The thing, to be looked up.
+    #[must_use]
+    pub fn named(&self) -> Named<'_> {
+        match self.noun {
+            Noun::Agent => Named::Agent(&self.name),
+            Noun::Mission => Named::Mission(&self.name),
+            Noun::Attempt => Named::Attempt(&self.name),
+            Noun::Message => Named::Message(&self.name),
+            Noun::Request => Named::Request(&self.name),
+            Noun::Devlog => Named::Devlog(&self.name),
+        }
+    }
+}
+
 /// The one thing a path is about; nothing where it is about several, or about the whole.
 #[must_use]
-pub fn object_of(path: &str) -> Option<Named<'_>> {
+pub fn object_of(path: &str) -> Option<Object<'_>> {
     let mut parts = path.strip_prefix("/api/v1/")?.split('/');
-    let (noun, name) = (parts.next()?, parts.next()?);
-    match noun {
-        "agents" => Some(Named::Agent(name)),
-        "missions" if !matches!(name, "check" | "import") => Some(Named::Mission(name)),
-        "reports" if name == "mission" => parts.next().map(Named::Mission),
-        "attempts" => Some(Named::Attempt(name)),
-        "messages" => Some(Named::Message(name)),
-        "requests" => Some(Named::Request(name)),
-        "devlogs" => Some(Named::Devlog(name)),
-        _ => None,
+    let (place, mut name) = (parts.next()?, parts.next()?);
+    let noun = match place {
+        "agents" => Noun::Agent,
+        "missions" if !matches!(name, "check" | "import") => Noun::Mission,
+        "reports" if name == "mission" => {
+            name = parts.next()?;
+            Noun::Mission
+        }
+        "attempts" => Noun::Attempt,
+        "messages" => Noun::Message,
+        "requests" => Noun::Request,
+        "devlogs" => Noun::Devlog,
+        _ => return None,
+    };
+    Some(Object { noun, name: decoded(name) })
+}
+
+/// A part of a path as it is meant; what is not written as it has to be stays as it is, and is found
+/// nowhere.
+fn decoded(part: &str) -> Cow<'_, str> {
+    if !part.contains('%') {
+        return Cow::Borrowed(part);
     }
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let byte = match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                rest = after;
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                digit(*high).zip(digit(*low)).and_then(|(h, l)| u8::try_from(h * 16 + l).ok())
+            }
+            (b'%', _) => None,
+            (byte, after) => {
+                rest = after;
+                Some(*byte)
+            }
+        };
+        match byte {
+            Some(byte) => bytes.push(byte),
+            None => return Cow::Borrowed(part),
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(part), Cow::Owned)
 }
 
 /// Looks a request up in the table. `HEAD` is judged as `GET`.
@@ -284,8 +407,10 @@ pub fn object_of(path: &str) -> Option<Named<'_>> {
 pub fn look_up(method: &Method, path: &str) -> Verdict {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let mut others = Vec::new();
+    // A path that is written out is that one, and not a name in the place of another.
+    let written_out = RULES.iter().any(|(_, template, _)| *template == path);
     for (allowed, template, rule) in RULES.iter().chain(PROTOCOLS) {
-        if !fits(template, path) {
+        if !fits(template, path) || (written_out && *template != path) {
             continue;
         }
         if allowed == method {
@@ -342,15 +467,23 @@ mod tests {
 
     #[test]
     fn every_role_has_exactly_the_rights_of_its_station() {
-        let rights = [Right::See, Right::Operate, Right::Administer, Right::Speak, Right::Measure];
-        let check = |role: Role, expected: [bool; 5]| {
+        let rights = [
+            Right::Know,
+            Right::See,
+            Right::Operate,
+            Right::Administer,
+            Right::Speak,
+            Right::Measure,
+            Right::Lend,
+        ];
+        let check = |role: Role, expected: [bool; 7]| {
             assert_eq!(rights.map(|right| role.may(right)), expected, "{role:?}");
         };
-        check(Role::Agent, [false, false, false, true, true]);
-        check(Role::Worker, [false, false, false, false, false]);
-        check(Role::Viewer, [true, false, false, false, false]);
-        check(Role::Operator, [true, true, false, false, false]);
-        check(Role::Admin, [true, true, true, false, true]);
+        check(Role::Agent, [false, false, false, false, true, true, false]);
+        check(Role::Worker, [true, false, false, false, false, false, true]);
+        check(Role::Viewer, [true, true, false, false, false, false, false]);
+        check(Role::Operator, [true, true, true, false, false, false, true]);
+        check(Role::Admin, [true, true, true, true, false, true, true]);
     }
 
     #[test]
@@ -379,6 +512,13 @@ mod tests {
         check(Method::PATCH, "/api/v1/missions/M-7K2P");
         check(Method::POST, "/api/v1/demo");
         check(Method::PUT, "/api/v1/settings");
+        check(Method::POST, "/api/v1/settings/rollback");
+        check(Method::POST, "/api/v1/settings/import");
+        check(Method::POST, "/api/v1/hooks");
+        check(Method::PATCH, "/api/v1/hooks/x");
+        check(Method::POST, "/api/v1/hooks/x/test");
+        check(Method::PUT, "/api/v1/secrets/db");
+        check(Method::GET, "/api/v1/log");
         check(Method::PUT, "/api/v1/policies/docs");
         check(Method::DELETE, "/api/v1/policies/docs");
         check(Method::PUT, "/api/v1/templates/port");
@@ -395,6 +535,8 @@ mod tests {
         check(Method::DELETE, "/api/v1/tokens/x");
         check(Method::POST, "/api/v1/pairings");
         check(Method::POST, "/api/v1/login/links");
+        check(Method::GET, "/api/v1/logins");
+        check(Method::DELETE, "/api/v1/logins/x");
         // Whoever works with the swarm can stop it and say something to it.
         for path in [
             "/api/v1/swarm/halt",
@@ -420,12 +562,33 @@ mod tests {
         assert_eq!(area_of("/api/v1/agents/ann/pause"), Some(TokenArea::Agents));
         assert_eq!(area_of("/api/v1/nope"), None);
         assert_eq!(area_of("/mcp"), None);
-        assert_eq!(object_of("/api/v1/agents/ann/pause"), Some(Named::Agent("ann")));
-        assert_eq!(object_of("/api/v1/missions/M-7K2P"), Some(Named::Mission("M-7K2P")));
-        assert_eq!(object_of("/api/v1/missions/import"), None);
-        assert_eq!(object_of("/api/v1/reports/mission/x"), Some(Named::Mission("x")));
-        assert_eq!(object_of("/api/v1/reports/day/x"), None);
-        assert_eq!(object_of("/api/v1/agents"), None);
+        let check = |path: &str, expected: Option<Named<'_>>| {
+            let object = object_of(path);
+            assert_eq!(object.as_ref().map(Object::named), expected, "{path}");
+        };
+        check("/api/v1/agents/ann/pause", Some(Named::Agent("ann")));
+        check("/api/v1/missions/M-7K2P", Some(Named::Mission("M-7K2P")));
+        check("/api/v1/missions/import", None);
+        check("/api/v1/reports/mission/x", Some(Named::Mission("x")));
+        check("/api/v1/reports/day/x", None);
+        check("/api/v1/agents", None);
+        // A name means here what it means to its handler, however it is written.
+        check("/api/v1/agents/%61n%6E", Some(Named::Agent("ann")));
+        check("/api/v1/agents/J%C3%BCrgen%20B", Some(Named::Agent("Jürgen B")));
+        check("/api/v1/agents/a%2Fb/pause", Some(Named::Agent("a/b")));
+        check("/api/v1/agents/100%/pause", Some(Named::Agent("100%")));
+        check("/api/v1/agents/%ff", Some(Named::Agent("%ff")));
+        check("/api/v1/agents/%+1", Some(Named::Agent("%+1")));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_panics_and_what_is_written_for_a_path_is_read_back(name: String) {
+            let _ = object_of(&name);
+            let written: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            proptest::prop_assert_eq!(decoded(&written), name.as_str());
+            let _ = decoded(&name);
+        }
     }
 
     #[test]
@@ -441,5 +604,7 @@ mod tests {
         check(Method::GET, "/api/v2/agents", Verdict::Unknown);
         check(Method::PUT, "/api/v1/agents", Verdict::OtherMethods("GET, POST".into()));
         check(Method::OPTIONS, "/api/v1/missions/x/queue", Verdict::OtherMethods("POST".into()));
+        check(Method::OPTIONS, "/api/v1/missions/check", Verdict::OtherMethods("POST".into()));
+        check(Method::GET, "/api/v1/missions/import", Verdict::OtherMethods("POST".into()));
     }
 }

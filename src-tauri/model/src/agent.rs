@@ -22,6 +22,12 @@ pub const GRACE_S_RANGE: std::ops::RangeInclusive<u32> = 1..=120;
 pub const RULES_BYTES_MAX: usize = 32 * 1024;
 /// How full a context is when that is said, in percent.
 pub const CONTEXT_WARN_PERCENT: [u8; 2] = [70, 90];
+/// After how much silence an agent that runs elsewhere is lost, in seconds, unless it says otherwise.
+pub const LOST_AFTER_S_DEFAULT: u32 = 60;
+/// The shortest and longest silence that can be set for that, in seconds.
+pub const LOST_AFTER_S_RANGE: std::ops::RangeInclusive<u32> = 2..=3_600;
+/// The variables of what has none.
+static NO_VARIABLES: BTreeMap<String, String> = BTreeMap::new();
 /// The placeholder in an argument that becomes the brief's text.
 pub const BRIEF_PLACEHOLDER: &str = "{brief}";
 /// The placeholder in an argument that becomes the path of a file with the brief.
@@ -66,6 +72,12 @@ pub enum Runtime {
         /// The preset whose ways and format it has.
         preset: String,
     },
+    /// A program that was started elsewhere and asks for its missions itself. It has no process of
+    /// ours: that it lives is known by its heartbeat alone.
+    Attached {
+        /// After how much silence it is lost, in seconds.
+        lost_after_s: u32,
+    },
 }
 
 impl Runtime {
@@ -76,16 +88,18 @@ impl Runtime {
             Self::Command { .. } => "command",
             Self::Acp { .. } => "acp",
             Self::Headless { .. } => "headless",
+            Self::Attached { .. } => "attached",
         }
     }
 
-    /// The program it starts.
+    /// The program it starts; empty where nothing is started.
     #[must_use]
     pub fn program(&self) -> &str {
         match self {
             Self::Command { program, .. }
             | Self::Acp { program, .. }
             | Self::Headless { program, .. } => program,
+            Self::Attached { .. } => "",
         }
     }
 
@@ -96,6 +110,7 @@ impl Runtime {
             Self::Command { args, .. } | Self::Acp { args, .. } | Self::Headless { args, .. } => {
                 args
             }
+            Self::Attached { .. } => &[],
         }
     }
 
@@ -104,6 +119,7 @@ impl Runtime {
     pub const fn env(&self) -> &BTreeMap<String, String> {
         match self {
             Self::Command { env, .. } | Self::Acp { env, .. } | Self::Headless { env, .. } => env,
+            Self::Attached { .. } => &NO_VARIABLES,
         }
     }
 
@@ -111,8 +127,17 @@ impl Runtime {
     #[must_use]
     pub fn preset(&self) -> Option<&str> {
         match self {
-            Self::Command { .. } => None,
+            Self::Command { .. } | Self::Attached { .. } => None,
             Self::Acp { preset, .. } | Self::Headless { preset, .. } => Some(preset),
+        }
+    }
+
+    /// After how much silence it is lost, in seconds, where it runs elsewhere.
+    #[must_use]
+    pub const fn lost_after_s(&self) -> Option<u32> {
+        match self {
+            Self::Attached { lost_after_s } => Some(*lost_after_s),
+            _ => None,
         }
     }
 

@@ -1,19 +1,25 @@
 //! Events: the append-only log that every row is computed from.
 
+mod kind;
+mod log;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use crate::actor::Actor;
+pub use log::{Event, NewEvent, Subject};
 use crate::agent::Agent;
 use crate::attempt::{Attempt, AttemptState, Checkpoint, Work, Workplace};
 use crate::devlog::Devlog;
 use crate::gate::{GateResult, Grade};
+use crate::hook::Hook;
 use crate::id::{
-    AgentId, AttemptId, CheckpointId, CorrelationId, DevlogId, EventId, MessageId, MissionId,
-    RequestId, RuleId, TokenId, TopicId, TrashId,
+    AgentId, AttemptId, CheckpointId, DevlogId, HookId, LoginId, MessageId,
+    MissionId, RequestId, RuleId, TokenId, TopicId, TrashId,
 };
 use crate::inbox::{Request, RequestEnd, Rule};
+use crate::login::{Login, LoginEnd};
 use crate::message::Message;
 use crate::mission::{Criterion, Handoff, Merge, Mission, MissionState, Progress};
 use crate::policy::Policy;
@@ -153,6 +159,11 @@ pub enum Fact {
         /// Its processes.
         process: ProcessIdentity,
     },
+    /// An agent that runs elsewhere took the attempt; no process of ours works on it.
+    AttemptTaken {
+        /// Which one.
+        attempt_id: AttemptId,
+    },
     /// The program, started by an earlier run of the engine, was found alive and taken over.
     AttemptAdopted {
         /// Which one.
@@ -250,6 +261,44 @@ pub enum Fact {
     },
     /// The captain lets the swarm go on.
     SwarmResumed,
+    /// A hook was made, changed, or switched on or off.
+    HookSaved {
+        /// The hook as it is from now on.
+        hook: Hook,
+    },
+    /// A hook was removed.
+    HookRemoved {
+        /// Which one.
+        hook_id: HookId,
+    },
+    /// A run of a hook failed, or was ended at a limit.
+    HookFailed {
+        /// Which one.
+        hook_id: HookId,
+        /// Its name.
+        name: String,
+        /// The event it ran on.
+        event_seq: u64,
+        /// How it ended, in words a person reads.
+        reason: String,
+    },
+    /// A secret was kept, or another value was kept under its name. The value is nowhere in the ledger.
+    SecretKept {
+        /// Its name.
+        name: String,
+    },
+    /// A secret was removed.
+    SecretRemoved {
+        /// Its name.
+        name: String,
+    },
+    /// A backup was made and verified.
+    BackupMade {
+        /// The name of its file.
+        file: String,
+        /// How many events it holds.
+        events: u64,
+    },
     /// The settings of the workspace were changed.
     SettingsChanged {
         /// The settings from now on.
@@ -458,7 +507,7 @@ pub enum Fact {
         /// The SHA-256 of its secret, as 64 hexadecimal digits. Nobody finds 256 random bits by it.
         hash: String,
     },
-    /// An access token was revoked.
+    /// An access token was revoked, and browsers that were signed in with it are so no longer.
     TokenRevoked {
         /// Which one.
         token_id: TokenId,
@@ -466,128 +515,23 @@ pub enum Fact {
         #[schema(value_type = String, format = DateTime)]
         at: Timestamp,
     },
-}
-
-impl Fact {
-    /// The word for its kind, as in the serialised form.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::EngineStarted { .. } => "engine_started",
-            Self::EngineStopped => "engine_stopped",
-            Self::AgentAdded { .. } => "agent_added",
-            Self::AgentChanged { .. } => "agent_changed",
-            Self::AgentRemoved { .. } => "agent_removed",
-            Self::AgentCleared { .. } => "agent_cleared",
-            Self::MissionCreated { .. } => "mission_created",
-            Self::MissionMoved { .. } => "mission_moved",
-            Self::MissionChanged { .. } => "mission_changed",
-            Self::MissionProgressed { .. } => "mission_progressed",
-            Self::HandoffWritten { .. } => "handoff_written",
-            Self::WorkMerged { .. } => "work_merged",
-            Self::MissionRestored { .. } => "mission_restored",
-            Self::MissionAssigned { .. } => "mission_assigned",
-            Self::MissionRemoved { .. } => "mission_removed",
-            Self::AttemptLeased { .. } => "attempt_leased",
-            Self::AttemptPrepared { .. } => "attempt_prepared",
-            Self::AttemptStarted { .. } => "attempt_started",
-            Self::AttemptAdopted { .. } => "attempt_adopted",
-            Self::AttemptStopping { .. } => "attempt_stopping",
-            Self::AttemptExited { .. } => "attempt_exited",
-            Self::AttemptVerifying { .. } => "attempt_verifying",
-            Self::WorkRecorded { .. } => "work_recorded",
-            Self::GateFinished { .. } => "gate_finished",
-            Self::AttemptReviewing { .. } => "attempt_reviewing",
-            Self::ReviewAssigned { .. } => "review_assigned",
-            Self::AttemptFrozen { .. } => "attempt_frozen",
-            Self::CheckpointMade { .. } => "checkpoint_made",
-            Self::CheckpointRestored { .. } => "checkpoint_restored",
-            Self::AttemptEnded { .. } => "attempt_ended",
-            Self::SwarmHalted { .. } => "swarm_halted",
-            Self::SwarmResumed => "swarm_resumed",
-            Self::SettingsChanged { .. } => "settings_changed",
-            Self::PolicySaved { .. } => "policy_saved",
-            Self::PolicyRemoved { .. } => "policy_removed",
-            Self::TemplateSaved { .. } => "template_saved",
-            Self::TemplateRemoved { .. } => "template_removed",
-            Self::Trashed { .. } => "trashed",
-            Self::TrashEmptied { .. } => "trash_emptied",
-            Self::TopicOpened { .. } => "topic_opened",
-            Self::VoteCast { .. } => "vote_cast",
-            Self::TopicClosed { .. } => "topic_closed",
-            Self::ResultLate { .. } => "result_late",
-            Self::MessageQueued { .. } => "message_queued",
-            Self::MessagesDelivered { .. } => "messages_delivered",
-            Self::MessagesStarted { .. } => "messages_started",
-            Self::MessagesAcknowledged { .. } => "messages_acknowledged",
-            Self::MessageFailed { .. } => "message_failed",
-            Self::MessageRetried { .. } => "message_retried",
-            Self::MessageDiscarded { .. } => "message_discarded",
-            Self::RequestAsked { .. } => "request_asked",
-            Self::RequestEnded { .. } => "request_ended",
-            Self::RequestDeferred { .. } => "request_deferred",
-            Self::RequestTold { .. } => "request_told",
-            Self::RuleAdded { .. } => "rule_added",
-            Self::RuleRemoved { .. } => "rule_removed",
-            Self::UsageMeasured { .. } => "usage_measured",
-            Self::ContextCrossed { .. } => "context_crossed",
-            Self::AttemptRescued { .. } => "attempt_rescued",
-            Self::AttemptAcknowledged { .. } => "attempt_acknowledged",
-            Self::ReportTaken { .. } => "report_taken",
-            Self::DevlogWritten { .. } => "devlog_written",
-            Self::DevlogRemoved { .. } => "devlog_removed",
-            Self::TokenMade { .. } => "token_made",
-            Self::TokenRevoked { .. } => "token_revoked",
-        }
-    }
-}
-
-/// What an event is about; any of them may be absent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-pub struct Subject {
-    /// The mission.
-    pub mission_id: Option<MissionId>,
-    /// The attempt.
-    pub attempt_id: Option<AttemptId>,
-    /// The agent.
-    pub agent_id: Option<AgentId>,
-}
-
-/// A fact on its way into the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewEvent {
-    /// Its identity.
-    pub id: EventId,
-    /// When it happened.
-    pub at: Timestamp,
-    /// Who caused it.
-    pub actor: Actor,
-    /// The request it belongs to.
-    pub correlation_id: Option<CorrelationId>,
-    /// What it is about.
-    pub subject: Subject,
-    /// What happened.
-    pub fact: Fact,
-}
-
-/// A fact in the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Event {
-    /// Its place in the log, from 1 without gaps; the order of everything.
-    pub seq: u64,
-    /// Its identity.
-    pub id: EventId,
-    /// When it happened.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Timestamp,
-    /// Who caused it.
-    pub actor: Actor,
-    /// The request it belongs to.
-    pub correlation_id: Option<CorrelationId>,
-    /// What it is about.
-    pub subject: Subject,
-    /// Its place among the events of its mission, from 1 without gaps.
-    pub mission_seq: Option<u64>,
-    /// What happened.
-    pub fact: Fact,
+    /// A browser signed in.
+    LoggedIn {
+        /// Its login.
+        login: Login,
+        /// The SHA-256 of what its cookie holds, as 64 hexadecimal digits.
+        cookie_hash: String,
+        /// The SHA-256 of what its page holds, likewise.
+        page_hash: String,
+    },
+    /// A browser is signed in no longer.
+    LoggedOut {
+        /// Which login.
+        login_id: LoginId,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+        /// Why.
+        why: LoginEnd,
+    },
 }

@@ -104,6 +104,10 @@ id!(/// Identifies a permission rule.
     RuleId);
 id!(/// Identifies an access token.
     TokenId);
+id!(/// Identifies a browser that signed in.
+    LoginId);
+id!(/// Identifies a hook.
+    HookId);
 id!(/// Links everything one request caused.
     CorrelationId);
 

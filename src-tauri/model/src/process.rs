@@ -72,6 +72,9 @@ pub struct LaunchSpec {
     /// the shim was given them in its environment.
     #[serde(default)]
     pub withheld: Vec<u32>,
+    /// The names of variables whose values are secrets, whatever they are called.
+    #[serde(default)]
+    pub secret: Vec<String>,
     /// Where it starts.
     pub directory: String,
     /// Whether standard input is the file [`file::STDIN`]; otherwise it is empty.

@@ -17,10 +17,14 @@ pub enum Code {
     TransitionRefused,
     /// Something else is in the way: a name that is taken, an agent that works.
     Conflict,
+    /// The lease this was done under has ended; the attempt belongs to somebody else, or to nobody.
+    StaleLease,
     /// There is a mission that says nearly the same.
     NearDuplicate,
     /// The same idempotency key came with another body.
     IdempotencyMismatch,
+    /// Somebody else changed it since it was read.
+    ChangedMeanwhile,
     /// A queue or limit is full; trying again later may succeed.
     Busy,
     /// The caller did not prove who it is.
@@ -32,6 +36,23 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code.
+    pub const ALL: [Self; 13] = [
+        Self::InvalidInput,
+        Self::NotFound,
+        Self::Ambiguous,
+        Self::TransitionRefused,
+        Self::Conflict,
+        Self::StaleLease,
+        Self::ChangedMeanwhile,
+        Self::NearDuplicate,
+        Self::IdempotencyMismatch,
+        Self::Busy,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Internal,
+    ];
+
     /// The word used in interfaces.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -41,8 +62,10 @@ impl Code {
             Self::Ambiguous => "ambiguous",
             Self::TransitionRefused => "transition_refused",
             Self::Conflict => "conflict",
+            Self::StaleLease => "stale_lease",
             Self::NearDuplicate => "near_duplicate",
             Self::IdempotencyMismatch => "idempotency_mismatch",
+            Self::ChangedMeanwhile => "changed_meanwhile",
             Self::Busy => "busy",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",

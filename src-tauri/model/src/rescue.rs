@@ -30,7 +30,9 @@ impl RescueStep {
         match runtime {
             Runtime::Acp { .. } => &[Self::Nudge, Self::Rescue, Self::Restart],
             Runtime::Headless { .. } => &[Self::Captain, Self::Restart],
-            Runtime::Command { terminal: false, .. } => &[Self::Nudge, Self::Captain],
+            Runtime::Command { terminal: false, .. } | Runtime::Attached { .. } => {
+                &[Self::Nudge, Self::Captain]
+            }
             Runtime::Command { terminal: true, .. } => &[Self::Captain],
         }
     }

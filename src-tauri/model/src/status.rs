@@ -1,5 +1,7 @@
 //! Status: derived from facts when it is read, never stored.
 
+mod attached;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -92,7 +94,8 @@ pub struct AgentStatus {
     pub since: Timestamp,
     /// Why, in words a person reads.
     pub reason: String,
-    /// The fact that says so, such as `attempt`, `process table`, `output`, `protocol`, `cpu`.
+    /// The fact that says so, such as `attempt`, `process table`, `output`, `protocol`, `cpu`,
+    /// `heartbeat`.
     pub signal: String,
     /// How sure that is.
     pub confidence: Confidence,
@@ -120,12 +123,27 @@ pub struct AgentFacts<'a> {
     /// Whether it runs in a terminal, and what it printed last ends in the middle of a line, as a
     /// prompt does.
     pub at_prompt: bool,
+    /// When it was heard of, where it runs elsewhere.
+    pub heartbeat: Option<Heartbeat>,
     /// What its conversation is doing, where it has one.
     pub activity: Option<&'a Activity>,
     /// What its last attempts came to, where it is held back for that.
     pub failing: Option<&'a Failing>,
     /// When it last became free.
     pub free_since: Timestamp,
+}
+
+/// What is known of an agent that runs elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// When it was heard of last in this run of the engine; nothing where it was not.
+    pub last_at: Option<Timestamp>,
+    /// Since when it is listened for.
+    pub listening_since: Timestamp,
+    /// After how much silence it is lost, in seconds.
+    pub lost_after_s: u32,
+    /// What it asks the captain and waits for.
+    pub asks: u32,
 }
 
 /// Failures of an agent that followed each other closely.
@@ -176,7 +194,9 @@ pub fn span_in_words(seconds: u64) -> String {
 /// could not be started says nothing about its agent, and costs nothing.
 #[must_use]
 pub fn failed_at_once(attempt: &Attempt, state: AttemptState) -> bool {
-    state == AttemptState::Rejected && attempt.process.is_some() && !claimed(attempt)
+    // One that runs elsewhere has no process, but it ended.
+    let ran = attempt.process.is_some() || attempt.exit.is_some();
+    state == AttemptState::Rejected && ran && !claimed(attempt)
 }
 
 impl Failing {
@@ -213,9 +233,13 @@ fn claimed(attempt: &Attempt) -> bool {
 /// Derives the state of an agent.
 #[must_use]
 pub fn agent_status(facts: &AgentFacts<'_>, now: Timestamp) -> AgentStatus {
-    match facts.attempt {
-        Some(attempt) => busy_status(facts, attempt, now),
-        None => free_status(facts),
+    match (facts.attempt, facts.heartbeat) {
+        (Some(attempt), None) => busy_status(facts, attempt, now),
+        (Some(attempt), Some(heartbeat)) => attached::at_work(attempt, &heartbeat, now),
+        (None, Some(heartbeat)) if free_status(facts).state == AgentState::Idle => {
+            attached::free(&heartbeat, facts.free_since, now)
+        }
+        (None, _) => free_status(facts),
     }
 }
 
@@ -438,6 +462,11 @@ pub enum Waiting {
         /// The agent's name.
         agent: String,
     },
+    /// The chosen agent runs elsewhere and is not heard of.
+    AgentAbsent {
+        /// The agent's name.
+        agent: String,
+    },
     /// The chosen agent was removed.
     AgentRemoved,
     /// Missions it depends on are not done.
@@ -509,6 +538,9 @@ impl std::fmt::Display for Waiting {
                 "waiting until {agent} is logged in: start it once in a terminal and log in, then \
                  resume it"
             ),
+            Self::AgentAbsent { agent } => {
+                write!(f, "waiting: {agent} runs elsewhere and is not heard of; start it")
+            }
             Self::AgentRemoved => f.write_str("waiting: the chosen agent was removed"),
             Self::Limit { running_max } => {
                 write!(f, "waiting: {running_max} attempts run, which is the limit")

@@ -50,6 +50,15 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
+    /// The agent that runs elsewhere and comes in by it; nothing where it is for something else.
+    #[must_use]
+    pub fn lent_to(&self) -> Option<AgentId> {
+        match (self.role, self.scopes.as_slice()) {
+            (TokenRole::Worker, [TokenScope::Agent { id }]) => Some(*id),
+            _ => None,
+        }
+    }
+
     /// Whether it opens anything at that time.
     #[must_use]
     pub fn is_valid(&self, now: Timestamp) -> bool {

@@ -54,6 +54,7 @@ impl Decision {
         for (_, fact) in &self.facts {
             match fact {
                 Fact::AttemptStarted { attempt_id: id, .. }
+                | Fact::AttemptTaken { attempt_id: id }
                 | Fact::AttemptExited { attempt_id: id, .. } => {
                     mark(*id, &|effect| matches!(effect, Effect::Start { .. }));
                 }
@@ -122,6 +123,7 @@ impl<'a> Desk<'a> {
             Input::Schedule(cycle) => self.schedule(cycle)?,
             Input::Prepared { id, workplace } => self.prepared(id, workplace)?,
             Input::Started { id, process } => self.started(id, process)?,
+            Input::Taken { id } => self.taken(id)?,
             Input::Adopted { id, process } => self.adopted(id, process)?,
             Input::Exited { id, record } => self.exited(id, record)?,
             Input::Secured { id, work } => self.secured(id, work),
@@ -144,6 +146,12 @@ impl<'a> Desk<'a> {
         match input {
             Input::Halt { note } => self.halt(note)?,
             Input::ResumeSwarm => self.resume_swarm()?,
+            Input::Several(inputs) => {
+                for input in inputs {
+                    self.take(input)?;
+                }
+            }
+            Input::Record(fact) => self.house(fact),
             Input::Configure(settings) => self.configure(settings)?,
             Input::SavePolicy(policy) => self.save_policy(policy)?,
             Input::RemovePolicy(name) => self.remove_policy(name)?,

@@ -9,6 +9,7 @@ use agents::Launcher;
 use agents::runtime::presets::Presets;
 use agents::runtime::prices::Prices;
 use agents::runtime::sheet::Live;
+use agents::vault::Vault;
 use jiff::Timestamp;
 use model::activity::Activity;
 use model::clock::SharedClock;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attached::Attached;
 use crate::decide::HALT_AT_ONCE;
 use crate::floor::{Board, Floor, FloorSetup, NotReached, Poke, Starts};
 use crate::halt::HaltSwitch;
@@ -69,6 +71,8 @@ pub struct Setup {
     pub presets: Arc<Live<Presets>>,
     /// What models cost.
     pub prices: Arc<Live<Prices>>,
+    /// Where the secrets are that agents' environments name.
+    pub vault: Vault,
     /// A file that stands for the emergency stop where the ledger could not record it.
     pub halt_mark: PathBuf,
 }
@@ -174,6 +178,7 @@ pub struct Orchestrator {
     inputs: mpsc::Sender<Message>,
     switch: Arc<HaltSwitch>,
     board: Arc<Board>,
+    attached: Arc<Attached>,
     held: watch::Receiver<Held>,
 }
 
@@ -203,12 +208,14 @@ impl Orchestrator {
         }
         let switch = Arc::new(switch);
         let board = Arc::new(Board::new(Arc::clone(&setup.clock)));
+        let attached = Arc::new(Attached::new(Arc::clone(&setup.clock)));
         let streaks = Streaks::read(&setup.ledger, setup.clock.now()).await?;
         let held = watch::Sender::new(streaks.held(setup.clock.now()));
         let this = Self {
             inputs,
             switch: Arc::clone(&switch),
             board: Arc::clone(&board),
+            attached: Arc::clone(&attached),
             held: held.subscribe(),
         };
         let pending = setup.ledger.outbox(OUTBOX_MAX).await?;
@@ -226,7 +233,9 @@ impl Orchestrator {
             transcripts: setup.transcripts,
             presets: setup.presets,
             prices: setup.prices,
+            vault: setup.vault,
             board,
+            attached: Arc::clone(&attached),
             starts: Starts::default(),
             freezing: tokio::sync::Mutex::new(()),
             tasks: tasks.clone(),
@@ -240,6 +249,7 @@ impl Orchestrator {
             floor,
             memory_free_percent: setup.memory_free_percent,
             switch,
+            attached,
             streaks,
             held,
         });
@@ -323,6 +333,20 @@ impl Orchestrator {
     #[must_use]
     pub fn held(&self) -> Held {
         Held::clone(&self.held.borrow())
+    }
+
+    /// Agents that run elsewhere.
+    #[must_use]
+    pub fn attached(&self) -> &Arc<Attached> {
+        &self.attached
+    }
+
+    /// Has the scheduler look again: somebody came.
+    ///
+    /// # Errors
+    /// As [`Orchestrator::look`].
+    pub async fn look_again(&self) -> Result<(), Refusal> {
+        self.look(|_, _, _| ()).await
     }
 
     /// Types into the terminal of an attempt.

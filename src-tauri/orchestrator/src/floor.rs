@@ -4,6 +4,7 @@
 //! may be carried out again after a crash: starting adopts what runs, stopping what is stopped gives
 //! its record, and a gate that was started is waited for.
 
+mod attached;
 mod follow;
 mod launch;
 mod opening;
@@ -23,6 +24,7 @@ use agents::brief::BriefError;
 use agents::runtime::presets::Presets;
 use agents::runtime::prices::Prices;
 use agents::runtime::sheet::Live;
+use agents::vault::{Vault, VaultError};
 use agents::worktree::GitError;
 use agents::{LaunchError, Launcher};
 use model::agent::Agent;
@@ -40,12 +42,15 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
+use crate::attached::Attached;
 use crate::entry::{Command, Orchestrator};
 use crate::halt::HaltSwitch;
 use crate::input::Input;
 
+pub use attached::FirstWords;
 pub(crate) use starts::Starts;
 pub use talk::NotReached;
 pub(crate) use talk::{Board, Poke};
@@ -66,6 +71,8 @@ enum Hindrance {
     Unknown(&'static str),
     #[error("the agent was removed")]
     NoAgent,
+    #[error("the agent runs elsewhere; it cannot be started here")]
+    Elsewhere,
     #[error("{0}")]
     NotStarted(String),
     #[error("failed to {0}")]
@@ -86,6 +93,8 @@ enum Hindrance {
     Opening(std::io::Error),
     #[error("its conversation cannot be taken up again: {0}")]
     Snapshot(String),
+    #[error("failed to {0}")]
+    Secret(#[from] VaultError),
     #[error("there is no preset '{0}' any more that says how the agent is talked to")]
     Preset(String),
     #[error("its directory {} does not exist", .0.display())]
@@ -114,8 +123,11 @@ pub(crate) struct FloorSetup {
     pub(crate) transcripts: Transcripts,
     pub(crate) presets: Arc<Live<Presets>>,
     pub(crate) prices: Arc<Live<Prices>>,
+    pub(crate) vault: Vault,
     /// What conversations are doing.
     pub(crate) board: Arc<Board>,
+    /// Agents that run elsewhere.
+    pub(crate) attached: Arc<Attached>,
     /// Which agents are starting.
     pub(crate) starts: Starts,
     /// Held while processes are being held or let go.
@@ -162,6 +174,10 @@ impl Floor {
         {
             slot.cancel();
         }
+        if matches!(effect, Effect::Verify { .. }) {
+            // Its agent reported its end; where that runs elsewhere, it is waited for no more.
+            self.hands.attached.leave(attempt_id);
+        }
         let review = matches!(effect, Effect::Review { .. });
         self.after_what_is_under_way(attempt_id, review, move |hands, cancel| async move {
             // Each on the heap by itself: what is under way for hours must not hold the room of all.
@@ -201,10 +217,12 @@ impl Floor {
     /// known which.
     pub(crate) fn poke_all(&self, attempt_id: Option<AttemptId>) {
         self.hands.board.news(attempt_id);
+        self.hands.attached.news(attempt_id);
     }
 
     /// Forgets an attempt that is over; a review of it that still runs is ended.
     pub(crate) fn forget(&self, attempt_id: AttemptId) {
+        self.hands.attached.leave(attempt_id);
         if let Some(slot) = self.slots().remove(&attempt_id) {
             slot.cancel();
         }
@@ -232,9 +250,18 @@ impl Floor {
             work(hands, token).await;
         };
         // When the engine ends, programs and gates go on under their shims and are taken up again.
-        let task = self.hands.tasks.spawn(async move {
+        // Every line of the log on the way names the attempt; its mission and agent, once they are read.
+        let span = info_span!(
+            "attempt",
+            correlation_id = %attempt_id,
+            attempt = %attempt_id,
+            mission = Empty,
+            agent = Empty,
+        );
+        let work = async move {
             closing.run_until_cancelled(work).await;
-        });
+        };
+        let task = self.hands.tasks.spawn(work.instrument(span));
         slots.insert(attempt_id, Slot { cancels, task, review });
     }
 
@@ -262,6 +289,11 @@ impl FloorSetup {
         let mission = self.ledger.mission(attempt.mission_id).await?;
         let (mission, brief) = mission.ok_or(Hindrance::Unknown("its mission"))?;
         let agent = self.ledger.agent(attempt.agent_id).await?;
+        let span = Span::current();
+        span.record("mission", mission.short_id.as_str());
+        if let Some(agent) = &agent {
+            span.record("agent", agent.name.as_str());
+        }
         Ok(Case { mission, brief, attempt, agent })
     }
 

@@ -1,8 +1,12 @@
 //! Everything that can come in to the orchestrator: a closed set.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use model::agent::Agent;
 use model::attempt::{Checkpoint, Work, Workplace};
 use model::devlog::Devlog;
+use model::event::Fact;
 use model::gate::GateResult;
 use model::id::{
     AgentId, AttemptId, CheckpointId, MessageId, MissionId, RequestId, RuleId, TopicId, TrashId,
@@ -100,6 +104,8 @@ pub struct Rescue {
 pub struct Cycle {
     /// Agents that failed again and again, and until when they get nothing.
     pub held: Held,
+    /// Agents that run elsewhere and are not heard of.
+    pub absent: Arc<BTreeSet<AgentId>>,
     /// How much of the machine's memory is free, in percent; nothing when it was not measured.
     pub memory_free_percent: Option<u8>,
 }
@@ -189,6 +195,11 @@ pub enum Input {
         /// Its processes.
         process: ProcessIdentity,
     },
+    /// An agent that runs elsewhere took its attempt.
+    Taken {
+        /// The attempt.
+        id: AttemptId,
+    },
     /// A program started by an earlier run of the engine is taken over.
     Adopted {
         /// The attempt.
@@ -265,6 +276,11 @@ pub enum Input {
     },
     /// The captain lets the swarm go on.
     ResumeSwarm,
+    /// Several at once: all of them, or none.
+    Several(Vec<Input>),
+    /// Something about the house that changes nothing the orchestrator decides on: hooks, secrets,
+    /// backups.
+    Record(Fact),
     /// The captain changes the settings.
     Configure(Settings),
     /// The captain creates or changes a policy.
@@ -412,6 +428,7 @@ impl Input {
         match self {
             Self::Prepared { id, .. }
             | Self::Started { id, .. }
+            | Self::Taken { id }
             | Self::Adopted { id, .. }
             | Self::Exited { id, .. }
             | Self::Secured { id, .. }

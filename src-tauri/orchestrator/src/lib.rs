@@ -4,6 +4,7 @@
 //! [`decide::decide`] knows no clock, no file, no process and no database. The [`floor`] acts on
 //! what was decided, and only on what the ledger has acknowledged.
 
+mod attached;
 pub mod decide;
 pub mod entry;
 pub mod fault;
@@ -20,7 +21,8 @@ mod streaks;
 pub mod template;
 mod trouble;
 
+pub use attached::{Attached, Poll, Say, Standing, Word};
 pub use entry::{Command, HaltReport, Orchestrator, Outcome, Reconciled, Setup, StartError};
-pub use floor::NotReached;
+pub use floor::{FirstWords, NotReached};
 pub use input::{Cycle, Input, Wish};
 pub use streaks::Held;

@@ -17,8 +17,9 @@ use model::refusal::Refusal;
 use store::ledger::{Change, CommitError, Committed, Ledger, ReadError, StoredAnswer, Ticket};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{Instrument as _, error, info_span, warn};
 
+use crate::attached::Attached;
 use crate::decide::{Decision, decide};
 use crate::entry::{Command, Message, OUTBOX_MAX, Outcome, Reconciled};
 use crate::floor::Floor;
@@ -47,6 +48,7 @@ pub(crate) struct Desk {
     pub(crate) floor: Floor,
     pub(crate) memory_free_percent: watch::Receiver<Option<u8>>,
     pub(crate) switch: Arc<HaltSwitch>,
+    pub(crate) attached: Arc<Attached>,
     pub(crate) streaks: Streaks,
     pub(crate) held: watch::Sender<Held>,
 }
@@ -60,6 +62,8 @@ pub(crate) struct Loop {
     floor: Floor,
     memory_free_percent: watch::Receiver<Option<u8>>,
     switch: Arc<HaltSwitch>,
+    /// Agents that run elsewhere.
+    attached: Arc<Attached>,
     /// Agents that fail again and again.
     streaks: Streaks,
     /// Which of them are held back, for everybody to see.
@@ -78,8 +82,8 @@ pub(crate) struct Loop {
 
 impl Loop {
     pub(crate) fn new(desk: Desk) -> Self {
-        let Desk { ledger, clock, draw, state, floor, memory_free_percent, switch, streaks, held } =
-            desk;
+        let Desk { ledger, clock, draw, state, floor, memory_free_percent, .. } = desk;
+        let Desk { switch, attached, streaks, held, .. } = desk;
         let pending = HashMap::new();
         Self {
             ledger,
@@ -89,6 +93,7 @@ impl Loop {
             floor,
             memory_free_percent,
             switch,
+            attached,
             streaks,
             held,
             pending,
@@ -151,7 +156,8 @@ impl Loop {
             known.clone_from(&held);
             changed
         });
-        Cycle { held, memory_free_percent: *self.memory_free_percent.borrow() }
+        let absent = self.attached.absent(self.state.agents.values());
+        Cycle { held, absent, memory_free_percent: *self.memory_free_percent.borrow() }
     }
 
     /// Takes what waits in the queue, decides one after the other, and has all of it recorded
@@ -177,7 +183,11 @@ impl Loop {
 
     async fn take(&mut self, message: Message, open: &mut Vec<Open>) {
         match message {
-            Message::Carry { command, reply } => self.carry(*command, reply, open).await,
+            Message::Carry { command, reply } => {
+                let correlation_id = command.correlation_id.map(|id| id.to_string());
+                let span = info_span!("command", correlation_id);
+                self.carry(*command, reply, open).instrument(span).await;
+            }
             Message::Look(look) => {
                 self.settle(open).await;
                 look(&self.state, self.cycle(), self.clock.now());

@@ -53,7 +53,7 @@ pub fn plan(state: &State, cycle: Cycle, now: Timestamp) -> Vec<Start> {
     if room == 0 || state.halted.is_some() || too_little_memory(state, &cycle).is_some() {
         return Vec::new();
     }
-    let mut pool = Pool::of(state, &cycle.held);
+    let mut pool = Pool::of(state, &cycle);
     if pool.free.is_empty() {
         return Vec::new();
     }
@@ -206,13 +206,14 @@ struct Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    fn of(state: &'a State, held: &Held) -> Self {
+    fn of(state: &'a State, cycle: &Cycle) -> Self {
         let busy = state.busy();
         let mut free: Vec<(i64, &Agent)> = state
             .agents
             .values()
             .filter(|agent| !agent.paused && !busy.contains(&agent.id))
-            .filter(|agent| !held.contains_key(&agent.id))
+            .filter(|agent| !cycle.held.contains_key(&agent.id))
+            .filter(|agent| !cycle.absent.contains(&agent.id))
             .map(|agent| (success(state.tracks.get(&agent.id)).points, agent))
             .collect();
         free.sort_by(|(a_points, a), (b_points, b)| {
@@ -327,6 +328,8 @@ fn reviewer(state: &State, held: &Held, attempt: &Attempt, named: Option<&str>) 
         agent.id != attempt.agent_id
             && agent.demo == mission.demo
             && !agent.paused
+            // A review is a program that is started.
+            && agent.runtime.lost_after_s().is_none()
             && !state.is_busy(agent.id)
             && !held.contains_key(&agent.id)
     };
@@ -370,6 +373,8 @@ pub struct Around<'a> {
     pub busy: &'a BTreeSet<AgentId>,
     /// Agents that are held back for how they failed, and until when.
     pub held: &'a Held,
+    /// Agents that run elsewhere and are not heard of.
+    pub absent: &'a BTreeSet<AgentId>,
     /// How many attempts and reviews are under way.
     pub under_way: usize,
     /// How many may be.
@@ -423,6 +428,8 @@ fn waiting_for_agent(mission: &Mission, around: &Around<'_>) -> Option<Waiting> 
                 HeldUntil::At(until) => Waiting::AgentHeld { agent: name, until },
                 HeldUntil::LoggedIn => Waiting::AgentLogin { agent: name },
             })
+        } else if around.absent.contains(&chosen) {
+            Some(Waiting::AgentAbsent { agent: name })
         } else {
             around.busy.contains(&chosen).then_some(Waiting::AgentBusy { agent: name })
         };
@@ -435,7 +442,10 @@ fn waiting_for_agent(mission: &Mission, around: &Around<'_>) -> Option<Waiting> 
     if fitting().next().is_none() {
         return Some(Waiting::Skills { skills: mission.skills.clone() });
     }
-    let held = |agent: &Agent| agent.paused || around.held.contains_key(&agent.id);
+    let held = |agent: &Agent| {
+        let away = around.held.contains_key(&agent.id) || around.absent.contains(&agent.id);
+        agent.paused || away
+    };
     let free = |agent: &Agent| !held(agent) && !around.busy.contains(&agent.id);
     (!fitting().any(free)).then_some(Waiting::NoFreeAgent)
 }
@@ -443,7 +453,7 @@ fn waiting_for_agent(mission: &Mission, around: &Around<'_>) -> Option<Waiting> 
 /// Why a mission would go to whom, were it decided now: every agent, best first, with what keeps
 /// it back.
 #[must_use]
-pub fn explain(state: &State, id: MissionId, held: &Held, now: Timestamp) -> Option<Choice> {
+pub fn explain(state: &State, id: MissionId, cycle: &Cycle, now: Timestamp) -> Option<Choice> {
     let mission = state.missions.get(&id)?;
     let busy = state.busy();
     let previous = previous(mission);
@@ -455,7 +465,9 @@ pub fn explain(state: &State, id: MissionId, held: &Held, now: Timestamp) -> Opt
             let refused = unfit(mission, agent, previous).or_else(|| {
                 if agent.paused {
                     Some("it is paused".to_owned())
-                } else if let Some(until) = held.get(&agent.id) {
+                } else if cycle.absent.contains(&agent.id) {
+                    Some("it runs elsewhere and is not heard of".to_owned())
+                } else if let Some(until) = cycle.held.get(&agent.id) {
                     Some(match until {
                         HeldUntil::At(_) => {
                             format!("it failed again and again and is held back {until}")

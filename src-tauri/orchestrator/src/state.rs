@@ -421,6 +421,7 @@ impl State {
                 attempt.process = Some(process.clone());
                 attempt.state = AttemptState::Running;
             }
+            Fact::AttemptTaken { .. } => attempt.state = AttemptState::Running,
             Fact::AttemptAdopted { process, .. } => attempt.process = Some(process.clone()),
             Fact::AttemptStopping { .. } => attempt.stopping = true,
             Fact::AttemptFrozen { frozen, .. } => attempt.frozen = *frozen,
@@ -489,6 +490,7 @@ fn attempt_id(fact: &Fact) -> Option<AttemptId> {
     match fact {
         Fact::AttemptPrepared { attempt_id, .. }
         | Fact::AttemptStarted { attempt_id, .. }
+        | Fact::AttemptTaken { attempt_id }
         | Fact::AttemptAdopted { attempt_id, .. }
         | Fact::AttemptStopping { attempt_id }
         | Fact::AttemptFrozen { attempt_id, .. }

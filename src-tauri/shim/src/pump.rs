@@ -375,7 +375,12 @@ fn secrets(spec: &LaunchSpec) -> Values {
         .iter()
         .filter_map(|(name, value)| Some((name.to_str()?, value.as_os_str().as_bytes())));
     let own = spec.env.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    Values::of(inherited.chain(own))
+    let all: Vec<(&str, &[u8])> = inherited.chain(own).collect();
+    let mut values = Values::of(all.iter().copied());
+    for (_, value) in all.iter().filter(|(name, _)| spec.secret.iter().any(|it| it == name)) {
+        values.add(value);
+    }
+    values
 }
 
 /// One stream of the program.

@@ -32,9 +32,13 @@ pub fn take_out(spec: &LaunchSpec) -> (LaunchSpec, Vec<(String, String)>) {
         .iter()
         .filter_map(|(name, value)| Some((name.to_str()?, value.as_os_str().as_bytes())));
     let own = spec.env.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let values = Values::of(inherited.chain(own));
+    let mut values = Values::of(inherited.chain(own));
+    let called_so = |name: &String| spec.secret.contains(name);
+    for (_, value) in spec.env.iter().filter(|(name, _)| called_so(name)) {
+        values.add(value.as_bytes());
+    }
     let is_secret = |(name, value): &(String, String)| {
-        is_secret_name(name) || Redactor::cleaned(&values, value).is_some()
+        is_secret_name(name) || called_so(name) || Redactor::cleaned(&values, value).is_some()
     };
     let (mut given, env): (Vec<_>, Vec<_>) = spec.env.iter().cloned().partition(is_secret);
     let mut written = LaunchSpec { env, ..spec.clone() };
@@ -131,6 +135,18 @@ mod tests {
         assert_eq!(written.env, [("A".to_owned(), "b".to_owned())]);
         assert_eq!(back(written.clone(), given).unwrap().args, spec.args);
         assert_eq!(back(written, Vec::new()).unwrap_err(), Missing(1));
+    }
+
+    #[test]
+    fn a_variable_that_is_said_to_be_a_secret_is_one_whatever_it_is_called() {
+        let mut spec = spec(&["--at=plain-looking-value"], &[("DB", "plain-looking-value")]);
+        let (written, given) = take_out(&spec);
+        assert!(given.is_empty(), "nothing calls it a secret: {written:?}");
+        spec.secret = vec!["DB".to_owned()];
+        let (written, given) = take_out(&spec);
+        assert!(!format!("{written:?}").contains("plain-looking-value"), "{written:?}");
+        assert_eq!(written.inherited, ["DB"]);
+        assert_eq!(back(written, given).unwrap().args, spec.args);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! One task writes and acknowledges after commit; a few read-only connections read with a
 //! deadline. It must never know whether a change makes sense, only whether it fits.
 
+mod backup;
 mod batch;
 mod chain;
 mod change;
@@ -47,6 +48,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use backup::{Backup, BackupError, Restored, restore};
 pub use change::{ANSWER_KEPT_H, CHANGE_EVENTS_MAX, Change, Committed, StoredAnswer};
 pub use conversation_reads::{InboxCounts, OPEN_REQUESTS_MAX, WaitingOf};
 pub(crate) use error::{CODE_INTERRUPT, sqlite_code};
@@ -54,16 +56,18 @@ pub use error::{CommitError, OpenError, ReadError};
 pub(crate) use open::CACHE_SIZE;
 pub use page::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page};
 pub use table::attempt_history::{AgentCounts, PAST_MAX, PastAttempt};
+pub use table::attempt_usage::AgentUsage;
 pub use table::devlogs::DevlogFilter;
 pub use table::events::EventFilter;
 pub use table::messages::MessageFilter;
 pub use table::mission_lists::{
     MissionFilter, MissionStanding, MissionText, TEXT_BYTES_MAX, TEXTS_MAX,
 };
-pub use table::named::Halted;
+pub use table::named::{Halted, KeptSecret};
 pub use table::reports::REPORTS_KEPT;
 pub use table::requests::RequestFilter;
 pub use table::rules::RULES_MAX;
+pub use table::logins::KeptLogin;
 pub use table::tokens::KeptToken;
 pub use table::trash::TrashFilter;
 pub use verify::{FINDINGS_MAX, Finding, Verification};

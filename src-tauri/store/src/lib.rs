@@ -13,7 +13,7 @@ pub mod transcripts;
 pub use datadir::{DataDir, DataDirError};
 pub use ledger::{
     AgentCounts, Change, CommitError, Committed, Counts, DevlogFilter, EventFilter, Finding,
-    Halted, InboxCounts, KeptToken, Ledger, LedgerStatus, MessageFilter, MissionFilter,
+    Halted, InboxCounts, KeptLogin, KeptToken, Ledger, LedgerStatus, MessageFilter, MissionFilter,
     MissionStanding, MissionText, OpenError, Page, PastAttempt, ReadError, RequestFilter,
     StoredAnswer, TrashFilter, Verification,
 };

@@ -24,7 +24,7 @@ use model::usage::{Context, Usage};
 use serde::{Deserialize, Serialize};
 
 /// The names of our own tools, in the order in which they are offered.
-pub const OWN_TOOLS: [&str; 9] = [
+pub const OWN_TOOLS: [&str; 12] = [
     "mission_get",
     "report_progress",
     "devlog",
@@ -33,6 +33,9 @@ pub const OWN_TOOLS: [&str; 9] = [
     "inbox_read",
     "inbox_acknowledge",
     "message_send",
+    "evidence_attach",
+    "knowledge_search",
+    "mission_propose",
     "mission_done",
 ];
 

@@ -43,6 +43,21 @@ pub(crate) enum Agent {
         #[arg(value_parser = given)]
         agent: String,
     },
+    /// Stop an agent: it gets no new mission, and the one it works on is held back.
+    #[command(after_help = "Example: hivekeeper agent stop ann\n\
+        Its processes are stopped at a checkpoint; 'agent start' goes on from there.")]
+    Stop {
+        /// Its name or id.
+        #[arg(value_parser = given)]
+        agent: String,
+    },
+    /// Start an agent again, with the mission that was held back.
+    #[command(after_help = "Example: hivekeeper agent start ann")]
+    Start {
+        /// Its name or id.
+        #[arg(value_parser = given)]
+        agent: String,
+    },
     /// Remove an agent; what it did stays.
     #[command(after_help = "Example: hivekeeper agent remove ann")]
     Remove {

@@ -1,7 +1,9 @@
 //! What can be typed: a dumb description that the commands make sense of.
 
 mod agent;
+mod config;
 mod fields;
+mod mcp;
 mod mission;
 mod rules;
 mod swarm;
@@ -16,7 +18,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use agent::*;
+pub(crate) use config::*;
 pub(crate) use fields::*;
+pub(crate) use mcp::*;
 pub(crate) use mission::*;
 pub(crate) use rules::*;
 pub(crate) use swarm::*;
@@ -51,9 +55,9 @@ pub(crate) enum Command {
         For other machines: hivekeeper serve --listen 0.0.0.0:7171 --tls-cert cert.pem \
         --tls-key key.pem --name build.example")]
     Serve(Serve),
-    /// Print a link that signs a browser in.
+    /// Print a link that signs a browser in, or see and end who is.
     #[command(after_help = "Example: hivekeeper login")]
-    Login,
+    Login(Login),
     /// Make, list and revoke access tokens, and pair browsers.
     #[command(subcommand)]
     Token(Token),
@@ -123,9 +127,26 @@ pub(crate) enum Command {
     /// Keep missions to make missions from.
     #[command(subcommand)]
     Template(Template),
-    /// See and change what holds for the whole workspace.
+    /// See and change what holds for the whole workspace, go back, and take it elsewhere.
+    #[command(subcommand, visible_alias = "settings")]
+    Config(Config),
+    /// Have commands run when something happens.
     #[command(subcommand)]
-    Settings(Settings),
+    Hook(Hook),
+    /// Keep what agents need and nobody else may see.
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Copy the ledger while work goes on, and verify the copy.
+    #[command(after_help = "Example: hivekeeper backup\n\
+        'hivekeeper restore FILE' puts one back while no engine runs.")]
+    Backup(Backup),
+    /// Put a backup in the place of the ledger; no engine and no agent may run.
+    #[command(after_help = "Example: hivekeeper restore backups/ledger-20260131T093000Z.db\n\
+        It is verified first, and what was there before is kept aside.")]
+    Restore(Restore),
+    /// Read the log of the engine itself, and say how much is logged.
+    #[command(after_help = "Example: hivekeeper log --level warn --limit 20")]
+    Log(Log),
     /// Let the agents vote on a question.
     #[command(subcommand)]
     Topic(Topic),
@@ -147,6 +168,11 @@ pub(crate) enum Command {
     /// Try the demo swarm: real processes that do small real work.
     #[command(subcommand)]
     Demo(Demo),
+    /// Let an agent's program use its tools over standard input and output (the Model Context Protocol).
+    #[command(after_help = "Example: HIVEKEEPER_TOKEN=hk_a_… hivekeeper mcp\n\
+        The token is that of an attempt at work: an agent that runs elsewhere gets it with its lease, \
+        and one that is started here finds it in the file that HIVEKEEPER_TOKEN_FILE names.")]
+    Mcp(Mcp),
     /// Check the ledger: its chain of hashes, its head, and every row against the events.
     #[command(after_help = "Example: hivekeeper verify --json")]
     Verify,
@@ -160,6 +186,13 @@ pub(crate) enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write those of all commands.
+    #[command(after_help = "Example: hivekeeper man --to ~/.local/share/man/man1")]
+    Man {
+        /// Where to write a page for each command.
+        #[arg(long = "to", value_name = "DIR")]
+        directory: Option<PathBuf>,
     },
 }
 

@@ -1,8 +1,8 @@
-//! The words of what holds for missions: policies, templates, settings; and of topics.
+//! The words of what holds for missions: policies and templates; and of topics.
 
 use clap::{Args, Subcommand};
 
-use super::{given, pair};
+use super::given;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
@@ -57,21 +57,6 @@ pub(crate) struct Save {
     /// What it says, in JSON: @FILE, - for standard input, or the text itself.
     #[arg(value_name = "@FILE|-|JSON", allow_hyphen_values = true)]
     pub(crate) what: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Settings {
-    /// Show the settings.
-    #[command(after_help = "Example: hivekeeper settings show")]
-    Show,
-    /// Change settings; what is not named stays as it is.
-    #[command(after_help = "Example: hivekeeper settings set running_max=8 policy=strict\n\
-        'none' empties what can be empty; lists are written as JSON.")]
-    Set {
-        /// What to change.
-        #[arg(value_name = "KEY=VALUE", value_parser = pair, required = true)]
-        values: Vec<(String, String)>,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -27,6 +27,37 @@ pub(crate) struct Serve {
     /// The Unix socket for this account (default: hivekeeper.sock in the workspace).
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
+    /// Print no link that signs a browser in, such as where others read what is printed; 'hivekeeper
+    /// login' prints one.
+    #[arg(long)]
+    pub(crate) no_login_link: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    #[command(subcommand)]
+    pub(crate) command: Option<LoginCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LoginCommand {
+    /// List the browsers that are signed in, the newest first.
+    #[command(after_help = "Example: hivekeeper login list")]
+    List {
+        /// Also those that are signed out.
+        #[arg(long)]
+        ended: bool,
+    },
+    /// Sign a browser out; its pages and what it listens to end at once.
+    #[command(after_help = "Example: hivekeeper login end 01a2b3c4-0000-7000-8000-000000000001")]
+    End {
+        /// Its id, or the name it was paired with.
+        #[arg(value_parser = given, required_unless_present = "all")]
+        login: Option<String>,
+        /// Every browser there is.
+        #[arg(long, conflicts_with = "login")]
+        all: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,7 +81,7 @@ pub(crate) enum Token {
         #[arg(long, value_enum)]
         role: RoleWord,
         /// Where: swarm, agents, missions, talk, rules, journal, signals, events, house, agent:NAME or
-        /// mission:ID; may be repeated (default: everywhere).
+        /// mission:ID; may be repeated (default: everywhere). Who may read events reads of everything.
         #[arg(long = "scope", value_name = "SCOPE", value_parser = given)]
         scopes: Vec<String>,
         /// After how many days it ends (default: not before it is revoked).

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::view::{self, AgentView, Listing, NewAgent};
+use engine::view::{self, AgentView, Listing, MissionView, NewAgent};
 use http::Method;
 use model::agent::{Conduct, RULES_BYTES_MAX};
 use model::process::{Limits, Sandbox};
@@ -24,6 +24,8 @@ pub(crate) async fn run(command: Agent, place: &Place, out: &mut Out) -> Result<
         Agent::Show { agent } => show(&agent, place, out).await,
         Agent::Pause { agent } => hold(&agent, "pause", place, out).await,
         Agent::Resume { agent } => hold(&agent, "resume", place, out).await,
+        Agent::Stop { agent } => stop(&agent, place, out).await,
+        Agent::Start { agent } => start(&agent, place, out).await,
         Agent::Remove { agent } => remove(&agent, place, out).await,
     }
 }
@@ -267,6 +269,82 @@ async fn hold(name: &str, what: &str, place: &Place, out: &mut Out) -> Result<()
         return out.value(&brief(&agent));
     }
     out.line(&format!("{}: {}", agent.agent.name, state(&agent)))
+}
+
+/// What a stopped agent's mission is held back with; a start lets go of no other.
+fn stopped(agent: &AgentView) -> String {
+    format!("its agent {} was stopped", agent.agent.name)
+}
+
+/// Holds an agent back and the mission it works on, in this order: nothing new comes in between.
+async fn stop(name: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
+    let operation = format!("stop the agent '{name}'");
+    let nothing = serde_json::json!({});
+    let remote = Remote::find(place, &operation)?;
+    let agent: AgentView =
+        remote.post(&operation, &format!("{}/pause", path(name)), &nothing).await?;
+    let mission = agent.current.as_ref().map(|work| work.short_id.to_string());
+    if let Some(mission) = &mission {
+        let body = serde_json::json!({ "note": stopped(&agent) });
+        ask(&operation, &step(place, mission), mission, "pause", &body).await?;
+    }
+    told(&operation, &remote, &agent, mission.as_slice(), "held back", out).await
+}
+
+/// Lets an agent go on, and the missions a stop held back.
+async fn start(name: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {
+    let operation = format!("start the agent '{name}'");
+    let nothing = serde_json::json!({});
+    let remote = Remote::find(place, &operation)?;
+    let agent: AgentView =
+        remote.post(&operation, &format!("{}/resume", path(name)), &nothing).await?;
+    let held: Listing<MissionView> =
+        remote.get(&operation, "/api/v1/missions?state=paused&limit=500").await?;
+    let (mut missions, stopped) = (Vec::new(), stopped(&agent));
+    for view in held.items {
+        if view.mission.note.as_deref().is_some_and(|note| note.ends_with(&stopped)) {
+            let mission = view.mission.short_id.to_string();
+            ask(&operation, &step(place, &mission), &mission, "resume", &nothing).await?;
+            missions.push(mission);
+        }
+    }
+    told(&operation, &remote, &agent, &missions, "goes on", out).await
+}
+
+/// The same place with a key for one step of several, where a key was given.
+fn step(place: &Place, mission: &str) -> Place {
+    let key = place.key.as_ref().map(|key| format!("{key}/{mission}"));
+    Place { data_dir: place.data_dir.clone(), key }
+}
+
+async fn ask(
+    operation: &str,
+    place: &Place,
+    mission: &str,
+    what: &str,
+    body: &serde_json::Value,
+) -> Result<(), Failure> {
+    let to = format!("/api/v1/missions/{}/{what}", encode(mission));
+    let _: serde_json::Value = Remote::find(place, operation)?.post(operation, &to, body).await?;
+    Ok(())
+}
+
+async fn told(
+    operation: &str,
+    remote: &Remote,
+    agent: &AgentView,
+    missions: &[String],
+    became: &str,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let agent: AgentView = remote.get(operation, &path(&agent.agent.id.to_string())).await?;
+    if out.is_json() {
+        let mut value = brief(&agent);
+        value["missions"] = serde_json::json!(missions);
+        return out.value(&value);
+    }
+    out.line(&format!("{}: {}", agent.agent.name, state(&agent)))?;
+    missions.iter().try_for_each(|mission| out.line(&format!("{mission} {became}")))
 }
 
 async fn remove(name: &str, place: &Place, out: &mut Out) -> Result<(), Failure> {

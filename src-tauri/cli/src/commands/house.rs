@@ -32,28 +32,6 @@ pub(crate) async fn open_window(place: &Place, out: &mut Out) -> Result<(), Fail
     out.line("opening the window")
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct LoginLink {
-    url: String,
-    expires_in_s: u64,
-}
-
-/// Prints a link that signs a browser in.
-pub(crate) async fn login(place: &Place, out: &mut Out) -> Result<(), Failure> {
-    const OPERATION: &str = "make a login link";
-    let remote = Remote::find(place, OPERATION)?;
-    let nothing = serde_json::json!({});
-    let link: LoginLink = remote.post(OPERATION, "/api/v1/login/links", &nothing).await?;
-    if out.is_json() {
-        return out.value(&link);
-    }
-    out.line(&format!(
-        "open {} to sign in (once, within {} minutes)",
-        link.url,
-        link.expires_in_s / 60
-    ))
-}
-
 /// Shows the swarm at a glance.
 pub(crate) async fn status(place: &Place, out: &mut Out) -> Result<(), Failure> {
     const OPERATION: &str = "show the swarm";

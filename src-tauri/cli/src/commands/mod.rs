@@ -1,18 +1,25 @@
 //! The commands, one file per noun.
 
 mod agent;
+mod backup;
 mod ci;
+mod config;
 mod conversation;
 mod devlog;
+mod hook;
 mod house;
 mod inbox;
+mod login;
+mod log;
 mod logs;
+mod mcp;
 mod message;
 mod mission;
 mod preset;
 mod report;
 mod rules;
 mod scan;
+mod secret;
 mod signal;
 mod swarm;
 mod token;
@@ -23,6 +30,7 @@ mod work;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+use model::event::Actor;
 
 use crate::args::{Ci, Cli, Command};
 use crate::failure::Failure;
@@ -42,7 +50,7 @@ pub(crate) async fn run(
     };
     match command {
         Command::Serve(args) => serve::serve(args, place.data_dir, out).await?,
-        Command::Login => house::login(&place, out).await?,
+        Command::Login(args) => login::run(args, &place, out).await?,
         Command::Token(command) => token::run(command, &place, out).await?,
         Command::Status => house::status(&place, out).await?,
         Command::Doctor => return house::doctor(&place, out).await,
@@ -64,7 +72,13 @@ pub(crate) async fn run(
         Command::Ci(Ci::Post(args)) => ci::post(args, &place, out).await?,
         Command::Policy(command) => rules::policy(command, &place, out).await?,
         Command::Template(command) => rules::template(command, &place, out).await?,
-        Command::Settings(command) => rules::settings(command, &place, out).await?,
+        Command::Config(command) => config::run(command, &place, out).await?,
+        Command::Hook(command) => return hook::run(command, &place, out).await,
+        Command::Secret(command) => secret::run(command, &place, out).await?,
+        Command::Backup(args) => backup::backup(args, &place, out).await?,
+        Command::Restore(args) => backup::restore(args, &place, out).await?,
+        Command::Log(args) => log::run(args, &place, out).await?,
+        Command::Man { directory } => manual(directory.as_deref(), out)?,
         Command::Topic(command) => topic::run(command, &place, out).await?,
         Command::Recover(command) => return swarm::recover(&command, &place, out).await,
         Command::Diagnostics(args) => swarm::diagnostics(&args, &place, out).await?,
@@ -73,6 +87,7 @@ pub(crate) async fn run(
         Command::Report(command) => report::run(command, &place, out).await?,
         Command::Signal(command) => signal::run(command, &place, out).await?,
         Command::Demo(command) => house::demo(&command, &place, out).await?,
+        Command::Mcp(args) => mcp::run(args, &place).await?,
         Command::Verify => return house::verify(&place, out).await,
         Command::Openapi => house::openapi(out)?,
         Command::Completions { shell } => {
@@ -82,6 +97,34 @@ pub(crate) async fn run(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the manual page, or writes one for each command.
+fn manual(directory: Option<&std::path::Path>, out: &mut Out) -> Result<(), Failure> {
+    const OPERATION: &str = "write the manual";
+    let failed = |error: std::io::Error| Failure::new(OPERATION).because(&error);
+    let Some(directory) = directory else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(failed)?;
+        return out.raw(&page);
+    };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    clap_mangen::generate_to(Cli::command(), directory).map_err(failed)?;
+    let count = std::fs::read_dir(directory).map_err(failed)?.count();
+    if out.is_json() {
+        return out.value(&serde_json::json!({"directory": directory, "files": count}));
+    }
+    out.line(&format!("wrote {}", directory.display()))
+}
+
+/// Who did something, in a word.
+fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Captain => "captain".to_owned(),
+        Actor::Engine => "engine".to_owned(),
+        Actor::Agent { id } => format!("agent {id}"),
+        Actor::Token { name, .. } => format!("token {name}"),
+    }
 }
 
 /// Writes a document to a file, or to standard output.

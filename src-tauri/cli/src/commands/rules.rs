@@ -7,7 +7,7 @@ use model::policy as words;
 use model::settings::{self as kept, Template as Kept};
 use serde_json::{Map, Value};
 
-use crate::args::{Named, Policy, Save, Settings, Template};
+use crate::args::{Named, Policy, Save, Template};
 use crate::failure::Failure;
 use crate::input::Source;
 use crate::out::{Out, word};
@@ -269,34 +269,8 @@ fn show_template(view: &TemplateView, out: &mut Out) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `hivekeeper settings`.
-pub(crate) async fn settings(
-    command: Settings,
-    place: &Place,
-    out: &mut Out,
-) -> Result<(), Failure> {
-    const PATH: &str = "/api/v1/settings";
-    match command {
-        Settings::Show => {
-            const OPERATION: &str = "show the settings";
-            let remote = Remote::find(place, OPERATION)?;
-            let settings: kept::Settings = remote.get(OPERATION, PATH).await?;
-            show_settings(&settings, out)
-        }
-        Settings::Set { values } => {
-            const OPERATION: &str = "change the settings";
-            let remote = Remote::find(place, OPERATION)?;
-            let settings: kept::Settings = remote.get(OPERATION, PATH).await?;
-            let settings = with(&settings, values, OPERATION)?;
-            let settings: kept::Settings =
-                remote.send(OPERATION, Method::PUT, PATH, &settings).await?;
-            show_settings(&settings, out)
-        }
-    }
-}
-
 /// The settings with some of them changed.
-fn with(
+pub(super) fn with(
     settings: &kept::Settings,
     values: Vec<(String, String)>,
     operation: &str,
@@ -320,11 +294,12 @@ fn with(
         };
     }
     serde_json::from_value(whole.into()).map_err(|error| {
-        Failure::new(operation).because(&error).hint("'hivekeeper settings show' prints them all")
+        Failure::new(operation).because(&error).hint("'hivekeeper config get' prints them all")
     })
 }
 
-fn show_settings(settings: &kept::Settings, out: &mut Out) -> Result<(), Failure> {
+/// Prints the settings.
+pub(super) fn show_settings(settings: &kept::Settings, out: &mut Out) -> Result<(), Failure> {
     if out.is_json() {
         return out.value(settings);
     }

@@ -1,5 +1,6 @@
 //! Access tokens, pairing, and where the engine may listen.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 
 use crate::house::{House, json, run};
@@ -51,4 +52,40 @@ fn an_engine_has_a_socket_for_its_account_and_no_door_for_others_without_a_certi
     assert!(code == 1 && error.contains("--tls-cert"), "{error}");
     let (code, _, error) = run(&["serve", "--tls-cert", "/nowhere.pem", "--tls-key", "/no.pem"]);
     assert!(code == 1 && error.contains("/nowhere.pem"), "{error}");
+}
+
+#[test]
+fn browsers_that_are_signed_in_are_listed_and_signed_out() {
+    let house = House::open();
+    assert!(house.ok(&["login", "list"]).contains("no browser is signed in"));
+    let sign_in = |link: &str| {
+        let (url, code) = link.split_once("/#login=").unwrap();
+        let address = url.strip_prefix("http://").unwrap();
+        let body = serde_json::json!({ "code": code }).to_string();
+        let request = format!(
+            "POST /api/v1/login HTTP/1.1\r\nhost: {address}\r\nuser-agent: Fox/1\x07\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    };
+    sign_in(house.json(&["login"])["url"].as_str().unwrap());
+    let pairing = house.json(&["token", "pair", "--role", "viewer", "--name", "phone"]);
+    sign_in(pairing["url"].as_str().unwrap());
+    let text = house.ok(&["login", "list"]);
+    assert!(text.contains("phone") && text.contains("viewer"), "{text}");
+    assert!(text.contains("Fox/1") && text.contains("127.0.0.1"), "{text}");
+    let listed = house.json(&["login", "list"]);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert!(house.ok(&["login", "end", "PHONE"]).contains("signed out"));
+    let (code, _, error) = house.run(&["login", "end", "phone"]);
+    assert!(code == 1 && error.contains("login list"), "{error}");
+    assert!(house.ok(&["login", "end", "--all"]).contains("1 browser"));
+    assert!(house.ok(&["login", "list"]).contains("no browser is signed in"));
+    let ever = house.ok(&["login", "list", "--ended"]);
+    assert_eq!(ever.matches("ended").count(), 2, "{ever}");
 }

@@ -1,22 +1,27 @@
 //! The hub: numbers frames, keeps the last of them, and knows who listens to what.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::event::Event;
 use model::id::AttemptId;
 use model::refusal::{Code, Refusal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::frame::{FRAME_VERSION, Frame, Payload, SentFrame};
+use super::ring::Rings;
 use super::topic::LiveTopic;
 
 /// Frames kept for listeners that come back or fall behind.
 pub const FRAMES_KEPT: usize = 4_096;
 /// Bytes of frames kept; whichever limit is reached first holds.
 pub const BYTES_KEPT: usize = 4 * 1024 * 1024;
+/// Bytes of snapshots that are on their way to listeners at once; whoever needs one more waits.
+const SNAPSHOTS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Snapshots that are made at once.
+const MAKING_MAX: usize = 2;
 /// Conversations that are followed at once for listeners.
 const FOLLOWED_MAX: usize = 512;
 /// How long a topic goes on after its last listener has left, so that one that comes back finds no
@@ -35,6 +40,10 @@ pub struct Hub {
     pub(crate) wanted: Notify,
     /// Wakes the one who follows conversations.
     pub(crate) to_follow: Notify,
+    /// Places to make snapshots.
+    pub(super) making: Semaphore,
+    /// Room for snapshots that are on their way, in KiB.
+    pub(super) room: Arc<Semaphore>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,15 +51,14 @@ pub(super) struct Limits {
     pub(super) frames: usize,
     pub(super) bytes: usize,
     pub(super) linger: Duration,
+    /// Bytes of snapshots that are on their way.
+    pub(super) snapshots: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    frames: VecDeque<SentFrame>,
-    bytes: usize,
+    rings: Rings,
     latest: u64,
-    /// The number up to which frames about a topic are gone, or were never made.
-    gone: HashMap<LiveTopic, u64>,
     standing: HashMap<LiveTopic, Standing>,
     followed: HashMap<AttemptId, Followed>,
 }
@@ -92,7 +100,12 @@ impl Hub {
     /// Starts an epoch.
     #[must_use]
     pub fn new(epoch: String) -> Arc<Self> {
-        let limits = Limits { frames: FRAMES_KEPT, bytes: BYTES_KEPT, linger: LINGER };
+        let limits = Limits {
+            frames: FRAMES_KEPT,
+            bytes: BYTES_KEPT,
+            linger: LINGER,
+            snapshots: SNAPSHOTS_BYTES_MAX,
+        };
         Self::with_limits(epoch, limits)
     }
 
@@ -105,7 +118,14 @@ impl Hub {
             events_through: Mutex::default(),
             wanted: Notify::new(),
             to_follow: Notify::new(),
+            making: Semaphore::new(MAKING_MAX),
+            room: Arc::new(Semaphore::new(limits.snapshots.div_ceil(1024))),
         })
+    }
+
+    /// The most bytes that one snapshot may have.
+    pub(super) const fn snapshot_bytes_max(&self) -> usize {
+        self.limits.snapshots / 2
     }
 
     /// This run of the engine.
@@ -128,6 +148,12 @@ impl Hub {
     pub fn publish(&self, topic: LiveTopic, correlation_id: Option<String>, payload: Payload) {
         let seq = {
             let mut state = self.state();
+            if let LiveTopic::Transcript(id) = topic
+                && !state.followed.contains_key(&id)
+            {
+                // Followed no more since it was read: whoever comes back begins with a snapshot.
+                return;
+            }
             let seq = state.latest + 1;
             let frame =
                 Frame { seq: Some(seq), topic: Some(topic), ..self.blank(correlation_id, payload) };
@@ -135,9 +161,8 @@ impl Hub {
                 return;
             };
             state.latest = seq;
-            state.bytes += frame.json.len();
-            state.frames.push_back(frame);
-            state.trim(self.limits);
+            state.rings.push(topic, seq, frame);
+            state.rings.trim(self.limits.frames, self.limits.bytes);
             seq
         };
         self.latest.send_replace(seq);
@@ -208,50 +233,48 @@ impl Hub {
     /// The next frame after `seen` about topics of which a listener has everything up to a number.
     pub(super) fn after(&self, seen: u64, topics: &HashMap<LiveTopic, u64>) -> Next {
         let state = self.state();
-        let first = state.frames.front().and_then(|frame| frame.seq).unwrap_or(state.latest + 1);
-        let lost = topics.iter().any(|(topic, after)| {
-            state.gone.get(topic).is_some_and(|gone| *gone > seen.max(*after))
-        });
-        if lost {
-            return Next::Lost(first.saturating_sub(seen + 1).max(1));
+        if let Some(lost) = state.rings.lost(seen, topics) {
+            return Next::Lost(lost);
         }
-        let from = usize::try_from((seen + 1).saturating_sub(first)).unwrap_or(usize::MAX);
-        let next = state.frames.iter().skip(from).find(|frame| {
-            let after = frame.topic.and_then(|topic| topics.get(&topic));
-            after.is_some_and(|after| frame.seq > Some(*after))
-        });
+        let next = state.rings.next(seen, topics);
         next.cloned().map_or(Next::Nothing(state.latest), Next::Frame)
     }
 
-    /// Whether a listener that has everything about a topic up to a number can go on from there.
-    pub(super) fn can_go_on(&self, topic: LiveTopic, since: u64) -> bool {
-        let state = self.state();
-        let known = match topic {
-            LiveTopic::Transcript(id) => state.followed.contains_key(&id),
-            _ => state.standing.get(&topic).is_some_and(|it| it.is_wanted(self.limits.linger)),
-        };
-        known && since <= state.latest && state.gone.get(&topic).is_none_or(|gone| *gone <= since)
-    }
-
-    /// Notes that somebody listens to a topic.
-    pub(super) fn join(&self, topic: LiveTopic) {
-        {
+    /// Notes that somebody listens to a topic, and says whether it can go on from a number up to
+    /// which it has everything. One step: in between, the topic could lapse.
+    pub(super) fn join(&self, topic: LiveTopic, since: Option<u64>) -> bool {
+        let goes_on = {
             let mut state = self.state();
+            let wanted = state.is_wanted(topic, self.limits);
+            let goes_on = wanted && since.is_some_and(|since| state.can_go_on(topic, since));
+            if !wanted {
+                state.begin(topic);
+            }
             let standing = state.standing.entry(topic).or_default();
             standing.listeners += 1;
             standing.left_at = None;
-        }
+            goes_on
+        };
         self.wanted.notify_one();
+        goes_on
     }
 
     /// Notes that somebody listens to a topic no more.
     pub(super) fn leave(&self, topic: LiveTopic) {
         let mut state = self.state();
-        if let Some(standing) = state.standing.get_mut(&topic) {
-            standing.listeners = standing.listeners.saturating_sub(1);
-            if standing.listeners == 0 {
-                standing.left_at = Some(Instant::now());
-            }
+        let Some(standing) = state.standing.get_mut(&topic) else {
+            return;
+        };
+        standing.listeners = standing.listeners.saturating_sub(1);
+        if standing.listeners > 0 {
+            return;
+        }
+        standing.left_at = Some(Instant::now());
+        if let LiveTopic::Transcript(id) = topic
+            && !state.followed.contains_key(&id)
+        {
+            // Nobody ever had its snapshot, so nobody comes back to it.
+            state.forget(topic);
         }
     }
 
@@ -259,11 +282,9 @@ impl Hub {
     /// begins with a snapshot.
     pub(crate) fn is_wanted(&self, topic: LiveTopic) -> bool {
         let mut state = self.state();
-        let wanted = state.standing.get(&topic).is_some_and(|it| it.is_wanted(self.limits.linger));
+        let wanted = state.is_wanted(topic, self.limits);
         if !wanted {
-            let latest = state.latest;
-            state.standing.remove(&topic);
-            state.gone.insert(topic, latest);
+            state.forget(topic);
         }
         wanted
     }
@@ -274,8 +295,7 @@ impl Hub {
         let mut state = self.state();
         let others = state.standing.get(&topic).is_some_and(|it| it.listeners > 1);
         if !others {
-            let latest = state.latest;
-            state.gone.insert(topic, latest);
+            state.begin(topic);
         }
         others
     }
@@ -296,8 +316,6 @@ impl Hub {
                     )
                     .hint("listen to fewer at once, or read this one by requests"));
                 }
-                let latest = state.latest;
-                state.gone.insert(LiveTopic::Transcript(id), latest);
                 // What came between the reading of that revision and now is looked for.
                 state.followed.insert(id, Followed { revision, news: true });
             }
@@ -344,34 +362,43 @@ impl Hub {
 }
 
 impl State {
+    fn is_wanted(&self, topic: LiveTopic, limits: Limits) -> bool {
+        self.standing.get(&topic).is_some_and(|it| it.is_wanted(limits.linger))
+    }
+
+    /// Whether a listener that has everything about a wanted topic up to a number can go on there.
+    fn can_go_on(&self, topic: LiveTopic, since: u64) -> bool {
+        let told = match topic {
+            LiveTopic::Transcript(id) => self.followed.contains_key(&id),
+            _ => true,
+        };
+        told && since <= self.latest && self.rings.gone(topic) <= since
+    }
+
+    /// Begins a topic anew: something about it was told to nobody. That takes a number of its own,
+    /// so that whoever heard the last frame before it is told from those who come after.
+    fn begin(&mut self, topic: LiveTopic) {
+        self.latest += 1;
+        self.rings.begin(topic, self.latest);
+    }
+
+    fn forget(&mut self, topic: LiveTopic) {
+        self.standing.remove(&topic);
+        self.rings.forget(topic);
+    }
+
     /// Follows conversations no more that nobody has listened to for a while.
     fn forget_unwanted(&mut self, limits: Limits) {
-        let Self { followed, standing, gone, .. } = self;
+        let Self { followed, standing, rings, .. } = self;
         followed.retain(|id, _| {
             let topic = LiveTopic::Transcript(*id);
             let wanted = standing.get(&topic).is_some_and(|it| it.is_wanted(limits.linger));
             if !wanted {
                 standing.remove(&topic);
-                gone.remove(&topic);
+                rings.forget(topic);
             }
             wanted
         });
-    }
-
-    fn trim(&mut self, limits: Limits) {
-        while self.frames.len() > limits.frames || self.bytes > limits.bytes {
-            let Some(old) = self.frames.pop_front() else {
-                break;
-            };
-            self.bytes -= old.json.len();
-            if let (Some(topic), Some(seq)) = (old.topic, old.seq) {
-                let forgotten = matches!(topic, LiveTopic::Transcript(id)
-                    if !self.followed.contains_key(&id));
-                if !forgotten {
-                    self.gone.insert(topic, seq);
-                }
-            }
-        }
     }
 }
 
@@ -384,5 +411,14 @@ fn sent(frame: &Frame) -> Option<SentFrame> {
             tracing::error!(%error, "a frame could not be serialised");
             None
         }
+    }
+}
+
+#[cfg(test)]
+impl Hub {
+    /// Topics that something is remembered of, and frames that are kept.
+    pub(super) fn remembers(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.standing.len().max(state.rings.topics()), state.rings.frames())
     }
 }

@@ -2,15 +2,19 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
-use model::refusal::Refusal;
-use tokio::sync::{mpsc, watch};
+use model::refusal::{Code, Refusal};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{Payload, SentFrame, Snapshot};
 use super::hub::{Hub, Next};
 use super::topic::{LiveTopic, TOPICS_MAX, Wish, too_many};
+
+/// How long a listener waits for room for its snapshot, while others take theirs.
+const ROOM_WAIT: Duration = Duration::from_secs(10);
 
 /// What a listener begins with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +33,13 @@ pub trait Source: Send + Sync + 'static {
     fn snapshot(&self, topic: LiveTopic) -> impl Future<Output = Result<Snapshot, Refusal>> + Send;
 }
 
+/// A snapshot as it is sent, with the room it takes.
+struct Prepared {
+    seq: u64,
+    parts: Vec<SentFrame>,
+    room: OwnedSemaphorePermit,
+}
+
 struct Listener<S: Source> {
     hub: Arc<Hub>,
     source: S,
@@ -44,9 +55,11 @@ struct Listener<S: Source> {
     /// Topics that begin with a snapshot, which is still to come.
     owed: VecDeque<LiveTopic>,
     /// A snapshot that waits for what other topics told before it.
-    held_back: Option<(LiveTopic, Snapshot)>,
+    held_back: Option<(LiveTopic, Prepared)>,
     /// Frames on their way.
     ready: VecDeque<SentFrame>,
+    /// The room of a snapshot that is on its way.
+    room: Option<OwnedSemaphorePermit>,
     over: bool,
 }
 
@@ -72,9 +85,9 @@ impl Hub {
         end: CancellationToken,
     ) -> impl Stream<Item = SentFrame> + Send + use<S> {
         let latest = self.latest();
-        let since = from.since.filter(|since| {
-            from.epoch.as_deref().is_none_or(|epoch| epoch == self.epoch()) && *since <= latest
-        });
+        let since = from
+            .since
+            .filter(|since| from.epoch.as_deref() == Some(self.epoch()) && *since <= latest);
         let mut listener = Listener {
             hub: Arc::clone(self),
             source,
@@ -87,14 +100,16 @@ impl Hub {
             owed: VecDeque::new(),
             held_back: None,
             ready: VecDeque::new(),
+            room: None,
             over: false,
         };
         for topic in &from.topics {
-            let going_on = since.filter(|since| self.can_go_on(*topic, *since));
-            self.join(*topic);
-            match going_on {
-                Some(since) => drop(listener.topics.insert(*topic, since)),
-                None => listener.owed.push_back(*topic),
+            if listener.listens_to(topic) {
+                continue;
+            }
+            match (self.join(*topic, since), since) {
+                (true, Some(since)) => drop(listener.topics.insert(*topic, since)),
+                _ => listener.owed.push_back(*topic),
             }
         }
         listener.aside(None, None, None, Payload::Hello { topics: from.topics });
@@ -110,6 +125,7 @@ impl<S: Source> Listener<S> {
             if let Some(frame) = self.ready.pop_front() {
                 return Some((frame, self));
             }
+            self.room = None;
             if self.over || self.end.is_cancelled() {
                 return None;
             }
@@ -120,9 +136,15 @@ impl<S: Source> Listener<S> {
                 continue;
             }
             if self.held_back.is_none()
-                && let Some(topic) = self.owed.pop_front()
+                && let Some(topic) = self.owed.front().copied()
             {
-                self.read(topic).await;
+                // It stays owed while it is read: who is gone by then has left it all the same.
+                let read = tokio::select! {
+                    read = self.prepare(topic) => read,
+                    () = self.end.cancelled() => return None,
+                };
+                self.owed.pop_front();
+                self.hold_back(topic, read);
                 continue;
             }
             self.news.mark_unchanged();
@@ -178,11 +200,31 @@ impl<S: Source> Listener<S> {
         self.ready.extend(self.hub.aside(topic, seq, correlation_id, payload));
     }
 
-    /// Reads the snapshot of a topic. It is told after everything that other topics told before it,
-    /// so that one number says what the listener has.
-    async fn read(&mut self, topic: LiveTopic) {
-        match self.source.snapshot(topic).await {
-            Ok(snapshot) => self.held_back = Some((topic, snapshot)),
+    /// Reads the snapshot of a topic and waits for the room it takes: so many listeners as there may
+    /// be do not each hold one at once.
+    async fn prepare(&self, topic: LiveTopic) -> Result<Prepared, Refusal> {
+        let made = async {
+            let ended = |_| Refusal::new(Code::Busy, "the engine ends");
+            let _place = self.hub.making.acquire().await.map_err(ended)?;
+            let snapshot = self.source.snapshot(topic).await?;
+            let told = |part| self.hub.aside(Some(topic), None, None, part);
+            let parts: Vec<SentFrame> = snapshot.parts.into_iter().filter_map(told).collect();
+            let bytes = parts.iter().map(|part| part.json.len()).sum::<usize>();
+            if bytes > self.hub.snapshot_bytes_max() {
+                return Err(too_large(topic, bytes));
+            }
+            let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+            let room = Arc::clone(&self.hub.room).acquire_many_owned(kib).await.map_err(ended)?;
+            Ok(Prepared { seq: snapshot.seq, parts, room })
+        };
+        tokio::time::timeout(ROOM_WAIT, made).await.unwrap_or_else(|_| Err(no_room(topic)))
+    }
+
+    /// Keeps what was read until everything is told that other topics told before it, so that one
+    /// number says what the listener has.
+    fn hold_back(&mut self, topic: LiveTopic, read: Result<Prepared, Refusal>) {
+        match read {
+            Ok(prepared) => self.held_back = Some((topic, prepared)),
             Err(refusal) => {
                 self.hub.leave(topic);
                 self.refuse(None, &refusal, Some(topic));
@@ -194,9 +236,8 @@ impl<S: Source> Listener<S> {
         let Some((topic, snapshot)) = self.held_back.take() else {
             return;
         };
-        for part in snapshot.parts {
-            self.aside(Some(topic), None, None, part);
-        }
+        self.ready.extend(snapshot.parts);
+        self.room = Some(snapshot.room);
         self.seen = self.seen.max(snapshot.seq);
         self.topics.insert(topic, snapshot.seq);
         self.aside(Some(topic), Some(self.seen), None, Payload::CaughtUp { topics: vec![topic] });
@@ -244,7 +285,7 @@ impl<S: Source> Listener<S> {
             return;
         }
         for topic in &new {
-            self.hub.join(*topic);
+            self.hub.join(*topic, None);
             self.owed.push_back(*topic);
         }
         let topics = self.all();
@@ -272,4 +313,18 @@ impl<S: Source> Listener<S> {
         };
         self.aside(topic, None, correlation_id, payload);
     }
+}
+
+fn too_large(topic: LiveTopic, bytes: usize) -> Refusal {
+    let message =
+        format!("what there is to tell about '{topic}' is too much at once: {bytes} bytes");
+    Refusal::new(Code::InvalidInput, message).hint("read it by requests, a page at a time")
+}
+
+fn no_room(topic: LiveTopic) -> Refusal {
+    let message = format!(
+        "too many listeners are being told about their topics; '{topic}' had to wait for more than {} s",
+        ROOM_WAIT.as_secs()
+    );
+    Refusal::new(Code::Busy, message).hint("subscribe to it again in a while")
 }

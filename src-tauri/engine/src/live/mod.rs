@@ -8,6 +8,7 @@
 mod frame;
 mod hub;
 mod listener;
+mod ring;
 mod schema;
 mod topic;
 
@@ -17,5 +18,7 @@ pub use listener::{LiveFrom, Source};
 pub use schema::{schema, schema_text};
 pub use topic::{CORRELATION_BYTES_MAX, LiveAsk, LiveTopic, TOPICS_MAX, Wish, not_yours};
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod histories;

@@ -32,7 +32,7 @@ impl Engine {
                 let explained = self
                     .0
                     .orchestrator
-                    .look(move |state, cycle, now| schedule::explain(state, id, &cycle.held, now));
+                    .look(move |state, cycle, now| schedule::explain(state, id, &cycle, now));
                 explained.await?
             }
             _ => None,

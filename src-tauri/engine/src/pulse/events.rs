@@ -8,14 +8,13 @@ use model::inbox::Ask;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::{Instant, sleep_until};
 
+use super::order::InOrder;
 use super::{Pace, never, size};
 use crate::Engine;
 use crate::live::FRAME_BYTES_AIM;
 
 /// The longest text inside an event on the live stream, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
-/// Events read at once to catch up after falling behind.
-pub(super) const CATCH_UP: u32 = 500;
 /// Events of one frame.
 const EVENTS_MAX: usize = 1_000;
 /// Events that wait for their frame; what comes then waits in the ledger.
@@ -23,8 +22,7 @@ const WAITING_MAX: usize = 4_000;
 
 struct Telling {
     engine: Engine,
-    /// The last event that was taken in.
-    seen: u64,
+    order: InOrder,
     /// Events that are to be told, with their size.
     waiting: VecDeque<(Event, usize)>,
     pace: Pace,
@@ -32,17 +30,25 @@ struct Telling {
 
 impl Engine {
     pub(super) async fn tell_events(self, mut events: broadcast::Receiver<Arc<Event>>, seen: u64) {
-        let mut telling =
-            Telling { engine: self, seen, waiting: VecDeque::new(), pace: Pace::default() };
+        let mut telling = Telling {
+            engine: self,
+            order: InOrder::after(seen),
+            waiting: VecDeque::new(),
+            pace: Pace::default(),
+        };
         loop {
             let due = telling.pace.due.unwrap_or_else(never);
+            let missing = telling.order.due().unwrap_or_else(never);
+            let room = telling.waiting.len() < WAITING_MAX;
             tokio::select! {
                 biased;
-                event = events.recv(), if telling.waiting.len() < WAITING_MAX => match event {
-                    Ok(event) => telling.take(&event),
-                    Err(RecvError::Lagged(_)) => telling.catch_up().await,
+                event = events.recv(), if room => match event {
+                    Ok(event) if telling.order.is_next(&event) => telling.take(&event),
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => telling.order.missed(),
                     Err(RecvError::Closed) => return,
                 },
+                () = sleep_until(missing), if room => telling.catch_up().await,
                 () = sleep_until(due) => telling.tell(),
             }
         }
@@ -51,25 +57,15 @@ impl Engine {
 
 impl Telling {
     async fn catch_up(&mut self) {
-        while let Ok(missed) = self.engine.0.ledger.events_after(self.seen, CATCH_UP).await
-            && !missed.is_empty()
-        {
-            for event in &missed {
-                self.take(event);
-            }
-            if self.waiting.len() >= WAITING_MAX {
-                self.tell();
-            }
+        for event in self.order.read(&self.engine.0.ledger).await {
+            self.take(&event);
         }
     }
 
     fn take(&mut self, event: &Event) {
-        if event.seq <= self.seen {
-            return;
-        }
-        self.seen = event.seq;
         let parts = &self.engine.0;
         parts.losses.note(event);
+        parts.traces.note(event);
         match &event.fact {
             Fact::AgentAdded { agent } => self.engine.make_place(agent.id),
             Fact::MessageQueued { .. }
@@ -109,7 +105,8 @@ impl Telling {
 }
 
 /// Cuts the long texts of an event; the whole is in the ledger.
-pub(super) fn trimmed(mut event: Event) -> Event {
+pub(super) fn trimmed(event: Event) -> Event {
+    let mut event = event.told();
     match &mut event.fact {
         Fact::MissionCreated { brief, .. } | Fact::MissionChanged { brief: Some(brief), .. } => {
             cut(brief);

@@ -9,12 +9,12 @@ use model::refusal::Refusal;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::{Instant, sleep_until};
 
-use super::events::CATCH_UP;
+use super::order::InOrder;
 use super::{AGENTS_MAX, Pace, never};
 use crate::Engine;
 use crate::live::{LiveTopic, Payload};
 use crate::resolve::unreadable;
-use crate::view::InboxTotals;
+use crate::view::{InboxTotals, RequestView};
 
 /// Missions and requests told of in one frame.
 const ROWS_MAX: usize = 100;
@@ -40,15 +40,15 @@ impl<Id: Ord + Copy> Owed<Id> {
         self.pace.owe();
     }
 
-    /// The rows of the next frame.
-    fn take(&mut self) -> (Vec<Id>, Option<String>) {
+    /// The rows of the next frame, and the request that led to it.
+    fn take(&mut self) -> (Vec<Id>, Option<CorrelationId>) {
         let mut ids = Vec::new();
         while ids.len() < ROWS_MAX
             && let Some(id) = self.ids.pop_first()
         {
             ids.push(id);
         }
-        let correlation = self.correlation.map(|id| id.to_string());
+        let correlation = self.correlation;
         if self.ids.is_empty() {
             self.correlation = None;
         } else {
@@ -56,11 +56,18 @@ impl<Id: Ord + Copy> Owed<Id> {
         }
         (ids, correlation)
     }
+
+    /// Takes back what could not be told.
+    fn give_back(&mut self, ids: Vec<Id>, correlation: Option<CorrelationId>) {
+        self.ids.extend(ids);
+        self.correlation = self.correlation.or(correlation);
+        self.pace.owe_again();
+    }
 }
 
 struct Telling {
     engine: Engine,
-    seen: u64,
+    order: InOrder,
     agents: Pace,
     agents_correlation: Option<CorrelationId>,
     missions: Owed<MissionId>,
@@ -74,7 +81,7 @@ impl Engine {
         let mut ticks = self.0.snapshots.clone();
         let mut telling = Telling {
             engine: self.clone(),
-            seen,
+            order: InOrder::after(seen),
             agents: Pace::default(),
             agents_correlation: None,
             missions: Owed::default(),
@@ -82,13 +89,16 @@ impl Engine {
             counts: None,
         };
         loop {
+            let missing = telling.order.due().unwrap_or_else(never);
             tokio::select! {
                 biased;
                 event = events.recv() => match event {
-                    Ok(event) => telling.take(&event),
-                    Err(RecvError::Lagged(_)) => telling.catch_up().await,
+                    Ok(event) if telling.order.is_next(&event) => telling.take(&event),
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => telling.order.missed(),
                     Err(RecvError::Closed) => return,
                 },
+                () = sleep_until(missing) => telling.catch_up().await,
                 () = sleep_until(telling.due()) => telling.tell(Instant::now()).await,
                 tick = ticks.changed() => match tick {
                     Ok(()) => telling.agents.owe(),
@@ -107,18 +117,12 @@ impl Telling {
     }
 
     async fn catch_up(&mut self) {
-        while let Ok(missed) = self.engine.0.ledger.events_after(self.seen, CATCH_UP).await
-            && !missed.is_empty()
-        {
-            missed.iter().for_each(|event| self.take(event));
+        for event in self.order.read(&self.engine.0.ledger).await {
+            self.take(&event);
         }
     }
 
     fn take(&mut self, event: &Event) {
-        if event.seq <= self.seen {
-            return;
-        }
-        self.seen = event.seq;
         self.agents.owe();
         self.agents_correlation = event.correlation_id.or(self.agents_correlation);
         if let Some(id) = event.subject.mission_id {
@@ -151,12 +155,25 @@ impl Telling {
     }
 
     async fn tell_agents(&mut self) -> Result<(), Refusal> {
+        let correlation = self.agents_correlation.take();
+        let told = self.try_to_tell_agents(correlation).await;
+        if told.is_err() {
+            self.agents_correlation = self.agents_correlation.or(correlation);
+            self.agents.owe_again();
+        }
+        told
+    }
+
+    async fn try_to_tell_agents(
+        &mut self,
+        correlation: Option<CorrelationId>,
+    ) -> Result<(), Refusal> {
         let (engine, hub) = (&self.engine, &self.engine.0.hub);
         let wanted = [LiveTopic::Agents, LiveTopic::Signals].map(|topic| hub.is_wanted(topic));
         if wanted == [false, false] {
             return Ok(());
         }
-        let correlation = self.agents_correlation.take().map(|id| id.to_string());
+        let correlation = correlation.map(|id| id.to_string());
         let mut book = engine.book().await?;
         let found = engine.difference(&mut book, AGENTS_MAX);
         let (states, demo) = book.states();
@@ -187,8 +204,7 @@ impl Telling {
         let missions = match engine.mission_views(&ids).await {
             Ok(missions) => missions,
             Err(refusal) => {
-                self.missions.ids.extend(ids);
-                self.missions.pace.owe();
+                self.missions.give_back(ids, correlation);
                 return Err(refusal);
             }
         };
@@ -203,7 +219,7 @@ impl Telling {
             self.missions.pace.owe();
         }
         let payload = Payload::Missions { missions, removed, more: false };
-        hub.publish(LiveTopic::Missions, correlation, payload);
+        hub.publish(LiveTopic::Missions, correlation.map(|id| id.to_string()), payload);
         Ok(())
     }
 
@@ -215,17 +231,86 @@ impl Telling {
             self.counts = None;
             return Ok(());
         }
-        let counts = engine.inbox_totals().await?;
-        let mut requests = Vec::with_capacity(ids.len());
-        for id in ids {
-            requests.extend(engine.0.ledger.request(id).await.map_err(unreadable)?);
-        }
+        let (requests, counts) = match engine.inbox_news(&ids).await {
+            Ok(news) => news,
+            Err(refusal) => {
+                self.requests.give_back(ids, correlation);
+                return Err(refusal);
+            }
+        };
         if requests.is_empty() && self.counts == Some(counts) {
             return Ok(());
         }
         self.counts = Some(counts);
-        let requests = engine.request_views(requests).await?;
+        let correlation = correlation.map(|id| id.to_string());
         hub.publish(LiveTopic::Inbox, correlation, Payload::Inbox { requests, counts });
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Requests as they are now, and how much waits.
+    async fn inbox_news(
+        &self,
+        ids: &[RequestId],
+    ) -> Result<(Vec<RequestView>, InboxTotals), Refusal> {
+        let counts = self.inbox_totals().await?;
+        let mut requests = Vec::with_capacity(ids.len());
+        for id in ids {
+            requests.extend(self.0.ledger.request(*id).await.map_err(unreadable)?);
+        }
+        Ok((self.request_views(requests).await?, counts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::event::{Actor, Subject};
+    use model::id::{EventId, SystemDraw};
+
+    use super::*;
+    use crate::Config;
+    use crate::live::LiveFrom;
+
+    #[tokio::test]
+    async fn what_could_not_be_read_is_owed_again_with_the_request_that_led_to_it() {
+        let place = tempfile::tempdir().unwrap();
+        let config = Config::new(place.path().join("data"), "0.0.0-test");
+        let engine = Engine::open(config).await.unwrap();
+        let (_, wishes) = tokio::sync::mpsc::channel(1);
+        let topics = vec![LiveTopic::Inbox, LiveTopic::Missions, LiveTopic::Agents];
+        let _listens = engine.live(LiveFrom { topics, ..LiveFrom::default() }, wishes);
+        engine.0.ledger.close().await;
+
+        let (now, draw) = (engine.0.clock.now(), &mut SystemDraw);
+        let (mission, request) = (MissionId::draw(now, draw), RequestId::draw(now, draw));
+        let correlation_id = Some(CorrelationId::draw(now, draw));
+        let event = Event {
+            seq: 1,
+            id: EventId::draw(now, draw),
+            at: now,
+            actor: Actor::Captain,
+            correlation_id,
+            subject: Subject { mission_id: Some(mission), ..Subject::default() },
+            mission_seq: None,
+            fact: Fact::RequestTold { request_id: request },
+        };
+        let mut telling = Telling {
+            engine,
+            order: InOrder::after(0),
+            agents: Pace::default(),
+            agents_correlation: None,
+            missions: Owed::default(),
+            requests: Owed::default(),
+            counts: None,
+        };
+        telling.take(&event);
+        telling.tell(Instant::now()).await;
+        assert_eq!(telling.requests.ids, BTreeSet::from([request]));
+        assert_eq!(telling.requests.correlation, correlation_id);
+        assert_eq!(telling.missions.ids, BTreeSet::from([mission]));
+        assert_eq!(telling.missions.correlation, correlation_id);
+        let dues = [telling.requests.pace.due, telling.missions.pace.due];
+        assert!(dues.iter().all(|due| due.is_some_and(|due| due > Instant::now())));
     }
 }

@@ -13,6 +13,7 @@ use crate::Caller;
 pub use conversations::{ConversationQuery, SearchQuery};
 pub use inbox::RequestQuery;
 pub use messages::MessageQuery;
+pub(crate) use rules::checked_pattern;
 
 impl Caller {
     /// Who an agent is told this from.

@@ -101,7 +101,7 @@ impl Engine {
 }
 
 /// A pattern as it is kept.
-pub(super) fn checked_pattern(text: &str) -> Result<String, Refusal> {
+pub(crate) fn checked_pattern(text: &str) -> Result<String, Refusal> {
     let pattern = text.trim();
     match agents::permission::Pattern::parse(pattern) {
         Ok(_) => Ok(pattern.to_owned()),

@@ -98,11 +98,15 @@ impl Account {
         true
     }
 
-    /// Adds what a resource exported; `resource` tells its series from those of another.
-    pub(super) fn add(&mut self, names: &Names, resource: u64, samples: &[Sample]) {
+    /// Adds what a resource exported; `resource` tells its series from those of another. Gives how
+    /// many samples were left out because there are too many series.
+    pub(super) fn add(&mut self, names: &Names, resource: u64, samples: &[Sample]) -> u64 {
+        let mut over_cap = 0;
         for sample in samples {
             match &sample.what {
-                Measurement::Metric { .. } => self.add_metric(names, resource, sample),
+                Measurement::Metric { .. } => {
+                    over_cap += u64::from(!self.add_metric(names, resource, sample));
+                }
                 Measurement::Event => {
                     if let Some((place, rule)) = names.event(&sample.name) {
                         self.add_record(names.road(*place), rule, sample);
@@ -116,24 +120,26 @@ impl Account {
                 }
             }
         }
+        over_cap
     }
 
-    fn add_metric(&mut self, names: &Names, resource: u64, sample: &Sample) {
+    /// Adds a point of a metric; whether there was room for its series.
+    fn add_metric(&mut self, names: &Names, resource: u64, sample: &Sample) -> bool {
         let Some((place, rule)) = names.metric(&sample.name) else {
-            return;
+            return true;
         };
         let Measurement::Metric { temporality, sum, count, series } = sample.what else {
-            return;
+            return true;
         };
         let value = if rule.take == Take::Count { count } else { sum };
         if !believable(value) {
-            return;
+            return true;
         }
         let value = match temporality {
             Temporality::Delta => value,
             Temporality::Cumulative => {
                 let Some(more) = self.since(resource.wrapping_add(series), value) else {
-                    return;
+                    return false;
                 };
                 more
             }
@@ -141,6 +147,7 @@ impl Account {
         self.name_model(rule.model.as_deref(), sample);
         let figures = self.roads.entry(names.road(*place).to_owned()).or_default();
         count_metric(figures, rule, sample, value);
+        true
     }
 
     /// How much a cumulative series grew; one that fell began anew.
@@ -164,11 +171,14 @@ impl Account {
         self.name_model(rule.model.as_deref(), sample);
         let figures = self.roads.entry(road.to_owned()).or_default();
         let number = |key: &str| sample.number(key).filter(|value| believable(*value));
+        // One that is told under its old and its new name is told once.
+        let mut told: BTreeMap<Kind, f64> = BTreeMap::new();
         for (key, kind) in &rule.tokens {
             if let Some(value) = number(key) {
-                figures.add_tokens(*kind, value);
+                told.entry(*kind).and_modify(|it| *it = it.max(value)).or_insert(value);
             }
         }
+        told.into_iter().for_each(|(kind, value)| figures.add_tokens(kind, value));
         if let Some(value) = rule.cost_usd.as_deref().and_then(number) {
             figures.count(Counts::CostUsd, value, false);
         }
@@ -328,6 +338,21 @@ mod tests {
     }
 
     #[test]
+    fn series_beyond_the_cap_are_left_out_and_counted_and_those_before_go_on() {
+        let (mut account, names) = (Account::default(), Names::built_in());
+        let all: Vec<Sample> = (0..SERIES_MAX as u64 + 7)
+            .map(|series| tokens("output", series, Temporality::Cumulative, 1.0))
+            .collect();
+        assert_eq!(account.add(names, 0, &all), 7);
+        assert_eq!(account.usage(names).tokens.output, Some(SERIES_MAX as u64));
+        assert_eq!(account.add(names, 0, &all), 7, "they are left out each time");
+        let known = tokens("output", 3, Temporality::Cumulative, 5.0);
+        assert_eq!(account.add(names, 0, &[known]), 0);
+        assert_eq!(account.usage(names).tokens.output, Some(SERIES_MAX as u64 + 4));
+        assert!(serde_json::to_vec(&account).unwrap().len() < 512 * 1024, "its file stays small");
+    }
+
+    #[test]
     fn deltas_are_summed_and_cached_input_is_taken_out_of_input() {
         let mut account = Account::default();
         let names = Names::built_in();
@@ -353,6 +378,28 @@ mod tests {
         account.add(names, 0, &[tokens("output", 1, Temporality::Cumulative, 50.0), event(50.0)]);
         let usage = account.usage(names);
         assert_eq!((usage.tokens.output, usage.requests), (Some(50), Some(1)));
+    }
+
+    #[test]
+    fn a_span_by_the_genai_names_counts_once_whichever_names_it_uses() {
+        let names = Names::built_in();
+        let span = |pairs: &[(&str, Value)]| Sample {
+            name: String::new(),
+            what: Measurement::Span { ms: 20.0, failed: false },
+            attributes: pairs.iter().map(|(key, it)| ((*key).to_owned(), it.clone())).collect(),
+        };
+        let number = Value::Number;
+        let chat = ("gen_ai.operation.name", Value::Text("chat".to_owned()));
+        let new = ("gen_ai.usage.input_tokens", number(30.0));
+        let old = ("gen_ai.usage.prompt_tokens", number(30.0));
+        for pairs in [vec![new.clone()], vec![old.clone()], vec![new, old]] {
+            let mut account = Account::default();
+            let out = ("gen_ai.usage.output_tokens", number(4.0));
+            account.add(names, 0, &[span(&[pairs, vec![chat.clone(), out]].concat())]);
+            let usage = account.usage(names);
+            assert_eq!((usage.tokens.uncached_input, usage.tokens.output), (Some(30), Some(4)));
+            assert_eq!((usage.requests, usage.model_ms), (Some(1), Some(20)));
+        }
     }
 
     #[test]

@@ -113,6 +113,8 @@ pub struct Taken {
     pub taken: u64,
     /// Samples of nobody this engine knows, or of an attempt that is over.
     pub strangers: u64,
+    /// Samples of series or models beyond those that are kept apart for one attempt.
+    pub over_cap: u64,
 }
 
 /// What receiving needs.
@@ -189,8 +191,10 @@ impl Engine {
             }
         }
         for (id, exports) in of_attempts {
-            became.taken += exports.iter().map(|export| export.samples.len() as u64).sum::<u64>();
-            self.put(id, exports).await?;
+            let all = exports.iter().map(|export| export.samples.len() as u64).sum::<u64>();
+            let over_cap = self.put(id, exports).await?;
+            became.over_cap += over_cap;
+            became.taken += all.saturating_sub(over_cap);
         }
         Ok(became)
     }
@@ -211,15 +215,16 @@ impl Engine {
         }
     }
 
-    /// All that a body says of one attempt is one change of its account, and told once.
-    async fn put(&self, id: AttemptId, exports: Vec<Exported>) -> Result<(), Refusal> {
+    /// All that a body says of one attempt is one change of its account, and told once. Gives how
+    /// many of its samples are beyond what is kept apart.
+    async fn put(&self, id: AttemptId, exports: Vec<Exported>) -> Result<u64, Refusal> {
         let received = &self.0.received;
         let _alone = received.lock(id).lock().await;
         let run = self.0.dir.attempt(id);
         // The file first: what is told is always all of it, so it is made good with the next export.
         let added = tokio::task::spawn_blocking(move || add_to_file(&run, &exports));
-        let mut usage = match added.await {
-            Ok(Ok(usage)) => usage,
+        let (mut usage, over_cap) = match added.await {
+            Ok(Ok(added)) => added,
             Ok(Err(err)) => return Err(unkept(&err)),
             Err(err) => return Err(unkept(&std::io::Error::other(err))),
         };
@@ -231,10 +236,10 @@ impl Engine {
         }
         let known = self.0.ledger.usage_of(id).await.map_err(unreadable)?;
         if known.iter().any(|known| known.source == UsageSource::Otlp && *known == usage) {
-            return Ok(());
+            return Ok(over_cap);
         }
         let input = Input::Measured { id, usage: Box::new(usage) };
-        self.0.orchestrator.tell(orchestrator::Command::own(input)).await.map(drop)
+        self.0.orchestrator.tell(orchestrator::Command::own(input)).await.map(|_| over_cap)
     }
 }
 
@@ -243,8 +248,9 @@ fn unkept(err: &std::io::Error) -> Refusal {
     Refusal::new(Code::Internal, format!("failed to keep the figures: {err}"))
 }
 
-/// Adds what a body exported to the account beside a run and gives what that comes to.
-fn add_to_file(run: &Path, exports: &[Exported]) -> std::io::Result<Usage> {
+/// Adds what a body exported to the account beside a run and gives what that comes to, and how many
+/// samples were beyond what is kept apart.
+fn add_to_file(run: &Path, exports: &[Exported]) -> std::io::Result<(Usage, u64)> {
     let path = run.join(FILE);
     let mut account = read(&path)?;
     let before = account.clone();
@@ -257,16 +263,17 @@ fn add_to_file(run: &Path, exports: &[Exported]) -> std::io::Result<Usage> {
         .into_iter()
         .filter(|batch| !account.is_new(*batch))
         .collect();
+    let mut over_cap = 0;
     for export in exports {
         if export.batch.is_none_or(|batch| !again.contains(&batch)) {
-            account.add(names, export.series, &export.samples);
+            over_cap += account.add(names, export.series, &export.samples);
         }
     }
     if account != before {
         let text = serde_json::to_vec(&account)?;
         write(run, &path, &text)?;
     }
-    Ok(account.usage(names))
+    Ok((account.usage(names), over_cap))
 }
 
 fn read(path: &Path) -> std::io::Result<Account> {
@@ -315,7 +322,7 @@ mod tests {
     fn an_export_that_is_sent_again_is_counted_once_also_by_the_next_engine() {
         let run = tempfile::tempdir().unwrap();
         let of = |batch, sum| Exported { batch: Some(batch), ..export(sum) };
-        let told = |exports: &[Exported]| add_to_file(run.path(), exports).unwrap().tokens.output;
+        let told = |exports: &[Exported]| add_to_file(run.path(), exports).unwrap().0.tokens.output;
         // A body with as many resources as are not remembered one by one.
         let many: Vec<Exported> = (0..500).map(|_| of(1, 3.0)).collect();
         assert_eq!(told(&many), Some(1_500));
@@ -332,8 +339,8 @@ mod tests {
     fn an_account_goes_on_where_the_run_before_left_it_and_is_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let run = tempfile::tempdir().unwrap();
-        assert_eq!(add_to_file(run.path(), &[export(3.0)]).unwrap().tokens.output, Some(3));
-        assert_eq!(add_to_file(run.path(), &[export(4.0)]).unwrap().tokens.output, Some(7));
+        assert_eq!(add_to_file(run.path(), &[export(3.0)]).unwrap().0.tokens.output, Some(3));
+        assert_eq!(add_to_file(run.path(), &[export(4.0)]).unwrap().0.tokens.output, Some(7));
         let file = run.path().join(FILE);
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::write(&file, "{").unwrap();

@@ -7,7 +7,8 @@ use model::message::{BATCH_MAX, Message, MessageState, Source, Urgency};
 use model::mission::{Criterion, Mission, MissionState, Progress};
 use model::refusal::{Code, Refusal};
 use orchestrator::Input;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::note::note;
 use super::{Speaker, ToolCall, no_mission};
@@ -51,14 +52,14 @@ pub struct MissionOfAgent {
 }
 
 /// What was written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NoteTaken {
     /// The devlog.
     pub devlog_id: DevlogId,
 }
 
 /// A message as its agent sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnMessage {
     /// Its identity.
     pub id: MessageId,
@@ -69,6 +70,7 @@ pub struct OwnMessage {
     /// Whether it is to be read before others.
     pub urgent: bool,
     /// When it was sent.
+    #[schema(value_type = String, format = DateTime)]
     pub sent_at: jiff::Timestamp,
 }
 
@@ -99,7 +101,7 @@ impl Engine {
         })
     }
 
-    async fn own_mission(&self, id: MissionId) -> Result<(Mission, String), Refusal> {
+    pub(super) async fn own_mission(&self, id: MissionId) -> Result<(Mission, String), Refusal> {
         self.0.ledger.mission(id).await.map_err(unreadable)?.ok_or_else(no_mission)
     }
 
@@ -113,23 +115,13 @@ impl Engine {
         percent: Option<u8>,
         note: Option<&str>,
     ) -> Result<(), Refusal> {
-        if percent.is_none() && note.is_none_or(|note| note.trim().is_empty()) {
-            return Err(invalid("it says neither how far nor what")
-                .hint("give 'percent' from 0 to 100, or a 'note'"));
-        }
-        if percent.is_some_and(|percent| percent > 100) {
-            return Err(invalid("there is no more than 100 %").hint("between 0 and 100"));
-        }
+        let line = progress_line(percent, note)?;
         let told = percent.map(|it| it.to_string()).unwrap_or_default();
         let caller = call.caller(self, &[&told, note.unwrap_or_default()])?;
-        let line = match note.map(str::trim).filter(|note| !note.is_empty()) {
-            Some(note) => one_line(note)?,
-            None => format!("{told} %"),
-        };
         self.note_progress(&caller, call.who, percent, line).await
     }
 
-    async fn note_progress(
+    pub(crate) async fn note_progress(
         &self,
         caller: &Caller,
         who: &Speaker,
@@ -153,7 +145,7 @@ impl Engine {
         self.write_note(&caller, call.who, &text).await
     }
 
-    async fn write_note(
+    pub(crate) async fn write_note(
         &self,
         caller: &Caller,
         who: &Speaker,
@@ -193,15 +185,24 @@ impl Engine {
     /// # Errors
     /// When the attempt is over, or the ledger cannot be read.
     pub async fn tool_inbox(&self, call: ToolCall<'_>) -> Result<Vec<OwnMessage>, Refusal> {
-        let who = call.who;
-        let attempt = self.attempt_of(who).await?;
+        self.attempt_of(call.who).await?;
+        let caller = call.caller(self, &[])?;
+        self.messages_for(&caller, call.who).await
+    }
+
+    /// What waits for an agent and what it has not acknowledged; it counts as delivered from now on.
+    pub(crate) async fn messages_for(
+        &self,
+        caller: &Caller,
+        who: &Speaker,
+    ) -> Result<Vec<OwnMessage>, Refusal> {
         let limit = u32::try_from(BATCH_MAX).unwrap_or(u32::MAX);
         let waiting = self.0.ledger.waiting_messages(who.agent, limit).await.map_err(unreadable)?;
-        let got = self.0.ledger.messages_of_attempt(attempt.id).await.map_err(unreadable)?;
+        let got = self.0.ledger.messages_of_attempt(who.attempt).await.map_err(unreadable)?;
         let news: Vec<MessageId> = waiting.iter().map(|message| message.id).collect();
         if !news.is_empty() {
-            let caller = call.caller(self, &[])?.without_key();
-            self.tell(&caller, Input::Delivered { messages: news.clone(), id: attempt.id }).await?;
+            let input = Input::Delivered { messages: news.clone(), id: who.attempt };
+            self.tell(&caller.without_key(), input).await?;
         }
         let unread = |message: &Message| {
             let state = message.state();
@@ -218,13 +219,25 @@ impl Engine {
     /// When there is no such message to this agent.
     pub async fn tool_acknowledge(&self, call: ToolCall<'_>, id: MessageId) -> Result<(), Refusal> {
         self.attempt_of(call.who).await?;
-        let known = self.0.ledger.message(id).await.map_err(unreadable)?;
-        if known.is_none_or(|message| message.to != call.who.agent) {
-            return Err(Refusal::new(Code::NotFound, format!("there is no message '{id}' to you"))
-                .hint("inbox_read lists them"));
-        }
         let caller = call.caller(self, &[&id.to_string()])?;
-        self.tell(&caller, Input::Answered { messages: vec![id] }).await.map(drop)
+        self.acknowledge_for(&caller, call.who, vec![id]).await
+    }
+
+    /// Notes that an agent has done with messages to it.
+    pub(crate) async fn acknowledge_for(
+        &self,
+        caller: &Caller,
+        who: &Speaker,
+        messages: Vec<MessageId>,
+    ) -> Result<(), Refusal> {
+        for id in &messages {
+            let known = self.0.ledger.message(*id).await.map_err(unreadable)?;
+            if known.is_none_or(|message| message.to != who.agent) {
+                let message = format!("there is no message '{id}' to you");
+                return Err(Refusal::new(Code::NotFound, message).hint("inbox_read lists them"));
+            }
+        }
+        self.tell(caller, Input::Answered { messages }).await.map(drop)
     }
 
     /// Says something to another agent, from the speaker.
@@ -246,6 +259,20 @@ impl Engine {
     }
 }
 
+/// How far it is, in one line.
+pub(crate) fn progress_line(percent: Option<u8>, note: Option<&str>) -> Result<String, Refusal> {
+    let note = note.map(str::trim).filter(|note| !note.is_empty());
+    match (percent, note) {
+        (Some(101..), _) => {
+            Err(invalid("there is no more than 100 %").hint("between 0 and 100"))
+        }
+        (_, Some(note)) => one_line(note),
+        (Some(percent), None) => Ok(format!("{percent} %")),
+        (None, None) => Err(invalid("it says neither how far nor what")
+            .hint("give 'percent' from 0 to 100, or a 'note'")),
+    }
+}
+
 fn shown(message: &Message) -> OwnMessage {
     OwnMessage {
         id: message.id,
@@ -260,7 +287,7 @@ fn shown(message: &Message) -> OwnMessage {
     }
 }
 
-fn checked_text(text: &str) -> Result<String, Refusal> {
+pub(crate) fn checked_text(text: &str) -> Result<String, Refusal> {
     let text = text.trim().replace('\0', "\u{fffd}");
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return Err(invalid(format!("the text has to have 1 to {TEXT_BYTES_MAX} bytes")));
@@ -268,7 +295,7 @@ fn checked_text(text: &str) -> Result<String, Refusal> {
     Ok(text)
 }
 
-fn one_line(text: &str) -> Result<String, Refusal> {
+pub(crate) fn one_line(text: &str) -> Result<String, Refusal> {
     let text = agents::secrets::redact(text);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     text_line("note", &cut(&line, LINE_CHARS_MAX), LINE_CHARS_MAX)

@@ -5,6 +5,7 @@
 
 mod ask;
 mod desk;
+mod more;
 mod note;
 
 use jiff::Timestamp;
@@ -21,6 +22,8 @@ use crate::{Caller, Engine};
 pub use agents::runtime::OWN_TOOLS;
 pub use ask::{AskState, Question};
 pub use desk::{MissionOfAgent, NoteTaken, OwnMessage};
+pub use more::{Finding, Proposal};
+pub(crate) use desk::{checked_text, one_line, progress_line};
 pub(crate) use note::{clean, note};
 
 /// The longest id a client gives a call, in bytes.
@@ -43,6 +46,16 @@ impl Speaker {
     #[must_use]
     pub const fn attempt(&self) -> AttemptId {
         self.attempt
+    }
+
+    /// An attempt whose agent proved in another way who it is.
+    pub(crate) fn of(attempt: &Attempt) -> Self {
+        Self {
+            attempt: attempt.id,
+            mission: attempt.mission_id,
+            agent: attempt.agent_id,
+            at_work: is_at_work(attempt),
+        }
     }
 
     /// Whether its program may be at work, so that it can use its tools; otherwise it can only

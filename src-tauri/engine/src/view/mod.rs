@@ -1,10 +1,17 @@
 //! What the engine shows: facts from the ledger with the status derived from them.
 
+mod about;
 mod agent;
+mod attached;
+mod backup;
+mod config;
+mod hook;
 mod house;
+mod login;
 mod mission;
 mod mission_input;
 mod preset;
+mod secret;
 mod swarm;
 mod talk;
 mod token;
@@ -13,12 +20,19 @@ mod work;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use about::*;
 pub use agent::*;
+pub use attached::*;
+pub use backup::*;
+pub use config::*;
+pub use hook::*;
 pub use house::*;
+pub use login::*;
 pub use mission::*;
 use mission_input::given;
 pub use mission_input::*;
 pub use preset::*;
+pub use secret::*;
 pub use swarm::*;
 pub use talk::*;
 pub use token::*;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{AskState, Question, Speaker, ToolCall};
+use engine::{AskState, Proposal, Question, Speaker, ToolCall};
 use http::request::Parts;
 use model::id::{MessageId, RequestId};
 use model::refusal::{Code, Refusal};
@@ -61,6 +61,25 @@ struct SendArgs {
 }
 
 #[derive(Deserialize)]
+struct EvidenceArgs {
+    name: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct SearchArgs {
+    query: String,
+}
+
+#[derive(Deserialize)]
+struct ProposeArgs {
+    title: String,
+    brief: String,
+    #[serde(default)]
+    criteria: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
 struct CallId {
     call_id: Option<String>,
 }
@@ -71,6 +90,13 @@ fn read<T: DeserializeOwned>(arguments: &JsonObject) -> Result<T, Refusal> {
         Refusal::new(Code::InvalidInput, format!("the arguments cannot be used: {err}"))
             .hint("see the tool's input schema")
     })
+}
+
+/// Who asks: put there by the door, from the token.
+pub(super) fn speaker(context: &RequestContext<RoleServer>) -> Result<Speaker, ErrorData> {
+    let parts = context.extensions.get::<Parts>();
+    let speaker = parts.and_then(|parts| parts.extensions.get::<Speaker>().cloned());
+    speaker.ok_or_else(|| ErrorData::invalid_request("these tools are for agents at work", None))
 }
 
 fn shown(value: impl serde::Serialize) -> Result<Value, Refusal> {
@@ -85,14 +111,7 @@ impl Tools {
         arguments: JsonObject,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResult, ErrorData> {
-        // Put there by the door, from the token.
-        let speaker = context
-            .extensions
-            .get::<Parts>()
-            .and_then(|parts| parts.extensions.get::<Speaker>().cloned());
-        let Some(who) = speaker else {
-            return Err(ErrorData::invalid_request("these tools are for agents at work", None));
-        };
+        let who = speaker(&context)?;
         let answer = match read::<CallId>(&arguments) {
             Ok(CallId { call_id }) => {
                 let call = ToolCall { who: &who, tool, id: call_id.as_deref() };
@@ -145,6 +164,9 @@ impl Tools {
                 let id = engine.tool_send(call, &to, text, urgent.unwrap_or(false)).await?;
                 Ok(json!({ "message_id": id }))
             }
+            "evidence_attach" | "knowledge_search" | "mission_propose" => {
+                self.carry_out_more(call, arguments).await
+            }
             "mission_done" => {
                 let TextArgs { text } = read(arguments)?;
                 let taken = engine.tool_done(call, &text).await?;
@@ -154,6 +176,30 @@ impl Tools {
                 }))
             }
             other => Err(Refusal::new(Code::NotFound, format!("there is no tool '{other}'"))),
+        }
+    }
+
+    async fn carry_out_more(
+        &self,
+        call: ToolCall<'_>,
+        arguments: &JsonObject,
+    ) -> Result<Value, Refusal> {
+        let engine = &self.engine;
+        match call.tool {
+            "evidence_attach" => {
+                let EvidenceArgs { name, text } = read(arguments)?;
+                shown(engine.tool_evidence(call, &name, &text).await?)
+            }
+            "knowledge_search" => {
+                let SearchArgs { query } = read(arguments)?;
+                Ok(json!({ "found": shown(engine.tool_search(call.who, &query).await?)? }))
+            }
+            _ => {
+                let ProposeArgs { title, brief, criteria } = read(arguments)?;
+                let criteria = criteria.unwrap_or_default();
+                let made = engine.tool_propose(call, Proposal { title, brief, criteria }).await?;
+                Ok(json!({ "mission": made, "state": "draft" }))
+            }
         }
     }
 
@@ -203,7 +249,7 @@ impl Tools {
     }
 }
 
-fn in_words(refusal: &Refusal) -> String {
+pub(super) fn in_words(refusal: &Refusal) -> String {
     match &refusal.hint {
         Some(hint) => format!("{}; {hint}", refusal.message),
         None => refusal.message.clone(),

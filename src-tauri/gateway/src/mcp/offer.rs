@@ -18,7 +18,8 @@ pub(super) fn tools() -> &'static [Tool] {
 fn tool(name: &'static str) -> Tool {
     let (does, properties, required) = described(name);
     let mut properties = object(properties);
-    let reads = matches!(name, "mission_get" | "ask_result" | "inbox_read");
+    let reads =
+        matches!(name, "mission_get" | "ask_result" | "inbox_read" | "knowledge_search");
     if !reads {
         let call_id = json!({
             "type": "string",
@@ -104,6 +105,33 @@ fn described(name: &str) -> (&'static str, Value, &'static [&'static str]) {
                 "urgent": { "type": "boolean", "description": "Before its other messages." },
             }),
             &["to", "text"],
+        ),
+        "evidence_attach" => (
+            "Attach something that shows what you did, such as the end of a test run. It proves \
+             nothing by itself.",
+            json!({
+                "name": text("What it is, in one line."),
+                "text": text("What it shows."),
+            }),
+            &["name", "text"],
+        ),
+        "knowledge_search" => (
+            "Search the devlogs of all missions, and the conversations of your own, for a text.",
+            json!({ "query": text("A word or two that stand in it.") }),
+            &["query"],
+        ),
+        "mission_propose" => (
+            "Propose another mission to the captain, who decides whether it is done.",
+            json!({
+                "title": text("One line."),
+                "brief": text("What is to be done, and why."),
+                "criteria": {
+                    "type": "array",
+                    "items": { "type": "string" },
+                    "description": "What the work must do, a line each.",
+                },
+            }),
+            &["title", "brief"],
         ),
         "mission_done" => (
             "Say that you have finished, and what you did. Then end your turn; the mission's gates \

@@ -5,9 +5,9 @@
 
 mod gather;
 mod json;
+mod packed;
 mod proto;
 
-use std::io::Read as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,7 +16,6 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use engine::{Exported, Speaker, Taken};
-use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::refusal::Code;
 use sha2::{Digest as _, Sha256};
@@ -27,10 +26,10 @@ use crate::call;
 use crate::measure::{Measure, TooMuch};
 use crate::problem::Problem;
 
+use packed::{Packing, UNPACKED_BYTES_MAX};
+
 /// The largest body, in bytes.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The most bytes that come out of a compressed body.
-const UNPACKED_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// How much may come in at once, in KiB.
 const COMING_KIB_MAX: usize = 32 * 1024;
 /// The most bodies that are decompressed and read at once.
@@ -109,7 +108,7 @@ async fn receive(
         Problem::busy(message).retry_after(wait_s)
     })?;
     let json = is_json(&parts.headers)?;
-    let packed = is_packed(&parts.headers)?;
+    let packed = packed::packing(&parts.headers)?;
     let busy = || {
         let message = "too many exports are being read; nothing was taken";
         Problem::busy(message).retry_after(RETRY_AFTER_S)
@@ -162,33 +161,14 @@ fn is_json(headers: &HeaderMap) -> Result<bool, Problem> {
     ))
 }
 
-fn is_packed(headers: &HeaderMap) -> Result<bool, Problem> {
-    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let value = values.next().map(HeaderValue::as_bytes).unwrap_or_default();
-    let is = |name: &str| value.eq_ignore_ascii_case(name.as_bytes());
-    if values.next().is_none() {
-        if value.is_empty() || is("identity") {
-            return Ok(false);
-        }
-        if is("gzip") {
-            return Ok(true);
-        }
-    }
-    Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::InvalidInput,
-        "the body may be compressed with gzip only",
-    ))
-}
-
 /// Reads a body as it came.
 fn read(
     signal: Signal,
     json: bool,
-    packed: bool,
+    packed: Packing,
     bytes: Vec<u8>,
 ) -> Result<Vec<Exported>, Unreadable> {
-    let bytes = if packed { unpack(&bytes)? } else { bytes };
+    let bytes = packed.unpack(bytes)?;
     let mut exported = if json { json::read(signal, &bytes) } else { proto::read(signal, &bytes) }?;
     // Every point has its time, so that only the same export has the same bytes.
     let body = gather::short(Sha256::new_with_prefix(&bytes));
@@ -198,64 +178,49 @@ fn read(
     Ok(exported)
 }
 
-fn unpack(packed: &[u8]) -> Result<Vec<u8>, Unreadable> {
-    let mut bytes = Vec::new();
-    let most = UNPACKED_BYTES_MAX as u64 + 1;
-    MultiGzDecoder::new(packed).take(most).read_to_end(&mut bytes).map_err(Unreadable::Packed)?;
-    if bytes.len() > UNPACKED_BYTES_MAX { Err(Unreadable::Bomb) } else { Ok(bytes) }
-}
-
 /// The answer of the standard: empty, or how much could not be put onto anybody.
 fn answer(json: bool, signal: Signal, taken: Taken) -> Response {
-    const WHY: &str = "no attempt under way is named by 'hivekeeper.attempt.id'";
     let what = match signal {
         Signal::Metrics => "rejectedDataPoints",
         Signal::Logs => "rejectedLogRecords",
         Signal::Traces => "rejectedSpans",
     };
-    let strangers = taken.strangers;
+    let rejected = rejected(taken);
     if json {
-        let body = match strangers {
-            0 => serde_json::json!({}),
+        let body = match rejected {
+            None => serde_json::json!({}),
             // 64-bit numbers are text in the standard's JSON.
-            _ => serde_json::json!({
-                "partialSuccess": { what: strangers.to_string(), "errorMessage": WHY }
+            Some((count, why)) => serde_json::json!({
+                "partialSuccess": { what: count.to_string(), "errorMessage": why }
             }),
         };
         return axum::Json(body).into_response();
     }
-    let body = if strangers == 0 { Vec::new() } else { proto::partial_success(strangers, WHY) };
+    let body = rejected.map(|(count, why)| proto::partial_success(count, why)).unwrap_or_default();
     let mut response = body.into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
     response
 }
 
+/// How much was not taken, and why; nothing where all was.
+const fn rejected(taken: Taken) -> Option<(u64, &'static str)> {
+    const STRANGERS: &str = "no attempt under way is named by 'hivekeeper.attempt.id'";
+    const OVER_CAP: &str = "there are more series than are kept apart for one attempt";
+    const BOTH: &str = "no attempt under way is named by 'hivekeeper.attempt.id', and there are more \
+        series than are kept apart for one attempt";
+    Some(match (taken.strangers, taken.over_cap) {
+        (0, 0) => return None,
+        (strangers, 0) => (strangers, STRANGERS),
+        (0, over_cap) => (over_cap, OVER_CAP),
+        (strangers, over_cap) => (strangers.saturating_add(over_cap), BOTH),
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use proptest::prelude::*;
 
     use super::*;
-
-    fn pack(bytes: &[u8]) -> Vec<u8> {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer.write_all(bytes).unwrap();
-        packer.finish().unwrap()
-    }
-
-    #[test]
-    fn what_becomes_too_large_when_it_is_decompressed_is_refused() {
-        let bomb = pack(&vec![b' '; UNPACKED_BYTES_MAX + 1]);
-        assert!(bomb.len() < 256 * 1024);
-        assert!(matches!(unpack(&bomb), Err(Unreadable::Bomb)));
-        // One after the other in one body.
-        let half = pack(&vec![b' '; UNPACKED_BYTES_MAX / 2 + 1]);
-        assert!(matches!(unpack(&[half.clone(), half.clone()].concat()), Err(Unreadable::Bomb)));
-        assert!(unpack(&half).is_ok());
-        assert!(unpack(&bomb[..bomb.len() / 2]).is_err(), "cut off");
-        assert!(matches!(unpack(b"no gzip"), Err(Unreadable::Packed(_))));
-    }
 
     #[test]
     fn a_body_that_does_not_say_how_large_it_is_takes_as_much_room_as_any() {
@@ -283,17 +248,19 @@ mod tests {
         assert_eq!(kind("application/json; charset=utf-8"), Some(true));
         assert_eq!(kind("application/x-protobuf"), Some(false));
         assert_eq!(kind("text/plain"), None);
-        let packed = |value| is_packed(&headers(&[(header::CONTENT_ENCODING, value)])).ok();
-        assert_eq!(packed("GZIP"), Some(true));
-        assert_eq!(packed("identity"), Some(false));
+        let packed = |value| packed::packing(&headers(&[(header::CONTENT_ENCODING, value)])).ok();
+        assert_eq!(packed("GZIP"), Some(Packing::Gzip));
+        assert_eq!(packed("zstd"), Some(Packing::Zstd));
+        assert_eq!(packed("identity"), Some(Packing::Not));
         assert_eq!(packed("deflate"), None);
         assert_eq!(packed("gzip, gzip"), None);
     }
 
     #[test]
     fn the_answer_says_what_could_not_be_put_onto_anybody() {
-        let taken = Taken { taken: 1, strangers: 300 };
-        let body = proto::partial_success(taken.strangers, "why");
+        let taken = Taken { taken: 1, strangers: 200, over_cap: 100 };
+        let (rejected, _) = rejected(taken).unwrap();
+        let body = proto::partial_success(rejected, "why");
         use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
         let read: ExportMetricsServiceResponse = prost::Message::decode(body.as_slice()).unwrap();
         let partial = read.partial_success.unwrap();
@@ -302,10 +269,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_panics(bytes: Vec<u8>, json: bool, packed: bool) {
+        fn no_body_panics(bytes: Vec<u8>, json: bool) {
             for signal in [Signal::Metrics, Signal::Logs, Signal::Traces] {
-                let _ = read(signal, json, packed, bytes.clone());
-                let _ = read(signal, json, true, pack(&bytes));
+                for packing in [Packing::Not, Packing::Gzip, Packing::Zstd] {
+                    let _ = read(signal, json, packing, bytes.clone());
+                    let _ = read(signal, json, packing, packing.pack(&bytes));
+                }
             }
         }
     }

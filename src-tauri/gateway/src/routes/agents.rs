@@ -9,11 +9,18 @@ use http::StatusCode;
 
 use crate::Gate;
 use crate::call::{Call, CommandLine, Nothing};
+use crate::etag::{IfMatch, Tag, Tagged};
 use crate::params::{Name, Params};
 use crate::problem::Problem;
 
 /// Attempts shown unless the request says how many.
 const ATTEMPTS_DEFAULT: u32 = 50;
+
+/// The tag names what was set about the agent, not what it does.
+fn tagged(view: AgentView) -> Tagged<AgentView> {
+    let tag = Tag::of(&view.agent);
+    Tagged(view, tag)
+}
 
 /// Lists the agents.
 ///
@@ -56,8 +63,8 @@ pub(crate) async fn add_agent(
 pub(crate) async fn get_agent(
     State(gate): State<Gate>,
     name: Name,
-) -> Result<Json<AgentView>, Problem> {
-    Ok(Json(gate.engine.agent(&name.0).await?))
+) -> Result<Tagged<AgentView>, Problem> {
+    Ok(tagged(gate.engine.agent(&name.0).await?))
 }
 
 /// Changes an agent.
@@ -66,16 +73,22 @@ pub(crate) async fn get_agent(
 /// attempt under way; what it may do holds from its next attempt.
 #[utoipa::path(
     patch, path = "/api/v1/agents/{id}", tag = "agents",
-    params(("id" = String, Path, description = "The agent's id or name.")),
+    params(
+        ("id" = String, Path, description = "The agent's id or name."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what you edited."),
+    ),
     request_body = EditAgent,
     responses((status = 200, description = "The agent.", body = AgentView)),
 )]
 pub(crate) async fn edit_agent(
     State(gate): State<Gate>,
     name: Name,
+    wanted: IfMatch,
     Call { caller, input }: Call<EditAgent>,
-) -> Result<Json<AgentView>, Problem> {
-    Ok(Json(gate.engine.edit_agent(&caller, &name.0, input).await?))
+) -> Result<Tagged<AgentView>, Problem> {
+    let current = async || Ok(Tag::of(&gate.engine.agent(&name.0).await?.agent));
+    let _alone = wanted.begin(&gate, &caller, current).await?;
+    Ok(tagged(gate.engine.edit_agent(&caller, &name.0, input).await?))
 }
 
 /// Removes an agent.

@@ -137,7 +137,8 @@ pub(crate) async fn type_into_terminal(
     name: Name,
     Call { caller, input }: Call<TerminalInput>,
 ) -> Result<StatusCode, Problem> {
-    gate.engine.type_into(&caller, name.parse("an attempt")?, input).await?;
+    let attempt = name.parse("an attempt")?;
+    gate.answers.once(&caller, gate.engine.type_into(&caller, attempt, input)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -172,6 +173,7 @@ pub(crate) async fn cancel_turn(
     name: Name,
     Call { caller, .. }: Call<Nothing>,
 ) -> Result<StatusCode, Problem> {
-    gate.engine.cancel_turn(&caller, name.parse("an attempt")?).await?;
+    let attempt = name.parse("an attempt")?;
+    gate.answers.once(&caller, gate.engine.cancel_turn(&caller, attempt)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

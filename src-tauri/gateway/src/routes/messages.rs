@@ -57,7 +57,8 @@ pub(crate) async fn broadcast(
     State(gate): State<Gate>,
     Call { caller, input }: Call<NewBroadcast>,
 ) -> Result<(StatusCode, Json<BroadcastView>), Problem> {
-    Ok((StatusCode::CREATED, Json(gate.engine.broadcast(&caller, input).await?)))
+    let told = gate.answers.once(&caller, gate.engine.broadcast(&caller, input)).await?;
+    Ok((StatusCode::CREATED, Json(told)))
 }
 
 /// Shows a broadcast.

@@ -13,6 +13,7 @@ use model::transition::MissionInput;
 
 use crate::Gate;
 use crate::call::{Call, Nothing};
+use crate::etag::{IfMatch, Tag, Tagged};
 use crate::params::{Name, Params};
 use crate::problem::Problem;
 
@@ -94,8 +95,23 @@ pub(crate) async fn add_mission(
 pub(crate) async fn get_mission(
     State(gate): State<Gate>,
     name: Name,
-) -> Result<Json<MissionDetail>, Problem> {
-    Ok(Json(gate.engine.mission(&name.0).await?))
+) -> Result<Tagged<MissionDetail>, Problem> {
+    Ok(tagged(gate.engine.mission(&name.0).await?))
+}
+
+/// The tag names what can be edited, so that it stays while the mission moves on.
+fn tag_of(detail: &MissionDetail) -> Tag {
+    let it = &detail.view.mission;
+    let texts = (&it.title, &detail.brief, &it.policy, &it.repository, &it.target, &it.links);
+    let plan = (&it.priority, &it.labels, &it.skills, &it.depends_on, &it.deadline, &it.estimate);
+    let proof = (&it.gates, &it.proof, &it.retries_max, &it.backoff_s, &it.hand_over);
+    let criteria: Vec<&str> = it.criteria.iter().map(|criterion| criterion.text.as_str()).collect();
+    Tag::of(&(it.id, texts, plan, proof, criteria, &it.external_id, it.unattended, it.agent))
+}
+
+fn tagged(detail: MissionDetail) -> Tagged<MissionDetail> {
+    let tag = tag_of(&detail);
+    Tagged(detail, tag)
 }
 
 async fn ask(
@@ -270,16 +286,22 @@ pub(crate) async fn send_back_mission(
 /// Only what is named changes, and only while no attempt is under way.
 #[utoipa::path(
     patch, path = "/api/v1/missions/{id}", tag = "missions",
-    params(("id" = String, Path, description = "The mission's id, short id or unique prefix of it.")),
+    params(
+        ("id" = String, Path, description = "The mission's id, short id or unique prefix of it."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what you edited."),
+    ),
     request_body = EditMission,
     responses((status = 200, description = "The mission.", body = MissionDetail)),
 )]
 pub(crate) async fn edit_mission(
     State(gate): State<Gate>,
     name: Name,
+    wanted: IfMatch,
     Call { caller, input }: Call<EditMission>,
-) -> Result<Json<MissionDetail>, Problem> {
-    Ok(Json(gate.engine.edit_mission(&caller, &name.0, input).await?))
+) -> Result<Tagged<MissionDetail>, Problem> {
+    let current = async || Ok(tag_of(&gate.engine.mission(&name.0).await?));
+    let _alone = wanted.begin(&gate, &caller, current).await?;
+    Ok(tagged(gate.engine.edit_mission(&caller, &name.0, input).await?))
 }
 
 /// Removes a finished mission or a draft.
@@ -328,7 +350,7 @@ pub(crate) async fn import_missions(
     State(gate): State<Gate>,
     Call { caller, input }: Call<ImportRequest>,
 ) -> Result<Json<ImportResult>, Problem> {
-    Ok(Json(gate.engine.import(&caller, input).await?))
+    Ok(Json(gate.answers.once(&caller, gate.engine.import(&caller, input)).await?))
 }
 
 /// Explains why a mission waits and went to whom.

@@ -1,20 +1,29 @@
 //! The routes, one file per noun; each handler reads what was asked and passes it on.
 
+mod about;
 mod agents;
+mod attached;
 mod attempts;
+mod backups;
+mod config;
 mod conversations;
 mod demo;
 mod devlogs;
 mod events;
+mod hooks;
 mod inbox;
+mod log;
 mod login;
+mod logins;
 mod messages;
+mod metrics;
 mod missions;
 mod overview;
 mod places;
 mod presets;
 mod reports;
 mod rules;
+mod secrets;
 mod signals;
 mod swarm;
 mod tables;
@@ -38,6 +47,7 @@ use crate::problem::Problem;
 pub(crate) fn all() -> OpenApiRouter<Gate> {
     OpenApiRouter::new()
         .merge(of_the_swarm())
+        .merge(of_attached())
         .merge(of_conversations())
         .merge(of_missions())
         .merge(of_the_work())
@@ -70,6 +80,18 @@ fn of_the_swarm() -> OpenApiRouter<Gate> {
         .routes(routes!(events::list_events))
         .routes(routes!(crate::live::listen))
         .routes(routes!(crate::live::get_live_schema))
+}
+
+fn of_attached() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .routes(routes!(attached::register_attached))
+        .routes(routes!(attached::beat_attached))
+        .routes(routes!(attached::lease_attached))
+        .routes(routes!(attached::progress_attached))
+        .routes(routes!(attached::attach_evidence))
+        .routes(routes!(attached::use_attached))
+        .routes(routes!(attached::read_attached))
+        .routes(routes!(attached::finish_attached))
 }
 
 fn of_conversations() -> OpenApiRouter<Gate> {
@@ -134,6 +156,20 @@ fn of_the_work() -> OpenApiRouter<Gate> {
 fn of_the_rules() -> OpenApiRouter<Gate> {
     OpenApiRouter::new()
         .routes(routes!(rules::get_settings, rules::put_settings))
+        .routes(routes!(config::list_settings_changes))
+        .routes(routes!(config::roll_back_settings))
+        .routes(routes!(config::export_config))
+        .routes(routes!(config::import_config))
+        .routes(routes!(hooks::list_hooks, hooks::add_hook))
+        .routes(routes!(hooks::get_hook, hooks::edit_hook, hooks::remove_hook))
+        .routes(routes!(hooks::try_hook))
+        .routes(routes!(hooks::list_hook_runs))
+        .routes(routes!(hooks::list_event_kinds))
+        .routes(routes!(secrets::list_secrets))
+        .routes(routes!(secrets::keep_secret, secrets::remove_secret))
+        .routes(routes!(backups::list_backups, backups::make_backup))
+        .routes(routes!(log::read_log))
+        .routes(routes!(log::get_log_level, log::put_log_level))
         .routes(routes!(rules::list_policies))
         .routes(routes!(rules::get_policy, rules::put_policy, rules::remove_policy))
         .routes(routes!(rules::list_templates))
@@ -153,7 +189,9 @@ fn of_the_house() -> OpenApiRouter<Gate> {
         .routes(routes!(reports::report_day))
         .routes(routes!(signals::list_signals))
         .routes(routes!(signals::query_signal))
+        .routes(routes!(metrics::get_metrics))
         .routes(routes!(demo::start_demo, demo::remove_demo))
+        .routes(routes!(about::about))
         .routes(routes!(overview::doctor))
         .routes(routes!(swarm::get_diagnostics))
         .routes(routes!(overview::verify))
@@ -162,6 +200,9 @@ fn of_the_house() -> OpenApiRouter<Gate> {
         .routes(routes!(overview::get_openapi))
         .routes(routes!(login::log_in))
         .routes(routes!(login::make_login_link))
+        .routes(routes!(login::log_out))
+        .routes(routes!(logins::list_logins))
+        .routes(routes!(logins::end_login))
         .routes(routes!(tokens::list_tokens, tokens::add_token))
         .routes(routes!(tokens::revoke_token))
         .routes(routes!(tokens::who_am_i))

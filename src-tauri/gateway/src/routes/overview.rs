@@ -103,8 +103,8 @@ pub(crate) async fn health() -> Json<Health> {
     ),
 )]
 pub(crate) async fn ready(State(gate): State<Gate>) -> Result<Json<Health>, Problem> {
-    match gate.engine.overview().await {
-        Ok(_) => Ok(Json(Health { status: "ok" })),
+    match gate.engine.is_ready().await {
+        Ok(()) => Ok(Json(Health { status: "ok" })),
         Err(refusal) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Code::Busy,
@@ -121,10 +121,7 @@ pub(crate) async fn ready(State(gate): State<Gate>) -> Result<Json<Health>, Prob
     get, path = "/api/v1/openapi.json", tag = "house",
     responses((status = 200, description = "The description.", body = Object)),
 )]
-pub(crate) async fn get_openapi() -> Result<Response, Problem> {
-    let text = crate::openapi::text().map_err(|error| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, error.to_string())
-    })?;
+pub(crate) async fn get_openapi() -> Response {
     let json = HeaderValue::from_static("application/json");
-    Ok(([(header::CONTENT_TYPE, json)], text).into_response())
+    ([(header::CONTENT_TYPE, json)], crate::openapi::COMMITTED).into_response()
 }

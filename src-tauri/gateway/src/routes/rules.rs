@@ -6,11 +6,18 @@ use engine::view::{Listing, TemplateView};
 use http::StatusCode;
 use model::policy::Policy;
 use model::settings::{Settings, Template};
+use serde::Serialize;
 
 use crate::Gate;
 use crate::call::{Call, Nothing};
+use crate::etag::{IfMatch, Tag, Tagged};
 use crate::params::Name;
 use crate::problem::Problem;
+
+fn tagged<T: Serialize>(what: T) -> Tagged<T> {
+    let tag = Tag::of(&what);
+    Tagged(what, tag)
+}
 
 /// Shows the settings of the workspace.
 ///
@@ -19,8 +26,8 @@ use crate::problem::Problem;
     get, path = "/api/v1/settings", tag = "house",
     responses((status = 200, description = "The settings.", body = Settings)),
 )]
-pub(crate) async fn get_settings(State(gate): State<Gate>) -> Result<Json<Settings>, Problem> {
-    Ok(Json(gate.engine.settings().await?))
+pub(crate) async fn get_settings(State(gate): State<Gate>) -> Result<Tagged<Settings>, Problem> {
+    Ok(tagged(gate.engine.settings().await?))
 }
 
 /// Changes the settings of the workspace.
@@ -28,14 +35,18 @@ pub(crate) async fn get_settings(State(gate): State<Gate>) -> Result<Json<Settin
 /// What is not named goes back to its default.
 #[utoipa::path(
     put, path = "/api/v1/settings", tag = "house",
+    params(("If-Match" = Option<String>, Header, description = "The ETag of what you edited.")),
     request_body = Settings,
     responses((status = 200, description = "The settings.", body = Settings)),
 )]
 pub(crate) async fn put_settings(
     State(gate): State<Gate>,
+    wanted: IfMatch,
     Call { caller, input }: Call<Settings>,
-) -> Result<Json<Settings>, Problem> {
-    Ok(Json(gate.engine.configure(&caller, input).await?))
+) -> Result<Tagged<Settings>, Problem> {
+    let current = async || Ok(Tag::of(&gate.engine.settings().await?));
+    let _alone = wanted.begin(&gate, &caller, current).await?;
+    Ok(tagged(gate.engine.configure(&caller, input).await?))
 }
 
 /// Lists the policies.
@@ -62,8 +73,8 @@ pub(crate) async fn list_policies(
 pub(crate) async fn get_policy(
     State(gate): State<Gate>,
     name: Name,
-) -> Result<Json<Policy>, Problem> {
-    Ok(Json(gate.engine.policy(&name.0).await?))
+) -> Result<Tagged<Policy>, Problem> {
+    Ok(tagged(gate.engine.policy(&name.0).await?))
 }
 
 /// Creates or changes a policy.
@@ -71,16 +82,22 @@ pub(crate) async fn get_policy(
 /// Missions that are there stay as they are.
 #[utoipa::path(
     put, path = "/api/v1/policies/{name}", tag = "policies",
-    params(("name" = String, Path, description = "The policy's name, as in the body.")),
+    params(
+        ("name" = String, Path, description = "The policy's name, as in the body."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what you edited."),
+    ),
     request_body = Policy,
     responses((status = 200, description = "The policy.", body = Policy)),
 )]
 pub(crate) async fn put_policy(
     State(gate): State<Gate>,
     name: Name,
+    wanted: IfMatch,
     Call { caller, input }: Call<Policy>,
-) -> Result<Json<Policy>, Problem> {
-    Ok(Json(gate.engine.save_policy(&caller, &name.0, input).await?))
+) -> Result<Tagged<Policy>, Problem> {
+    let current = async || Ok(Tag::of(&gate.engine.policy(&name.0).await?));
+    let _alone = wanted.begin(&gate, &caller, current).await?;
+    Ok(tagged(gate.engine.save_policy(&caller, &name.0, input).await?))
 }
 
 /// Removes a policy.
@@ -124,8 +141,8 @@ pub(crate) async fn list_templates(
 pub(crate) async fn get_template(
     State(gate): State<Gate>,
     name: Name,
-) -> Result<Json<TemplateView>, Problem> {
-    Ok(Json(gate.engine.template(&name.0).await?))
+) -> Result<Tagged<TemplateView>, Problem> {
+    Ok(tagged(gate.engine.template(&name.0).await?))
 }
 
 /// Creates or changes a template.
@@ -133,16 +150,22 @@ pub(crate) async fn get_template(
 /// Missions that are there stay as they are.
 #[utoipa::path(
     put, path = "/api/v1/templates/{name}", tag = "templates",
-    params(("name" = String, Path, description = "The template's name, as in the body.")),
+    params(
+        ("name" = String, Path, description = "The template's name, as in the body."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what you edited."),
+    ),
     request_body = Template,
     responses((status = 200, description = "The template.", body = TemplateView)),
 )]
 pub(crate) async fn put_template(
     State(gate): State<Gate>,
     name: Name,
+    wanted: IfMatch,
     Call { caller, input }: Call<Template>,
-) -> Result<Json<TemplateView>, Problem> {
-    Ok(Json(gate.engine.save_template(&caller, &name.0, input).await?))
+) -> Result<Tagged<TemplateView>, Problem> {
+    let current = async || Ok(Tag::of(&gate.engine.template(&name.0).await?));
+    let _alone = wanted.begin(&gate, &caller, current).await?;
+    Ok(tagged(gate.engine.save_template(&caller, &name.0, input).await?))
 }
 
 /// Removes a template.

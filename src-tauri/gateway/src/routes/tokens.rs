@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use engine::Bearer;
 use engine::view::{Listing, MadeToken, NewToken, TokenState, TokenView};
+use engine::{Bearer, SignedIn};
 use http::StatusCode;
-use model::id::{SystemDraw, TokenId};
+use model::id::{LoginId, SystemDraw, TokenId};
 use model::refusal::Code;
 use model::token::{NAME_CHARS_MAX, TokenRole, TokenScope};
 use qrcodegen::{QrCode, QrCodeEcc};
@@ -20,7 +20,7 @@ use crate::call::{Call, NewPairing, Nothing, PairRole};
 use crate::params::{Name, Params};
 use crate::problem::Problem;
 use crate::rights::Role;
-use crate::routes::login::{broken, captain_only};
+use crate::routes::login::{broken, captain_only, nowhere};
 
 /// Lists the access tokens.
 ///
@@ -96,11 +96,13 @@ pub(crate) async fn revoke_token(
 /// Who asks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WhoAmI {
-    /// What they may do: `viewer`, `operator` or `admin`.
+    /// What they may do: `worker`, `viewer`, `operator` or `admin`.
     #[schema(example = "viewer")]
     role: &'static str,
     /// The access token they hold; nothing for the captain.
     token_id: Option<TokenId>,
+    /// The login of the browser; nothing for a program.
+    login_id: Option<LoginId>,
     /// Its name.
     name: Option<String>,
     /// Where it may be used; everywhere when there are none.
@@ -117,12 +119,14 @@ pub(crate) struct WhoAmI {
 pub(crate) async fn who_am_i(
     Extension(role): Extension<Role>,
     bearer: Option<Extension<Bearer>>,
+    login: Option<Extension<SignedIn>>,
 ) -> Json<WhoAmI> {
     let (token_id, name, scopes) = match bearer {
         Some(Extension(Bearer { id, name, scopes, .. })) => (Some(id), Some(name), scopes),
         None => (None, None, Vec::new()),
     };
-    Json(WhoAmI { role: role.as_str(), token_id, name, scopes })
+    let login_id = login.map(|Extension(login)| login.id);
+    Json(WhoAmI { role: role.as_str(), token_id, login_id, name, scopes })
 }
 
 /// A link that pairs one browser.
@@ -155,9 +159,9 @@ pub(crate) struct Qr {
 
 /// Pairs a browser.
 ///
-/// Makes a link that works once and for ten minutes. The browser that opens it gets an access token of
-/// its own, as a viewer or an operator, in a cookie that its page cannot read; it is listed and revoked
-/// as every token is, and ends after 30 days.
+/// Makes a link that works once and for ten minutes. The browser that opens it is signed in as a viewer
+/// or an operator. It is listed among the logins and, as what it may do, among the access tokens; to end
+/// either ends both, and both end after 30 days.
 #[utoipa::path(
     post, path = "/api/v1/pairings", tag = "house",
     request_body(content = NewPairing, example = json!({"role": "viewer", "name": "phone"})),
@@ -166,6 +170,7 @@ pub(crate) struct Qr {
 pub(crate) async fn pair(
     State(gate): State<Gate>,
     bearer: Option<Extension<Bearer>>,
+    login: Option<Extension<SignedIn>>,
     Call { caller, input }: Call<NewPairing>,
 ) -> Result<Response, Problem> {
     captain_only(bearer.as_deref())?;
@@ -193,11 +198,9 @@ pub(crate) async fn pair(
             .hint("revoke it, or choose another name"));
     }
     let pairing = Pairing { name: name.clone(), role, caller };
-    let link = gate.access.link(Instant::now(), Grant::Pairing(pairing));
-    let url = link.map_err(|error| broken(&error))?.ok_or_else(|| {
-        let detail = "this engine listens on no address a browser could open";
-        Problem::new(StatusCode::CONFLICT, Code::Conflict, detail)
-    })?;
+    let by = login.map(|Extension(login)| login.id);
+    let link = gate.access.link(Instant::now(), Grant::Pairing(pairing), by);
+    let url = link.map_err(|error| broken(&error))?.ok_or_else(nowhere)?;
     let view = PairingView {
         qr: qr(&url)?,
         reachable: gate.access.outer_url().is_some(),

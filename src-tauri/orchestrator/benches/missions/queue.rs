@@ -55,6 +55,7 @@ async fn first_page(world: &World) -> Duration {
         agents: &agents,
         busy: &busy,
         held: &orchestrator::Held::default(),
+        absent: &BTreeSet::new(),
         under_way: busy.len(),
         running_max: 1,
         halted: false,

@@ -55,6 +55,26 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// An agent that runs elsewhere took its attempt; it may ask more than once.
+    pub(super) fn taken(&mut self, id: AttemptId) -> Result<(), Refusal> {
+        let attempt = self.live(id)?;
+        if attempt.stopping {
+            return Err(Refusal::new(Code::Conflict, "the attempt has been asked to stop"));
+        }
+        if attempt.state == AttemptState::Running {
+            return Ok(());
+        }
+        attempt_next(attempt.state, AttemptInput::Start)?;
+        let mission = self.mission(attempt.mission_id)?;
+        let subject = self.state.subject_of_attempt(id);
+        self.fact(subject, Fact::AttemptTaken { attempt_id: id });
+        if mission.state == MissionState::Assigned {
+            let moved = self.moved(&mission, MissionInput::Start, None)?;
+            self.fact(subject, moved);
+        }
+        Ok(())
+    }
+
     pub(super) fn adopted(
         &mut self,
         id: AttemptId,
@@ -82,6 +102,14 @@ impl Desk<'_> {
         if let Exit::NotStarted { reason } = &record.exit {
             let note = format!("the agent's program did not start: {reason}");
             return self.came_to_nothing(&mission, attempt, AttemptInput::Reject, note);
+        }
+        if let Exit::Lost { reason } = &record.exit
+            && matches!(attempt.state, AttemptState::Leased | AttemptState::Starting)
+        {
+            // Its agent runs elsewhere and went before it took the attempt: nothing was tried.
+            let note = format!("nobody took the mission: {reason}");
+            let attempt = Attempt { exit: Some(record), ..attempt.clone() };
+            return self.came_to_nothing(&mission, &attempt, AttemptInput::Lose, note);
         }
         attempt_next(attempt.state, AttemptInput::Exit)?;
         let subject = self.state.subject_of_attempt(id);

@@ -160,7 +160,7 @@ impl FloorSetup {
     }
 
     /// Puts the entries a driver has made into the conversation.
-    async fn put(&self, id: AttemptId, driver: &mut CommandDriver) {
+    pub(super) async fn put(&self, id: AttemptId, driver: &mut CommandDriver) {
         let entry = |act| match act {
             Act::Put(entry) => Some(entry),
             _ => None,
@@ -271,6 +271,7 @@ impl FloorSetup {
                 Box::new(HeadlessDriver::new(format, &self.presets.now().ways(preset)))
             }
             Runtime::Command { terminal, .. } => Box::new(CommandDriver::new(*terminal)),
+            Runtime::Attached { .. } => return Err(Hindrance::Elsewhere),
         })
     }
 
@@ -295,6 +296,7 @@ impl FloorSetup {
             Runtime::Command { .. } => {
                 Box::new(CommandDriver::restore(known).map_err(|err| unknown(&err))?)
             }
+            Runtime::Attached { .. } => return Err(Hindrance::Elsewhere),
         })
     }
 
@@ -309,6 +311,7 @@ pub(super) const fn is_talked_to(runtime: &Runtime) -> bool {
     match runtime {
         Runtime::Acp { .. } | Runtime::Headless { .. } => true,
         Runtime::Command { terminal, .. } => *terminal,
+        Runtime::Attached { .. } => false,
     }
 }
 

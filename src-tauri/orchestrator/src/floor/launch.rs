@@ -17,6 +17,7 @@ use model::process::{Exit, ProcessIdentity, Supervision};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::attached::lost_after;
 use super::follow::home;
 use super::opening::Kept;
 use super::pack::{INBOX, MESSAGES};
@@ -37,6 +38,9 @@ impl FloorSetup {
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
+        if lost_after(&case).is_some() {
+            return Box::pin(self.begin_elsewhere(case, cancel)).await;
+        }
         let preset = case.agent.as_ref().and_then(|agent| agent.runtime.preset());
         let mut right = None;
         let presets = self.presets.now();
@@ -82,6 +86,31 @@ impl FloorSetup {
             // An engine before this one started it, and died before that was recorded.
             return Ok(Some((process, self.opening_again(case, agent).await?)));
         }
+        let Some(opening) = self.make_ready(case, agent, cancel).await? else {
+            return Ok(None);
+        };
+        let launch = self.order(case, agent, &opening).await?;
+        step::reached(Step::BriefWritten);
+        match self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await {
+            Ok(process) => {
+                step::reached(Step::Answered);
+                Ok(Some((process, opening)))
+            }
+            Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
+            Err(err) => Err(Hindrance::Launch(err)),
+        }
+    }
+
+    /// Makes the workplace and writes down what the agent is told first; nothing when the attempt was
+    /// asked to stop.
+    pub(super) async fn make_ready(
+        &self,
+        case: &Case,
+        agent: &Agent,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Opening>, Hindrance> {
+        let id = case.attempt.id;
+        let run = self.run(id);
         let workplace = match &case.attempt.workplace {
             Some(workplace) => workplace.clone(),
             None => self.prepare(case, agent).await?,
@@ -105,16 +134,7 @@ impl FloorSetup {
             None => self.opening(case, agent, directory).await?,
         };
         Kept::of(&opening, self.clock.now()).keep(&run).map_err(Hindrance::Opening)?;
-        let launch = self.order(case, agent, &opening).await?;
-        step::reached(Step::BriefWritten);
-        match self.launcher.start(&run, &launch.spec, launch.stdin.as_deref()).await {
-            Ok(process) => {
-                step::reached(Step::Answered);
-                Ok(Some((process, opening)))
-            }
-            Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
-            Err(err) => Err(Hindrance::Launch(err)),
-        }
+        Ok(Some(opening))
     }
 
     /// What is to be started for an attempt; its private files are written.
@@ -139,7 +159,7 @@ impl FloorSetup {
         let additions = preset.map(|preset| preset.additions(&start)).unwrap_or_default();
         let (inbox, messages) = (home.join(INBOX), home.join(MESSAGES));
         let post = brief::Post { inbox: &inbox, messages: &messages };
-        Ok(brief::prepare(&brief::Order {
+        let mut prepared = brief::prepare(&brief::Order {
             agent,
             additions: &additions,
             supervision: self.supervision().await,
@@ -151,7 +171,10 @@ impl FloorSetup {
             url: url.as_deref(),
             token: opening.tools.as_ref().map(|tools| tools.token.as_str()),
             post: (inbox.is_dir() && messages.is_dir()).then_some(post),
-        })?)
+        })?;
+        // At the last moment, and into the program's environment alone.
+        prepared.spec.secret = self.vault.fill(&mut prepared.spec.env).await?;
+        Ok(prepared)
     }
 
     /// How processes are kept together.
@@ -199,6 +222,12 @@ impl FloorSetup {
     }
 
     pub(super) async fn take_over(&self, id: AttemptId, cancel: &CancellationToken) {
+        let Some(case) = self.case_at_last(id).await else {
+            return;
+        };
+        if lost_after(&case).is_some() {
+            return Box::pin(self.attend(id, cancel)).await;
+        }
         let run = self.run(id);
         let mut pause = PAUSE;
         let found = loop {
@@ -209,9 +238,6 @@ impl FloorSetup {
             if self.rest(&mut pause).await.is_none() {
                 return;
             }
-        };
-        let Some(case) = self.case_at_last(id).await else {
-            return;
         };
         let process = match found {
             Found::Running(process) => {
@@ -250,6 +276,7 @@ impl FloorSetup {
         };
         let run = self.run(id);
         let frozen = case.attempt.frozen;
+        self.attached.hold(id, frozen);
         if let Ok(Found::Running(process)) = self.launcher.look(&run) {
             let done = if frozen {
                 self.launcher.freeze(&run, &process).await

@@ -47,7 +47,7 @@ impl FloorSetup {
         let preset = agent.runtime.preset().and_then(|name| presets.find(name));
         let named = preset.and_then(|it| it.ways.tool_names.first()).map_or("{tool}", |it| it);
         let takes_tools = match &agent.runtime {
-            Runtime::Acp { .. } => true,
+            Runtime::Acp { .. } | Runtime::Attached { .. } => true,
             _ => preset.is_some_and(agents::runtime::presets::Preset::takes_tools),
         };
         let packed = pack::pack(

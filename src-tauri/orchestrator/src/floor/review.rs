@@ -200,6 +200,7 @@ impl FloorSetup {
         })?;
         // Its processes are told from the attempt's own by their marker.
         launch.spec.marker = run.display().to_string();
+        launch.spec.secret = self.vault.fill(&mut launch.spec.env).await?;
         Ok(launch)
     }
 

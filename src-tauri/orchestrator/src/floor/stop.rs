@@ -10,6 +10,7 @@ use model::id::{AttemptId, CheckpointId, SystemDraw};
 use model::process::{ExitRecord, file};
 use tracing::{error, warn};
 
+use super::attached::lost_after;
 use super::{Case, FloorSetup, GATES, Hindrance, PAUSE, directories};
 use crate::input::Input;
 
@@ -17,20 +18,31 @@ impl FloorSetup {
     /// Ends every process of an attempt, its gates' included, secures its work, and tells of it.
     pub(super) async fn stop(&self, id: AttemptId) {
         step::reached(Step::StopAsked);
-        let Some(record) = self.end_at_last(&self.run(id)).await else {
+        let Some(case) = self.case_at_last(id).await else {
             return;
         };
+        let elsewhere = lost_after(&case).is_some();
+        let Some(called_off) = self.call_off(&case).await else {
+            return;
+        };
+        let Some(mut record) = self.end_at_last(&self.run(id)).await else {
+            return;
+        };
+        if elsewhere {
+            record = self.stopped_elsewhere();
+        }
         self.remove_tokens(id);
         step::reached(Step::TreeEnded);
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
-        let mut problem = None;
+        let mut problem = called_off.err();
         if let Some(workplace) = &case.attempt.workplace
             && let Err(hindrance) = self.secure(&case, workplace).await
         {
             warn!(attempt = %id, %hindrance, "the work of a stopped attempt is not committed");
-            problem = Some(hindrance.to_string());
+            let uncertain = problem.map(|uncertain| format!("{uncertain}; ")).unwrap_or_default();
+            problem = Some(format!("{uncertain}{hindrance}"));
         }
         step::reached(Step::StopSecured);
         if let Err(hindrance) = self.checkpoint(&case, "stopped").await {

@@ -5,6 +5,8 @@
     reason = "a test that cannot go on says where it stopped"
 )]
 
+/// Attempts of agents that run elsewhere.
+mod attached;
 /// Decisions walked by hand.
 mod decide;
 /// Evidence, reviews, and answers from outside.

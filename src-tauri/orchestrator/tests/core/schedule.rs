@@ -30,6 +30,7 @@ fn waiting(world: &World, id: MissionId, memory_free_percent: Option<u8>) -> Opt
         agents: &agents,
         busy: &busy,
         held: &Held::default(),
+        absent: &BTreeSet::new(),
         under_way: state.under_way(),
         running_max: state.running_max(),
         halted: state.halted.is_some(),
@@ -301,7 +302,7 @@ fn every_agent_is_explained_when_it_is_asked_why() {
     world.tell(Input::HoldAgent { id: eve, paused: true }).unwrap();
     let _ = ann;
     let id = world.mission(|mission| mission.skills = vec!["rust".to_owned()]);
-    let choice = schedule::explain(&world.state, id, &Held::default(), world.now).unwrap();
+    let choice = schedule::explain(&world.state, id, &Cycle::default(), world.now).unwrap();
     let said: Vec<_> =
         choice.candidates.iter().map(|it| (it.name.as_str(), it.refused.as_deref())).collect();
     let expected = [("bob", None), ("ann", Some("it cannot rust")), ("eve", Some("it is paused"))];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Timestamp;
 use model::effect::OutboxEntry;
 use model::event::{Event, NewEvent};
-use model::id::{EffectId, TokenId};
+use model::id::{EffectId, LoginId, TokenId};
 
 /// The most events of one change.
 pub const CHANGE_EVENTS_MAX: usize = 1024;
@@ -27,6 +27,8 @@ pub struct Change {
     pub cursor: Option<(String, u64)>,
     /// When access tokens were used. It is in no event: a use changes nothing.
     pub token_uses: Vec<(TokenId, Timestamp)>,
+    /// When logins were used; likewise.
+    pub login_uses: Vec<(LoginId, Timestamp)>,
 }
 
 impl Change {

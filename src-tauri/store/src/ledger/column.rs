@@ -110,3 +110,42 @@ pub(crate) fn read_count(column: &'static str, value: i64) -> Result<u64, RowErr
 pub(crate) fn read_small(column: &'static str, value: i64) -> Result<u32, RowError> {
     u32::try_from(value).map_err(|error| RowError::unreadable(column, error))
 }
+
+/// Reads a SHA-256 as a fact has it: 64 hexadecimal digits.
+pub(crate) fn hash(column: &'static str, text: &str) -> Result<Vec<u8>, RowError> {
+    let digit = |at: usize| text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..32).map(|n| digit(2 * n)).collect();
+    let bytes = bytes.filter(|_| text.len() == 64 && text.bytes().all(|it| it != b'+'));
+    bytes.ok_or_else(|| RowError::unreadable(column, "it is no SHA-256".to_owned()))
+}
+
+/// Reads a SHA-256 back.
+pub(crate) fn read_hash(column: &'static str, bytes: Vec<u8>) -> Result<[u8; 32], RowError> {
+    let wrong = |_| RowError::unreadable(column, "it is no SHA-256".to_owned());
+    bytes.try_into().map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
+        assert_eq!(hash("x", &"ab".repeat(32)).unwrap(), vec![0xab; 32]);
+        let wrong = ["", &"ab".repeat(31), &"ab".repeat(33), &"xy".repeat(32), &"+1".repeat(32)];
+        for wrong in wrong {
+            assert!(hash("x", wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(read_hash("x", vec![7; 32]).unwrap(), [7; 32]);
+        assert!(read_hash("x", vec![7; 31]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_hash_panics(text: String) {
+            let _ = hash("x", &text);
+        }
+    }
+}

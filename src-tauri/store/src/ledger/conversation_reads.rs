@@ -15,9 +15,10 @@ use super::Ledger;
 use super::error::ReadError;
 use super::page::{Page, clamp, cut, read_cursor};
 use super::reader::read;
+use super::table::attempt_usage::{self, AgentUsage};
 use super::table::messages::{self, MessageFilter};
 use super::table::requests::{self, RequestFilter};
-use super::table::{attempt_usage, reports, rules};
+use super::table::{reports, rules};
 
 /// The most requests that [`Ledger::open_requests`] hands out, the oldest.
 pub const OPEN_REQUESTS_MAX: u32 = 5_000;
@@ -216,6 +217,14 @@ impl Ledger {
         id: MissionId,
     ) -> Result<Vec<(AttemptId, Vec<Usage>)>, ReadError> {
         read!(self, "read what a mission used", |conn| attempt_usage::of_mission(conn, id))
+    }
+
+    /// What each agent has used in all, of those that said so.
+    ///
+    /// # Errors
+    /// When it cannot be added up in time.
+    pub async fn usage_by_agent(&self) -> Result<Vec<AgentUsage>, ReadError> {
+        read!(self, "add up what was used", |conn| attempt_usage::by_agent(conn))
     }
 
     /// Whether a report of an agent was taken before, of the last [`super::REPORTS_KEPT`].

@@ -6,7 +6,9 @@ use model::message::MessageState;
 use sqlx::SqliteConnection;
 
 use super::error::RowError;
-use super::table::{agents, attempts, messages, missions, requests, tokens, topics, trash};
+use super::table::{
+    agents, attempts, logins, messages, missions, requests, tokens, topics, trash,
+};
 
 /// Tells why a fact does not fit.
 pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<RowError, RowError> {
@@ -31,6 +33,7 @@ pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<R
         },
         Fact::AttemptPrepared { attempt_id, .. }
         | Fact::AttemptStarted { attempt_id, .. }
+        | Fact::AttemptTaken { attempt_id }
         | Fact::AttemptAdopted { attempt_id, .. }
         | Fact::AttemptStopping { attempt_id }
         | Fact::AttemptExited { attempt_id, .. }
@@ -43,6 +46,8 @@ pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<R
         Fact::DevlogRemoved { .. } => "there is no such devlog".into(),
         Fact::SwarmHalted { .. } => "the swarm is already halted".into(),
         Fact::SwarmResumed => "the swarm is not halted".into(),
+        Fact::HookRemoved { .. } => "there is no such hook".into(),
+        Fact::SecretRemoved { name } => format!("there is no secret '{name}'"),
         Fact::PolicyRemoved { name } => format!("there is no policy '{name}'"),
         Fact::TemplateRemoved { name } => format!("there is no template '{name}'"),
         Fact::TrashEmptied { trash_id, .. } => trash_misfit(conn, *trash_id).await?,
@@ -67,6 +72,10 @@ pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<R
         Fact::TokenRevoked { token_id, .. } => match tokens::is_known(conn, *token_id).await? {
             true => "the token is already revoked".into(),
             false => "there is no such token".into(),
+        },
+        Fact::LoggedOut { login_id, .. } => match logins::is_known(conn, *login_id).await? {
+            true => "the browser is already signed out".into(),
+            false => "there is no such login".into(),
         },
         Fact::AttemptAcknowledged { attempt_id, .. } => {
             match attempts::get(conn, *attempt_id).await? {

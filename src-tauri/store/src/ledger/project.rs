@@ -6,10 +6,10 @@ use sqlx::SqliteConnection;
 use super::error::RowError;
 use super::misfit::misfit;
 use super::stroke::Stroke;
-use super::table::named::{self, Halted};
+use super::table::named::{self, Halted, KeptSecret};
 use super::table::{
-    agents, attempt_usage, attempts, checkpoints, devlogs, gate_results, messages, missions,
-    reports, requests, reviews, rules, tokens, topics, trash,
+    agents, attempt_usage, attempts, checkpoints, devlogs, gate_results, logins, messages,
+    missions, reports, requests, reviews, rules, tokens, topics, trash,
 };
 
 /// Applies one event to the rows.
@@ -50,6 +50,7 @@ pub(crate) fn strokes(event: &Event) -> Result<Option<Vec<Stroke>>, RowError> {
         | Fact::AttemptAdopted { attempt_id, process } => {
             vec![attempts::start(*attempt_id, process)?]
         }
+        Fact::AttemptTaken { attempt_id } => vec![attempts::take(*attempt_id)],
         Fact::AttemptExited { attempt_id, record } => vec![attempts::exit(*attempt_id, record)?],
         // Who was asked about the work as it was is no longer awaited.
         Fact::AttemptVerifying { attempt_id } => {
@@ -100,6 +101,7 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         Fact::AttemptLeased { .. }
         | Fact::AttemptPrepared { .. }
         | Fact::AttemptStarted { .. }
+        | Fact::AttemptTaken { .. }
         | Fact::AttemptAdopted { .. }
         | Fact::AttemptStopping { .. }
         | Fact::AttemptExited { .. }
@@ -114,6 +116,10 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         | Fact::AttemptEnded { .. } => of_attempt(conn, event).await,
         Fact::SwarmHalted { .. }
         | Fact::SwarmResumed
+        | Fact::HookSaved { .. }
+        | Fact::HookRemoved { .. }
+        | Fact::SecretKept { .. }
+        | Fact::SecretRemoved { .. }
         | Fact::SettingsChanged { .. }
         | Fact::PolicySaved { .. }
         | Fact::PolicyRemoved { .. }
@@ -125,7 +131,9 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         | Fact::VoteCast { .. }
         | Fact::TopicClosed { .. }
         | Fact::TokenMade { .. }
-        | Fact::TokenRevoked { .. } => of_workspace(conn, event).await,
+        | Fact::TokenRevoked { .. }
+        | Fact::LoggedIn { .. }
+        | Fact::LoggedOut { .. } => of_workspace(conn, event).await,
         Fact::MessageQueued { .. }
         | Fact::MessagesDelivered { .. }
         | Fact::MessagesStarted { .. }
@@ -150,7 +158,11 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         }
         // Said in the log only: how full a context is now, the usage says; how an agent does, its
         // attempts say.
-        Fact::ContextCrossed { .. } | Fact::AgentCleared { .. } | Fact::AttemptRescued { .. } => {
+        Fact::ContextCrossed { .. }
+        | Fact::AgentCleared { .. }
+        | Fact::AttemptRescued { .. }
+        | Fact::HookFailed { .. }
+        | Fact::BackupMade { .. } => {
             Ok(true)
         }
     }
@@ -208,6 +220,15 @@ async fn of_workspace(conn: &mut SqliteConnection, event: &Event) -> Result<bool
         }
         Fact::SwarmResumed => named::resume(conn).await,
         Fact::SettingsChanged { settings } => named::set(conn, settings).await.map(|()| true),
+        Fact::HookSaved { hook } => {
+            named::HOOKS.put(conn, &hook.id.to_string(), hook).await.map(|()| true)
+        }
+        Fact::HookRemoved { hook_id } => named::HOOKS.remove(conn, &hook_id.to_string()).await,
+        Fact::SecretKept { name } => {
+            let kept = KeptSecret { name: name.clone(), kept_at: event.at };
+            named::SECRETS.put(conn, name, &kept).await.map(|()| true)
+        }
+        Fact::SecretRemoved { name } => named::SECRETS.remove(conn, name).await,
         Fact::PolicySaved { policy } => {
             named::POLICIES.put(conn, &policy.name, policy).await.map(|()| true)
         }
@@ -222,7 +243,14 @@ async fn of_workspace(conn: &mut SqliteConnection, event: &Event) -> Result<bool
         Fact::VoteCast { vote } => topics::vote(conn, vote).await,
         Fact::TopicClosed { topic_id, decision } => topics::close(conn, *topic_id, decision).await,
         Fact::TokenMade { token, hash } => tokens::insert(conn, token, hash).await.map(|()| true),
-        Fact::TokenRevoked { token_id, at } => tokens::revoke(conn, *token_id, *at).await,
+        Fact::TokenRevoked { token_id, at } => {
+            logins::end_of_token(conn, *token_id, *at).await?;
+            tokens::revoke(conn, *token_id, *at).await
+        }
+        Fact::LoggedIn { login, cookie_hash, page_hash } => {
+            logins::insert(conn, login, cookie_hash, page_hash).await.map(|()| true)
+        }
+        Fact::LoggedOut { login_id, at, why } => logins::end(conn, *login_id, *at, *why).await,
         _ => Ok(false),
     }
 }

@@ -1,11 +1,16 @@
-//! What the ledger says about access tokens.
+//! What the ledger says about access tokens and logins.
 //!
-//! Tested in `tests/ledger/tokens.rs`.
+//! Tested in `tests/ledger/tokens.rs` and `tests/ledger/logins.rs`.
+
+use jiff::Timestamp;
+use model::agent::AGENTS_MAX;
+use model::token::TOKENS_MAX;
 
 use super::Ledger;
 use super::error::ReadError;
 use super::page::clamp;
 use super::reader::read;
+use super::table::logins::{self, KeptLogin};
 use super::table::tokens::{self, KeptToken};
 
 impl Ledger {
@@ -15,5 +20,28 @@ impl Ledger {
     /// When they cannot be read in time.
     pub async fn tokens(&self, revoked: bool, limit: u32) -> Result<Vec<KeptToken>, ReadError> {
         read!(self, "list access tokens", |conn| tokens::list(conn, revoked, clamp(limit)))
+    }
+
+    /// Every access token that is not revoked, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn standing_tokens(&self) -> Result<Vec<KeptToken>, ReadError> {
+        // As many as can be made, and one for each agent that runs elsewhere.
+        read!(self, "list access tokens", |conn| tokens::list(conn, false, TOKENS_MAX + AGENTS_MAX))
+    }
+
+    /// The logins that stand at a time, newest first; those that came to their end only where they
+    /// are asked for.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn logins(
+        &self,
+        now: Timestamp,
+        ended: bool,
+        limit: u32,
+    ) -> Result<Vec<KeptLogin>, ReadError> {
+        read!(self, "list logins", |conn| logins::list(conn, now, ended, clamp(limit)))
     }
 }

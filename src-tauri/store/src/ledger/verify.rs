@@ -103,7 +103,7 @@ impl Verification {
 }
 
 /// The rows that follow from the events, table by table, with their columns.
-const PROJECTED: [(&str, &str); 23] = [
+const PROJECTED: &[(&str, &str)] = &[
     (
         "agents",
         "id, name, name_key, role, skills, runtime, directory, grace_s, conduct, paused, demo, \
@@ -144,6 +144,8 @@ const PROJECTED: [(&str, &str); 23] = [
     ("policies", "name, body"),
     ("templates", "name, body"),
     ("settings", "key, value"),
+    ("hooks", "id, body"),
+    ("secrets", "name, body"),
     ("trash", "id, kind, mission_id, attempt, body, at, until, ended"),
     ("topics", "id, title, text, options, opened_at, decision"),
     ("votes", "topic_id, agent_id, option, rationale, at"),
@@ -161,6 +163,11 @@ const PROJECTED: [(&str, &str); 23] = [
     ("attempt_usage", "attempt_id, source, body"),
     ("reports", "agent_id, key, seq"),
     ("tokens", "id, name, prefix, hash, role, scopes, made_at, expires_at, revoked_at"),
+    (
+        "logins",
+        "id, cookie_hash, page_hash, via, token_id, origin, from_address, agent, made_at, \
+         expires_at, ended_at, ended_why",
+    ),
 ];
 
 /// Verifies the ledger while it is in use.
@@ -358,7 +365,7 @@ impl Check {
         if !self.replayed {
             return Ok(());
         }
-        for (table, columns) in PROJECTED {
+        for &(table, columns) in PROJECTED {
             let missing = difference(conn, table, columns, "main", "live").await?;
             let extra = difference(conn, table, columns, "live", "main").await?;
             if missing + extra > 0 {

@@ -3,6 +3,7 @@
 //! Tested in `tests/ledger/workspace.rs`.
 
 use jiff::Timestamp;
+use model::hook::Hook;
 use model::id::{TopicId, TrashId};
 use model::policy::Policy;
 use model::settings::{Settings, Template};
@@ -13,7 +14,7 @@ use super::Ledger;
 use super::error::ReadError;
 use super::page::{Page, clamp, cut, read_cursor};
 use super::reader::read;
-use super::table::named::{self, Halted};
+use super::table::named::{self, Halted, KeptSecret};
 use super::table::topics;
 use super::table::trash::{self, TrashFilter};
 
@@ -56,6 +57,22 @@ impl Ledger {
     /// When it cannot be read in time.
     pub async fn template(&self, name: &str) -> Result<Option<Template>, ReadError> {
         read!(self, "read a template", |conn| named::TEMPLATES.get(conn, name))
+    }
+
+    /// The hooks, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn hooks(&self) -> Result<Vec<Hook>, ReadError> {
+        read!(self, "list hooks", |conn| named::HOOKS.all(conn))
+    }
+
+    /// The names of the secrets, in their order; the values are in no database.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn secrets(&self) -> Result<Vec<KeptSecret>, ReadError> {
+        read!(self, "list secrets", |conn| named::SECRETS.all(conn))
     }
 
     /// What is in the trash and matches, newest first.

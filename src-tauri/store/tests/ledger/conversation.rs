@@ -12,7 +12,7 @@ use model::event::{Fact, Subject};
 use model::id::{AgentId, AttemptId, MessageId, RequestId, RuleId};
 use model::inbox::{Request, RequestEnd, Rule, Scope};
 use model::message::{Message, MessageState, Source, Urgency};
-use model::usage::{Usage, UsageSource};
+use model::usage::{Tokens, Usage, UsageSource};
 use store::ledger::REPORTS_KEPT;
 use store::{Change, CommitError, DataDir, InboxCounts, Ledger, MessageFilter};
 
@@ -303,6 +303,20 @@ async fn usage_is_kept_once_per_source_and_the_latest_counts() {
     assert_eq!(all, [usage(UsageSource::Otlp, 2), usage(UsageSource::Sum, 3)]);
     let of_mission = ledger.usage_of_mission(attempt.mission_id).await.unwrap();
     assert_eq!(of_mission, [(attempt_id, all)]);
+    let of = |source, output| Usage {
+        tokens: Tokens { output, ..Tokens::default() },
+        tool_calls: 3,
+        ..Usage::none(source)
+    };
+    for usage in [of(UsageSource::Result, Some(40)), of(UsageSource::Partial, Some(5))] {
+        commit(ledger, Fact::UsageMeasured { attempt_id, usage }).await;
+    }
+    let all = ledger.usage_of(attempt_id).await.unwrap();
+    let [by_agent] = ledger.usage_by_agent().await.unwrap().try_into().unwrap();
+    assert_eq!(by_agent.agent_id, attempt.agent_id);
+    assert_eq!(by_agent.tokens, Usage::best(&all).unwrap().tokens, "the best source alone");
+    assert_eq!((by_agent.tokens.output, by_agent.tokens.cache_read), (Some(40), None));
+    assert_eq!((by_agent.tool_calls, by_agent.own_cost_micros), (3, None));
     let attempt_id = AttemptId::draw(now(), &mut Rising);
     let nobodys = Fact::UsageMeasured { attempt_id, usage: usage(UsageSource::Sum, 1) };
     assert_eq!(refused(ledger, nobodys).await, "there is no such attempt");

@@ -10,8 +10,12 @@ mod conversation;
 mod crash;
 /// Damage is detected, named and left alone.
 mod damage;
+/// Hooks, secrets, backups.
+mod house;
 /// Lists of missions, and attempts as experience.
 mod lists;
+/// Logins.
+mod logins;
 /// Rows follow from events.
 mod replay;
 /// Facts to write.

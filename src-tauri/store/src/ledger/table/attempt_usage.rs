@@ -2,8 +2,8 @@
 //!
 //! Tested in `tests/ledger/conversation.rs` and by the replay in `tests/ledger/replay.rs`.
 
-use model::id::{AttemptId, MissionId};
-use model::usage::Usage;
+use model::id::{AgentId, AttemptId, MissionId};
+use model::usage::{Tokens, Usage};
 use sqlx::SqliteConnection;
 
 use crate::ledger::column;
@@ -76,4 +76,91 @@ pub(crate) async fn of_mission(
         figures.sort_by_key(|usage| usage.source);
     }
     Ok(all)
+}
+
+/// What the attempts of an agent have used in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgentUsage {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Tokens, as far as they are known.
+    pub tokens: Tokens,
+    /// What it cost as the agent says, in millionths of a US dollar.
+    pub reported_cost_micros: Option<u64>,
+    /// What it cost by our own prices, in millionths of a US dollar.
+    pub own_cost_micros: Option<u64>,
+    /// Model requests, as far as they were counted.
+    pub requests: Option<u64>,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Of these, the ones that failed.
+    pub tool_failures: u64,
+}
+
+#[derive(sqlx::FromRow)]
+struct TotalsRow {
+    agent_id: Vec<u8>,
+    uncached_input: Option<i64>,
+    cache_read: Option<i64>,
+    cache_write: Option<i64>,
+    output: Option<i64>,
+    reasoning: Option<i64>,
+    reported: Option<i64>,
+    own: Option<i64>,
+    requests: Option<i64>,
+    tool_calls: Option<i64>,
+    tool_failures: Option<i64>,
+}
+
+/// What each agent has used in all. Of several sources of one attempt the best counts, as
+/// [`Usage::best`] chooses it.
+pub(crate) async fn by_agent(conn: &mut SqliteConnection) -> Result<Vec<AgentUsage>, RowError> {
+    let rows: Vec<TotalsRow> = sqlx::query_as(
+        "WITH said AS (
+             SELECT attempts.agent_id, attempt_usage.attempt_id, attempt_usage.body,
+                 COALESCE(body ->> '$.tokens.uncached_input', body ->> '$.tokens.cache_read',
+                     body ->> '$.tokens.cache_write', body ->> '$.tokens.output') IS NULL AS silent,
+                 CASE source WHEN 'otlp' THEN 0 WHEN 'result' THEN 1 WHEN 'sum' THEN 2 ELSE 3 END
+                     AS place
+             FROM attempt_usage JOIN attempts ON attempts.id = attempt_usage.attempt_id
+         ), ranked AS (
+             SELECT agent_id, body, ROW_NUMBER()
+                 OVER (PARTITION BY attempt_id ORDER BY silent, place) AS rank
+             FROM said
+         )
+         SELECT agent_id,
+             CAST(SUM(body ->> '$.tokens.uncached_input') AS INTEGER) AS uncached_input,
+             CAST(SUM(body ->> '$.tokens.cache_read') AS INTEGER) AS cache_read,
+             CAST(SUM(body ->> '$.tokens.cache_write') AS INTEGER) AS cache_write,
+             CAST(SUM(body ->> '$.tokens.output') AS INTEGER) AS output,
+             CAST(SUM(body ->> '$.tokens.reasoning') AS INTEGER) AS reasoning,
+             CAST(SUM(body ->> '$.reported_cost_micros') AS INTEGER) AS reported,
+             CAST(SUM(body ->> '$.own_cost_micros') AS INTEGER) AS own,
+             CAST(SUM(body ->> '$.requests') AS INTEGER) AS requests,
+             CAST(SUM(body ->> '$.tool_calls') AS INTEGER) AS tool_calls,
+             CAST(SUM(body ->> '$.tool_failures') AS INTEGER) AS tool_failures
+         FROM ranked WHERE rank = 1 GROUP BY agent_id",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(read_totals).collect()
+}
+
+fn read_totals(row: &TotalsRow) -> Result<AgentUsage, RowError> {
+    let known = |value: Option<i64>| value.map(|value| u64::try_from(value).unwrap_or(0));
+    Ok(AgentUsage {
+        agent_id: column::read_id("attempts.agent_id", &row.agent_id, AgentId::from_uuid)?,
+        tokens: Tokens {
+            uncached_input: known(row.uncached_input),
+            cache_read: known(row.cache_read),
+            cache_write: known(row.cache_write),
+            output: known(row.output),
+            reasoning: known(row.reasoning),
+        },
+        reported_cost_micros: known(row.reported),
+        own_cost_micros: known(row.own),
+        requests: known(row.requests),
+        tool_calls: known(row.tool_calls).unwrap_or(0),
+        tool_failures: known(row.tool_failures).unwrap_or(0),
+    })
 }

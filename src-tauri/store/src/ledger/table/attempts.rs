@@ -141,6 +141,19 @@ pub(crate) fn start(id: AttemptId, process: &ProcessIdentity) -> Result<Stroke, 
     Ok(Stroke { rows: &START, subject: Some(id.as_uuid()), values })
 }
 
+static TAKE: Rows = Rows {
+    head: "UPDATE attempts SET state = 'running' FROM (VALUES ",
+    columns: 1,
+    tail: concat!(") AS v WHERE id = v.column1 AND ", live!()),
+    exact: true,
+};
+
+/// Its agent, which runs elsewhere, took it.
+pub(crate) fn take(id: AttemptId) -> Stroke {
+    let values = values![column::id(id.as_uuid())];
+    Stroke { rows: &TAKE, subject: Some(id.as_uuid()), values }
+}
+
 /// It was asked to stop.
 pub(crate) async fn stop(conn: &mut SqliteConnection, id: AttemptId) -> Result<bool, RowError> {
     let done = sqlx::query(concat!("UPDATE attempts SET stopping = 1 WHERE id = ? AND ", live!()))

@@ -1,4 +1,4 @@
-//! The tables `policies`, `templates` and `settings`: records found by a name.
+//! The tables `policies`, `templates`, `hooks`, `secrets` and `settings`: records found by a name.
 //!
 //! Tested in `tests/ledger/workspace.rs` and by the replay in `tests/ledger/replay.rs`.
 
@@ -23,6 +23,15 @@ pub struct Halted {
     pub since: jiff::Timestamp,
     /// Why, in the captain's words.
     pub note: Option<String>,
+}
+
+/// That there is a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct KeptSecret {
+    /// Its name.
+    pub name: String,
+    /// When its value was given last.
+    pub kept_at: jiff::Timestamp,
 }
 
 /// A table of records by name.
@@ -51,6 +60,24 @@ pub(crate) const TEMPLATES: Named = Named {
     remove: "DELETE FROM templates WHERE name = ?",
     get: "SELECT body FROM templates WHERE name = ?",
     all: "SELECT body FROM templates ORDER BY name",
+};
+
+/// The hooks, by their ids, which sort by age.
+pub(crate) const HOOKS: Named = Named {
+    column: "hooks.body",
+    put: "INSERT OR REPLACE INTO hooks (id, body) VALUES (?, ?)",
+    remove: "DELETE FROM hooks WHERE id = ?",
+    get: "SELECT body FROM hooks WHERE id = ?",
+    all: "SELECT body FROM hooks ORDER BY id",
+};
+
+/// The names of the secrets; their values are kept elsewhere.
+pub(crate) const SECRETS: Named = Named {
+    column: "secrets.body",
+    put: "INSERT OR REPLACE INTO secrets (name, body) VALUES (?, ?)",
+    remove: "DELETE FROM secrets WHERE name = ?",
+    get: "SELECT body FROM secrets WHERE name = ?",
+    all: "SELECT body FROM secrets ORDER BY name",
 };
 
 /// What there is one of.

@@ -37,10 +37,7 @@ struct TokenRow {
 }
 
 fn read(row: TokenRow) -> Result<KeptToken, RowError> {
-    let hash = row
-        .hash
-        .try_into()
-        .map_err(|_| RowError::unreadable("tokens.hash", "it is no SHA-256".to_owned()))?;
+    let hash = column::read_hash("tokens.hash", row.hash)?;
     let token = AccessToken {
         id: column::read_id("tokens.id", &row.id, TokenId::from_uuid)?,
         name: row.name,
@@ -53,15 +50,6 @@ fn read(row: TokenRow) -> Result<KeptToken, RowError> {
     };
     let used_at = column::read_time_opt("token_uses.at", row.used_at.as_deref())?;
     Ok(KeptToken { token, hash, used_at })
-}
-
-/// Reads 64 hexadecimal digits.
-fn hash_of(text: &str) -> Result<Vec<u8>, RowError> {
-    let digit = |at: usize| text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
-    let bytes: Option<Vec<u8>> = (0..32).map(|n| digit(2 * n)).collect();
-    bytes
-        .filter(|_| text.len() == 64)
-        .ok_or_else(|| RowError::unreadable("token_made.hash", "it is no SHA-256".to_owned()))
 }
 
 /// Adds a token.
@@ -77,7 +65,7 @@ pub(crate) async fn insert(
     .bind(column::id(token.id.as_uuid()))
     .bind(&token.name)
     .bind(&token.prefix)
-    .bind(hash_of(hash)?)
+    .bind(column::hash("token_made.hash", hash)?)
     .bind(column::word("tokens.role", &token.role)?)
     .bind(column::json("tokens.scopes", &token.scopes)?)
     .bind(column::time(token.made_at))
@@ -147,26 +135,4 @@ pub(crate) async fn list(
     .fetch_all(conn)
     .await?;
     collect(rows, read)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
-        assert_eq!(hash_of(&"ab".repeat(32)).unwrap(), vec![0xab; 32]);
-        for wrong in [String::new(), "ab".repeat(31), "ab".repeat(33), "xy".repeat(32)] {
-            assert!(hash_of(&wrong).is_err(), "{wrong}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_hash_panics(text: String) {
-            let _ = hash_of(&text);
-        }
-    }
 }
