@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    "/api/v1/about": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says what this engine is and what it uses.
+         * @description Its version and place, its memory and processor use, the sizes of what it keeps, what waits inside
+         *     of it, and how fast its API answered in the last minutes.
+         */
+        get: operations["about"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents": {
         parameters: {
             query?: never;
@@ -134,6 +155,174 @@ export interface paths {
          * @description It gets missions again.
          */
         post: operations["resume_agent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attached": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Registers an agent that runs elsewhere.
+         * @description The captain or an operator registers it and gives its program the token of the answer. The program
+         *     registers again with that token whenever it starts: it is the same agent then, with what is said of
+         *     it now.
+         */
+        post: operations["register_attached"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attached/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Attaches something that shows what was done.
+         * @description It is kept in the mission's devlog as the agent's own words, and proves nothing by itself: the
+         *     mission's gates do.
+         */
+        post: operations["attach_evidence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attached/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ends an attempt.
+         * @description `completed` claims that the work is done, and the gates decide; otherwise the mission gets another
+         *     try, if it has one left. A result that comes after the lease has ended is refused and kept as late.
+         */
+        post: operations["finish_attached"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attached/heartbeat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says that an agent is there, and hears what it is to do.
+         * @description An agent without a heartbeat is lost after a while, and its mission goes to another attempt.
+         *     `stop` means: stop working on the attempt, and finish it with `completed: false`.
+         */
+        post: operations["beat_attached"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attached/lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a mission.
+         * @description Waits for one for up to 30 seconds, which counts as a heartbeat. The lease has a fencing number,
+         *     `fence`, that goes with everything that is said of the attempt. Whoever holds a lease gets the same
+         *     one again, also after a restart.
+         */
+        post: operations["lease_attached"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attached/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives the messages to an agent.
+         * @description Those it has not done with; they count as delivered from now on, and as acknowledged once they are
+         *     named in `done`.
+         */
+        post: operations["read_attached"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attached/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says how far an attempt is.
+         * @description The captain sees it at once. It counts as a heartbeat.
+         */
+        post: operations["progress_attached"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attached/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says what an attempt has used so far.
+         * @description The whole attempt's figures, in place of those that were said before; they are never added up.
+         */
+        post: operations["use_attached"];
         delete?: never;
         options?: never;
         head?: never;
@@ -338,6 +527,31 @@ export interface paths {
         get: operations["get_usage"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the backups.
+         * @description The newest first, with the one that is being made and how far it is.
+         */
+        get: operations["list_backups"];
+        put?: never;
+        /**
+         * Makes a backup.
+         * @description Begins to copy the ledger as it is now, and to verify the copy, while work goes on; the list says how
+         *     far it is. `hivekeeper restore` puts one back while no engine runs.
+         */
+        post: operations["make_backup"];
         delete?: never;
         options?: never;
         head?: never;
@@ -591,6 +805,121 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the kinds of events.
+         * @description Every word that an event can have as its kind, and a hook can listen to.
+         */
+        get: operations["list_event_kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the hooks.
+         * @description The oldest first, with how they do in this run of the engine.
+         */
+        get: operations["list_hooks"];
+        put?: never;
+        /**
+         * Makes a hook.
+         * @description Its command runs on what happens from then on, with the event as one line of JSON on its standard
+         *     input, within limits of time, memory and rate.
+         */
+        post: operations["add_hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a hook.
+         * @description With how it does in this run of the engine.
+         */
+        get: operations["get_hook"];
+        put?: never;
+        post?: never;
+        /**
+         * Removes a hook.
+         * @description A run of it that is under way comes to its end.
+         */
+        delete: operations["remove_hook"];
+        options?: never;
+        head?: never;
+        /**
+         * Changes a hook.
+         * @description What is not named stays. One that is switched on again begins anew: its failures are forgotten.
+         */
+        patch: operations["edit_hook"];
+        trace?: never;
+    };
+    "/api/v1/hooks/{id}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the last runs of a hook.
+         * @description The newest first, at most 50, of this run of the engine: how each ended, what it printed last, and
+         *     the limit it came to.
+         */
+        get: operations["list_hook_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/hooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tries a hook out.
+         * @description Runs it now on the newest event of a kind it listens to, switched on or not, for 25 s at most, and
+         *     answers with how that ended. It counts for nothing.
+         */
+        post: operations["try_hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/inbox": {
         parameters: {
             query?: never;
@@ -657,6 +986,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads the log.
+         * @description The newest lines first, without secrets. Each has its time, level, agent, mission and correlation id.
+         */
+        get: operations["read_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/log/level": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows how much is logged.
+         * @description The filter that is in force, until when, and what is usual.
+         */
+        get: operations["get_log_level"];
+        /**
+         * Changes how much is logged.
+         * @description At once, for a time or until the engine ends.
+         */
+        put: operations["put_log_level"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/login": {
         parameters: {
             query?: never;
@@ -669,9 +1042,10 @@ export interface paths {
         /**
          * Signs a browser in.
          * @description Takes the code from the fragment of a login link or of a pairing, once and within ten minutes. The
-         *     answer sets two cookies: one the page cannot read, and `hivekeeper_csrf_PORT` with the port of this
-         *     engine, whose value the page sends back as `X-Hivekeeper-CSRF` with every request that changes
-         *     something.
+         *     answer sets a cookie that the page cannot read, and tells the page a secret of its own, which it
+         *     sends back as `X-Hivekeeper-Page` with every request, and over a WebSocket as one of the protocols
+         *     it offers beside `hivekeeper.live`: browsers send a cookie to every port of its host, and so it
+         *     opens nothing alone. A browser that was signed in before is so by the new login only.
          */
         post: operations["log_in"];
         delete?: never;
@@ -691,9 +1065,73 @@ export interface paths {
         put?: never;
         /**
          * Makes a login link.
-         * @description It signs a browser in as the captain; works once and for ten minutes. Access tokens cannot make one.
+         * @description It signs a browser in as the captain; works once and for ten minutes, and no longer than the browser
+         *     it was asked for by is signed in itself. Access tokens cannot make one.
          */
         post: operations["make_login_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the browsers that are signed in.
+         * @description The newest first: how and when each came in, from where, what it calls itself, its last use and its
+         *     end. What they prove themselves with is kept nowhere.
+         */
+        get: operations["list_logins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logins/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Signs a browser out.
+         * @description It opens nothing from now on, its live streams end, and the links it asked for work no longer; a
+         *     paired one's token is revoked.
+         */
+        delete: operations["end_login"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signs the browser out that asks.
+         * @description Its cookie and its page's secret open nothing from now on, its live streams end, and a paired one's
+         *     token is revoked.
+         */
+        post: operations["log_out"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1217,9 +1655,9 @@ export interface paths {
         put?: never;
         /**
          * Pairs a browser.
-         * @description Makes a link that works once and for ten minutes. The browser that opens it gets an access token of
-         *     its own, as a viewer or an operator, in a cookie that its page cannot read; it is listed and revoked
-         *     as every token is, and ends after 30 days.
+         * @description Makes a link that works once and for ten minutes. The browser that opens it is signed in as a viewer
+         *     or an operator. It is listed among the logins and, as what it may do, among the access tokens; to end
+         *     either ends both, and both end after 30 days.
          */
         post: operations["pair"];
         delete?: never;
@@ -1490,7 +1928,8 @@ export interface paths {
         /**
          * Answers a request.
          * @description The agent is told at once. Of two answers the first counts; the second is refused. `always` makes
-         *     a rule as well, for the agent unless `scope` says otherwise, and so is the captain's alone.
+         *     a rule as well, for the agent unless `scope` says otherwise, and so is the captain's alone, or that of whoever
+         *     may decide about all agents.
          */
         post: operations["answer_request"];
         delete?: never;
@@ -1604,6 +2043,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the secrets.
+         * @description Their names, where they are kept, and which agents use them. Their values are told to nobody.
+         */
+        get: operations["list_secrets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Keeps a secret.
+         * @description The value before is gone. An agent whose environment says `secret:NAME` has it from its next start,
+         *     and it is taken out of everything that agent prints.
+         */
+        put: operations["keep_secret"];
+        post?: never;
+        /**
+         * Removes a secret.
+         * @description Agents whose environments name it do not start any more.
+         */
+        delete: operations["remove_secret"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/settings": {
         parameters: {
             query?: never;
@@ -1622,6 +2106,88 @@ export interface paths {
          */
         put: operations["put_settings"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Writes the configuration as one document.
+         * @description Settings, policies, templates, rules of the whole workspace and hooks. No secrets are in it.
+         */
+        get: operations["export_config"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the changes of the settings.
+         * @description The newest first: who changed what from which value to which, and when.
+         */
+        get: operations["list_settings_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a configuration over.
+         * @description What it names is added or changed, what it does not name stays; all of it, or nothing. With `dry_run`
+         *     it is only said what would change.
+         */
+        post: operations["import_config"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Goes back to earlier settings.
+         * @description They become exactly what they were right after the change with this number; 0 is the time before the
+         *     first one. It is a change as every other, and can be gone back from.
+         */
+        post: operations["roll_back_settings"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2094,6 +2660,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the engine's own figures for Prometheus.
+         * @description Its health, agents and missions by state, queues, how long requests take, tokens and cost, in
+         *     the text format of Prometheus, version 0.0.4. Counters of tokens and cost go on over a restart
+         *     of the engine; all others begin anew.
+         */
+        get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -2118,6 +2706,88 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What this engine is, and what it uses. */
+        About: {
+            /**
+             * @description The engine's version.
+             * @example 0.4.0
+             */
+            version: string;
+            /**
+             * @description The system and the kind of processor it was made for.
+             * @example linux x86_64
+             */
+            platform: string;
+            /**
+             * Format: date-time
+             * @description When it was started.
+             */
+            started_at: string;
+            /**
+             * Format: date-time
+             * @description The time this was read.
+             */
+            now: string;
+            /** @description The data directory. */
+            data_dir: string;
+            /**
+             * Format: int64
+             * @description Resident memory, in bytes; nothing before the first measurement.
+             */
+            memory_bytes?: number | null;
+            /**
+             * Format: double
+             * @description Processor use, 100 = one core; nothing before the second measurement.
+             */
+            cpu_percent?: number | null;
+            /**
+             * Format: int64
+             * @description What the ledger takes on the disk, its write-ahead log included, in bytes.
+             */
+            ledger_bytes: number;
+            /**
+             * Format: int64
+             * @description What the telemetry takes, likewise.
+             */
+            telemetry_bytes: number;
+            /**
+             * Format: int64
+             * @description What the transcripts take, likewise.
+             */
+            transcripts_bytes: number;
+            /**
+             * Format: int64
+             * @description What the logs take, in bytes.
+             */
+            logs_bytes: number;
+            /**
+             * Format: int64
+             * @description How many events the ledger holds.
+             */
+            events: number;
+            /**
+             * Format: int64
+             * @description Clients that listen to the live stream.
+             */
+            open_streams: number;
+            /**
+             * Format: double
+             * @description How long the last commit took, in milliseconds.
+             */
+            commit_ms: number;
+            /** @description What waits inside of it. */
+            queues: components["schemas"]["QueueView"][];
+            /**
+             * Format: int64
+             * @description Samples that were lost or refused since the telemetry was begun.
+             */
+            samples_lost: number;
+        };
+        /** @description What this engine is, what it uses, and how fast it answers. */
+        AboutView: components["schemas"]["About"] & {
+            /** @description How fast its API answers. */
+            api: components["schemas"]["ApiFigures"];
+        };
         /** @description A token, without its secret. */
         AccessToken: {
             /** @description Its identity. */
@@ -2261,7 +2931,10 @@ export interface components {
             since: string;
             /** @description Why, in words a person reads. */
             reason: string;
-            /** @description The fact that says so, such as `attempt`, `process table`, `output`, `protocol`, `cpu`. */
+            /**
+             * @description The fact that says so, such as `attempt`, `process table`, `output`, `protocol`, `cpu`,
+             *     `heartbeat`.
+             */
             signal: string;
             /** @description How sure that is. */
             confidence: components["schemas"]["Confidence"];
@@ -2322,6 +2995,39 @@ export interface components {
          * @enum {string}
          */
         AnswerWord: "once" | "always" | "deny" | "not_now" | "text";
+        /** @description How fast the API answered of late. */
+        ApiFigures: {
+            /**
+             * Format: int64
+             * @description Requests answered since the engine was started.
+             * @example 48211
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description Requests the figures are made from: those of the last five to ten minutes.
+             * @example 1904
+             */
+            samples: number;
+            /**
+             * Format: double
+             * @description Half of them were answered within this, in milliseconds; nothing without requests.
+             * @example 0.8
+             */
+            p50_ms?: number | null;
+            /**
+             * Format: double
+             * @description 95 of 100 were, likewise.
+             * @example 3.1
+             */
+            p95_ms?: number | null;
+            /**
+             * Format: double
+             * @description 99 of 100 were, likewise.
+             * @example 7.6
+             */
+            p99_ms?: number | null;
+        };
         /** @description What the captain asks of a mission. */
         Ask: {
             /**
@@ -2352,6 +3058,235 @@ export interface components {
         Assign: {
             /** @description The agent's id or name; nothing means any that is free. */
             agent?: string | null;
+        };
+        /** @description An agent that was registered. */
+        AttachedAgent: {
+            /** @description The agent. */
+            agent: components["schemas"]["AgentView"];
+            /**
+             * @description Its token, to be sent as `Authorization: Bearer TOKEN`. It is shown in this answer and never
+             *     again; nothing where it has one already.
+             */
+            token?: string | null;
+            /**
+             * Format: int32
+             * @description How often it should send a heartbeat, in seconds.
+             * @example 20
+             */
+            heartbeat_every_s: number;
+        };
+        /** @description Asks for a mission. */
+        AttachedAsk: {
+            /**
+             * Format: int32
+             * @description How long to wait for one, in seconds (0 to 30).
+             * @default 0
+             * @example 25
+             */
+            wait_s: number;
+        };
+        /** @description A heartbeat. */
+        AttachedBeat: {
+            /** @default null */
+            attempt: components["schemas"]["AttemptId"] | null;
+        };
+        /** @description What became of an attempt. */
+        AttachedEnd: {
+            /** @description Where the attempt stands. */
+            state: components["schemas"]["AttemptState"];
+            /** @description Where its mission stands. */
+            mission_state: components["schemas"]["MissionState"];
+        };
+        /**
+         * @description Something that shows what was done. It is kept with the mission and proves nothing by itself: the
+         *     gates do.
+         */
+        AttachedEvidence: {
+            /** @description The attempt. */
+            attempt: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The lease's fencing number.
+             */
+            fence: number;
+            /**
+             * @description What it is, in one line.
+             * @example test run
+             */
+            name: string;
+            /** @description What it shows, as text. */
+            text: string;
+        };
+        /** @description The end of an attempt, as its agent says. */
+        AttachedFinish: {
+            /** @description The attempt. */
+            attempt: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The lease's fencing number.
+             */
+            fence: number;
+            /** @description Whether the agent did what it was asked; the gates decide then. */
+            completed: boolean;
+            /** @description What it did, and what is left. */
+            summary?: string;
+        };
+        /** @description Asks for messages. */
+        AttachedInbox: {
+            /** @description The attempt. */
+            attempt: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The lease's fencing number.
+             */
+            fence: number;
+            /** @description Messages the agent has done with. */
+            done?: components["schemas"]["MessageId"][];
+        };
+        /** @description A mission with the lease on it. */
+        AttachedLease: {
+            /** @description The attempt. */
+            attempt: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The lease's fencing number: sent with everything that is said about the attempt.
+             */
+            fence: number;
+            /** @description The mission. */
+            mission_id: components["schemas"]["MissionId"];
+            /** @description Its readable id. */
+            mission: components["schemas"]["ShortId"];
+            /** @description One line. */
+            title: string;
+            /** @description What is to be done, as the captain wrote it. */
+            brief: string;
+            /** @description Everything it is told: role, rules, mission, how to report, handoff, messages. */
+            prompt: string;
+            /** @description What the work must do. */
+            criteria: components["schemas"]["Criterion"][];
+            /** @description What decides that the work is done, in words. */
+            gates: string[];
+            /** @description Where it works. */
+            directory: string;
+            /** @description Its branch, where the mission names a repository. */
+            branch?: string | null;
+            /** @description What the attempt before left behind. */
+            handoff?: string | null;
+            /**
+             * Format: date-time
+             * @description When it should be done.
+             */
+            deadline?: string | null;
+            /**
+             * Format: int32
+             * @description After how much silence it is lost, in seconds.
+             */
+            lost_after_s: number;
+            tools?: components["schemas"]["AttachedTools"] | null;
+        };
+        /** @description Messages to an agent. */
+        AttachedMessages: {
+            /** @description Those it has not yet done with. */
+            messages: components["schemas"]["OwnMessage"][];
+        };
+        /** @description A mission, or none yet. */
+        AttachedOffer: {
+            lease?: components["schemas"]["AttachedLease"] | null;
+        };
+        /** @description How far an attempt is. */
+        AttachedProgress: {
+            /** @description The attempt. */
+            attempt: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The lease's fencing number.
+             */
+            fence: number;
+            /**
+             * Format: int32
+             * @description How far, from 0 to 100.
+             * @example 40
+             */
+            percent?: number | null;
+            /** @description What it is at, in one line. */
+            note?: string | null;
+        };
+        /**
+         * @description What an agent that runs elsewhere is to do.
+         * @enum {string}
+         */
+        AttachedSay: "nothing" | "lease" | "messages" | "hold" | "stop";
+        /** @description Our tools for one attempt. */
+        AttachedTools: {
+            /** @description The address of the MCP server. */
+            url: string;
+            /** @description The attempt's own token; it ends with the attempt. */
+            token: string;
+        };
+        /**
+         * @description What an attempt has used so far; it takes the place of what was said before. What is not known is
+         *     left out.
+         */
+        AttachedUsage: {
+            /** @description The attempt. */
+            attempt: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description The lease's fencing number.
+             */
+            fence: number;
+            /** @description The model. */
+            model?: string | null;
+            /** @description Tokens. */
+            tokens?: components["schemas"]["Tokens"];
+            /**
+             * Format: int64
+             * @description Requests to the model.
+             */
+            requests?: number | null;
+            /**
+             * Format: int64
+             * @description What it cost as the agent says, in millionths of a US dollar.
+             */
+            cost_micros?: number | null;
+            /**
+             * Format: int64
+             * @description Turns.
+             */
+            turns?: number;
+            /**
+             * Format: int64
+             * @description Tool calls.
+             */
+            tool_calls?: number;
+            /**
+             * Format: int64
+             * @description Of these, the ones that failed.
+             */
+            tool_failures?: number;
+            context?: components["schemas"]["Context"] | null;
+        };
+        /** @description The answer to a heartbeat. */
+        AttachedWord: {
+            /** @description What the agent is to do. */
+            say: components["schemas"]["AttachedSay"];
+            attempt?: components["schemas"]["AttemptId"] | null;
+            mission_id?: components["schemas"]["MissionId"] | null;
+            /**
+             * Format: int32
+             * @description The lease's fencing number.
+             */
+            fence?: number | null;
+            /**
+             * Format: int32
+             * @description Messages that wait for it.
+             */
+            messages_waiting: number;
+            /**
+             * Format: int32
+             * @description How long until its next heartbeat at most, in seconds.
+             */
+            next_within_s: number;
         };
         /** @description One execution of a mission by one agent. */
         Attempt: {
@@ -2449,6 +3384,47 @@ export interface components {
              * @description Bytes on standard error so far.
              */
             stderr_bytes: number;
+        };
+        /**
+         * @description Whether a backup is there.
+         * @enum {string}
+         */
+        BackupState: "making" | "done" | "failed";
+        /** @description A backup, or one that is being made. */
+        BackupView: {
+            /**
+             * @description The name of its file.
+             * @example ledger-20260131T093000Z.db
+             */
+            file: string;
+            /** @description Where it is, on the engine's machine. */
+            path: string;
+            /**
+             * Format: date-time
+             * @description When it was begun.
+             */
+            at: string;
+            /** @description Whether it is there. */
+            state: components["schemas"]["BackupState"];
+            /**
+             * Format: int32
+             * @description How far it is; 100 once it was verified.
+             */
+            percent: number;
+            /**
+             * Format: int64
+             * @description Its size so far, in bytes.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description How many events it holds; nothing where that is not known.
+             */
+            events?: number | null;
+            /** @description The hash of the last event, as 64 hexadecimal digits; nothing where it is not known. */
+            head?: string | null;
+            /** @description Why it was not made. */
+            problem?: string | null;
         };
         /** @description What an entry says. */
         Body: {
@@ -2774,7 +3750,7 @@ export interface components {
          * @description The reason of a refusal. A code exists only if somebody acts on it.
          * @enum {string}
          */
-        Code: "invalid_input" | "not_found" | "ambiguous" | "transition_refused" | "conflict" | "near_duplicate" | "idempotency_mismatch" | "busy" | "unauthorized" | "forbidden" | "internal";
+        Code: "invalid_input" | "not_found" | "ambiguous" | "transition_refused" | "conflict" | "stale_lease" | "near_duplicate" | "idempotency_mismatch" | "changed_meanwhile" | "busy" | "unauthorized" | "forbidden" | "internal";
         /** @description What a command line would start. */
         CommandCheck: {
             /** @description The program. */
@@ -2840,6 +3816,40 @@ export interface components {
          * @enum {string}
          */
         Confidence: "certain" | "likely" | "guess";
+        /** @description A thing that an import adds or changes. */
+        ConfigChange: {
+            /** @description What it is. */
+            part: components["schemas"]["ConfigPart"];
+            /** @description Its name. */
+            name: string;
+            /** @description Whether it was there before. */
+            how: components["schemas"]["HowChanged"];
+            /** @description Its fields that are different; none where it is new. */
+            changes: components["schemas"]["SettingChange"][];
+        };
+        /**
+         * @description A part of the configuration.
+         * @enum {string}
+         */
+        ConfigPart: "settings" | "policy" | "template" | "rule" | "hook";
+        /** @description Settings, policies, templates, permission rules and hooks of a workspace. It holds no secrets. */
+        Configuration: {
+            /**
+             * Format: int32
+             * @description The form of this document; this program reads 1.
+             * @example 1
+             */
+            version: number;
+            settings?: components["schemas"]["Settings"] | null;
+            /** @description The captain's own policies. */
+            policies?: components["schemas"]["Policy"][];
+            /** @description The templates. */
+            templates?: components["schemas"]["Template"][];
+            /** @description The permission rules that hold in the whole workspace. */
+            rules?: components["schemas"]["PlainRule"][];
+            /** @description The hooks. Each is known by its name; its id is of the workspace it comes from. */
+            hooks?: components["schemas"]["Hook"][];
+        };
         /** @description How full the agent's context is. */
         Context: {
             /**
@@ -3105,6 +4115,47 @@ export interface components {
             grace_s: number | null;
             /** @default null */
             conduct: components["schemas"]["Conduct"] | null;
+        };
+        /** @description What is to be different about a hook. What is not named stays. */
+        EditHook: {
+            /**
+             * @description Its name.
+             * @default null
+             */
+            name: string | null;
+            /**
+             * @description The program and its arguments.
+             * @default null
+             */
+            command: string[] | null;
+            /**
+             * @description The kinds of events it runs on.
+             * @default null
+             */
+            events: string[] | null;
+            /**
+             * Format: int32
+             * @description How long a run may take, in seconds.
+             * @default null
+             */
+            timeout_s: number | null;
+            /**
+             * Format: int64
+             * @description How much memory its processes may use together, in bytes.
+             * @default null
+             */
+            memory_bytes: number | null;
+            /**
+             * Format: int32
+             * @description How often it runs in a minute.
+             * @default null
+             */
+            per_minute: number | null;
+            /**
+             * @description Whether it runs at all. Switched on, its failures are forgotten.
+             * @default null
+             */
+            enabled: boolean | null;
         };
         /**
          * @description What is to be changed of a mission; what is not named stays as it is, and `null` empties what
@@ -3580,6 +4631,11 @@ export interface components {
         } | {
             /** @description Which one. */
             attempt_id: components["schemas"]["AttemptId"];
+            /** @enum {string} */
+            kind: "attempt_taken";
+        } | {
+            /** @description Which one. */
+            attempt_id: components["schemas"]["AttemptId"];
             /** @description Its processes. */
             process: components["schemas"]["ProcessIdentity"];
             /** @enum {string} */
@@ -3680,6 +4736,50 @@ export interface components {
         } | {
             /** @enum {string} */
             kind: "swarm_resumed";
+        } | {
+            /** @description The hook as it is from now on. */
+            hook: components["schemas"]["Hook"];
+            /** @enum {string} */
+            kind: "hook_saved";
+        } | {
+            /** @description Which one. */
+            hook_id: components["schemas"]["HookId"];
+            /** @enum {string} */
+            kind: "hook_removed";
+        } | {
+            /** @description Which one. */
+            hook_id: components["schemas"]["HookId"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description The event it ran on.
+             */
+            event_seq: number;
+            /** @description How it ended, in words a person reads. */
+            reason: string;
+            /** @enum {string} */
+            kind: "hook_failed";
+        } | {
+            /** @description Its name. */
+            name: string;
+            /** @enum {string} */
+            kind: "secret_kept";
+        } | {
+            /** @description Its name. */
+            name: string;
+            /** @enum {string} */
+            kind: "secret_removed";
+        } | {
+            /** @description The name of its file. */
+            file: string;
+            /**
+             * Format: int64
+             * @description How many events it holds.
+             */
+            events: number;
+            /** @enum {string} */
+            kind: "backup_made";
         } | {
             /** @description The settings from now on. */
             settings: components["schemas"]["Settings"];
@@ -3921,6 +5021,27 @@ export interface components {
             at: string;
             /** @enum {string} */
             kind: "token_revoked";
+        } | {
+            /** @description Its login. */
+            login: components["schemas"]["Login"];
+            /** @description The SHA-256 of what its cookie holds, as 64 hexadecimal digits. */
+            cookie_hash: string;
+            /** @description The SHA-256 of what its page holds, likewise. */
+            page_hash: string;
+            /** @enum {string} */
+            kind: "logged_in";
+        } | {
+            /** @description Which login. */
+            login_id: components["schemas"]["LoginId"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Why. */
+            why: components["schemas"]["LoginEnd"];
+            /** @enum {string} */
+            kind: "logged_out";
         };
         /** @description A change of a file, before and after. */
         FileChange: {
@@ -4195,6 +5316,112 @@ export interface components {
          * @enum {string}
          */
         HomeAccess: "full" | "read_only" | "hidden";
+        /** @description A command that runs when something happens, with the event as JSON on its standard input. */
+        Hook: {
+            /** @description Its identity. */
+            id: components["schemas"]["HookId"];
+            /** @description Its name, which nothing else has. */
+            name: string;
+            /** @description The program and its arguments; no shell reads them. */
+            command: string[];
+            /** @description The kinds of events it runs on. */
+            events: string[];
+            /**
+             * Format: int32
+             * @description How long a run may take, in seconds; it is ended then, with all its processes.
+             */
+            timeout_s: number;
+            /**
+             * Format: int64
+             * @description How much memory its processes may use together, in bytes.
+             */
+            memory_bytes: number;
+            /**
+             * Format: int32
+             * @description How often it runs in a minute; events beyond that are passed over and counted.
+             */
+            per_minute: number;
+            /** @description Whether it runs at all. */
+            enabled: boolean;
+            /** @description Why the engine switched it off; nothing where it did not. */
+            off_because?: string | null;
+        };
+        /**
+         * Format: uuid
+         * @description Identifies a hook.
+         */
+        HookId: string;
+        /**
+         * @description A limit of a hook's run.
+         * @enum {string}
+         */
+        HookLimit: "time" | "use";
+        /** @description A run of a hook. */
+        HookRun: {
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description The place of the event it ran on.
+             */
+            event_seq: number;
+            /**
+             * @description That event's kind.
+             * @example mission_moved
+             */
+            event: string;
+            /** @description Whether somebody tried it out, rather than something having happened. */
+            test: boolean;
+            /** @description Whether it did what it was to do. */
+            ok: boolean;
+            /**
+             * Format: int32
+             * @description Its exit code; nothing where it did not end by itself.
+             */
+            code?: number | null;
+            /**
+             * @description How it ended, in words that follow its name.
+             * @example ended with exit code 0
+             */
+            how: string;
+            /**
+             * Format: int64
+             * @description How long it took, in milliseconds.
+             */
+            ms: number;
+            /** @description The end of what it printed, secrets taken out. */
+            output: string;
+            limit?: components["schemas"]["HookLimit"] | null;
+        };
+        /** @description A hook with how it does in this run of the engine. */
+        HookView: components["schemas"]["Hook"] & {
+            /** @description Whether it runs at this moment. */
+            running: boolean;
+            /**
+             * Format: int32
+             * @description Events that wait for it.
+             */
+            waiting: number;
+            /**
+             * Format: int64
+             * @description Events it did not run on, because it was busy or had run often enough.
+             */
+            passed_over: number;
+            /**
+             * Format: int32
+             * @description How often it failed in a row; after 5 it is switched off.
+             */
+            failures: number;
+            last?: components["schemas"]["HookRun"] | null;
+        };
+        /**
+         * @description What becomes of a thing.
+         * @enum {string}
+         */
+        HowChanged: "added" | "changed";
         /**
          * @description What to do when a mission says nearly the same as the new one.
          * @enum {string}
@@ -4205,6 +5432,13 @@ export interface components {
          * @enum {string}
          */
         ImportAction: "create" | "update" | "unchanged" | "skip";
+        /** @description A configuration to take over. */
+        ImportConfig: {
+            /** @description The configuration, as it was exported. */
+            config: components["schemas"]["Configuration"];
+            /** @description Whether to say only what would change. */
+            dry_run?: boolean;
+        };
         /**
          * @description How a document is written.
          * @enum {string}
@@ -4290,6 +5524,13 @@ export interface components {
             /** @description Whether it was done, or only looked at. */
             applied: boolean;
         };
+        /** @description What an import changed, or would change. */
+        Imported: {
+            /** @description Whether it was applied. */
+            applied: boolean;
+            /** @description What is different, each thing once. */
+            changes: components["schemas"]["ConfigChange"][];
+        };
         /** @description How much waits for the captain. */
         InboxTotals: {
             /**
@@ -4350,6 +5591,24 @@ export interface components {
             label: string;
             /** @description The policy's name. */
             policy: string;
+        };
+        /** @description How much is logged. */
+        LevelView: {
+            /**
+             * @description In the notation of `EnvFilter`.
+             * @example info,orchestrator=debug
+             */
+            filter: string;
+            /**
+             * @description What holds where nobody says otherwise.
+             * @example info
+             */
+            usual: string;
+            /**
+             * Format: date-time
+             * @description When it becomes what is usual again; nothing when it stays until the engine ends.
+             */
+            until?: string | null;
         };
         /** @description What a run may use. Where nothing is said, the system's own limits hold. */
         Limits: {
@@ -4461,6 +5720,47 @@ export interface components {
                  */
                 stderr_bytes: number;
             })[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_BackupView: {
+            /** @description The items of this page. */
+            items: {
+                /**
+                 * @description The name of its file.
+                 * @example ledger-20260131T093000Z.db
+                 */
+                file: string;
+                /** @description Where it is, on the engine's machine. */
+                path: string;
+                /**
+                 * Format: date-time
+                 * @description When it was begun.
+                 */
+                at: string;
+                /** @description Whether it is there. */
+                state: components["schemas"]["BackupState"];
+                /**
+                 * Format: int32
+                 * @description How far it is; 100 once it was verified.
+                 */
+                percent: number;
+                /**
+                 * Format: int64
+                 * @description Its size so far, in bytes.
+                 */
+                bytes: number;
+                /**
+                 * Format: int64
+                 * @description How many events it holds; nothing where that is not known.
+                 */
+                events?: number | null;
+                /** @description The hash of the last event, as 64 hexadecimal digits; nothing where it is not known. */
+                head?: string | null;
+                /** @description Why it was not made. */
+                problem?: string | null;
+            }[];
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
         };
@@ -4600,6 +5900,131 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Listing_HookRun: {
+            /** @description The items of this page. */
+            items: {
+                /**
+                 * Format: date-time
+                 * @description When it began.
+                 */
+                at: string;
+                /**
+                 * Format: int64
+                 * @description The place of the event it ran on.
+                 */
+                event_seq: number;
+                /**
+                 * @description That event's kind.
+                 * @example mission_moved
+                 */
+                event: string;
+                /** @description Whether somebody tried it out, rather than something having happened. */
+                test: boolean;
+                /** @description Whether it did what it was to do. */
+                ok: boolean;
+                /**
+                 * Format: int32
+                 * @description Its exit code; nothing where it did not end by itself.
+                 */
+                code?: number | null;
+                /**
+                 * @description How it ended, in words that follow its name.
+                 * @example ended with exit code 0
+                 */
+                how: string;
+                /**
+                 * Format: int64
+                 * @description How long it took, in milliseconds.
+                 */
+                ms: number;
+                /** @description The end of what it printed, secrets taken out. */
+                output: string;
+                limit?: components["schemas"]["HookLimit"] | null;
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_HookView: {
+            /** @description The items of this page. */
+            items: (components["schemas"]["Hook"] & {
+                /** @description Whether it runs at this moment. */
+                running: boolean;
+                /**
+                 * Format: int32
+                 * @description Events that wait for it.
+                 */
+                waiting: number;
+                /**
+                 * Format: int64
+                 * @description Events it did not run on, because it was busy or had run often enough.
+                 */
+                passed_over: number;
+                /**
+                 * Format: int32
+                 * @description How often it failed in a row; after 5 it is switched off.
+                 */
+                failures: number;
+                last?: components["schemas"]["HookRun"] | null;
+            })[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_LogLine: {
+            /** @description The items of this page. */
+            items: {
+                /**
+                 * Format: date-time
+                 * @description When, RFC 3339.
+                 */
+                time: string;
+                /**
+                 * @description `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+                 * @example INFO
+                 */
+                level: string;
+                /**
+                 * @description The part of the engine it comes from.
+                 * @example orchestrator::floor
+                 */
+                target: string;
+                /** @description The agent it is about. */
+                agent?: string | null;
+                /** @description The mission it is about. */
+                mission?: string | null;
+                /** @description Links the lines that one request caused. */
+                correlation_id?: string | null;
+                /** @description What it says. */
+                message?: string | null;
+                /** @description What it says besides. */
+                fields?: Record<string, never>;
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_LoginView: {
+            /** @description The items of this page. */
+            items: (components["schemas"]["Login"] & {
+                /** @description Whether it opens anything now. */
+                state: components["schemas"]["LoginState"];
+                /** @description What the browser may do. */
+                role: components["schemas"]["TokenRole"];
+                /** @description The name a paired browser was given; nothing for the captain's own. */
+                name?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it was used last, to within a minute; nothing when it never was.
+                 */
+                used_at?: string | null;
+                /** @description Whether it is the browser that asks. */
+                current: boolean;
+            })[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Listing_MissionView: {
             /** @description The items of this page. */
             items: (components["schemas"]["Mission"] & {
@@ -4688,6 +6113,28 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Listing_SettingsChange: {
+            /** @description The items of this page. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description The place of its event in the log, by which it is gone back to.
+                 */
+                seq: number;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                at: string;
+                /** @description Who. */
+                actor: components["schemas"]["Actor"];
+                /** @description What. */
+                changes: components["schemas"]["SettingChange"][];
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Listing_Signal: {
             /** @description The items of this page. */
             items: {
@@ -4707,6 +6154,13 @@ export interface components {
                 /** @description What it says. */
                 description: string;
             }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_String: {
+            /** @description The items of this page. */
+            items: string[];
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
         };
@@ -4757,11 +6211,93 @@ export interface components {
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
         };
+        /** @description A line of the log. */
+        LogLine: {
+            /**
+             * Format: date-time
+             * @description When, RFC 3339.
+             */
+            time: string;
+            /**
+             * @description `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+             * @example INFO
+             */
+            level: string;
+            /**
+             * @description The part of the engine it comes from.
+             * @example orchestrator::floor
+             */
+            target: string;
+            /** @description The agent it is about. */
+            agent?: string | null;
+            /** @description The mission it is about. */
+            mission?: string | null;
+            /** @description Links the lines that one request caused. */
+            correlation_id?: string | null;
+            /** @description What it says. */
+            message?: string | null;
+            /** @description What it says besides. */
+            fields?: Record<string, never>;
+        };
+        /** @description A browser that signed in. */
+        Login: {
+            /** @description Its identity, which opens nothing. */
+            id: components["schemas"]["LoginId"];
+            /** @description How it came in. */
+            via: components["schemas"]["LoginVia"];
+            token_id?: components["schemas"]["TokenId"] | null;
+            /**
+             * @description The page it signed in from, such as `http://127.0.0.1:7171`; it is good for nothing elsewhere.
+             * @example http://127.0.0.1:7171
+             */
+            origin: string;
+            /**
+             * @description The address it came from; nothing through the Unix socket.
+             * @example 127.0.0.1
+             */
+            from?: string | null;
+            /**
+             * @description What it calls itself, shortened; nothing of it is true for certain.
+             * @example Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0
+             */
+            agent: string;
+            /**
+             * Format: date-time
+             * @description When it signed in.
+             */
+            made_at: string;
+            /**
+             * Format: date-time
+             * @description When it ends by itself.
+             */
+            expires_at: string;
+            ended?: components["schemas"]["LoginEnded"] | null;
+        };
         /** @description What a browser signs in with. */
         LoginCode: {
             /** @description The one-time code of the login link. */
             code: string;
         };
+        /**
+         * @description Why a login was ended.
+         * @enum {string}
+         */
+        LoginEnd: "signed_out" | "revoked" | "again" | "crowded" | "token_revoked";
+        /** @description That a login was ended. */
+        LoginEnded: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Why. */
+            why: components["schemas"]["LoginEnd"];
+        };
+        /**
+         * Format: uuid
+         * @description Identifies a browser that signed in.
+         */
+        LoginId: string;
         /** @description A link that signs one browser in. */
         LoginLink: {
             /** @description What to open; the code is in its fragment and so never sent to a server by opening it. */
@@ -4771,6 +6307,32 @@ export interface components {
              * @description For how long it works, in seconds.
              */
             expires_in_s: number;
+        };
+        /**
+         * @description Whether a login opens anything.
+         * @enum {string}
+         */
+        LoginState: "valid" | "expired" | "ended";
+        /**
+         * @description How a browser came in.
+         * @enum {string}
+         */
+        LoginVia: "code" | "pairing";
+        /** @description A login as it stands. */
+        LoginView: components["schemas"]["Login"] & {
+            /** @description Whether it opens anything now. */
+            state: components["schemas"]["LoginState"];
+            /** @description What the browser may do. */
+            role: components["schemas"]["TokenRole"];
+            /** @description The name a paired browser was given; nothing for the captain's own. */
+            name?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was used last, to within a minute; nothing when it never was.
+             */
+            used_at?: string | null;
+            /** @description Whether it is the browser that asks. */
+            current: boolean;
         };
         /** @description The machine's load at one moment. */
         MachineView: {
@@ -5191,6 +6753,44 @@ export interface components {
             /** @description What it may do, and what it is told beside its missions. */
             conduct?: components["schemas"]["Conduct"];
         };
+        /** @description An agent that runs elsewhere. */
+        NewAttached: {
+            /**
+             * @description Its name, unique whatever the case. Registered again by its own token, it is the same agent.
+             * @default
+             * @example night shift
+             */
+            name: string;
+            /**
+             * @description What it is for.
+             * @default
+             */
+            role: string;
+            /**
+             * @description What it can do.
+             * @default []
+             */
+            skills: string[];
+            /**
+             * Format: int32
+             * @description After how much silence it is lost, in seconds (2 to 3600); 60 where nothing is said.
+             * @default null
+             * @example 60
+             */
+            lost_after_s: number | null;
+            /**
+             * Format: int32
+             * @description How long it is given to stop once it was told, in seconds (1 to 120); 10 where nothing is said.
+             * @default null
+             * @example 10
+             */
+            grace_s: number | null;
+            /**
+             * @description Gives an agent that is there another token in place of the one it had: that one is revoked.
+             * @default false
+             */
+            new_token: boolean;
+        };
         /** @description What is said to several agents. */
         NewBroadcast: {
             /** @description Ids or names; `all` means every agent. */
@@ -5207,6 +6807,46 @@ export interface components {
              * @default null
              */
             note: string | null;
+        };
+        /** @description A hook to make. What is not said is as it usually is. */
+        NewHook: {
+            /** @description Its name. */
+            name: string;
+            /** @description The program and its arguments; no shell reads them. */
+            command: string[];
+            /** @description The kinds of events it runs on. */
+            events: string[];
+            /**
+             * Format: int32
+             * @description How long a run may take, in seconds, 1 to 60; 10 unless given.
+             */
+            timeout_s?: number | null;
+            /**
+             * Format: int64
+             * @description How much memory its processes may use together, in bytes; 256 MiB unless given.
+             */
+            memory_bytes?: number | null;
+            /**
+             * Format: int32
+             * @description How often it runs in a minute, 1 to 600; 60 unless given.
+             */
+            per_minute?: number | null;
+            /** @description Whether it runs at all; it does unless given. */
+            enabled?: boolean | null;
+        };
+        /** @description How much is to be logged. */
+        NewLevel: {
+            /**
+             * @description `error`, `warn`, `info`, `debug` or `trace`, or one of them for a part of the engine, such as
+             *     `info,orchestrator=debug`.
+             * @example debug
+             */
+            filter: string;
+            /**
+             * Format: int32
+             * @description For how long, in seconds, up to a day; until the engine ends where nothing is said.
+             */
+            for_seconds?: number | null;
         };
         /** @description What is said to one agent. */
         NewMessage: {
@@ -5375,6 +7015,24 @@ export interface components {
             /** @description Which mission or agent: its id, short id or name. */
             id?: string | null;
         };
+        /** @description A browser that is signed in. */
+        NewSignIn: {
+            /** @description Its login, which is listed under this id and opens nothing by itself. */
+            login_id: components["schemas"]["LoginId"];
+            /**
+             * @description What its page sends as `X-Hivekeeper-Page` with every request. It is shown in this answer and
+             *     never again, and is worth nothing without the cookie that came with it, or on another page.
+             * @example hk_p_3f9a1c2…
+             */
+            page: string;
+            /** @description What it may do. */
+            role: components["schemas"]["TokenRole"];
+            /**
+             * Format: date-time
+             * @description When it ends by itself.
+             */
+            expires_at: string;
+        };
         /** @description A token to make. */
         NewToken: {
             /**
@@ -5417,6 +7075,11 @@ export interface components {
             short_id: components["schemas"]["ShortId"];
             /** @description Why. */
             why: string;
+        };
+        /** @description What was written down. */
+        NoteTaken: {
+            /** @description The devlog. */
+            devlog_id: components["schemas"]["DevlogId"];
         };
         /**
          * @description Which of an attempt's outputs.
@@ -5475,6 +7138,22 @@ export interface components {
             swarm: components["schemas"]["SwarmView"];
             /** @description How other machines reach this engine; nothing when they cannot. */
             exposed?: string | null;
+        };
+        /** @description A message as its agent sees it. */
+        OwnMessage: {
+            /** @description Its identity. */
+            id: components["schemas"]["MessageId"];
+            /** @description Who says it. */
+            from: string;
+            /** @description What. */
+            text: string;
+            /** @description Whether it is to be read before others. */
+            urgent: boolean;
+            /**
+             * Format: date-time
+             * @description When it was sent.
+             */
+            sent_at: string;
         };
         /**
          * @description What a paired browser may do.
@@ -5685,6 +7364,13 @@ export interface components {
             name: string;
             /** @description What goes in when no value is given; nothing means that a value must be given. */
             default?: string | null;
+        };
+        /** @description A permission rule of the whole workspace. */
+        PlainRule: {
+            /** @description What it is about. */
+            pattern: string;
+            /** @description Whether it allows or forbids that. */
+            allow: boolean;
         };
         /**
          * @description What would be started if it were decided now; while everything is stopped, what would be started
@@ -5937,6 +7623,24 @@ export interface components {
              * @example M4 4h7v1h-7z
              */
             path: string;
+        };
+        /** @description Something that waits its turn. */
+        QueueView: {
+            /**
+             * @description What waits there.
+             * @example changes to be written
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description How many wait now.
+             */
+            waiting: number;
+            /**
+             * Format: int64
+             * @description How many may wait; nothing where there is no limit.
+             */
+            max?: number | null;
         };
         /** @description Where attempts that are not over touch the same files. */
         Radar: {
@@ -6260,6 +7964,15 @@ export interface components {
          * @enum {string}
          */
         RiskLevel: "low" | "medium" | "high";
+        /** @description Which settings to go back to. */
+        RollBack: {
+            /**
+             * Format: int64
+             * @description The number of a change in the history: the settings become what they were right after it; 0
+             *     is the time before the first change.
+             */
+            seq: number;
+        };
         /** @description Allows, or forbids, what fits a pattern. */
         Rule: {
             /** @description Its identity. */
@@ -6321,6 +8034,14 @@ export interface components {
             preset: string;
             /** @enum {string} */
             kind: "headless";
+        } | {
+            /**
+             * Format: int32
+             * @description After how much silence it is lost, in seconds.
+             */
+            lost_after_s: number;
+            /** @enum {string} */
+            kind: "attached";
         };
         /** @description What a program is kept from. */
         Sandbox: {
@@ -6401,6 +8122,43 @@ export interface components {
          * @enum {string}
          */
         ScopeWord: "mission" | "agent" | "workspace";
+        /**
+         * @description Where secrets are kept.
+         * @enum {string}
+         */
+        SecretPlace: "keychain" | "file";
+        /** @description The value of a secret. */
+        SecretValue: {
+            /**
+             * Format: password
+             * @description The value; 8 bytes to 64 KiB, without NUL.
+             */
+            value: string;
+        };
+        /** @description A secret without its value. */
+        SecretView: {
+            /**
+             * @description Its name; an agent's environment says `secret:NAME` in its place.
+             * @example deploy-key
+             */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When its value was given last.
+             */
+            kept_at: string;
+            /** @description The names of the agents whose environments name it. */
+            used_by: string[];
+        };
+        /** @description The secrets of the workspace. */
+        SecretsView: {
+            /** @description The secrets by name. */
+            items: components["schemas"]["SecretView"][];
+            /** @description Where one goes that is kept now. */
+            kept_in: components["schemas"]["SecretPlace"];
+            /** @description Why they are in no keychain; nothing where they are. */
+            because?: string | null;
+        };
         /** @description One time series: `name{label="value"}`. */
         SeriesKey: {
             /** @description The signal's name. */
@@ -6423,6 +8181,15 @@ export interface components {
             step_ms: number;
             /** @description The buckets that hold samples, oldest first. */
             buckets: components["schemas"]["Bucket"][];
+        };
+        /** @description One field with its value before and after. */
+        SettingChange: {
+            /** @description Its name. */
+            key: string;
+            /** @description What it was. */
+            old: Record<string, never>;
+            /** @description What it is. */
+            new: Record<string, never>;
         };
         /** @description What holds for every mission of a workspace. */
         Settings: {
@@ -6465,6 +8232,29 @@ export interface components {
              * @default 30
              */
             trash_days: number;
+            /**
+             * @description Where traces of missions are sent by OpenTelemetry (OTLP over HTTP), such as
+             *     `http://127.0.0.1:4318/v1/traces`; nothing sends none.
+             * @default null
+             */
+            traces_to: string | null;
+        };
+        /** @description One change of the settings. */
+        SettingsChange: {
+            /**
+             * Format: int64
+             * @description The place of its event in the log, by which it is gone back to.
+             */
+            seq: number;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who. */
+            actor: components["schemas"]["Actor"];
+            /** @description What. */
+            changes: components["schemas"]["SettingChange"][];
         };
         /**
          * @description The readable id of a mission, such as `M-7K2P`.
@@ -7145,6 +8935,11 @@ export interface components {
             /** @enum {string} */
             kind: "agent_login";
         } | {
+            /** @description The agent's name. */
+            agent: string;
+            /** @enum {string} */
+            kind: "agent_absent";
+        } | {
             /** @enum {string} */
             kind: "agent_removed";
         } | {
@@ -7195,11 +8990,12 @@ export interface components {
         /** @description Who asks. */
         WhoAmI: {
             /**
-             * @description What they may do: `viewer`, `operator` or `admin`.
+             * @description What they may do: `worker`, `viewer`, `operator` or `admin`.
              * @example viewer
              */
             role: string;
             token_id?: components["schemas"]["TokenId"] | null;
+            login_id?: components["schemas"]["LoginId"] | null;
             /** @description Its name. */
             name?: string | null;
             /** @description Where it may be used; everywhere when there are none. */
@@ -7337,13 +9133,16 @@ export interface components {
         };
     };
     responses: {
-        /** @description The body is no JSON. */
+        /** @description The body is no JSON, is nested too deep, or ended early. */
         BadRequest: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "invalid_input";
+                };
             };
         };
         /** @description Too much at once; `Retry-After` says when to try again. */
@@ -7352,16 +9151,154 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "busy";
+                };
             };
         };
-        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
-        Conflict: {
+        /** @description It was changed since it was read; nothing was changed. */
+        ChangedMeanwhile: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "changed_meanwhile";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.ambiguous": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "ambiguous";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.ambiguous.conflict": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "ambiguous" | "conflict";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.ambiguous.conflict.idempotency_mismatch": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "ambiguous" | "conflict" | "idempotency_mismatch";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.ambiguous.conflict.idempotency_mismatch.near_duplicate": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "ambiguous" | "conflict" | "idempotency_mismatch" | "near_duplicate";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.ambiguous.conflict.idempotency_mismatch.transition_refused": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "ambiguous" | "conflict" | "idempotency_mismatch" | "transition_refused";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.ambiguous.idempotency_mismatch": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "ambiguous" | "idempotency_mismatch";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.ambiguous.idempotency_mismatch.transition_refused": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "ambiguous" | "idempotency_mismatch" | "transition_refused";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.conflict": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "conflict";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.conflict.idempotency_mismatch": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "conflict" | "idempotency_mismatch";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.conflict.idempotency_mismatch.stale_lease": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "conflict" | "idempotency_mismatch" | "stale_lease";
+                };
+            };
+        };
+        /** @description Refused as things stand; `code` says why and `allowed` what would work. */
+        "Conflict.idempotency_mismatch": {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "idempotency_mismatch";
+                };
             };
         };
         /** @description Not from here, or not with these rights. */
@@ -7370,7 +9307,10 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "forbidden";
+                };
             };
         };
         /** @description The engine could not do it; nothing was changed. */
@@ -7379,7 +9319,10 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "internal";
+                };
             };
         };
         /** @description What was sent does not fit; `detail` says where. */
@@ -7388,7 +9331,10 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "invalid_input";
+                };
             };
         };
         /** @description There is nothing by that name. */
@@ -7397,7 +9343,10 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "not_found";
+                };
             };
         };
         /** @description The body is not sent as application/json. */
@@ -7406,7 +9355,10 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "invalid_input";
+                };
             };
         };
         /** @description The body is too large. */
@@ -7415,7 +9367,22 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "invalid_input";
+                };
+            };
+        };
+        /** @description The body came too slowly. */
+        TooSlow: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "invalid_input";
+                };
             };
         };
         /** @description No valid token or login. */
@@ -7424,7 +9391,22 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/problem+json": components["schemas"]["Problem"];
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "unauthorized";
+                };
+            };
+        };
+        /** @description Not now; `Retry-After` says when to try again. */
+        Unavailable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"] & {
+                    /** @enum {string} */
+                    code?: "busy";
+                };
             };
         };
     };
@@ -7435,6 +9417,31 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    about: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The engine as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AboutView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     list_agents: {
         parameters: {
             query?: never;
@@ -7450,12 +9457,73 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "name": "bee",
+                     *           "role": "writes parsers",
+                     *           "skills": [
+                     *             "python"
+                     *           ],
+                     *           "runtime": {
+                     *             "kind": "command",
+                     *             "program": "sh",
+                     *             "args": [
+                     *               "-c",
+                     *               "cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\""
+                     *             ],
+                     *             "env": {},
+                     *             "terminal": false
+                     *           },
+                     *           "directory": null,
+                     *           "grace_s": 2,
+                     *           "conduct": {
+                     *             "permissions": "auto_in_worktree",
+                     *             "limits": {
+                     *               "memory_bytes": null,
+                     *               "processes": null,
+                     *               "cpu_weight": null,
+                     *               "open_files": null,
+                     *               "output_bytes": null
+                     *             },
+                     *             "sandbox": null,
+                     *             "rules": "",
+                     *             "files": false,
+                     *             "handover_at_percent": null
+                     *           },
+                     *           "paused": false,
+                     *           "demo": false,
+                     *           "created_at": "2026-03-14T09:26:53.589Z",
+                     *           "command": "sh -c 'cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\"'",
+                     *           "status": {
+                     *             "state": "idle",
+                     *             "since": "2026-03-14T09:26:53.589Z",
+                     *             "reason": "no mission",
+                     *             "signal": "attempt",
+                     *             "confidence": "certain"
+                     *           },
+                     *           "current": null,
+                     *           "usage": null,
+                     *           "last_line": null,
+                     *           "activity": null,
+                     *           "messages_waiting": 0,
+                     *           "requests_open": 0,
+                     *           "supervision": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_AgentView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     add_agent: {
@@ -7470,6 +9538,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "bee",
+                 *       "role": "writes parsers",
+                 *       "skills": [
+                 *         "python"
+                 *       ],
+                 *       "command": "sh -c 'cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\"'",
+                 *       "grace_s": 2
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAgent"];
             };
         };
@@ -7480,18 +9559,74 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "name": "bee",
+                     *       "role": "writes parsers",
+                     *       "skills": [
+                     *         "python"
+                     *       ],
+                     *       "runtime": {
+                     *         "kind": "command",
+                     *         "program": "sh",
+                     *         "args": [
+                     *           "-c",
+                     *           "cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\""
+                     *         ],
+                     *         "env": {},
+                     *         "terminal": false
+                     *       },
+                     *       "directory": null,
+                     *       "grace_s": 2,
+                     *       "conduct": {
+                     *         "permissions": "auto_in_worktree",
+                     *         "limits": {
+                     *           "memory_bytes": null,
+                     *           "processes": null,
+                     *           "cpu_weight": null,
+                     *           "open_files": null,
+                     *           "output_bytes": null
+                     *         },
+                     *         "sandbox": null,
+                     *         "rules": "",
+                     *         "files": false,
+                     *         "handover_at_percent": null
+                     *       },
+                     *       "paused": false,
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "command": "sh -c 'cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\"'",
+                     *       "status": {
+                     *         "state": "idle",
+                     *         "since": "2026-03-14T09:26:53.589Z",
+                     *         "reason": "no mission",
+                     *         "signal": "attempt",
+                     *         "confidence": "certain"
+                     *       },
+                     *       "current": null,
+                     *       "usage": null,
+                     *       "last_line": null,
+                     *       "activity": null,
+                     *       "messages_waiting": 0,
+                     *       "requests_open": 0,
+                     *       "supervision": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AgentView"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_agent: {
@@ -7499,7 +9634,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The agent's id or name. */
+                /**
+                 * @description The agent's id or name.
+                 * @example bee
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7512,6 +9650,60 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "name": "bee",
+                     *       "role": "writes parsers",
+                     *       "skills": [
+                     *         "python"
+                     *       ],
+                     *       "runtime": {
+                     *         "kind": "command",
+                     *         "program": "sh",
+                     *         "args": [
+                     *           "-c",
+                     *           "cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\""
+                     *         ],
+                     *         "env": {},
+                     *         "terminal": false
+                     *       },
+                     *       "directory": null,
+                     *       "grace_s": 2,
+                     *       "conduct": {
+                     *         "permissions": "auto_in_worktree",
+                     *         "limits": {
+                     *           "memory_bytes": null,
+                     *           "processes": null,
+                     *           "cpu_weight": null,
+                     *           "open_files": null,
+                     *           "output_bytes": null
+                     *         },
+                     *         "sandbox": null,
+                     *         "rules": "",
+                     *         "files": false,
+                     *         "handover_at_percent": null
+                     *       },
+                     *       "paused": false,
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "command": "sh -c 'cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\"'",
+                     *       "status": {
+                     *         "state": "idle",
+                     *         "since": "2026-03-14T09:26:53.589Z",
+                     *         "reason": "no mission",
+                     *         "signal": "attempt",
+                     *         "confidence": "certain"
+                     *       },
+                     *       "current": null,
+                     *       "usage": null,
+                     *       "last_line": null,
+                     *       "activity": null,
+                     *       "messages_waiting": 0,
+                     *       "requests_open": 0,
+                     *       "supervision": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AgentView"];
                 };
             };
@@ -7519,7 +9711,9 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     remove_agent: {
@@ -7530,7 +9724,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The agent's id or name. */
+                /**
+                 * @description The agent's id or name.
+                 * @example drone
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7544,30 +9741,49 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     edit_agent: {
         parameters: {
             query?: never;
             header?: {
+                /** @description The ETag of what you edited. */
+                "If-Match"?: string | null;
                 /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The agent's id or name. */
+                /**
+                 * @description The agent's id or name.
+                 * @example bee
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "role": "writes parsers and lexers",
+                 *       "skills": [
+                 *         "python",
+                 *         "git"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["EditAgent"];
             };
         };
@@ -7578,6 +9794,61 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "name": "bee",
+                     *       "role": "writes parsers and lexers",
+                     *       "skills": [
+                     *         "python",
+                     *         "git"
+                     *       ],
+                     *       "runtime": {
+                     *         "kind": "command",
+                     *         "program": "sh",
+                     *         "args": [
+                     *           "-c",
+                     *           "cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\""
+                     *         ],
+                     *         "env": {},
+                     *         "terminal": false
+                     *       },
+                     *       "directory": null,
+                     *       "grace_s": 2,
+                     *       "conduct": {
+                     *         "permissions": "auto_in_worktree",
+                     *         "limits": {
+                     *           "memory_bytes": null,
+                     *           "processes": null,
+                     *           "cpu_weight": null,
+                     *           "open_files": null,
+                     *           "output_bytes": null
+                     *         },
+                     *         "sandbox": null,
+                     *         "rules": "",
+                     *         "files": false,
+                     *         "handover_at_percent": null
+                     *       },
+                     *       "paused": false,
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "command": "sh -c 'cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\"'",
+                     *       "status": {
+                     *         "state": "idle",
+                     *         "since": "2026-03-14T09:26:53.589Z",
+                     *         "reason": "no mission",
+                     *         "signal": "attempt",
+                     *         "confidence": "certain"
+                     *       },
+                     *       "current": null,
+                     *       "usage": null,
+                     *       "last_line": null,
+                     *       "activity": null,
+                     *       "messages_waiting": 0,
+                     *       "requests_open": 0,
+                     *       "supervision": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AgentView"];
                 };
             };
@@ -7585,23 +9856,32 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            412: components["responses"]["ChangedMeanwhile"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_attempts_of_agent: {
         parameters: {
             query?: {
-                /** @description How many at most, 1 to 500; 50 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 50 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
             path: {
-                /** @description The agent's id or name. */
+                /**
+                 * @description The agent's id or name.
+                 * @example bee
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7614,6 +9894,295 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 2,
+                     *           "state": "accepted",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "accepted by the captain: well done",
+                     *           "acknowledged_at": null,
+                     *           "handoff": {
+                     *             "from": 1,
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "text": "The captain's review:\n\nAdd a test.",
+                     *             "at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 333,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 333,
+                     *                     "because": "0 of 1 attempts accepted"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/2",
+                     *             "branch": "hive/M-7K2P/2",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914253
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914255
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0fff30000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               },
+                     *               {
+                     *                 "hash": "c0fff30000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff40000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 2,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0fff30000000000000000000000000000000000",
+                     *               "tree": "c0fff40000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 2 added lines looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0fff30000000000000000000000000000000000",
+                     *               "tree": "c0fff40000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         },
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 1,
+                     *           "state": "rejected",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "sent back by the captain: Add a test.",
+                     *           "acknowledged_at": null,
+                     *           "handoff": null,
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "no history yet"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/1",
+                     *             "branch": "hive/M-7K2P/1",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0ffef0000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff00000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 1,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 1 added line looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_AttemptView"];
                 };
             };
@@ -7621,7 +10190,9 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     send_message: {
@@ -7632,13 +10203,23 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The agent's id or name. */
+                /**
+                 * @description The agent's id or name.
+                 * @example ada
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "text": "How far are you?",
+                 *       "urgent": false,
+                 *       "mission": "M-5TGB"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewMessage"];
             };
         };
@@ -7649,6 +10230,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000010",
+                     *       "to": "019cec1a-2b3c-7d4e-8f50-00000000000f",
+                     *       "from": {
+                     *         "kind": "captain"
+                     *       },
+                     *       "text": "How far are you?",
+                     *       "urgency": "regular",
+                     *       "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000e",
+                     *       "broadcast_id": null,
+                     *       "attempt_id": null,
+                     *       "queued_at": "2026-03-14T09:26:53.589Z",
+                     *       "delivered_at": null,
+                     *       "started_at": null,
+                     *       "acknowledged_at": null,
+                     *       "tries": 0,
+                     *       "problem": null,
+                     *       "quarantined": false,
+                     *       "discarded": false,
+                     *       "agent": "ada",
+                     *       "state": "queued"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageView"];
                 };
             };
@@ -7656,12 +10261,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     pause_agent: {
@@ -7672,7 +10279,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The agent's id or name. */
+                /**
+                 * @description The agent's id or name.
+                 * @example bee
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7685,16 +10295,76 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "name": "bee",
+                     *       "role": "writes parsers and lexers",
+                     *       "skills": [
+                     *         "python",
+                     *         "git"
+                     *       ],
+                     *       "runtime": {
+                     *         "kind": "command",
+                     *         "program": "sh",
+                     *         "args": [
+                     *           "-c",
+                     *           "cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\""
+                     *         ],
+                     *         "env": {},
+                     *         "terminal": false
+                     *       },
+                     *       "directory": null,
+                     *       "grace_s": 2,
+                     *       "conduct": {
+                     *         "permissions": "auto_in_worktree",
+                     *         "limits": {
+                     *           "memory_bytes": null,
+                     *           "processes": null,
+                     *           "cpu_weight": null,
+                     *           "open_files": null,
+                     *           "output_bytes": null
+                     *         },
+                     *         "sandbox": null,
+                     *         "rules": "",
+                     *         "files": false,
+                     *         "handover_at_percent": null
+                     *       },
+                     *       "paused": true,
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "command": "sh -c 'cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\"'",
+                     *       "status": {
+                     *         "state": "paused",
+                     *         "since": "2026-03-14T09:26:53.589Z",
+                     *         "reason": "held back by the captain",
+                     *         "signal": "agent",
+                     *         "confidence": "certain"
+                     *       },
+                     *       "current": null,
+                     *       "usage": null,
+                     *       "last_line": null,
+                     *       "activity": null,
+                     *       "messages_waiting": 0,
+                     *       "requests_open": 0,
+                     *       "supervision": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AgentView"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     resume_agent: {
@@ -7705,7 +10375,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The agent's id or name. */
+                /**
+                 * @description The agent's id or name.
+                 * @example bee
+                 */
                 id: string;
             };
             cookie?: never;
@@ -7718,16 +10391,382 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "name": "bee",
+                     *       "role": "writes parsers and lexers",
+                     *       "skills": [
+                     *         "python",
+                     *         "git"
+                     *       ],
+                     *       "runtime": {
+                     *         "kind": "command",
+                     *         "program": "sh",
+                     *         "args": [
+                     *           "-c",
+                     *           "cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\""
+                     *         ],
+                     *         "env": {},
+                     *         "terminal": false
+                     *       },
+                     *       "directory": null,
+                     *       "grace_s": 2,
+                     *       "conduct": {
+                     *         "permissions": "auto_in_worktree",
+                     *         "limits": {
+                     *           "memory_bytes": null,
+                     *           "processes": null,
+                     *           "cpu_weight": null,
+                     *           "open_files": null,
+                     *           "output_bytes": null
+                     *         },
+                     *         "sandbox": null,
+                     *         "rules": "",
+                     *         "files": false,
+                     *         "handover_at_percent": null
+                     *       },
+                     *       "paused": false,
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "command": "sh -c 'cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\"'",
+                     *       "status": {
+                     *         "state": "idle",
+                     *         "since": "2026-03-14T09:26:53.589Z",
+                     *         "reason": "no mission",
+                     *         "signal": "attempt",
+                     *         "confidence": "certain"
+                     *       },
+                     *       "current": null,
+                     *       "usage": null,
+                     *       "last_line": null,
+                     *       "activity": null,
+                     *       "messages_waiting": 0,
+                     *       "requests_open": 0,
+                     *       "supervision": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AgentView"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    register_attached: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAttached"];
+            };
+        };
+        responses: {
+            /** @description The agent, and its token where one was made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttachedAgent"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    attach_evidence: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttachedEvidence"];
+            };
+        };
+        responses: {
+            /** @description Where it is kept. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NoteTaken"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch.stale_lease"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    finish_attached: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttachedFinish"];
+            };
+        };
+        responses: {
+            /** @description What became of it so far. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttachedEnd"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch.stale_lease"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    beat_attached: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["AttachedBeat"] | null;
+            };
+        };
+        responses: {
+            /** @description What the agent is to do. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttachedWord"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    lease_attached: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["AttachedAsk"] | null;
+            };
+        };
+        responses: {
+            /** @description The lease, or none yet. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttachedOffer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    read_attached: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttachedInbox"];
+            };
+        };
+        responses: {
+            /** @description The messages. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttachedMessages"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch.stale_lease"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    progress_attached: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttachedProgress"];
+            };
+        };
+        responses: {
+            /** @description It is kept. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch.stale_lease"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    use_attached: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttachedUsage"];
+            };
+        };
+        responses: {
+            /** @description It is kept. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch.stale_lease"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_attempt_table: {
@@ -7745,12 +10784,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "from": "leased",
+                     *         "input": "prepare",
+                     *         "to": "starting",
+                     *         "guard": "it was not asked to stop",
+                     *         "effects": "start the program"
+                     *       },
+                     *       {
+                     *         "from": "starting",
+                     *         "input": "start",
+                     *         "to": "running",
+                     *         "guard": "",
+                     *         "effects": "watch the program"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["AttemptTransition"][];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            500: components["responses"]["Internal"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
         };
     };
     cancel_turn: {
@@ -7761,7 +10819,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-00000000000d
+                 */
                 id: components["schemas"]["AttemptId"];
             };
             cookie?: never;
@@ -7775,13 +10836,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     read_conversation: {
@@ -7791,12 +10857,18 @@ export interface operations {
                 after?: number;
                 /** @description What comes before the entry of this place. */
                 before?: number;
-                /** @description How many entries at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many entries at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-00000000000d
+                 */
                 id: components["schemas"]["AttemptId"];
             };
             cookie?: never;
@@ -7809,6 +10881,57 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "entries": [
+                     *         {
+                     *           "ordinal": 5,
+                     *           "revision": 4217,
+                     *           "entry": {
+                     *             "id": "call:call-10157-2",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "updated_at": "2026-03-14T09:26:53.589Z",
+                     *             "body": {
+                     *               "kind": "tool_call",
+                     *               "call": {
+                     *                 "title": "git status",
+                     *                 "name": null,
+                     *                 "tool": "execute",
+                     *                 "state": "running",
+                     *                 "input": "git status",
+                     *                 "output": null,
+                     *                 "changes": [],
+                     *                 "places": [],
+                     *                 "started_at": "2026-03-14T09:26:53.589Z",
+                     *                 "ended_at": null,
+                     *                 "slow": false
+                     *               }
+                     *             }
+                     *           }
+                     *         },
+                     *         {
+                     *           "ordinal": 6,
+                     *           "revision": 4217,
+                     *           "entry": {
+                     *             "id": "ask:1",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "updated_at": "2026-03-14T09:26:53.589Z",
+                     *             "body": {
+                     *               "kind": "request",
+                     *               "request_id": "019cec1a-2b3c-7d4e-8f50-00000000000c",
+                     *               "title": "git status",
+                     *               "answer": "allowed"
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "first": 1,
+                     *       "last": 6,
+                     *       "total": 6,
+                     *       "kept_from": 1,
+                     *       "revision": 4217
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConversationPage"];
                 };
             };
@@ -7816,20 +10939,31 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     follow_conversation: {
         parameters: {
             query?: {
-                /** @description The revision of the answer before; 0 unless given. */
+                /**
+                 * @description The revision of the answer before; 0 unless given.
+                 * @example 0
+                 */
                 revision?: number;
-                /** @description How long to wait for a change, 0 to 10000. */
+                /**
+                 * @description How long to wait for a change, 0 to 10000.
+                 * @example 0
+                 */
                 wait_ms?: number;
             };
             header?: never;
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-00000000000d
+                 */
                 id: components["schemas"]["AttemptId"];
             };
             cookie?: never;
@@ -7842,6 +10976,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "entries": [
+                     *         {
+                     *           "ordinal": 1,
+                     *           "revision": 4217,
+                     *           "entry": {
+                     *             "id": "prompt:1",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "updated_at": "2026-03-14T09:26:53.589Z",
+                     *             "body": {
+                     *               "kind": "prompt",
+                     *               "from": {
+                     *                 "kind": "system"
+                     *               },
+                     *               "text": "You are the agent ada.\n\n## Mission M-5TGB: Look around\n\n@plan Look;;Write\n@think first the lexer\n@tool read lexer.py\n@usage 1200 340\n@context 20 100\n@run git status\n@say Done.\n@hang\n\n## How to report\n\nUse the tools `mission_get`, `report_progress`, `devlog`, `ask_captain`, `ask_result`, `inbox_read`, `inbox_acknowledge`, `message_send`, `mission_done`. If you do not see them, search your tools for…"
+                     *             }
+                     *           }
+                     *         },
+                     *         {
+                     *           "ordinal": 2,
+                     *           "revision": 4217,
+                     *           "entry": {
+                     *             "id": "plan",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "updated_at": "2026-03-14T09:26:53.589Z",
+                     *             "body": {
+                     *               "kind": "plan",
+                     *               "steps": [
+                     *                 {
+                     *                   "text": "Look",
+                     *                   "state": "pending"
+                     *                 },
+                     *                 {
+                     *                   "text": "Write",
+                     *                   "state": "pending"
+                     *                 }
+                     *               ]
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "revision": 4217
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConversationChanges"];
                 };
             };
@@ -7849,22 +11028,33 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     diff_attempt: {
         parameters: {
             query?: {
-                /** @description The file or directory, relative to the repository; all files unless given. */
+                /**
+                 * @description The file or directory, relative to the repository; all files unless given.
+                 * @example parser.py
+                 */
                 path?: string;
                 /** @description Where the file was before, for a rename or a copy. */
                 old_path?: string;
-                /** @description Unchanged lines around each change, 0 to 10000; 3 unless given. */
+                /**
+                 * @description Unchanged lines around each change, 0 to 10000; 3 unless given.
+                 * @example 3
+                 */
                 context?: number;
             };
             header?: never;
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000004
+                 */
                 id: components["schemas"]["AttemptId"];
             };
             cookie?: never;
@@ -7877,14 +11067,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *       "base": "c0ffee0000000000000000000000000000000000",
+                     *       "commit": "c0ffef0000000000000000000000000000000000",
+                     *       "path": "parser.py",
+                     *       "text": "diff --git a/parser.py b/parser.py\nnew file mode 100644\nindex 0000000..d11c6b8\n--- /dev/null\n+++ b/parser.py\n@@ -0,0 +1 @@\n+def parse(words): return words\n",
+                     *       "truncated": false,
+                     *       "binary": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["PatchView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.conflict"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     read_gate_output: {
@@ -7895,9 +11099,15 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000004
+                 */
                 id: components["schemas"]["AttemptId"];
-                /** @description The gate's place among those of the mission, from 0. */
+                /**
+                 * @description The gate's place among those of the mission, from 0.
+                 * @example 0
+                 */
                 index: number;
             };
             cookie?: never;
@@ -7910,6 +11120,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *       "index": 0,
+                     *       "label": "diff: not empty",
+                     *       "offset": 0,
+                     *       "next_offset": 10,
+                     *       "size": 4217,
+                     *       "printed": 10,
+                     *       "text": "parser.py\n"
+                     *     }
+                     */
                     "application/json": components["schemas"]["GateOutput"];
                 };
             };
@@ -7917,7 +11139,9 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     type_into_terminal: {
@@ -7928,13 +11152,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000017
+                 */
                 id: components["schemas"]["AttemptId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "text": "ls\r"
+                 *     }
+                 */
                 "application/json": components["schemas"]["TerminalInput"];
             };
         };
@@ -7950,12 +11182,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     resize_terminal: {
@@ -7966,13 +11200,22 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000017
+                 */
                 id: components["schemas"]["AttemptId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "cols": 120,
+                 *       "rows": 40
+                 *     }
+                 */
                 "application/json": components["schemas"]["TerminalSize"];
             };
         };
@@ -7988,29 +11231,43 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     read_transcript: {
         parameters: {
             query?: {
-                /** @description Which output; stdout unless given. */
+                /**
+                 * @description Which output; stdout unless given.
+                 * @example stdout
+                 */
                 stream?: components["schemas"]["OutputStream"];
-                /** @description Where to start, in bytes; negative: that many before the end. */
+                /**
+                 * @description Where to start, in bytes; negative: that many before the end.
+                 * @example 0
+                 */
                 offset?: number;
-                /** @description The most bytes, 1 to 1048576; 65536 unless given. */
+                /**
+                 * @description The most bytes, 1 to 1048576; 65536 unless given.
+                 * @example 4217
+                 */
                 max_bytes?: number;
                 /** @description How long to wait for more, 0 to 10000. */
                 wait_ms?: number;
             };
             header?: never;
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000004
+                 */
                 id: components["schemas"]["AttemptId"];
             };
             cookie?: never;
@@ -8023,6 +11280,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *       "stream": "stdout",
+                     *       "offset": 0,
+                     *       "next_offset": 0,
+                     *       "size": 0,
+                     *       "text": "",
+                     *       "ended": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["TranscriptChunk"];
                 };
             };
@@ -8030,7 +11298,9 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_usage: {
@@ -8038,7 +11308,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The attempt's id. */
+                /**
+                 * @description The attempt's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-00000000000d
+                 */
                 id: components["schemas"]["AttemptId"];
             };
             cookie?: never;
@@ -8051,6 +11324,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "best": null,
+                     *       "sources": [],
+                     *       "tool_calls": {
+                     *         "total": 2,
+                     *         "failed": 0,
+                     *         "slow": 0,
+                     *         "running": 1
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["UsageView"];
                 };
             };
@@ -8058,7 +11343,68 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_backups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backups. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_BackupView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    make_backup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was begun. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     broadcast: {
@@ -8073,6 +11419,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "agents": [
+                 *         "bee",
+                 *         "wasp"
+                 *       ],
+                 *       "text": "The lexer has moved."
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewBroadcast"];
             };
         };
@@ -8083,18 +11438,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "broadcast_id": "019cec1a-2b3c-7d4e-8f50-000000000011",
+                     *       "results": [
+                     *         {
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "name": "bee",
+                     *           "message_id": "019cec1a-2b3c-7d4e-8f50-000000000012",
+                     *           "problem": null
+                     *         },
+                     *         {
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000013",
+                     *           "name": "wasp",
+                     *           "message_id": "019cec1a-2b3c-7d4e-8f50-000000000014",
+                     *           "problem": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["BroadcastView"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_broadcast: {
@@ -8102,7 +11478,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The broadcast's id. */
+                /**
+                 * @description The broadcast's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000011
+                 */
                 id: components["schemas"]["BroadcastId"];
             };
             cookie?: never;
@@ -8115,6 +11494,64 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "name": "bee",
+                     *           "message": {
+                     *             "id": "019cec1a-2b3c-7d4e-8f50-000000000012",
+                     *             "to": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "from": {
+                     *               "kind": "captain"
+                     *             },
+                     *             "text": "The lexer has moved.",
+                     *             "urgency": "regular",
+                     *             "mission_id": null,
+                     *             "broadcast_id": "019cec1a-2b3c-7d4e-8f50-000000000011",
+                     *             "attempt_id": null,
+                     *             "queued_at": "2026-03-14T09:26:53.589Z",
+                     *             "delivered_at": null,
+                     *             "started_at": null,
+                     *             "acknowledged_at": null,
+                     *             "tries": 0,
+                     *             "problem": null,
+                     *             "quarantined": false,
+                     *             "discarded": false,
+                     *             "agent": "bee",
+                     *             "state": "queued"
+                     *           }
+                     *         },
+                     *         {
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000013",
+                     *           "name": "wasp",
+                     *           "message": {
+                     *             "id": "019cec1a-2b3c-7d4e-8f50-000000000014",
+                     *             "to": "019cec1a-2b3c-7d4e-8f50-000000000013",
+                     *             "from": {
+                     *               "kind": "captain"
+                     *             },
+                     *             "text": "The lexer has moved.",
+                     *             "urgency": "regular",
+                     *             "mission_id": null,
+                     *             "broadcast_id": "019cec1a-2b3c-7d4e-8f50-000000000011",
+                     *             "attempt_id": null,
+                     *             "queued_at": "2026-03-14T09:26:53.589Z",
+                     *             "delivered_at": null,
+                     *             "started_at": null,
+                     *             "acknowledged_at": null,
+                     *             "tries": 0,
+                     *             "problem": null,
+                     *             "quarantined": false,
+                     *             "discarded": false,
+                     *             "agent": "wasp",
+                     *             "state": "queued"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["BroadcastState"];
                 };
             };
@@ -8122,7 +11559,9 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     restore_checkpoint: {
@@ -8133,7 +11572,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The checkpoint's id. */
+                /**
+                 * @description The checkpoint's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000006
+                 */
                 id: components["schemas"]["CheckpointId"];
             };
             cookie?: never;
@@ -8146,16 +11588,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "before": "c0fff20000000000000000000000000000000000",
+                     *       "restored": {
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000006",
+                     *         "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *         "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *         "n": 1,
+                     *         "commit": "c0fff10000000000000000000000000000000000",
+                     *         "tree": "c0fff00000000000000000000000000000000000",
+                     *         "uncommitted_files": 0,
+                     *         "output_bytes": 0,
+                     *         "note": "before another try",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "tree": "c0fff00000000000000000000000000000000000",
+                     *       "changed_files": 0,
+                     *       "gates_run_again": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["RestoreView"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     check_command: {
@@ -8170,6 +11637,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "command": "git --version"
+                 *     }
+                 */
                 "application/json": components["schemas"]["CommandLine"];
             };
         };
@@ -8180,24 +11652,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "program": "git",
+                     *       "args": [
+                     *         "--version"
+                     *       ],
+                     *       "problem": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["CommandCheck"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
-            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     search_conversations: {
         parameters: {
             query: {
-                /** @description The words. */
+                /**
+                 * @description The words.
+                 * @example lexer
+                 */
                 text: string;
                 /** @description Only in this attempt. */
                 attempt?: components["schemas"]["AttemptId"];
@@ -8209,7 +11693,10 @@ export interface operations {
                 kind?: string;
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 100; 50 unless given. */
+                /**
+                 * @description How many at most, 1 to 100; 50 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -8224,13 +11711,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "hits": [
+                     *         {
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-00000000000d",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000e",
+                     *           "short_id": "M-5TGB",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000000f",
+                     *           "agent": "ada",
+                     *           "ordinal": 4,
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "kind": "tool_call",
+                     *           "snippet": "lexer.py {\"what\":\"lexer.py\"} lexer.py: completed"
+                     *         },
+                     *         {
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-00000000000d",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000e",
+                     *           "short_id": "M-5TGB",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000000f",
+                     *           "agent": "ada",
+                     *           "ordinal": 3,
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "kind": "thought",
+                     *           "snippet": "first the lexer"
+                     *         }
+                     *       ],
+                     *       "next_cursor": "7"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConversationHits"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     start_demo: {
@@ -8251,14 +11771,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "agents": [
+                     *         "019cec1a-2b3c-7d4e-8f50-000000000021",
+                     *         "019cec1a-2b3c-7d4e-8f50-000000000022"
+                     *       ],
+                     *       "missions": [
+                     *         "019cec1a-2b3c-7d4e-8f50-000000000023",
+                     *         "019cec1a-2b3c-7d4e-8f50-000000000024"
+                     *       ],
+                     *       "repository": "/home/ann/.local/share/hivekeeper/demo"
+                     *     }
+                     */
                     "application/json": components["schemas"]["DemoView"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     remove_demo: {
@@ -8280,11 +11819,17 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_devlogs: {
@@ -8296,7 +11841,10 @@ export interface operations {
                 text?: string;
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -8311,13 +11859,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000019",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000015",
+                     *           "short_id": "M-8VNC",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000016",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "title": "M-8VNC · Speed the parser up — rejected",
+                     *           "markdown": "# M-8VNC · Speed the parser up — rejected\n\nThe work of attempt 1 by bee was rejected.\n\n| | |\n|---|---|\n| Evidence | the agent's own word |\n| In review for | 18 ms |\n| Why | rejected by the captain: it is slower now |\n\n## Gates\n\n| Gate | Result | Took | Why |\n|---|---|---|---|\n| diff: not empty | passed | 3 ms | 1 file changed: parser.py |\n| no-secrets: diff | passed | 6 ms | none of 1 added line l…",
+                     *           "demo": false,
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         },
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000016",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000015",
+                     *           "short_id": "M-8VNC",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000016",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "title": "M-8VNC · Speed the parser up — in review",
+                     *           "markdown": "# M-8VNC · Speed the parser up — in review\n\nAttempt 1 by bee is in review after 362 ms.\n\n| | |\n|---|---|\n| Mission | M-8VNC Speed the parser up |\n| Evidence | the agent's own word |\n| Agent | bee (writes parsers and lexers) |\n| Started | 2026-03-14 22:36:23 UTC |\n| Ended | not yet; in review since 2026-03-14 22:36:23 UTC |\n| Duration | 362 ms |\n| Program | ended with exit code 0 |\n| Program ran | …",
+                     *           "demo": false,
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "next": "2026-03-14T09:26:53.589Z~019cec1a-2b3c-7d4e-8f50-000000000016"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_Devlog"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_devlog: {
@@ -8325,7 +11906,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The devlog's id. */
+                /**
+                 * @description The devlog's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000019
+                 */
                 id: components["schemas"]["DevlogId"];
             };
             cookie?: never;
@@ -8338,6 +11922,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000019",
+                     *       "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000015",
+                     *       "short_id": "M-8VNC",
+                     *       "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000016",
+                     *       "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "title": "M-8VNC · Speed the parser up — rejected",
+                     *       "markdown": "# M-8VNC · Speed the parser up — rejected\n\nThe work of attempt 1 by bee was rejected.\n\n| | |\n|---|---|\n| Evidence | the agent's own word |\n| In review for | 18 ms |\n| Why | rejected by the captain: it is slower now |\n\n## Gates\n\n| Gate | Result | Took | Why |\n|---|---|---|---|\n| diff: not empty | passed | 3 ms | 1 file changed: parser.py |\n| no-secrets: diff | passed | 6 ms | none of 1 added line l…",
+                     *       "demo": false,
+                     *       "at": "2026-03-14T09:26:53.589Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Devlog"];
                 };
             };
@@ -8345,18 +11942,26 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     export_devlog: {
         parameters: {
             query?: {
-                /** @description md or html; md unless given. */
+                /**
+                 * @description md or html; md unless given.
+                 * @example md
+                 */
                 format?: string;
             };
             header?: never;
             path: {
-                /** @description The devlog's id. */
+                /**
+                 * @description The devlog's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000019
+                 */
                 id: components["schemas"]["DevlogId"];
             };
             cookie?: never;
@@ -8369,6 +11974,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # M-8VNC · Speed the parser up — rejected
+                     *
+                     *     The work of attempt 1 by bee was rejected.
+                     *
+                     *     | | |
+                     *     |---|---|
+                     *     | Evidence | the agent's own word |
+                     *     | In review for | 18 ms |
+                     *     | Why | rejected by the captain: it is slower now |
+                     *
+                     *     ## Gates
+                     *
+                     *     | Gate | Result | Took | Why |
+                     *     |---|---|---|---|
+                     *     | diff: not empty | passed | 3 ms | 1 file changed: parser.py |
+                     *     | no-secrets: diff | passed | 6 ms | none of 1 added line l…
+                     */
                     "text/markdown": string;
                     "text/html": string;
                 };
@@ -8377,7 +12000,9 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_diagnostics: {
@@ -8395,12 +12020,100 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "made_at": "2026-03-14T09:26:53.589Z",
+                     *       "version": "0.1.0",
+                     *       "started_at": "2026-03-14T09:26:53.589Z",
+                     *       "data_dir": "~/.local/share/hivekeeper",
+                     *       "system": {
+                     *         "os": "linux",
+                     *         "arch": "x86_64"
+                     *       },
+                     *       "checks": [
+                     *         {
+                     *           "name": "ledger",
+                     *           "grade": "ok",
+                     *           "found": "180 events, every link of the chain checked",
+                     *           "fix": null
+                     *         },
+                     *         {
+                     *           "name": "disk",
+                     *           "grade": "ok",
+                     *           "found": "28 GiB free for the data directory",
+                     *           "fix": null
+                     *         }
+                     *       ],
+                     *       "ledger": {
+                     *         "accepting": true,
+                     *         "queued": 0,
+                     *         "queue_max": 1024,
+                     *         "last_commit_us": 4217,
+                     *         "groups": 121,
+                     *         "changes": 129,
+                     *         "head_seq": 180,
+                     *         "wal_bytes": 4217
+                     *       },
+                     *       "counts": {
+                     *         "missions": {
+                     *           "done": 1,
+                     *           "failed": 1,
+                     *           "cancelled": 2
+                     *         },
+                     *         "agents": 4,
+                     *         "events": 180
+                     *       },
+                     *       "halted": null,
+                     *       "settings": {
+                     *         "running_max": 4,
+                     *         "starts_per_cycle": 50,
+                     *         "memory_free_min_percent": 5,
+                     *         "policy": "standard",
+                     *         "policy_of_label": [],
+                     *         "merge": "merge",
+                     *         "trash_days": 30
+                     *       },
+                     *       "events": [
+                     *         {
+                     *           "seq": 4217,
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "kind": "devlog_written",
+                     *           "subject": {
+                     *             "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000001e",
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000017",
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000001f"
+                     *           },
+                     *           "detail": null
+                     *         },
+                     *         {
+                     *           "seq": 4217,
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "kind": "attempt_ended",
+                     *           "subject": {
+                     *             "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000001e",
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000017",
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000001f"
+                     *           },
+                     *           "detail": {
+                     *             "state": "stopped"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "log": "",
+                     *       "left_out": [
+                     *         "briefs, titles, notes, handoffs and the texts of topics",
+                     *         "command lines and environments of agents"
+                     *       ]
+                     *     }
+                     */
                     "application/json": Record<string, never>;
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     doctor: {
@@ -8418,18 +12131,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "ledger",
+                     *           "grade": "ok",
+                     *           "found": "180 events, every link of the chain checked",
+                     *           "fix": null
+                     *         },
+                     *         {
+                     *           "name": "disk",
+                     *           "grade": "ok",
+                     *           "found": "28 GiB free for the data directory",
+                     *           "fix": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_Check"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_events: {
         parameters: {
             query?: {
-                /** @description Only events of this mission. */
+                /**
+                 * @description Only events of this mission.
+                 * @example M-7K2P
+                 */
                 mission?: string;
                 /** @description Only events of this agent. */
                 agent?: string;
@@ -8437,7 +12174,10 @@ export interface operations {
                 kind?: string;
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -8452,13 +12192,364 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "seq": 4217,
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-00000000001a",
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "actor": {
+                     *             "kind": "engine"
+                     *           },
+                     *           "correlation_id": "019cec1a-2b3c-7d4e-8f50-00000000001b",
+                     *           "subject": {
+                     *             "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001"
+                     *           },
+                     *           "mission_seq": 53,
+                     *           "fact": {
+                     *             "kind": "devlog_written",
+                     *             "devlog": {
+                     *               "id": "019cec1a-2b3c-7d4e-8f50-00000000001c",
+                     *               "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *               "short_id": "M-7K2P",
+                     *               "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *               "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *               "title": "M-7K2P · Port the parser — merged",
+                     *               "markdown": "# M-7K2P · Port the parser — merged\n\nThe work of attempt 2 by bee was merged.\n\n| | |\n|---|---|\n| Evidence | accepted by the captain |\n| In review for | 392 ms |\n| Merged | `50fb61ba06` merged onto `main` as `a13da9a412`, 2026-03-14 22:36:22 UTC |\n| Why | accepted by the captain: well done |\n",
+                     *               "demo": false,
+                     *               "at": "2026-03-14T09:26:53.589Z"
+                     *             }
+                     *           }
+                     *         },
+                     *         {
+                     *           "seq": 4217,
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-00000000001d",
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "actor": {
+                     *             "kind": "captain"
+                     *           },
+                     *           "correlation_id": "019cec1a-2b3c-7d4e-8f50-00000000001b",
+                     *           "subject": {
+                     *             "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *             "attempt_id": null,
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001"
+                     *           },
+                     *           "mission_seq": 52,
+                     *           "fact": {
+                     *             "kind": "work_merged",
+                     *             "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *             "merge": {
+                     *               "attempt": 2,
+                     *               "reviewed": "c0fff30000000000000000000000000000000000",
+                     *               "target": "main",
+                     *               "commit": "c0fff50000000000000000000000000000000000",
+                     *               "how": "merge",
+                     *               "at": "2026-03-14T09:26:53.589Z"
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": "66"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_Event"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_event_kinds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The words. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_String"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_hooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_HookView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    add_hook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "tell me",
+                 *       "command": [
+                 *         "notify-send",
+                 *         "Hivekeeper",
+                 *         "a mission moved"
+                 *       ],
+                 *       "events": [
+                 *         "mission_moved"
+                 *       ],
+                 *       "timeout_s": 5
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewHook"];
+            };
+        };
+        responses: {
+            /** @description The hook. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_hook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hook's id. */
+                id: components["schemas"]["HookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hook. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    remove_hook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The hook's id. */
+                id: components["schemas"]["HookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    edit_hook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the hook you edited. */
+                "If-Match"?: string | null;
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The hook's id. */
+                id: components["schemas"]["HookId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["EditHook"];
+            };
+        };
+        responses: {
+            /** @description The hook. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            412: components["responses"]["ChangedMeanwhile"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_hook_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hook's id. */
+                id: components["schemas"]["HookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The runs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_HookRun"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    try_hook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The hook's id. */
+                id: components["schemas"]["HookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookRun"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_inbox: {
@@ -8476,18 +12567,73 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "requests": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-00000000000c",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-00000000000d",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000e",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000000f",
+                     *           "key": "1001",
+                     *           "ask": {
+                     *             "kind": "permission",
+                     *             "permission": {
+                     *               "title": "git status",
+                     *               "tool": "execute",
+                     *               "name": null,
+                     *               "command": "git status",
+                     *               "changes": [],
+                     *               "places": [],
+                     *               "input": null,
+                     *               "why": null,
+                     *               "risk": {
+                     *                 "level": "low",
+                     *                 "reasons": []
+                     *               },
+                     *               "pattern": "run: git status *",
+                     *               "agent_remembers": true
+                     *             }
+                     *           },
+                     *           "asked_at": "2026-03-14T09:26:53.589Z",
+                     *           "not_before": null,
+                     *           "end": null,
+                     *           "ended_at": null,
+                     *           "told": false,
+                     *           "agent": "ada",
+                     *           "short_id": "M-5TGB",
+                     *           "mission_title": "Look around",
+                     *           "age_s": 0
+                     *         }
+                     *       ],
+                     *       "reviews": [],
+                     *       "quarantined": [],
+                     *       "counts": {
+                     *         "permissions": 1,
+                     *         "questions": 0,
+                     *         "reviews": 0,
+                     *         "quarantined": 0,
+                     *         "total": 1
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["InboxView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listen: {
         parameters: {
             query?: {
-                /** @description What to be told about, with commas in between: agents, missions, signals, events, inbox, transcript:ATTEMPT. The first five unless given. */
+                /**
+                 * @description What to be told about, with commas in between: agents, missions, signals, events, inbox, transcript:ATTEMPT. The first five unless given.
+                 * @example agents
+                 */
                 topics?: string;
                 /** @description The epoch of the last frame seen. */
                 epoch?: string;
@@ -8516,20 +12662,131 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 2,
+                     *       "epoch": "c1f11cf23283d7be1432",
+                     *       "seq": null,
+                     *       "topic": "agents",
+                     *       "correlation_id": null,
+                     *       "payload": {
+                     *         "kind": "agents",
+                     *         "agents": [
+                     *           {
+                     *             "id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "name": "bee",
+                     *             "role": "writes parsers and lexers",
+                     *             "skills": [
+                     *               "python",
+                     *               "git"
+                     *             ],
+                     *             "runtime": {
+                     *               "kind": "command",
+                     *               "program": "sh",
+                     *               "args": [
+                     *                 "-c",
+                     *                 "cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\""
+                     *               ],
+                     *               "env": {},
+                     *               "terminal": false
+                     *             },
+                     *             "directory": null,
+                     *             "grace_s": 2,
+                     *             "conduct": {
+                     *               "permissions": "auto_in_worktree",
+                     *               "limits": {
+                     *                 "memory_bytes": null,
+                     *                 "processes": null,
+                     *                 "cpu_weight": null,
+                     *                 "open_files": null,
+                     *                 "output_bytes": null
+                     *               },
+                     *               "sandbox": null,
+                     *               "rules": "",
+                     *               "files": false,
+                     *               "handover_at_percent": null
+                     *             },
+                     *             "paused": false,
+                     *             "demo": false,
+                     *             "created_at": "2026-03-14T09:26:53.589Z",
+                     *             "command": "sh -c 'cat > /dev/null; echo \"def parse(words): return words\" >> parser.py; git add .; git commit -qm \"A parser\"'",
+                     *             "status": {
+                     *               "state": "idle",
+                     *               "since": "2026-03-14T09:26:53.589Z",
+                     *               "reason": "no mission",
+                     *               "signal": "attempt",
+                     *               "confidence": "certain"
+                     *             },
+                     *             "current": null,
+                     *             "usage": null,
+                     *             "last_line": null,
+                     *             "activity": null,
+                     *             "messages_waiting": 1,
+                     *             "requests_open": 0,
+                     *             "supervision": null
+                     *           },
+                     *           {
+                     *             "id": "019cec1a-2b3c-7d4e-8f50-000000000013",
+                     *             "name": "wasp",
+                     *             "role": "",
+                     *             "skills": [],
+                     *             "runtime": {
+                     *               "kind": "command",
+                     *               "program": "false",
+                     *               "args": [],
+                     *               "env": {},
+                     *               "terminal": false
+                     *             },
+                     *             "directory": null,
+                     *             "grace_s": 10,
+                     *             "conduct": {
+                     *               "permissions": "auto_in_worktree",
+                     *               "limits": {
+                     *                 "memory_bytes": null,
+                     *                 "processes": null,
+                     *                 "cpu_weight": null,
+                     *                 "open_files": null,
+                     *                 "output_bytes": null
+                     *               },
+                     *               "sandbox": null,
+                     *               "rules": "",
+                     *               "files": false,
+                     *               "handover_at_percent": null
+                     *             },
+                     *             "paused": false,
+                     *             "demo": false,
+                     *             "created_at": "2026-03-14T09:26:53.589Z",
+                     *             "command": "false",
+                     *             "status": {
+                     *               "state": "idle",
+                     *               "since": "2026-03-14T09:26:53.589Z",
+                     *               "reason": "no mission",
+                     *               "signal": "attempt",
+                     *               "confidence": "certain"
+                     *             },
+                     *             "current": null,
+                     *             "usage": null,
+                     *             "last_line": null,
+                     *             "activity": null,
+                     *             "messages_waiting": 0,
+                     *             "requests_open": 0,
+                     *             "supervision": null
+                     *           }
+                     *         ],
+                     *         "removed": []
+                     *       }
+                     *     }
+                     */
                     "text/event-stream": components["schemas"]["Frame"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
-            /** @description Too many listen already. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            503: components["responses"]["Unavailable"];
         };
     };
     get_live_schema: {
@@ -8552,7 +12809,111 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    read_log: {
+        parameters: {
+            query?: {
+                /** @description Only lines at least as grave: error, warn, info, debug or trace. */
+                level?: string;
+                /** @description Only lines that contain this, in any letter case. */
+                text?: string;
+                /** @description Where the page before ended, its `next`. */
+                before?: string;
+                /** @description How many at most, 1 to 500; 200 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_LogLine"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_log_level: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The filter. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LevelView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict.conflict"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    put_log_level: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "filter": "debug",
+                 *       "for_seconds": 600
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewLevel"];
+            };
+        };
+        responses: {
+            /** @description The filter. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LevelView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
         };
     };
     log_in: {
@@ -8577,37 +12938,33 @@ export interface operations {
         };
         responses: {
             /** @description Signed in. */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            400: components["responses"]["BadRequest"];
-            /** @description The code is wrong, used or too old. */
-            401: {
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    /**
+                     * @example {
+                     *       "login_id": "01a2b3c4-0000-7000-8000-000000000001",
+                     *       "page": "hk_p_3f9a1c2…",
+                     *       "role": "admin",
+                     *       "expires_at": "2026-02-07T09:30:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewSignIn"];
                 };
             };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
-            /** @description Too many wrong codes. */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     make_login_link: {
@@ -8628,20 +12985,132 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "http://127.0.0.1:7171/#login=EXAMPLE0EXAMPLE0",
+                     *       "expires_in_s": 600
+                     *     }
+                     */
                     "application/json": components["schemas"]["LoginLink"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_logins: {
+        parameters: {
+            query?: {
+                /** @description Also those that are signed out. */
+                ended?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The logins. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_LoginView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    end_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The login's id. */
+                id: components["schemas"]["LoginId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The browser is signed out. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    log_out: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_messages: {
         parameters: {
             query?: {
-                /** @description Only those to this agent: its id or name. */
+                /**
+                 * @description Only those to this agent: its id or name.
+                 * @example ada
+                 */
                 agent?: string;
                 /** @description Only those about this mission. */
                 mission?: string;
@@ -8649,7 +13118,10 @@ export interface operations {
                 state?: components["schemas"]["MessageState"];
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -8664,13 +13136,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000010",
+                     *           "to": "019cec1a-2b3c-7d4e-8f50-00000000000f",
+                     *           "from": {
+                     *             "kind": "captain"
+                     *           },
+                     *           "text": "How far are you?",
+                     *           "urgency": "regular",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000e",
+                     *           "broadcast_id": null,
+                     *           "attempt_id": null,
+                     *           "queued_at": "2026-03-14T09:26:53.589Z",
+                     *           "delivered_at": null,
+                     *           "started_at": null,
+                     *           "acknowledged_at": null,
+                     *           "tries": 0,
+                     *           "problem": null,
+                     *           "quarantined": false,
+                     *           "discarded": false,
+                     *           "agent": "ada",
+                     *           "state": "queued"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessagePage"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     discard_message: {
@@ -8681,7 +13186,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The message's id. */
+                /**
+                 * @description The message's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000014
+                 */
                 id: components["schemas"]["MessageId"];
             };
             cookie?: never;
@@ -8694,16 +13202,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000014",
+                     *       "to": "019cec1a-2b3c-7d4e-8f50-000000000013",
+                     *       "from": {
+                     *         "kind": "captain"
+                     *       },
+                     *       "text": "The lexer has moved.",
+                     *       "urgency": "regular",
+                     *       "mission_id": null,
+                     *       "broadcast_id": "019cec1a-2b3c-7d4e-8f50-000000000011",
+                     *       "attempt_id": null,
+                     *       "queued_at": "2026-03-14T09:26:53.589Z",
+                     *       "delivered_at": null,
+                     *       "started_at": null,
+                     *       "acknowledged_at": null,
+                     *       "tries": 0,
+                     *       "problem": null,
+                     *       "quarantined": false,
+                     *       "discarded": true,
+                     *       "agent": "wasp",
+                     *       "state": "discarded"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageView"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     retry_message: {
@@ -8714,7 +13251,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The message's id. */
+                /**
+                 * @description The message's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000012
+                 */
                 id: components["schemas"]["MessageId"];
             };
             cookie?: never;
@@ -8727,16 +13267,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000012",
+                     *       "to": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "from": {
+                     *         "kind": "captain"
+                     *       },
+                     *       "text": "The lexer has moved.",
+                     *       "urgency": "regular",
+                     *       "mission_id": null,
+                     *       "broadcast_id": "019cec1a-2b3c-7d4e-8f50-000000000011",
+                     *       "attempt_id": null,
+                     *       "queued_at": "2026-03-14T09:26:53.589Z",
+                     *       "delivered_at": null,
+                     *       "started_at": null,
+                     *       "acknowledged_at": null,
+                     *       "tries": 0,
+                     *       "problem": null,
+                     *       "quarantined": false,
+                     *       "discarded": false,
+                     *       "agent": "bee",
+                     *       "state": "queued"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessageView"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_mission_table: {
@@ -8754,18 +13323,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "from": "draft",
+                     *         "input": "queue",
+                     *         "to": "queued",
+                     *         "guard": "",
+                     *         "effects": ""
+                     *       },
+                     *       {
+                     *         "from": "queued",
+                     *         "input": "lease",
+                     *         "to": "assigned",
+                     *         "guard": "its dependencies are done; a fitting agent is free; nothing holds the swarm back",
+                     *         "effects": "start the attempt"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["Transition"][];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            500: components["responses"]["Internal"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_missions: {
         parameters: {
             query?: {
-                /** @description Only missions in these states; repeated, or separated by commas. */
+                /**
+                 * @description Only missions in these states; repeated, or separated by commas.
+                 * @example done
+                 */
                 state?: components["schemas"]["MissionState"][];
                 /** @description Only missions of this agent (id or name). */
                 agent?: string;
@@ -8779,7 +13370,10 @@ export interface operations {
                 text?: string;
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -8794,13 +13388,95 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "short_id": "M-7K2P",
+                     *           "title": "Port the parser",
+                     *           "state": "done",
+                     *           "note": "accepted by the captain: well done",
+                     *           "priority": "normal",
+                     *           "policy": "strict",
+                     *           "proof": null,
+                     *           "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "repository": "/home/ann/parser",
+                     *           "target": "main",
+                     *           "links": [],
+                     *           "gates": [
+                     *             {
+                     *               "kind": "diff_not_empty"
+                     *             },
+                     *             {
+                     *               "kind": "no_secrets"
+                     *             }
+                     *           ],
+                     *           "retries_max": 0,
+                     *           "backoff_s": 1,
+                     *           "hand_over": false,
+                     *           "attempt_count": 2,
+                     *           "tries": 1,
+                     *           "recoveries": 0,
+                     *           "not_before": null,
+                     *           "handoff": {
+                     *             "from": 1,
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "text": "The captain's review:\n\nAdd a test.",
+                     *             "at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "labels": [
+                     *             "parser"
+                     *           ],
+                     *           "skills": [],
+                     *           "depends_on": [],
+                     *           "deadline": null,
+                     *           "estimate": null,
+                     *           "criteria": [
+                     *             {
+                     *               "text": "parser.py has a function parse",
+                     *               "met": false
+                     *             }
+                     *           ],
+                     *           "progress": {
+                     *             "percent": 40,
+                     *             "text": "the parser reads words",
+                     *             "at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "external_id": null,
+                     *           "unattended": false,
+                     *           "merged": {
+                     *             "attempt": 2,
+                     *             "reviewed": "c0fff30000000000000000000000000000000000",
+                     *             "target": "main",
+                     *             "commit": "c0fff50000000000000000000000000000000000",
+                     *             "how": "merge",
+                     *             "at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "grade": "human",
+                     *           "demo": false,
+                     *           "created_at": "2026-03-14T09:26:53.589Z",
+                     *           "updated_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent_name": "bee",
+                     *           "waiting": null,
+                     *           "reason": "accepted by the captain: well done",
+                     *           "allowed": []
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_MissionView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     add_mission: {
@@ -8815,6 +13491,24 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "title": "Port the parser",
+                 *       "brief": "Write parser.py beside lexer.py.",
+                 *       "agent": "bee",
+                 *       "repository": "/home/ann/parser",
+                 *       "gates": [
+                 *         "file: parser.py"
+                 *       ],
+                 *       "policy": "strict",
+                 *       "labels": [
+                 *         "parser"
+                 *       ],
+                 *       "criteria": [
+                 *         "parser.py has a function parse"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewMission"];
             };
         };
@@ -8825,18 +13519,156 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *       "short_id": "M-7K2P",
+                     *       "title": "Port the parser",
+                     *       "state": "assigned",
+                     *       "note": null,
+                     *       "priority": "normal",
+                     *       "policy": "strict",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": "/home/ann/parser",
+                     *       "target": "main",
+                     *       "links": [],
+                     *       "gates": [
+                     *         {
+                     *           "kind": "diff_not_empty"
+                     *         },
+                     *         {
+                     *           "kind": "no_secrets"
+                     *         }
+                     *       ],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 1,
+                     *       "tries": 1,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "parser"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [
+                     *         {
+                     *           "text": "parser.py has a function parse",
+                     *           "met": false
+                     *         }
+                     *       ],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": null,
+                     *       "reason": null,
+                     *       "allowed": [
+                     *         "pause",
+                     *         "cancel"
+                     *       ],
+                     *       "brief": "Write parser.py beside lexer.py.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "human",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 1,
+                     *           "state": "leased",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": null,
+                     *           "acknowledged_at": null,
+                     *           "handoff": null,
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "no history yet"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": null,
+                     *           "process": null,
+                     *           "exit": null,
+                     *           "work": null,
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": null,
+                     *           "agent": "bee",
+                     *           "exit_code": null,
+                     *           "ended": null,
+                     *           "gates": [],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         }
+                     *       ],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch.near_duplicate"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     check_mission: {
@@ -8851,6 +13683,24 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "title": "Port the parser",
+                 *       "brief": "Write parser.py beside lexer.py.",
+                 *       "agent": "bee",
+                 *       "repository": "/home/ann/parser",
+                 *       "gates": [
+                 *         "file: parser.py"
+                 *       ],
+                 *       "policy": "strict",
+                 *       "labels": [
+                 *         "parser"
+                 *       ],
+                 *       "criteria": [
+                 *         "parser.py has a function parse"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewMission"];
             };
         };
@@ -8861,18 +13711,76 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "similar": [],
+                     *       "threshold": 0.6,
+                     *       "policy": {
+                     *         "name": "strict",
+                     *         "about": "Something must have changed, nothing may look like a secret, and you review.",
+                     *         "grade": "human",
+                     *         "gates": [
+                     *           {
+                     *             "kind": "diff_not_empty"
+                     *           },
+                     *           {
+                     *             "kind": "no_secrets"
+                     *           }
+                     *         ],
+                     *         "retries": 0,
+                     *         "backoff_s": 1,
+                     *         "hand_over": false,
+                     *         "builtin": true
+                     *       },
+                     *       "policy_because": "you chose it",
+                     *       "gates": [
+                     *         {
+                     *           "line": "diff: not empty",
+                     *           "kind": "diff",
+                     *           "from": "policy"
+                     *         },
+                     *         {
+                     *           "line": "no-secrets: diff",
+                     *           "kind": "no-secrets",
+                     *           "from": "policy"
+                     *         }
+                     *       ],
+                     *       "suggestion": {
+                     *         "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *         "agent_name": "bee",
+                     *         "because": "bee: no history yet",
+                     *         "candidates": [
+                     *           {
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "name": "bee",
+                     *             "because": "no history yet",
+                     *             "success": null,
+                     *             "duration_s": null,
+                     *             "cost_usd": null,
+                     *             "free": true,
+                     *             "refused": null
+                     *           }
+                     *         ]
+                     *       },
+                     *       "estimate": null,
+                     *       "problems": [],
+                     *       "needs_review": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionCheck"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     import_missions: {
@@ -8887,6 +13795,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "format": "markdown",
+                 *       "text": "# Lexer\n\nRead numbers, too.\n\n# Parser\n\nRead brackets, too.\n",
+                 *       "apply": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["ImportRequest"];
             };
         };
@@ -8897,18 +13812,54 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "external_id": "lexer-a3c42d15a4",
+                     *           "line": 1,
+                     *           "action": "create",
+                     *           "title": "Lexer",
+                     *           "short_id": null,
+                     *           "mission_id": null,
+                     *           "problems": [],
+                     *           "similar": []
+                     *         },
+                     *         {
+                     *           "external_id": "parser-51b45e295c",
+                     *           "line": 5,
+                     *           "action": "create",
+                     *           "title": "Parser",
+                     *           "short_id": null,
+                     *           "mission_id": null,
+                     *           "problems": [],
+                     *           "similar": []
+                     *         }
+                     *       ],
+                     *       "warnings": [],
+                     *       "errors": [],
+                     *       "created": 2,
+                     *       "updated": 0,
+                     *       "unchanged": 0,
+                     *       "skipped": 0,
+                     *       "applied": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["ImportResult"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_mission: {
@@ -8916,7 +13867,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
@@ -8929,14 +13883,434 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *       "short_id": "M-7K2P",
+                     *       "title": "Port the parser",
+                     *       "state": "done",
+                     *       "note": "accepted by the captain: well done",
+                     *       "priority": "normal",
+                     *       "policy": "strict",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": "/home/ann/parser",
+                     *       "target": "main",
+                     *       "links": [],
+                     *       "gates": [
+                     *         {
+                     *           "kind": "diff_not_empty"
+                     *         },
+                     *         {
+                     *           "kind": "no_secrets"
+                     *         }
+                     *       ],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 2,
+                     *       "tries": 1,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": {
+                     *         "from": 1,
+                     *         "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *         "commit": "c0ffef0000000000000000000000000000000000",
+                     *         "text": "The captain's review:\n\nAdd a test.",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "labels": [
+                     *         "parser"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [
+                     *         {
+                     *           "text": "parser.py has a function parse",
+                     *           "met": false
+                     *         }
+                     *       ],
+                     *       "progress": {
+                     *         "percent": 40,
+                     *         "text": "the parser reads words",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": {
+                     *         "attempt": 2,
+                     *         "reviewed": "c0fff30000000000000000000000000000000000",
+                     *         "target": "main",
+                     *         "commit": "c0fff50000000000000000000000000000000000",
+                     *         "how": "merge",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "grade": "human",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": null,
+                     *       "reason": "accepted by the captain: well done",
+                     *       "allowed": [],
+                     *       "brief": "Write parser.py beside lexer.py.",
+                     *       "evidence": {
+                     *         "grade": "human",
+                     *         "needed": "human",
+                     *         "enough": true,
+                     *         "stale": false,
+                     *         "items": [
+                     *           {
+                     *             "attempt": 2,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "index": 0,
+                     *             "label": "diff: not empty",
+                     *             "kind": "diff",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "1 file changed: parser.py",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0fff30000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": true
+                     *           },
+                     *           {
+                     *             "attempt": 2,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "index": 1,
+                     *             "label": "no-secrets: diff",
+                     *             "kind": "no-secrets",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "none of 2 added lines looks like a secret",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0fff30000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": false
+                     *           }
+                     *         ]
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 2,
+                     *           "state": "accepted",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "accepted by the captain: well done",
+                     *           "acknowledged_at": null,
+                     *           "handoff": {
+                     *             "from": 1,
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "text": "The captain's review:\n\nAdd a test.",
+                     *             "at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 333,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 333,
+                     *                     "because": "0 of 1 attempts accepted"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/2",
+                     *             "branch": "hive/M-7K2P/2",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914253
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914255
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0fff30000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               },
+                     *               {
+                     *                 "hash": "c0fff30000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff40000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 2,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0fff30000000000000000000000000000000000",
+                     *               "tree": "c0fff40000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 2 added lines looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0fff30000000000000000000000000000000000",
+                     *               "tree": "c0fff40000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         },
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 1,
+                     *           "state": "rejected",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "sent back by the captain: Add a test.",
+                     *           "acknowledged_at": null,
+                     *           "handoff": null,
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "no history yet"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/1",
+                     *             "branch": "hive/M-7K2P/1",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0ffef0000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff00000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 1,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 1 added line looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         }
+                     *       ],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": 4.25,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000006",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "n": 1,
+                     *           "commit": "c0fff10000000000000000000000000000000000",
+                     *           "tree": "c0fff00000000000000000000000000000000000",
+                     *           "uncommitted_files": 0,
+                     *           "output_bytes": 0,
+                     *           "note": "before another try",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     remove_mission: {
@@ -8947,7 +14321,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-3RWD
+                 */
                 id: string;
             };
             cookie?: never;
@@ -8961,30 +14338,48 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     edit_mission: {
         parameters: {
             query?: never;
             header?: {
+                /** @description The ETag of what you edited. */
+                "If-Match"?: string | null;
                 /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-3RWD
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "priority": "high",
+                 *       "labels": [
+                 *         "docs"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["EditMission"];
             };
         };
@@ -8995,6 +14390,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *       "short_id": "M-3RWD",
+                     *       "title": "Document the lexer",
+                     *       "state": "draft",
+                     *       "note": null,
+                     *       "priority": "high",
+                     *       "policy": "standard",
+                     *       "proof": null,
+                     *       "agent": null,
+                     *       "repository": null,
+                     *       "target": null,
+                     *       "links": [],
+                     *       "gates": [],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 0,
+                     *       "tries": 0,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "docs"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": null,
+                     *       "waiting": null,
+                     *       "reason": null,
+                     *       "allowed": [
+                     *         "queue",
+                     *         "pause"
+                     *       ],
+                     *       "brief": "Document the lexer, please.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "observed",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [],
+                     *       "owner": null,
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9002,12 +14461,15 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch.transition_refused"];
+            412: components["responses"]["ChangedMeanwhile"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     accept_mission: {
@@ -9018,13 +14480,23 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "reviewed": "c0fff30000000000000000000000000000000000",
+                 *       "merge": "merge",
+                 *       "note": "well done"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Ask"] | null;
             };
         };
@@ -9035,6 +14507,423 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *       "short_id": "M-7K2P",
+                     *       "title": "Port the parser",
+                     *       "state": "done",
+                     *       "note": "accepted by the captain: well done",
+                     *       "priority": "normal",
+                     *       "policy": "strict",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": "/home/ann/parser",
+                     *       "target": "main",
+                     *       "links": [],
+                     *       "gates": [
+                     *         {
+                     *           "kind": "diff_not_empty"
+                     *         },
+                     *         {
+                     *           "kind": "no_secrets"
+                     *         }
+                     *       ],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 2,
+                     *       "tries": 1,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": {
+                     *         "from": 1,
+                     *         "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *         "commit": "c0ffef0000000000000000000000000000000000",
+                     *         "text": "The captain's review:\n\nAdd a test.",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "labels": [
+                     *         "parser"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [
+                     *         {
+                     *           "text": "parser.py has a function parse",
+                     *           "met": false
+                     *         }
+                     *       ],
+                     *       "progress": {
+                     *         "percent": 40,
+                     *         "text": "the parser reads words",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": {
+                     *         "attempt": 2,
+                     *         "reviewed": "c0fff30000000000000000000000000000000000",
+                     *         "target": "main",
+                     *         "commit": "c0fff50000000000000000000000000000000000",
+                     *         "how": "merge",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "grade": "human",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": null,
+                     *       "reason": "accepted by the captain: well done",
+                     *       "allowed": [],
+                     *       "brief": "Write parser.py beside lexer.py.",
+                     *       "evidence": {
+                     *         "grade": "human",
+                     *         "needed": "human",
+                     *         "enough": true,
+                     *         "stale": false,
+                     *         "items": [
+                     *           {
+                     *             "attempt": 2,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "index": 0,
+                     *             "label": "diff: not empty",
+                     *             "kind": "diff",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "1 file changed: parser.py",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0fff30000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": true
+                     *           },
+                     *           {
+                     *             "attempt": 2,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "index": 1,
+                     *             "label": "no-secrets: diff",
+                     *             "kind": "no-secrets",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "none of 2 added lines looks like a secret",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0fff30000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": false
+                     *           }
+                     *         ]
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 2,
+                     *           "state": "accepted",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "accepted by the captain: well done",
+                     *           "acknowledged_at": null,
+                     *           "handoff": {
+                     *             "from": 1,
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "text": "The captain's review:\n\nAdd a test.",
+                     *             "at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 333,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 333,
+                     *                     "because": "0 of 1 attempts accepted"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/2",
+                     *             "branch": "hive/M-7K2P/2",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914253
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914255
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0fff30000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               },
+                     *               {
+                     *                 "hash": "c0fff30000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff40000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 2,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0fff30000000000000000000000000000000000",
+                     *               "tree": "c0fff40000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 2 added lines looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0fff30000000000000000000000000000000000",
+                     *               "tree": "c0fff40000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         },
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 1,
+                     *           "state": "rejected",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "sent back by the captain: Add a test.",
+                     *           "acknowledged_at": null,
+                     *           "handoff": null,
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "no history yet"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/1",
+                     *             "branch": "hive/M-7K2P/1",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0ffef0000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff00000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 1,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 1 added line looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         }
+                     *       ],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": 4.25,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000006",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "n": 1,
+                     *           "commit": "c0fff10000000000000000000000000000000000",
+                     *           "tree": "c0fff00000000000000000000000000000000000",
+                     *           "uncommitted_files": 0,
+                     *           "output_bytes": 0,
+                     *           "note": "before another try",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9042,12 +14931,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     assign_mission: {
@@ -9058,13 +14949,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-3RWD
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "agent": "bee"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Assign"];
             };
         };
@@ -9075,6 +14974,73 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *       "short_id": "M-3RWD",
+                     *       "title": "Document the lexer",
+                     *       "state": "queued",
+                     *       "note": null,
+                     *       "priority": "high",
+                     *       "policy": "standard",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": null,
+                     *       "target": null,
+                     *       "links": [],
+                     *       "gates": [],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 0,
+                     *       "tries": 0,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "docs"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": {
+                     *         "kind": "agent_paused",
+                     *         "agent": "bee"
+                     *       },
+                     *       "reason": "waiting: bee is paused",
+                     *       "allowed": [
+                     *         "pause",
+                     *         "cancel"
+                     *       ],
+                     *       "brief": "Document the lexer, please.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "observed",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9082,12 +15048,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     cancel_mission: {
@@ -9098,13 +15066,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-3RWD
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "note": "done by hand"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Ask"] | null;
             };
         };
@@ -9115,6 +15091,69 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *       "short_id": "M-3RWD",
+                     *       "title": "Document the lexer",
+                     *       "state": "cancelled",
+                     *       "note": "cancelled by the captain: done by hand",
+                     *       "priority": "high",
+                     *       "policy": "standard",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": null,
+                     *       "target": null,
+                     *       "links": [],
+                     *       "gates": [],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 0,
+                     *       "tries": 0,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "docs"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": null,
+                     *       "reason": "cancelled by the captain: done by hand",
+                     *       "allowed": [
+                     *         "retry"
+                     *       ],
+                     *       "brief": "Document the lexer, please.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "observed",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9122,12 +15161,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_checkpoints: {
@@ -9135,7 +15176,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9148,14 +15192,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000006",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "n": 1,
+                     *           "commit": "c0fff10000000000000000000000000000000000",
+                     *           "tree": "c0fff00000000000000000000000000000000000",
+                     *           "uncommitted_files": 0,
+                     *           "output_bytes": 0,
+                     *           "note": "before another try",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_Checkpoint"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     make_checkpoint: {
@@ -9166,13 +15232,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "note": "before another try"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewCheckpoint"] | null;
             };
         };
@@ -9183,6 +15257,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000006",
+                     *       "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *       "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *       "n": 1,
+                     *       "commit": "c0fff10000000000000000000000000000000000",
+                     *       "tree": "c0fff00000000000000000000000000000000000",
+                     *       "uncommitted_files": 0,
+                     *       "output_bytes": 0,
+                     *       "note": "before another try",
+                     *       "at": "2026-03-14T09:26:53.589Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Checkpoint"];
                 };
             };
@@ -9190,12 +15278,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     take_ci_result: {
@@ -9206,13 +15296,23 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "build",
+                 *       "status": "passed",
+                 *       "commit": "c0fff30000000000000000000000000000000000"
+                 *     }
+                 */
                 "application/json": components["schemas"]["CiResult"];
             };
         };
@@ -9223,6 +15323,419 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *       "short_id": "M-7K2P",
+                     *       "title": "Port the parser",
+                     *       "state": "in_review",
+                     *       "note": "all 3 gates passed; you are asked: Is the work what was asked for?",
+                     *       "priority": "normal",
+                     *       "policy": "strict",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": "/home/ann/parser",
+                     *       "target": "main",
+                     *       "links": [],
+                     *       "gates": [
+                     *         {
+                     *           "kind": "diff_not_empty"
+                     *         },
+                     *         {
+                     *           "kind": "no_secrets"
+                     *         }
+                     *       ],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 2,
+                     *       "tries": 1,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": {
+                     *         "from": 1,
+                     *         "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *         "commit": "c0ffef0000000000000000000000000000000000",
+                     *         "text": "The captain's review:\n\nAdd a test.",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "labels": [
+                     *         "parser"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [
+                     *         {
+                     *           "text": "parser.py has a function parse",
+                     *           "met": false
+                     *         }
+                     *       ],
+                     *       "progress": {
+                     *         "percent": 40,
+                     *         "text": "the parser reads words",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "observed",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": null,
+                     *       "reason": "all 3 gates passed; you are asked: Is the work what was asked for?",
+                     *       "allowed": [
+                     *         "accept",
+                     *         "send_back"
+                     *       ],
+                     *       "brief": "Write parser.py beside lexer.py.",
+                     *       "evidence": {
+                     *         "grade": "observed",
+                     *         "needed": "human",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": [
+                     *           {
+                     *             "attempt": 2,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "index": 0,
+                     *             "label": "diff: not empty",
+                     *             "kind": "diff",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "1 file changed: parser.py",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0fff30000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": true
+                     *           },
+                     *           {
+                     *             "attempt": 2,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "index": 1,
+                     *             "label": "no-secrets: diff",
+                     *             "kind": "no-secrets",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "none of 2 added lines looks like a secret",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0fff30000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": false
+                     *           }
+                     *         ]
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 2,
+                     *           "state": "verifying",
+                     *           "stopping": false,
+                     *           "in_review": true,
+                     *           "frozen": false,
+                     *           "note": null,
+                     *           "acknowledged_at": null,
+                     *           "handoff": {
+                     *             "from": 1,
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "text": "The captain's review:\n\nAdd a test.",
+                     *             "at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 333,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 333,
+                     *                     "because": "0 of 1 attempts accepted"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/2",
+                     *             "branch": "hive/M-7K2P/2",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914253
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914255
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0fff30000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               },
+                     *               {
+                     *                 "hash": "c0fff30000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff40000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 2,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": null,
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0fff30000000000000000000000000000000000",
+                     *               "tree": "c0fff40000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 2 added lines looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0fff30000000000000000000000000000000000",
+                     *               "tree": "c0fff40000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         },
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 1,
+                     *           "state": "rejected",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "sent back by the captain: Add a test.",
+                     *           "acknowledged_at": null,
+                     *           "handoff": null,
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "no history yet"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/1",
+                     *             "branch": "hive/M-7K2P/1",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0ffef0000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff00000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 1,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 1 added line looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         }
+                     *       ],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000006",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "n": 1,
+                     *           "commit": "c0fff10000000000000000000000000000000000",
+                     *           "tree": "c0fff00000000000000000000000000000000000",
+                     *           "uncommitted_files": 0,
+                     *           "output_bytes": 0,
+                     *           "note": "before another try",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9230,12 +15743,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     pause_mission: {
@@ -9246,13 +15761,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-3RWD
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "note": "not today"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Ask"] | null;
             };
         };
@@ -9263,6 +15786,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *       "short_id": "M-3RWD",
+                     *       "title": "Document the lexer",
+                     *       "state": "paused",
+                     *       "note": "held back by the captain: not today",
+                     *       "priority": "high",
+                     *       "policy": "standard",
+                     *       "proof": null,
+                     *       "agent": null,
+                     *       "repository": null,
+                     *       "target": null,
+                     *       "links": [],
+                     *       "gates": [],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 0,
+                     *       "tries": 0,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "docs"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": null,
+                     *       "waiting": null,
+                     *       "reason": "held back by the captain: not today",
+                     *       "allowed": [
+                     *         "resume",
+                     *         "cancel"
+                     *       ],
+                     *       "brief": "Document the lexer, please.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "observed",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [],
+                     *       "owner": null,
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9270,12 +15857,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     report_progress: {
@@ -9286,13 +15875,22 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "percent": 40,
+                 *       "text": "the parser reads words"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewProgress"];
             };
         };
@@ -9303,6 +15901,145 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *       "short_id": "M-7K2P",
+                     *       "title": "Port the parser",
+                     *       "state": "assigned",
+                     *       "note": null,
+                     *       "priority": "normal",
+                     *       "policy": "strict",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": "/home/ann/parser",
+                     *       "target": "main",
+                     *       "links": [],
+                     *       "gates": [
+                     *         {
+                     *           "kind": "diff_not_empty"
+                     *         },
+                     *         {
+                     *           "kind": "no_secrets"
+                     *         }
+                     *       ],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 1,
+                     *       "tries": 1,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "parser"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [
+                     *         {
+                     *           "text": "parser.py has a function parse",
+                     *           "met": false
+                     *         }
+                     *       ],
+                     *       "progress": {
+                     *         "percent": 40,
+                     *         "text": "the parser reads words",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": null,
+                     *       "reason": null,
+                     *       "allowed": [
+                     *         "pause",
+                     *         "cancel"
+                     *       ],
+                     *       "brief": "Write parser.py beside lexer.py.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "human",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 1,
+                     *           "state": "leased",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": null,
+                     *           "acknowledged_at": null,
+                     *           "handoff": null,
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "no history yet"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": null,
+                     *           "process": null,
+                     *           "exit": null,
+                     *           "work": null,
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": null,
+                     *           "agent": "bee",
+                     *           "exit_code": null,
+                     *           "ended": null,
+                     *           "gates": [],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         }
+                     *       ],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9310,12 +16047,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     queue_mission: {
@@ -9326,13 +16065,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-3RWD
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "note": "now"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Ask"] | null;
             };
         };
@@ -9343,6 +16090,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *       "short_id": "M-3RWD",
+                     *       "title": "Document the lexer",
+                     *       "state": "queued",
+                     *       "note": "now",
+                     *       "priority": "high",
+                     *       "policy": "standard",
+                     *       "proof": null,
+                     *       "agent": null,
+                     *       "repository": null,
+                     *       "target": null,
+                     *       "links": [],
+                     *       "gates": [],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 0,
+                     *       "tries": 0,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "docs"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": null,
+                     *       "waiting": {
+                     *         "kind": "no_free_agent"
+                     *       },
+                     *       "reason": "waiting for a free agent (now)",
+                     *       "allowed": [
+                     *         "pause",
+                     *         "cancel"
+                     *       ],
+                     *       "brief": "Document the lexer, please.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "observed",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [],
+                     *       "owner": null,
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9350,12 +16163,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     reject_mission: {
@@ -9366,13 +16181,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-8VNC
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "note": "it is slower now"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Ask"] | null;
             };
         };
@@ -9383,6 +16206,255 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000015",
+                     *       "short_id": "M-8VNC",
+                     *       "title": "Speed the parser up",
+                     *       "state": "failed",
+                     *       "note": "rejected by the captain: it is slower now",
+                     *       "priority": "normal",
+                     *       "policy": "strict",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": "/home/ann/parser",
+                     *       "target": "main",
+                     *       "links": [],
+                     *       "gates": [
+                     *         {
+                     *           "kind": "diff_not_empty"
+                     *         },
+                     *         {
+                     *           "kind": "no_secrets"
+                     *         }
+                     *       ],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 1,
+                     *       "tries": 1,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "self_report",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": null,
+                     *       "reason": "rejected by the captain: it is slower now",
+                     *       "allowed": [
+                     *         "retry"
+                     *       ],
+                     *       "brief": "Make it faster.",
+                     *       "evidence": {
+                     *         "grade": "self_report",
+                     *         "needed": "human",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": [
+                     *           {
+                     *             "attempt": 1,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000016",
+                     *             "index": 0,
+                     *             "label": "diff: not empty",
+                     *             "kind": "diff",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "1 file changed: parser.py",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0fff60000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": true
+                     *           },
+                     *           {
+                     *             "attempt": 1,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000016",
+                     *             "index": 1,
+                     *             "label": "no-secrets: diff",
+                     *             "kind": "no-secrets",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "none of 1 added line looks like a secret",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0fff60000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": false
+                     *           }
+                     *         ]
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000016",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000015",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 1,
+                     *           "state": "rejected",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "rejected by the captain: it is slower now",
+                     *           "acknowledged_at": null,
+                     *           "handoff": null,
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "1 of 2 attempts accepted"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               },
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000013",
+                     *                 "name": "wasp",
+                     *                 "points": 250,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 250,
+                     *                     "because": "0 of 2 attempts accepted"
+                     *                   }
+                     *                 ],
+                     *                 "refused": "another agent was chosen"
+                     *               }
+                     *             ],
+                     *             "considered": 2
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000015/1",
+                     *             "branch": "hive/M-8VNC/1",
+                     *             "base_commit": "c0fff50000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914428
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914430
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000016",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0fff60000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0fff60000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff70000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 1,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0fff60000000000000000000000000000000000",
+                     *               "tree": "c0fff70000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 1 added line looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0fff60000000000000000000000000000000000",
+                     *               "tree": "c0fff70000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         }
+                     *       ],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9390,12 +16462,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     resume_mission: {
@@ -9406,13 +16480,17 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-3RWD
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["Ask"] | null;
             };
         };
@@ -9423,6 +16501,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *       "short_id": "M-3RWD",
+                     *       "title": "Document the lexer",
+                     *       "state": "queued",
+                     *       "note": null,
+                     *       "priority": "high",
+                     *       "policy": "standard",
+                     *       "proof": null,
+                     *       "agent": null,
+                     *       "repository": null,
+                     *       "target": null,
+                     *       "links": [],
+                     *       "gates": [],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 0,
+                     *       "tries": 0,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "docs"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": null,
+                     *       "waiting": {
+                     *         "kind": "no_free_agent"
+                     *       },
+                     *       "reason": "waiting for a free agent",
+                     *       "allowed": [
+                     *         "pause",
+                     *         "cancel"
+                     *       ],
+                     *       "brief": "Document the lexer, please.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "observed",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [],
+                     *       "owner": null,
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9430,12 +16574,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     retry_mission: {
@@ -9446,13 +16592,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-3RWD
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "fresh": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Ask"] | null;
             };
         };
@@ -9463,6 +16617,73 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *       "short_id": "M-3RWD",
+                     *       "title": "Document the lexer",
+                     *       "state": "queued",
+                     *       "note": null,
+                     *       "priority": "high",
+                     *       "policy": "standard",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": null,
+                     *       "target": null,
+                     *       "links": [],
+                     *       "gates": [],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 0,
+                     *       "tries": 0,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": null,
+                     *       "labels": [
+                     *         "docs"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [],
+                     *       "progress": null,
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": {
+                     *         "kind": "agent_paused",
+                     *         "agent": "bee"
+                     *       },
+                     *       "reason": "waiting: bee is paused",
+                     *       "allowed": [
+                     *         "pause",
+                     *         "cancel"
+                     *       ],
+                     *       "brief": "Document the lexer, please.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "observed",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": []
+                     *       },
+                     *       "attempts": [],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9470,12 +16691,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     review_mission: {
@@ -9483,7 +16706,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9496,14 +16722,206 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "attempt": {
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *         "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *         "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *         "n": 1,
+                     *         "state": "verifying",
+                     *         "stopping": false,
+                     *         "in_review": true,
+                     *         "frozen": false,
+                     *         "note": null,
+                     *         "acknowledged_at": null,
+                     *         "handoff": null,
+                     *         "choice": {
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "points": 100000,
+                     *           "reasons": [
+                     *             {
+                     *               "what": "priority",
+                     *               "points": 100000,
+                     *               "because": "normal"
+                     *             },
+                     *             {
+                     *               "what": "age",
+                     *               "points": 0,
+                     *               "because": "created 0 min ago"
+                     *             }
+                     *           ],
+                     *           "waiting": 1,
+                     *           "candidates": [
+                     *             {
+                     *               "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *               "name": "bee",
+                     *               "points": 500,
+                     *               "reasons": [
+                     *                 {
+                     *                   "what": "success",
+                     *                   "points": 500,
+                     *                   "because": "no history yet"
+                     *                 }
+                     *               ],
+                     *               "refused": null
+                     *             }
+                     *           ],
+                     *           "considered": 1
+                     *         },
+                     *         "workplace": {
+                     *           "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/1",
+                     *           "branch": "hive/M-7K2P/1",
+                     *           "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *           "uncommitted_files": 0
+                     *         },
+                     *         "process": {
+                     *           "shim": {
+                     *             "pid": 4217,
+                     *             "start_ticks": 3914130
+                     *           },
+                     *           "program": {
+                     *             "pid": 4217,
+                     *             "start_ticks": 3914130
+                     *           },
+                     *           "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *           "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "started_at": "2026-03-14T09:26:53.589Z"
+                     *         },
+                     *         "exit": {
+                     *           "exit": {
+                     *             "kind": "code",
+                     *             "code": 0
+                     *           },
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "cpu_ms": 4217,
+                     *           "memory_peak_bytes": 4217,
+                     *           "survivors": [],
+                     *           "given_up_bytes": 0,
+                     *           "redacted": 0
+                     *         },
+                     *         "work": {
+                     *           "head_commit": "c0ffef0000000000000000000000000000000000",
+                     *           "commits": [
+                     *             {
+                     *               "hash": "c0ffef0000000000000000000000000000000000",
+                     *               "subject": "A parser"
+                     *             }
+                     *           ],
+                     *           "tree": "c0fff00000000000000000000000000000000000",
+                     *           "diff": {
+                     *             "files": 1,
+                     *             "insertions": 1,
+                     *             "deletions": 0
+                     *           },
+                     *           "rescued_files": 0
+                     *         },
+                     *         "leased_at": "2026-03-14T09:26:53.589Z",
+                     *         "ended_at": null,
+                     *         "agent": "bee",
+                     *         "exit_code": 0,
+                     *         "ended": "ended with exit code 0",
+                     *         "gates": [
+                     *           {
+                     *             "index": 0,
+                     *             "gate": {
+                     *               "kind": "diff_not_empty"
+                     *             },
+                     *             "verdict": "passed",
+                     *             "exit_code": null,
+                     *             "reason": "1 file changed: parser.py",
+                     *             "output": "parser.py\n",
+                     *             "output_bytes": 4217,
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "tree": "c0fff00000000000000000000000000000000000",
+                     *             "checks": null,
+                     *             "by": null,
+                     *             "started_at": "2026-03-14T09:26:53.589Z",
+                     *             "duration_ms": 4217
+                     *           },
+                     *           {
+                     *             "index": 1,
+                     *             "gate": {
+                     *               "kind": "no_secrets"
+                     *             },
+                     *             "verdict": "passed",
+                     *             "exit_code": null,
+                     *             "reason": "none of 1 added line looks like a secret",
+                     *             "output": "",
+                     *             "output_bytes": 0,
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "tree": "c0fff00000000000000000000000000000000000",
+                     *             "checks": null,
+                     *             "by": null,
+                     *             "started_at": "2026-03-14T09:26:53.589Z",
+                     *             "duration_ms": 4217
+                     *           }
+                     *         ],
+                     *         "stdout_bytes": 0,
+                     *         "stderr_bytes": 0
+                     *       },
+                     *       "reviewed_commit": "c0ffef0000000000000000000000000000000000",
+                     *       "commit": "c0ffef0000000000000000000000000000000000",
+                     *       "base": "c0ffee0000000000000000000000000000000000",
+                     *       "changed_since": null,
+                     *       "files": [
+                     *         {
+                     *           "path": "parser.py",
+                     *           "old_path": null,
+                     *           "exact": true,
+                     *           "status": "added",
+                     *           "insertions": 1,
+                     *           "deletions": 0,
+                     *           "binary": false
+                     *         }
+                     *       ],
+                     *       "files_truncated": false,
+                     *       "diff": {
+                     *         "files": 1,
+                     *         "insertions": 1,
+                     *         "deletions": 0
+                     *       },
+                     *       "merge": {
+                     *         "target": "main",
+                     *         "how": "merge",
+                     *         "preview": {
+                     *           "target_branch": "main",
+                     *           "target_commit": "c0ffee0000000000000000000000000000000000",
+                     *           "target_moved": false,
+                     *           "commits_behind": 0,
+                     *           "commits_ahead": 1,
+                     *           "already_merged": false,
+                     *           "conflicts": [],
+                     *           "can_fast_forward": true,
+                     *           "checked_out_at": "/home/ann/parser",
+                     *           "checkout_dirty_files": []
+                     *         },
+                     *         "problem": null
+                     *       },
+                     *       "radar": [],
+                     *       "order": [
+                     *         {
+                     *           "repository": "/home/ann/parser",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "short_id": "M-7K2P",
+                     *           "n": 1,
+                     *           "because": "shares no file with another; 1 changed line"
+                     *         }
+                     *       ],
+                     *       "problems": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReviewView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous.conflict"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     send_back_mission: {
@@ -9514,13 +16932,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "note": "Add a test."
+                 *     }
+                 */
                 "application/json": components["schemas"]["Ask"];
             };
         };
@@ -9531,6 +16957,337 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *       "short_id": "M-7K2P",
+                     *       "title": "Port the parser",
+                     *       "state": "assigned",
+                     *       "note": null,
+                     *       "priority": "normal",
+                     *       "policy": "strict",
+                     *       "proof": null,
+                     *       "agent": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "repository": "/home/ann/parser",
+                     *       "target": "main",
+                     *       "links": [],
+                     *       "gates": [
+                     *         {
+                     *           "kind": "diff_not_empty"
+                     *         },
+                     *         {
+                     *           "kind": "no_secrets"
+                     *         }
+                     *       ],
+                     *       "retries_max": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "attempt_count": 2,
+                     *       "tries": 1,
+                     *       "recoveries": 0,
+                     *       "not_before": null,
+                     *       "handoff": {
+                     *         "from": 1,
+                     *         "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *         "commit": "c0ffef0000000000000000000000000000000000",
+                     *         "text": "The captain's review:\n\nAdd a test.",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "labels": [
+                     *         "parser"
+                     *       ],
+                     *       "skills": [],
+                     *       "depends_on": [],
+                     *       "deadline": null,
+                     *       "estimate": null,
+                     *       "criteria": [
+                     *         {
+                     *           "text": "parser.py has a function parse",
+                     *           "met": false
+                     *         }
+                     *       ],
+                     *       "progress": {
+                     *         "percent": 40,
+                     *         "text": "the parser reads words",
+                     *         "at": "2026-03-14T09:26:53.589Z"
+                     *       },
+                     *       "external_id": null,
+                     *       "unattended": false,
+                     *       "merged": null,
+                     *       "grade": "none",
+                     *       "demo": false,
+                     *       "created_at": "2026-03-14T09:26:53.589Z",
+                     *       "updated_at": "2026-03-14T09:26:53.589Z",
+                     *       "agent_name": "bee",
+                     *       "waiting": null,
+                     *       "reason": null,
+                     *       "allowed": [
+                     *         "pause",
+                     *         "cancel"
+                     *       ],
+                     *       "brief": "Write parser.py beside lexer.py.",
+                     *       "evidence": {
+                     *         "grade": "none",
+                     *         "needed": "human",
+                     *         "enough": false,
+                     *         "stale": false,
+                     *         "items": [
+                     *           {
+                     *             "attempt": 1,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *             "index": 0,
+                     *             "label": "diff: not empty",
+                     *             "kind": "diff",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "1 file changed: parser.py",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": true
+                     *           },
+                     *           {
+                     *             "attempt": 1,
+                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *             "index": 1,
+                     *             "label": "no-secrets: diff",
+                     *             "kind": "no-secrets",
+                     *             "grade": "self_report",
+                     *             "verdict": "passed",
+                     *             "reason": "none of 1 added line looks like a secret",
+                     *             "stale": false,
+                     *             "by": null,
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "openable": false
+                     *           }
+                     *         ]
+                     *       },
+                     *       "attempts": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000007",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 2,
+                     *           "state": "leased",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": null,
+                     *           "acknowledged_at": null,
+                     *           "handoff": {
+                     *             "from": 1,
+                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *             "commit": "c0ffef0000000000000000000000000000000000",
+                     *             "text": "The captain's review:\n\nAdd a test.",
+                     *             "at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 333,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 333,
+                     *                     "because": "0 of 1 attempts accepted"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": null,
+                     *           "process": null,
+                     *           "exit": null,
+                     *           "work": null,
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": null,
+                     *           "agent": "bee",
+                     *           "exit_code": null,
+                     *           "ended": null,
+                     *           "gates": [],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         },
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "n": 1,
+                     *           "state": "rejected",
+                     *           "stopping": false,
+                     *           "in_review": false,
+                     *           "frozen": false,
+                     *           "note": "sent back by the captain: Add a test.",
+                     *           "acknowledged_at": null,
+                     *           "handoff": null,
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "no history yet"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           },
+                     *           "workplace": {
+                     *             "directory": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/1",
+                     *             "branch": "hive/M-7K2P/1",
+                     *             "base_commit": "c0ffee0000000000000000000000000000000000",
+                     *             "uncommitted_files": 0
+                     *           },
+                     *           "process": {
+                     *             "shim": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "program": {
+                     *               "pid": 4217,
+                     *               "start_ticks": 3914130
+                     *             },
+                     *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
+                     *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *             "started_at": "2026-03-14T09:26:53.589Z"
+                     *           },
+                     *           "exit": {
+                     *             "exit": {
+                     *               "kind": "code",
+                     *               "code": 0
+                     *             },
+                     *             "ended_at": "2026-03-14T09:26:53.589Z",
+                     *             "cpu_ms": 4217,
+                     *             "memory_peak_bytes": 4217,
+                     *             "survivors": [],
+                     *             "given_up_bytes": 0,
+                     *             "redacted": 0
+                     *           },
+                     *           "work": {
+                     *             "head_commit": "c0ffef0000000000000000000000000000000000",
+                     *             "commits": [
+                     *               {
+                     *                 "hash": "c0ffef0000000000000000000000000000000000",
+                     *                 "subject": "A parser"
+                     *               }
+                     *             ],
+                     *             "tree": "c0fff00000000000000000000000000000000000",
+                     *             "diff": {
+                     *               "files": 1,
+                     *               "insertions": 1,
+                     *               "deletions": 0
+                     *             },
+                     *             "rescued_files": 0
+                     *           },
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended_at": "2026-03-14T09:26:53.589Z",
+                     *           "agent": "bee",
+                     *           "exit_code": 0,
+                     *           "ended": "ended with exit code 0",
+                     *           "gates": [
+                     *             {
+                     *               "index": 0,
+                     *               "gate": {
+                     *                 "kind": "diff_not_empty"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "1 file changed: parser.py",
+                     *               "output": "parser.py\n",
+                     *               "output_bytes": 4217,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             },
+                     *             {
+                     *               "index": 1,
+                     *               "gate": {
+                     *                 "kind": "no_secrets"
+                     *               },
+                     *               "verdict": "passed",
+                     *               "exit_code": null,
+                     *               "reason": "none of 1 added line looks like a secret",
+                     *               "output": "",
+                     *               "output_bytes": 0,
+                     *               "commit": "c0ffef0000000000000000000000000000000000",
+                     *               "tree": "c0fff00000000000000000000000000000000000",
+                     *               "checks": null,
+                     *               "by": null,
+                     *               "started_at": "2026-03-14T09:26:53.589Z",
+                     *               "duration_ms": 4217
+                     *             }
+                     *           ],
+                     *           "stdout_bytes": 0,
+                     *           "stderr_bytes": 0
+                     *         }
+                     *       ],
+                     *       "owner": "bee",
+                     *       "dependencies": [],
+                     *       "dependents": [],
+                     *       "actual_s": null,
+                     *       "estimate_error_percent": null,
+                     *       "checkpoints": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000006",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "n": 1,
+                     *           "commit": "c0fff10000000000000000000000000000000000",
+                     *           "tree": "c0fff00000000000000000000000000000000000",
+                     *           "uncommitted_files": 0,
+                     *           "output_bytes": 0,
+                     *           "note": "before another try",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "similar": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["MissionDetail"];
                 };
             };
@@ -9538,12 +17295,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch.transition_refused"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     explain_mission: {
@@ -9551,7 +17310,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9564,14 +17326,102 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "waiting": null,
+                     *       "waiting_text": null,
+                     *       "now": null,
+                     *       "decisions": [
+                     *         {
+                     *           "n": 2,
+                     *           "agent_name": "bee",
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 333,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 333,
+                     *                     "because": "0 of 1 attempts accepted"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           }
+                     *         },
+                     *         {
+                     *           "n": 1,
+                     *           "agent_name": "bee",
+                     *           "leased_at": "2026-03-14T09:26:53.589Z",
+                     *           "choice": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "points": 100000,
+                     *             "reasons": [
+                     *               {
+                     *                 "what": "priority",
+                     *                 "points": 100000,
+                     *                 "because": "normal"
+                     *               },
+                     *               {
+                     *                 "what": "age",
+                     *                 "points": 0,
+                     *                 "because": "created 0 min ago"
+                     *               }
+                     *             ],
+                     *             "waiting": 1,
+                     *             "candidates": [
+                     *               {
+                     *                 "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *                 "name": "bee",
+                     *                 "points": 500,
+                     *                 "reasons": [
+                     *                   {
+                     *                     "what": "success",
+                     *                     "points": 500,
+                     *                     "because": "no history yet"
+                     *                   }
+                     *                 ],
+                     *                 "refused": null
+                     *               }
+                     *             ],
+                     *             "considered": 1
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Why"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_openapi: {
@@ -9589,12 +17439,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "openapi": "3.1.0",
+                     *       "info": {
+                     *         "title": "Hivekeeper",
+                     *         "version": "0.1.0"
+                     *       }
+                     *     }
+                     */
                     "application/json": Record<string, never>;
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            500: components["responses"]["Internal"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
         };
     };
     overview: {
@@ -9612,12 +17472,54 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "0.1.0",
+                     *       "data_dir": "/home/ann/.local/share/hivekeeper",
+                     *       "started_at": "2026-03-14T09:26:53.589Z",
+                     *       "now": "2026-03-14T09:26:53.589Z",
+                     *       "agents": {
+                     *         "idle": 3,
+                     *         "stopping": 1
+                     *       },
+                     *       "missions": {
+                     *         "done": 1,
+                     *         "failed": 1,
+                     *         "cancelled": 2
+                     *       },
+                     *       "needs_you": 0,
+                     *       "machine": {
+                     *         "at": "2026-03-14T09:26:53.589Z",
+                     *         "cpu_percent": 4.25,
+                     *         "memory_used_bytes": 4217,
+                     *         "memory_total_bytes": 4217,
+                     *         "disk_free_bytes": 4217
+                     *       },
+                     *       "engine": {
+                     *         "cpu_percent": 4.25,
+                     *         "memory_bytes": 4217
+                     *       },
+                     *       "demo": false,
+                     *       "events": 176,
+                     *       "swarm": {
+                     *         "state": "idle",
+                     *         "grade": null,
+                     *         "live": 0,
+                     *         "because": [],
+                     *         "advice": null,
+                     *         "halted_since": null
+                     *       },
+                     *       "exposed": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Overview"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     pair: {
@@ -9648,18 +17550,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "http://127.0.0.1:7171/#login=EXAMPLE0EXAMPLE0",
+                     *       "expires_in_s": 600,
+                     *       "name": "phone",
+                     *       "role": "viewer",
+                     *       "qr": {
+                     *         "size": 4217,
+                     *         "path": "M4 4h7v1h-7zM13 4h1v1h-1zM18 4h1v1h-1zM20 4h1v1h-1zM22 4h3v1h-3zM26 4h3v1h-3zM30 4h1v1h-1zM34 4h3v1h-3zM38 4h7v1h-7zM4 5h1v1h-1zM10 5h1v1h-1zM16 5h1v1h-1zM18 5h2v1h-2zM22 5h1v1h-1zM24 5h1v1h-1zM26 5h1v1h-1zM29 5h3v1h-3zM33 5h2v1h-2zM38 5h1v1h-1zM44 5h1v1h-1zM4 6h1v1h-1zM6 6h3v1h-3zM10 6h1v1h-1zM12 6h1v1h-1zM14 6h1v1h-1zM16 6h1v1h-1zM18 6h2v1h-2zM31 6h2v1h-2zM35 6h2v1h-2zM38 6h1v1h-1zM40 6h3v1h-3zM…"
+                     *       },
+                     *       "reachable": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["PairingView"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_policies: {
@@ -9677,12 +17594,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "trusting",
+                     *           "about": "The agent's own word is enough when there is no gate.",
+                     *           "grade": "self_report",
+                     *           "gates": [],
+                     *           "retries": 0,
+                     *           "backoff_s": 1,
+                     *           "hand_over": false,
+                     *           "builtin": true
+                     *         },
+                     *         {
+                     *           "name": "standard",
+                     *           "about": "A gate must have passed; without gates you review.",
+                     *           "grade": "observed",
+                     *           "gates": [],
+                     *           "retries": 0,
+                     *           "backoff_s": 1,
+                     *           "hand_over": false,
+                     *           "builtin": true
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_Policy"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_policy: {
@@ -9690,7 +17636,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The policy's name. */
+                /**
+                 * @description The policy's name.
+                 * @example strict
+                 */
                 name: string;
             };
             cookie?: never;
@@ -9703,6 +17652,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "strict",
+                     *       "about": "Something must have changed, nothing may look like a secret, and you review.",
+                     *       "grade": "human",
+                     *       "gates": [
+                     *         {
+                     *           "kind": "diff_not_empty"
+                     *         },
+                     *         {
+                     *           "kind": "no_secrets"
+                     *         }
+                     *       ],
+                     *       "retries": 0,
+                     *       "backoff_s": 1,
+                     *       "hand_over": false,
+                     *       "builtin": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Policy"];
                 };
             };
@@ -9710,24 +17678,42 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     put_policy: {
         parameters: {
             query?: never;
             header?: {
+                /** @description The ETag of what you edited. */
+                "If-Match"?: string | null;
                 /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The policy's name, as in the body. */
+                /**
+                 * @description The policy's name, as in the body.
+                 * @example docs
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "docs",
+                 *       "about": "Texts: no gates, the captain looks",
+                 *       "grade": "human",
+                 *       "gates": [],
+                 *       "retries": 1,
+                 *       "backoff_s": 10,
+                 *       "hand_over": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Policy"];
             };
         };
@@ -9738,19 +17724,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "docs",
+                     *       "about": "Texts: no gates, the captain looks",
+                     *       "grade": "human",
+                     *       "gates": [],
+                     *       "retries": 1,
+                     *       "backoff_s": 10,
+                     *       "hand_over": true,
+                     *       "builtin": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["Policy"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            412: components["responses"]["ChangedMeanwhile"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     remove_policy: {
@@ -9761,7 +17761,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The policy's name. */
+                /**
+                 * @description The policy's name.
+                 * @example docs
+                 */
                 name: string;
             };
             cookie?: never;
@@ -9775,13 +17778,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_presets: {
@@ -9799,12 +17807,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "presets": [
+                     *         {
+                     *           "name": "claude-acp",
+                     *           "title": "Claude Code",
+                     *           "kind": "acp",
+                     *           "program": "claude-agent-acp",
+                     *           "command": "env DISABLE_AUTOUPDATER=1 claude-agent-acp",
+                     *           "note": "Speaks the Agent Client Protocol. As root its unattended mode needs IS_SANDBOX=1.",
+                     *           "install": "npm install -g @agentclientprotocol/claude-agent-acp",
+                     *           "installed": null,
+                     *           "missing": [
+                     *             "the program 'claude-agent-acp' was not found in PATH: install it, or name its full path. To install it: npm install -g @agentclientprotocol/claude-agent-acp. It needs node>=22."
+                     *           ],
+                     *           "modes": {
+                     *             "ask": true,
+                     *             "unattended": true
+                     *           }
+                     *         },
+                     *         {
+                     *           "name": "claude",
+                     *           "title": "Claude Code, one mission at a time",
+                     *           "kind": "headless",
+                     *           "program": "claude",
+                     *           "command": "env DISABLE_AUTOUPDATER=1 claude -p --output-format stream-json --verbose --permission-mode acceptEdits",
+                     *           "note": "Gets the brief on standard input. Without unattended mode it changes files in its worktree and is refused the rest.",
+                     *           "install": "npm install -g @anthropic-ai/claude-code",
+                     *           "installed": null,
+                     *           "missing": [
+                     *             "the program 'claude' was not found in PATH: install it, or name its full path. To install it: npm install -g @anthropic-ai/claude-code. It needs node>=18."
+                     *           ],
+                     *           "modes": {
+                     *             "ask": false,
+                     *             "unattended": true
+                     *           }
+                     *         }
+                     *       ],
+                     *       "problem": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PresetList"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     try_preset: {
@@ -9815,7 +17866,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The preset's name. */
+                /**
+                 * @description The preset's name.
+                 * @example goose
+                 */
                 name: string;
             };
             cookie?: never;
@@ -9828,16 +17882,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ok": false,
+                     *       "version": null,
+                     *       "opened_ms": null,
+                     *       "said": "",
+                     *       "problem": "the program 'goose' was not found in PATH: install it, or name its full path. To install it: npm install -g @aaif/goose-binary-linux-x64."
+                     *     }
+                     */
                     "application/json": components["schemas"]["PresetTest"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     radar: {
@@ -9855,12 +17922,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conflicts": [],
+                     *       "order": [
+                     *         {
+                     *           "repository": "/home/ann/parser",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "short_id": "M-7K2P",
+                     *           "n": 1,
+                     *           "because": "shares no file with another; 1 changed line"
+                     *         }
+                     *       ],
+                     *       "unseen": [],
+                     *       "at": "2026-03-14T09:26:53.589Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Radar"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     clear_failed: {
@@ -9881,14 +17966,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "changed": [
+                     *         {
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000b",
+                     *           "short_id": "M-9QXH",
+                     *           "title": "Fail",
+                     *           "what": "is in the trash"
+                     *         }
+                     *       ],
+                     *       "refused": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["RecoveryReport"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     reconcile: {
@@ -9909,14 +18013,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "attempts": 0,
+                     *       "differed": false,
+                     *       "taken_up": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReconciledView"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     restart_failed: {
@@ -9937,27 +18053,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "changed": [
+                     *         {
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000b",
+                     *           "short_id": "M-9QXH",
+                     *           "title": "Fail",
+                     *           "what": "waits for an agent again"
+                     *         }
+                     *       ],
+                     *       "refused": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["RecoveryReport"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     report_day: {
         parameters: {
             query?: {
-                /** @description md, html or json; md unless given. */
+                /**
+                 * @description md, html or json; md unless given.
+                 * @example md
+                 */
                 format?: string;
-                /** @description The time zone the day is meant in, such as Europe/Berlin; UTC unless given. */
+                /**
+                 * @description The time zone the day is meant in, such as Europe/Berlin; UTC unless given.
+                 * @example Europe/Berlin
+                 */
                 zone?: string;
             };
             header?: never;
             path: {
-                /** @description The day, as YYYY-MM-DD. */
+                /**
+                 * @description The day, as YYYY-MM-DD.
+                 * @example 2026-03-14
+                 */
                 day: string;
             };
             cookie?: never;
@@ -9970,6 +18114,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # Saturday, 21 November 2026
+                     *
+                     *     The day is not over; this is what happened so far.
+                     *
+                     *     | | |
+                     *     |---|---|
+                     *     | Missions | 1 done, 1 failed, 2 cancelled |
+                     *     | Created | 6 missions |
+                     *     | Attempts | 7 begun, 6 ended |
+                     *     | Gates | 13 of 13 runs passed |
+                     *     | Work | 4 went to review, 1 sent back, 1 merged, 1 checkpoint made |
+                     *     | From, to | 2026-03-14 00:00:00 CET to 2026-03-14 00:00:00 CET |
+                     *     | As of | 2026-03-14 23:36:23 C…
+                     */
                     "text/markdown": string;
                     "text/html": string;
                     "application/json": Record<string, never>;
@@ -9977,22 +18136,29 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     report_mission: {
         parameters: {
             query?: {
-                /** @description md, html or json; md unless given. */
+                /**
+                 * @description md, html or json; md unless given.
+                 * @example md
+                 */
                 format?: string;
                 /** @description The time zone times are written in, such as Europe/Berlin; UTC unless given. */
                 zone?: string;
             };
             header?: never;
             path: {
-                /** @description The mission's id, short id or unique prefix of it. */
+                /**
+                 * @description The mission's id, short id or unique prefix of it.
+                 * @example M-7K2P
+                 */
                 id: string;
             };
             cookie?: never;
@@ -10005,6 +18171,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # M-7K2P · Port the parser — done
+                     *
+                     *     | | |
+                     *     |---|---|
+                     *     | State | done: accepted by the captain: well done |
+                     *     | Evidence | accepted by the captain |
+                     *     | Repository | /home/ann/parser |
+                     *     | Created | 2026-03-14 22:36:20 UTC |
+                     *     | Last change | 2026-03-14 22:36:22 UTC |
+                     *     | Attempts | 2, together 856 ms |
+                     *     | Gates | 8 of 8 runs passed |
+                     *     | Processor time | 31 ms |
+                     *     | Memory at most | 4.6 MiB |
+                     *     | Labels | parser |
+                     *     | …
+                     */
                     "text/markdown": string;
                     "text/html": string;
                     "application/json": Record<string, never>;
@@ -10013,14 +18196,20 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     inspect_repository: {
         parameters: {
             query: {
-                /** @description A directory inside of the checkout. */
+                /**
+                 * @description A directory inside of the checkout.
+                 * @example /home/ann/parser
+                 */
                 path: string;
             };
             header?: never;
@@ -10035,19 +18224,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "root": "/home/ann/parser",
+                     *       "head_commit": "c0ffee0000000000000000000000000000000000",
+                     *       "branch": "main",
+                     *       "uncommitted_files": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["RepositoryView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_requests: {
         parameters: {
             query?: {
-                /** @description Only those that wait, or only those that do not. */
+                /**
+                 * @description Only those that wait, or only those that do not.
+                 * @example true
+                 */
                 open?: boolean;
                 /** @description Only those of this agent: its id or name. */
                 agent?: string;
@@ -10055,7 +18257,10 @@ export interface operations {
                 mission?: string;
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -10070,13 +18275,59 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-00000000000c",
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-00000000000d",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000e",
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000000f",
+                     *           "key": "1001",
+                     *           "ask": {
+                     *             "kind": "permission",
+                     *             "permission": {
+                     *               "title": "git status",
+                     *               "tool": "execute",
+                     *               "name": null,
+                     *               "command": "git status",
+                     *               "changes": [],
+                     *               "places": [],
+                     *               "input": null,
+                     *               "why": null,
+                     *               "risk": {
+                     *                 "level": "low",
+                     *                 "reasons": []
+                     *               },
+                     *               "pattern": "run: git status *",
+                     *               "agent_remembers": true
+                     *             }
+                     *           },
+                     *           "asked_at": "2026-03-14T09:26:53.589Z",
+                     *           "not_before": null,
+                     *           "end": null,
+                     *           "ended_at": null,
+                     *           "told": false,
+                     *           "agent": "ada",
+                     *           "short_id": "M-5TGB",
+                     *           "mission_title": "Look around",
+                     *           "age_s": 0
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["RequestPage"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.ambiguous"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     answer_request: {
@@ -10087,13 +18338,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The request's id. */
+                /**
+                 * @description The request's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-00000000000c
+                 */
                 id: components["schemas"]["RequestId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "answer": "once"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RequestAnswer"];
             };
         };
@@ -10104,6 +18363,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-00000000000c",
+                     *       "attempt_id": "019cec1a-2b3c-7d4e-8f50-00000000000d",
+                     *       "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000000e",
+                     *       "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000000f",
+                     *       "key": "1001",
+                     *       "ask": {
+                     *         "kind": "permission",
+                     *         "permission": {
+                     *           "title": "git status",
+                     *           "tool": "execute",
+                     *           "name": null,
+                     *           "command": "git status",
+                     *           "changes": [],
+                     *           "places": [],
+                     *           "input": null,
+                     *           "why": null,
+                     *           "risk": {
+                     *             "level": "low",
+                     *             "reasons": []
+                     *           },
+                     *           "pattern": "run: git status *",
+                     *           "agent_remembers": true
+                     *         }
+                     *       },
+                     *       "asked_at": "2026-03-14T09:26:53.589Z",
+                     *       "not_before": null,
+                     *       "end": {
+                     *         "kind": "once"
+                     *       },
+                     *       "ended_at": "2026-03-14T09:26:53.589Z",
+                     *       "told": false,
+                     *       "agent": "ada",
+                     *       "short_id": "M-5TGB",
+                     *       "mission_title": "Look around",
+                     *       "age_s": 0
+                     *     }
+                     */
                     "application/json": components["schemas"]["RequestView"];
                 };
             };
@@ -10111,12 +18409,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_permission_rules: {
@@ -10134,12 +18434,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000002",
+                     *           "pattern": "run: git status *",
+                     *           "allow": true,
+                     *           "scope": {
+                     *             "kind": "workspace"
+                     *           },
+                     *           "created_at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_Rule"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     add_permission_rule: {
@@ -10154,6 +18472,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "pattern": "run: git status *",
+                 *       "allow": true,
+                 *       "scope": {
+                 *         "kind": "workspace"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewRule"];
             };
         };
@@ -10164,18 +18491,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000002",
+                     *       "pattern": "run: git status *",
+                     *       "allow": true,
+                     *       "scope": {
+                     *         "kind": "workspace"
+                     *       },
+                     *       "created_at": "2026-03-14T09:26:53.589Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Rule"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.ambiguous.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     remove_permission_rule: {
@@ -10186,7 +18527,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The rule's id. */
+                /**
+                 * @description The rule's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000002
+                 */
                 id: components["schemas"]["RuleId"];
             };
             cookie?: never;
@@ -10200,13 +18544,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_runtimes: {
@@ -10224,12 +18573,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "preset": "claude-acp",
+                     *           "title": "Claude Code",
+                     *           "program": "claude-agent-acp",
+                     *           "path": null,
+                     *           "command": "env DISABLE_AUTOUPDATER=1 claude-agent-acp",
+                     *           "note": "Speaks the Agent Client Protocol. As root its unattended mode needs IS_SANDBOX=1."
+                     *         },
+                     *         {
+                     *           "preset": "claude",
+                     *           "title": "Claude Code, one mission at a time",
+                     *           "program": "claude",
+                     *           "path": null,
+                     *           "command": "env DISABLE_AUTOUPDATER=1 claude -p --output-format stream-json --verbose --permission-mode acceptEdits",
+                     *           "note": "Gets the brief on standard input. Without unattended mode it changes files in its worktree and is refused the rest."
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_DetectedRuntime"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            500: components["responses"]["Internal"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
         };
     };
     scan: {
@@ -10244,6 +18617,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "path": "/home/ann/parser"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ScanRequest"];
             };
         };
@@ -10254,18 +18632,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "files": 3,
+                     *       "lines": 5,
+                     *       "binary_files": 0,
+                     *       "oversize": [],
+                     *       "duplicates": [],
+                     *       "skipped": [],
+                     *       "truncated": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScanReport"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     plan: {
@@ -10283,12 +18674,138 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "halted": false,
+                     *       "memory_free_percent": 42,
+                     *       "starts": [],
+                     *       "waiting": [
+                     *         {
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *           "short_id": "M-3RWD",
+                     *           "title": "Document the lexer",
+                     *           "reason": "waiting: bee is paused"
+                     *         }
+                     *       ],
+                     *       "waiting_count": 1,
+                     *       "reviews": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Plan"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_secrets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The secrets. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretsView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    keep_secret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Letters, digits, `_`, `-` and `.`; at most 64. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "value": "correct horse battery staple"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SecretValue"];
+            };
+        };
+        responses: {
+            /** @description The secret, without its value. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    remove_secret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The secret's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_settings: {
@@ -10306,15 +18823,147 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "running_max": null,
+                     *       "starts_per_cycle": 50,
+                     *       "memory_free_min_percent": 5,
+                     *       "policy": "standard",
+                     *       "policy_of_label": [],
+                     *       "merge": "merge",
+                     *       "trash_days": 30
+                     *     }
+                     */
                     "application/json": components["schemas"]["Settings"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     put_settings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what you edited. */
+                "If-Match"?: string | null;
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "running_max": 4,
+                 *       "starts_per_cycle": 50,
+                 *       "memory_free_min_percent": 5,
+                 *       "policy": "standard",
+                 *       "policy_of_label": [],
+                 *       "merge": "merge",
+                 *       "trash_days": 30
+                 *     }
+                 */
+                "application/json": components["schemas"]["Settings"];
+            };
+        };
+        responses: {
+            /** @description The settings. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "running_max": 4,
+                     *       "starts_per_cycle": 50,
+                     *       "memory_free_min_percent": 5,
+                     *       "policy": "standard",
+                     *       "policy_of_label": [],
+                     *       "merge": "merge",
+                     *       "trash_days": 30
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            412: components["responses"]["ChangedMeanwhile"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    export_config: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The configuration. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Configuration"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_settings_changes: {
+        parameters: {
+            query?: {
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description How many at most, 1 to 500; 100 unless given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_SettingsChange"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    import_config: {
         parameters: {
             query?: never;
             header?: {
@@ -10326,7 +18975,53 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Settings"];
+                "application/json": components["schemas"]["ImportConfig"];
+            };
+        };
+        responses: {
+            /** @description What changed, or would. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Imported"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    roll_back_settings: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the settings you saw. */
+                "If-Match"?: string | null;
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "seq": 41
+                 *     }
+                 */
+                "application/json": components["schemas"]["RollBack"];
             };
         };
         responses: {
@@ -10342,12 +19037,16 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            412: components["responses"]["ChangedMeanwhile"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_signals: {
@@ -10365,18 +19064,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "machine_cpu_percent",
+                     *           "unit": "%",
+                     *           "kind": "gauge",
+                     *           "resolution": 0.1,
+                     *           "labels": [],
+                     *           "description": "Processor use of the machine, 100 % = all cores."
+                     *         },
+                     *         {
+                     *           "name": "machine_memory_used_bytes",
+                     *           "unit": "B",
+                     *           "kind": "gauge",
+                     *           "resolution": 1024,
+                     *           "labels": [],
+                     *           "description": "Memory in use."
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_Signal"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            500: components["responses"]["Internal"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
         };
     };
     query_signal: {
         parameters: {
             query: {
-                /** @description The signal's name. */
+                /**
+                 * @description The signal's name.
+                 * @example machine_cpu_percent
+                 */
                 name: string;
                 /** @description Only series with this label, as key:value; may be repeated. */
                 label?: string[];
@@ -10384,9 +19110,15 @@ export interface operations {
                 from?: string;
                 /** @description Its end, RFC 3339; now unless given. */
                 to?: string;
-                /** @description The length of a range that ends now, in seconds; 600 unless given. */
+                /**
+                 * @description The length of a range that ends now, in seconds; 600 unless given.
+                 * @example 600
+                 */
                 last?: number;
-                /** @description How many buckets, 1 to 2000; 200 unless given. */
+                /**
+                 * @description How many buckets, 1 to 2000; 200 unless given.
+                 * @example 2
+                 */
                 points?: number;
             };
             header?: never;
@@ -10401,13 +19133,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "key": {
+                     *             "name": "machine_cpu_percent",
+                     *             "labels": {}
+                     *           },
+                     *           "unit": "%",
+                     *           "step_ms": 4217,
+                     *           "buckets": [
+                     *             {
+                     *               "at": "2026-03-14T09:26:53.589Z",
+                     *               "min": 100,
+                     *               "max": 100,
+                     *               "mean": 100,
+                     *               "last": 100,
+                     *               "count": 4
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_SeriesRange"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_supervision: {
@@ -10425,12 +19185,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "in_force": "cgroup",
+                     *       "available": [
+                     *         {
+                     *           "backend": "cgroup",
+                     *           "problem": null
+                     *         },
+                     *         {
+                     *           "backend": "namespace",
+                     *           "problem": null
+                     *         }
+                     *       ],
+                     *       "statement": [
+                     *         "Agents' processes are kept together by a control group of its own, which no process leaves without meaning to.",
+                     *         "An agent without a sandbox reaches what you reach: your files, your programs and the network. A worktree of its own keeps its work apart; it is no wall."
+                     *       ],
+                     *       "sandbox": [
+                     *         "It can write where it works and in a directory of its own for temporary files, and nowhere else.",
+                     *         "It can read your home, and not change it."
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SupervisionView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     halt_swarm: {
@@ -10445,6 +19230,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "note": "lunch"
+                 *     }
+                 */
                 "application/json": components["schemas"]["HaltRequest"] | null;
             };
         };
@@ -10455,18 +19245,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "trees": 0,
+                     *       "ended": 0,
+                     *       "survivors": [],
+                     *       "took_ms": 4217,
+                     *       "recorded": true,
+                     *       "problem": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["HaltView"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     resume_swarm: {
@@ -10488,11 +19289,17 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_templates: {
@@ -10510,12 +19317,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "port",
+                     *           "about": "Ports a module",
+                     *           "title": "Port {{module}}",
+                     *           "brief": "Port {{module}} to Python 3.",
+                     *           "gates": [
+                     *             "file: {{module}}"
+                     *           ],
+                     *           "labels": [
+                     *             "port"
+                     *           ],
+                     *           "skills": [],
+                     *           "policy": null,
+                     *           "repository": null,
+                     *           "placeholders": [
+                     *             {
+                     *               "name": "module",
+                     *               "default": null
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_TemplateView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_template: {
@@ -10523,7 +19360,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The template's name. */
+                /**
+                 * @description The template's name.
+                 * @example port
+                 */
                 name: string;
             };
             cookie?: never;
@@ -10536,6 +19376,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "port",
+                     *       "about": "Ports a module",
+                     *       "title": "Port {{module}}",
+                     *       "brief": "Port {{module}} to Python 3.",
+                     *       "gates": [
+                     *         "file: {{module}}"
+                     *       ],
+                     *       "labels": [
+                     *         "port"
+                     *       ],
+                     *       "skills": [],
+                     *       "policy": null,
+                     *       "repository": null,
+                     *       "placeholders": [
+                     *         {
+                     *           "name": "module",
+                     *           "default": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["TemplateView"];
                 };
             };
@@ -10543,24 +19406,45 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     put_template: {
         parameters: {
             query?: never;
             header?: {
+                /** @description The ETag of what you edited. */
+                "If-Match"?: string | null;
                 /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The template's name, as in the body. */
+                /**
+                 * @description The template's name, as in the body.
+                 * @example port
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "port",
+                 *       "about": "Ports a module",
+                 *       "title": "Port {{module}}",
+                 *       "brief": "Port {{module}} to Python 3.",
+                 *       "labels": [
+                 *         "port"
+                 *       ],
+                 *       "gates": [
+                 *         "file: {{module}}"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["Template"];
             };
         };
@@ -10571,19 +19455,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "port",
+                     *       "about": "Ports a module",
+                     *       "title": "Port {{module}}",
+                     *       "brief": "Port {{module}} to Python 3.",
+                     *       "gates": [
+                     *         "file: {{module}}"
+                     *       ],
+                     *       "labels": [
+                     *         "port"
+                     *       ],
+                     *       "skills": [],
+                     *       "policy": null,
+                     *       "repository": null,
+                     *       "placeholders": [
+                     *         {
+                     *           "name": "module",
+                     *           "default": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["TemplateView"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            412: components["responses"]["ChangedMeanwhile"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     remove_template: {
@@ -10594,7 +19503,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The template's name. */
+                /**
+                 * @description The template's name.
+                 * @example port
+                 */
                 name: string;
             };
             cookie?: never;
@@ -10608,13 +19520,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_tokens: {
@@ -10635,13 +19552,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000020",
+                     *           "name": "ci",
+                     *           "prefix": "hk_t_e8069ce",
+                     *           "role": "operator",
+                     *           "scopes": [
+                     *             {
+                     *               "kind": "area",
+                     *               "area": "missions"
+                     *             }
+                     *           ],
+                     *           "made_at": "2026-03-14T09:26:53.589Z",
+                     *           "expires_at": "2026-03-14T09:26:53.589Z",
+                     *           "revoked_at": null,
+                     *           "state": "valid",
+                     *           "used_at": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_TokenView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     add_token: {
@@ -10707,12 +19650,14 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     revoke_token: {
@@ -10723,7 +19668,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The token's id. */
+                /**
+                 * @description The token's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000020
+                 */
                 id: components["schemas"]["TokenId"];
             };
             cookie?: never;
@@ -10737,13 +19685,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_topics: {
@@ -10761,12 +19714,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "topic": {
+                     *             "id": "019cec1a-2b3c-7d4e-8f50-000000000018",
+                     *             "title": "Tabs or spaces?",
+                     *             "text": "For new files.",
+                     *             "options": [
+                     *               "tabs",
+                     *               "spaces"
+                     *             ],
+                     *             "opened_at": "2026-03-14T09:26:53.589Z",
+                     *             "decision": null
+                     *           },
+                     *           "votes": [
+                     *             {
+                     *               "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *               "agent_name": "bee",
+                     *               "option": "spaces",
+                     *               "rationale": "lexer.py has them",
+                     *               "at": "2026-03-14T09:26:53.589Z"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_TopicView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     open_topic: {
@@ -10781,6 +19765,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "title": "Tabs or spaces?",
+                 *       "text": "For new files.",
+                 *       "options": [
+                 *         "tabs",
+                 *         "spaces"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewTopic"];
             };
         };
@@ -10791,18 +19785,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "topic": {
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000018",
+                     *         "title": "Tabs or spaces?",
+                     *         "text": "For new files.",
+                     *         "options": [
+                     *           "tabs",
+                     *           "spaces"
+                     *         ],
+                     *         "opened_at": "2026-03-14T09:26:53.589Z",
+                     *         "decision": null
+                     *       },
+                     *       "votes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TopicView"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     get_topic: {
@@ -10810,7 +19822,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The topic's id. */
+                /**
+                 * @description The topic's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000018
+                 */
                 id: components["schemas"]["TopicId"];
             };
             cookie?: never;
@@ -10823,6 +19838,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "topic": {
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000018",
+                     *         "title": "Tabs or spaces?",
+                     *         "text": "For new files.",
+                     *         "options": [
+                     *           "tabs",
+                     *           "spaces"
+                     *         ],
+                     *         "opened_at": "2026-03-14T09:26:53.589Z",
+                     *         "decision": null
+                     *       },
+                     *       "votes": [
+                     *         {
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "agent_name": "bee",
+                     *           "option": "spaces",
+                     *           "rationale": "lexer.py has them",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["TopicView"];
                 };
             };
@@ -10830,7 +19869,9 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     close_topic: {
@@ -10841,13 +19882,22 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The topic's id. */
+                /**
+                 * @description The topic's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000018
+                 */
                 id: components["schemas"]["TopicId"];
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "option": "spaces",
+                 *       "note": "as it was"
+                 *     }
+                 */
                 "application/json": components["schemas"]["CloseTopic"] | null;
             };
         };
@@ -10858,6 +19908,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "topic": {
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000018",
+                     *         "title": "Tabs or spaces?",
+                     *         "text": "For new files.",
+                     *         "options": [
+                     *           "tabs",
+                     *           "spaces"
+                     *         ],
+                     *         "opened_at": "2026-03-14T09:26:53.589Z",
+                     *         "decision": {
+                     *           "option": "spaces",
+                     *           "because": "the captain took it; it had 1 votes; as it was",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       },
+                     *       "votes": [
+                     *         {
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "agent_name": "bee",
+                     *           "option": "spaces",
+                     *           "rationale": "lexer.py has them",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["TopicView"];
                 };
             };
@@ -10865,12 +19943,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     vote_on_topic: {
@@ -10881,13 +19961,23 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The topic's id. */
+                /**
+                 * @description The topic's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000018
+                 */
                 id: components["schemas"]["TopicId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "agent": "bee",
+                 *       "option": "spaces",
+                 *       "rationale": "lexer.py has them"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewVote"];
             };
         };
@@ -10898,6 +19988,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "topic": {
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000018",
+                     *         "title": "Tabs or spaces?",
+                     *         "text": "For new files.",
+                     *         "options": [
+                     *           "tabs",
+                     *           "spaces"
+                     *         ],
+                     *         "opened_at": "2026-03-14T09:26:53.589Z",
+                     *         "decision": null
+                     *       },
+                     *       "votes": [
+                     *         {
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "agent_name": "bee",
+                     *           "option": "spaces",
+                     *           "rationale": "lexer.py has them",
+                     *           "at": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["TopicView"];
                 };
             };
@@ -10905,12 +20019,14 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_trash: {
@@ -10918,7 +20034,10 @@ export interface operations {
             query?: {
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -10933,13 +20052,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000009",
+                     *           "kind": "mission",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *           "attempt": null,
+                     *           "title": "M-3RWD Document the lexer",
+                     *           "path": null,
+                     *           "repository": null,
+                     *           "branch": null,
+                     *           "bytes": 0,
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "until": "2026-03-14T09:26:53.589Z",
+                     *           "exists": true
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_TrashView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     purge_from_trash: {
@@ -10950,7 +20092,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description Its id in the trash. */
+                /**
+                 * @description Its id in the trash.
+                 * @example 019cec1a-2b3c-7d4e-8f50-00000000000a
+                 */
                 id: components["schemas"]["TrashId"];
             };
             cookie?: never;
@@ -10964,13 +20109,18 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     restore_from_trash: {
@@ -10981,7 +20131,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description Its id in the trash. */
+                /**
+                 * @description Its id in the trash.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000009
+                 */
                 id: components["schemas"]["TrashId"];
             };
             cookie?: never;
@@ -10994,16 +20147,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "restored": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000009",
+                     *           "kind": "mission",
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000008",
+                     *           "attempt": null,
+                     *           "title": "M-3RWD Document the lexer",
+                     *           "path": null,
+                     *           "repository": null,
+                     *           "branch": null,
+                     *           "bytes": 0,
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "until": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "problems": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["TrashRestored"];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     verify: {
@@ -11021,12 +20199,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sound": true,
+                     *       "events": 180,
+                     *       "head": "d16e570000000000000000000000000000000000000000000000000000000000",
+                     *       "findings": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["VerificationView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     who_am_i: {
@@ -11044,12 +20232,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "role": "admin",
+                     *       "token_id": null,
+                     *       "name": null,
+                     *       "scopes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["WhoAmI"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            500: components["responses"]["Internal"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
         };
     };
     focus_window: {
@@ -11071,11 +20268,16 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
-            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_worktrees: {
@@ -11083,7 +20285,10 @@ export interface operations {
             query?: {
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -11098,13 +20303,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "short_id": "M-7K2P",
+                     *           "title": "Port the parser",
+                     *           "attempt": 1,
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "path": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/1",
+                     *           "repository": "/home/ann/parser",
+                     *           "branch": "hive/M-7K2P/1",
+                     *           "bytes": 4217,
+                     *           "files": 3,
+                     *           "age_s": 4217,
+                     *           "modified_at": "2026-03-14T09:26:53.589Z",
+                     *           "dirty_files": 0,
+                     *           "ignored_bytes": 0,
+                     *           "unmerged_commits": 1,
+                     *           "live": true,
+                     *           "kept_because": [
+                     *             "its work is under review",
+                     *             "1 commit is on no other branch"
+                     *           ],
+                     *           "problem": null
+                     *         }
+                     *       ],
+                     *       "bytes": 4217,
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Worktrees"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     clean_worktrees: {
@@ -11119,6 +20357,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "apply": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["CleanRequest"];
             };
         };
@@ -11129,18 +20372,54 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "would_remove": [],
+                     *       "removed": [],
+                     *       "kept": [
+                     *         {
+                     *           "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000003",
+                     *           "short_id": "M-7K2P",
+                     *           "title": "Port the parser",
+                     *           "attempt": 1,
+                     *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000004",
+                     *           "path": "/home/ann/.local/share/hivekeeper/worktrees/019cec1a-2b3c-7d4e-8f50-000000000003/1",
+                     *           "repository": "/home/ann/parser",
+                     *           "branch": "hive/M-7K2P/1",
+                     *           "bytes": 4217,
+                     *           "files": 3,
+                     *           "age_s": 4217,
+                     *           "modified_at": "2026-03-14T09:26:53.589Z",
+                     *           "dirty_files": 0,
+                     *           "ignored_bytes": 0,
+                     *           "unmerged_commits": 1,
+                     *           "live": true,
+                     *           "kept_because": [
+                     *             "its work is under review",
+                     *             "1 commit is on no other branch"
+                     *           ],
+                     *           "problem": null
+                     *         }
+                     *       ],
+                     *       "bytes": 0,
+                     *       "more": false
+                     *     }
+                     */
                     "application/json": components["schemas"]["CleanView"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            409: components["responses"]["Conflict"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     health: {
@@ -11158,9 +20437,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures as they are now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     ready: {
@@ -11178,18 +20489,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description The ledger does not answer. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["Forbidden"];
+            503: components["responses"]["Unavailable"];
         };
     };
 }

@@ -28,6 +28,8 @@ export function whenHeard({ current, runtime }: Pick<AgentView, 'current' | 'run
   switch (runtime.kind) {
     case 'acp':
       return 'It hears this at the end of its turn, and goes on with it.';
+    case 'attached':
+      return 'It hears this with its next heartbeat, and reads it when it asks for it.';
     case 'headless':
       return 'It cannot be told things while it works: it hears this with its next mission.';
     case 'command':

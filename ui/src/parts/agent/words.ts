@@ -70,6 +70,11 @@ export const RUNTIMES = {
     word: 'headless',
     about: 'A program that does one mission and tells of it as lines; it cannot be told things meanwhile.',
   },
+  attached: {
+    word: 'attached',
+    about:
+      'A program that was started elsewhere on this machine and asks for its missions itself. It is known by its heartbeat alone.',
+  },
 } as const;
 
 /** How the lines of a headless program of one's own are read. */

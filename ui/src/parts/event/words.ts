@@ -6,6 +6,7 @@ import { href } from '../../state/router.svelte';
 import type { Event, Exit, Fact, GateSpec } from '../../state/types';
 import { GRADES, MISSION_STATES, VERDICTS } from '../mission/words';
 import { type Sentence, say, told } from './conversationwords';
+import { inHouse } from './housewords';
 
 export interface Names {
   agent: (id: string) => string | null;
@@ -226,6 +227,17 @@ function sentence(event: Event, agent: string): Sentence {
       );
     case 'token_revoked':
       return say('a token was revoked; it opens nothing any more', 'idle', 'slash');
+    case 'attempt_taken':
+      return say(`${agent}, which runs elsewhere, took the mission`, 'work', 'play');
+    case 'hook_saved':
+    case 'hook_removed':
+    case 'hook_failed':
+    case 'secret_kept':
+    case 'secret_removed':
+    case 'backup_made':
+    case 'logged_in':
+    case 'logged_out':
+      return inHouse(fact);
     default:
       return told(fact, agent);
   }

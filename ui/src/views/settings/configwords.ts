@@ -10,6 +10,7 @@ const KEYS: Record<string, string> = {
   policy_of_label: 'Policy by label',
   merge: 'Merge reviewed work',
   trash_days: 'Days in the trash',
+  traces_to: 'Send traces to',
 };
 
 export const keyWord = (key: string): string => KEYS[key] ?? key.replaceAll('_', ' ');

@@ -35,7 +35,8 @@ export function merged(
 
 /** The further fields of a line, as texts. */
 export function restOf(line: LogLine): [string, string][] {
-  return Object.entries(line.fields).map(([name, value]) => [
+  // The description says of a field only that it is one.
+  return Object.entries(line.fields as Record<string, unknown>).map(([name, value]) => [
     name,
     typeof value === 'string' ? value : JSON.stringify(value),
   ]);

@@ -385,7 +385,7 @@ describe('the log', () => {
   });
 
   test('fields that are no text are told as JSON', () => {
-    expect(restOf(line(1, { fields: { a: 'x', b: { c: 1 } } }))).toEqual([
+    expect(restOf(line(1, { fields: { a: 'x', b: { c: 1 } } as unknown as LogLine['fields'] }))).toEqual([
       ['a', 'x'],
       ['b', '{"c":1}'],
     ]);
