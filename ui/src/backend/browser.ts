@@ -10,15 +10,29 @@ import {
 } from './backend';
 import type { Frame } from './types';
 
-const CSRF_COOKIE = `hivekeeper_csrf_${location.port || '80'}`;
+/** Where the secret of this page is kept: the browser shows it to pages of this very address and port alone. */
+const PAGE_KEY = 'hivekeeper.page';
+/** What the live stream is called among the protocols of a WebSocket. */
+const LIVE_PROTOCOL = 'hivekeeper.live';
 
-/** Reads one cookie out of `document.cookie`. */
-export function cookie(all: string, name: string): string | null {
-  for (const part of all.split(';')) {
-    const [key, ...rest] = part.trim().split('=');
-    if (key === name) return decodeURIComponent(rest.join('='));
+/** What this page proves itself with; a cookie alone proves nothing, as every port of this host gets it. */
+function pageSecret(): string | null {
+  try {
+    return localStorage.getItem(PAGE_KEY);
+  } catch {
+    // The browser keeps nothing for pages; then nobody stays signed in.
+    return null;
   }
-  return null;
+}
+
+/** Keeps the secret of this page, or forgets it. */
+export function keepPageSecret(secret: string | null): void {
+  try {
+    if (secret === null) localStorage.removeItem(PAGE_KEY);
+    else localStorage.setItem(PAGE_KEY, secret);
+  } catch {
+    // As above.
+  }
 }
 
 /** The one-time code of a login link, from the page's fragment. */
@@ -38,7 +52,8 @@ class BrowserBackend implements Backend {
     signal?: AbortSignal,
   ): Promise<Answer> {
     const all: Record<string, string> = { ...headers };
-    if (method !== 'GET') all['X-Hivekeeper-CSRF'] = cookie(document.cookie, CSRF_COOKIE) ?? '';
+    const secret = pageSecret();
+    if (secret !== null) all['X-Hivekeeper-Page'] = secret;
     let answer: Response;
     let text: string;
     try {
@@ -56,7 +71,10 @@ class BrowserBackend implements Backend {
       query.set('epoch', from.epoch);
       query.set('since', String(from.since));
     }
-    const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/api/v1/live?${query}`);
+    // A page cannot send headers with a WebSocket: its secret is one of the protocols it offers.
+    const secret = pageSecret();
+    const protocols = secret === null ? [LIVE_PROTOCOL] : [LIVE_PROTOCOL, secret];
+    const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/api/v1/live?${query}`, protocols);
     let closed = false;
     let asked = 0;
     socket.onopen = () => {
@@ -103,9 +121,12 @@ export async function signIn(backend: Backend): Promise<void> {
   const code = loginCode(location.hash);
   if (code === null) return;
   history.replaceState(null, '', location.pathname + location.search);
-  await backend.request('POST', '/api/v1/login', JSON.stringify({ code }), {
+  const answer = await backend.request('POST', '/api/v1/login', JSON.stringify({ code }), {
     'Content-Type': 'application/json',
   });
+  if (answer.status !== 200) return;
+  const { page } = JSON.parse(answer.body) as { page: string };
+  keepPageSecret(page);
 }
 
 export const browserBackend = (): Backend => new BrowserBackend();

@@ -1,6 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Api, fileName, Refusal } from '../backend/api';
-import { cookie, loginCode } from '../backend/browser';
+import { browserBackend, keepPageSecret, loginCode, signIn } from '../backend/browser';
 import { ReplayBackend } from '../backend/replay';
 import type { Event } from '../backend/types';
 import { Detail } from './detail.svelte';
@@ -30,9 +30,38 @@ test.each([
   ['#login=a b', null],
 ])('the login code of %s is %s', (hash, code) => expect(loginCode(hash)).toBe(code));
 
-test('a cookie is found among others', () => {
-  expect(cookie('a=1; hivekeeper_csrf=x%3Dy; b=2', 'hivekeeper_csrf')).toBe('x=y');
-  expect(cookie('a=1', 'hivekeeper_csrf')).toBeNull();
+test('a page shows its secret with every request, and with the live stream', async () => {
+  const asked: [string, RequestInit | undefined][] = [];
+  const opened: [string, string | string[] | undefined][] = [];
+  vi.stubGlobal('fetch', (path: string, init?: RequestInit) => {
+    asked.push([path, init]);
+    return Promise.resolve(new Response(path.endsWith('/login') ? '{"page":"hk_p_1"}' : ''));
+  });
+  vi.stubGlobal(
+    'WebSocket',
+    class {
+      constructor(url: string, protocols?: string | string[]) {
+        opened.push([url, protocols]);
+      }
+    },
+  );
+  const backend = browserBackend();
+  const secret = (n: number) => new Headers(asked[n]?.[1]?.headers).get('X-Hivekeeper-Page');
+  await backend.request('GET', '/api/v1/overview');
+  expect(secret(0)).toBeNull();
+  location.hash = '#login=abc';
+  await signIn(backend);
+  expect(location.hash).toBe('');
+  await backend.request('GET', '/api/v1/overview');
+  expect(secret(2)).toBe('hk_p_1');
+  const handlers = { onOpen: () => undefined, onFrame: () => undefined, onEnd: () => undefined };
+  backend.live(handlers, null, ['agents']);
+  expect(opened[0]?.[1]).toEqual(['hivekeeper.live', 'hk_p_1']);
+  expect(opened[0]?.[0]).not.toContain('hk_p_1');
+  keepPageSecret(null);
+  await backend.request('GET', '/api/v1/overview');
+  expect(secret(3)).toBeNull();
+  vi.unstubAllGlobals();
 });
 
 test.each([
