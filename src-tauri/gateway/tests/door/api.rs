@@ -231,7 +231,7 @@ async fn the_emergency_stop_and_what_follows_are_answered_over_the_wire() {
 }
 
 #[tokio::test]
-async fn a_browser_signs_in_once_with_the_link_and_then_needs_its_pages_proof() {
+async fn a_browser_signs_in_once_with_the_link_and_then_shows_its_pages_secret_over_the_wire() {
     let house = House::open().await;
     let link = house.host.login_link().unwrap().unwrap();
     let code = link.split_once("#login=").unwrap().1.to_owned();
@@ -242,34 +242,35 @@ async fn a_browser_signs_in_once_with_the_link_and_then_needs_its_pages_proof() 
         body.len()
     );
     let answer = house.say(&login).await;
-    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
-    let cookies: Vec<&str> = answer
-        .lines()
-        .filter_map(|line| line.strip_prefix("set-cookie: "))
-        .map(|cookie| cookie.split(';').next().unwrap())
-        .collect();
-    assert_eq!(cookies.len(), 2, "{answer}");
-    let (_, port) = house.address().rsplit_once(':').unwrap();
-    for (cookie, name) in cookies.iter().zip(["hivekeeper_login", "hivekeeper_csrf"]) {
-        assert!(cookie.starts_with(&format!("{name}_{port}=")), "{cookie}");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut cookies = answer.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
+    let cookie = cookies.next().unwrap();
+    assert_eq!(cookies.next(), None, "{answer}");
+    for part in ["; HttpOnly", "; Path=/", "; SameSite=Strict", "; Max-Age=604800"] {
+        assert!(cookie.contains(part), "{cookie}");
     }
-    let csrf = cookies[1].split_once('=').unwrap().1;
+    assert!(!cookie.contains("Secure"), "it would not be sent back: {cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    let (_, port) = house.address().rsplit_once(':').unwrap();
+    assert!(cookie.starts_with(&format!("hivekeeper_login_{port}=hk_l_")), "{cookie}");
+    let told: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let page = told["page"].as_str().unwrap();
+    assert!(page.starts_with("hk_p_"), "{told}");
     assert!(house.say(&login).await.starts_with("HTTP/1.1 401"));
     let ask = |method: &str, path: &str, extra: &str| {
         format!(
-            "{method} {path} HTTP/1.1\r\nhost: HERE\r\nconnection: close\r\ncookie: {}\r\n{extra}\r\n",
-            cookies.join("; ")
+            "{method} {path} HTTP/1.1\r\nhost: HERE\r\nconnection: close\r\ncookie: {cookie}\r\n{extra}\r\n"
         )
     };
-    let own = "sec-fetch-site: same-origin\r\n";
-    let proof = format!("origin: http://HERE\r\nx-hivekeeper-csrf: {csrf}\r\n");
+    let own = "sec-fetch-site: same-origin\r\norigin: http://HERE\r\n";
+    let proof = format!("{own}x-hivekeeper-page: {page}\r\n");
     let status = async |request: String| {
         let answer = house.say(&request).await;
         answer.split(' ').nth(1).unwrap().to_owned()
     };
-    assert_eq!(status(ask("GET", "/api/v1/overview", own)).await, "200");
-    assert_eq!(status(ask("GET", "/api/v1/overview", "")).await, "403");
-    assert_eq!(status(ask("POST", "/api/v1/window/focus", own)).await, "403");
+    assert_eq!(status(ask("GET", "/api/v1/overview", &proof)).await, "200");
+    assert_eq!(status(ask("GET", "/api/v1/overview", own)).await, "401");
+    assert_eq!(status(ask("POST", "/api/v1/window/focus", own)).await, "401");
     assert_eq!(status(ask("POST", "/api/v1/window/focus", &proof)).await, "409");
     house.close().await;
 }

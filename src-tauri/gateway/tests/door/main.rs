@@ -7,9 +7,13 @@
 )]
 
 mod api;
+mod bad;
+mod house;
 mod keys;
 mod live;
+mod logins;
 mod mcp;
+mod metrics;
 mod otlp;
 
 use std::path::PathBuf;
@@ -149,6 +153,18 @@ impl House {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> (u16, Vec<u8>) {
+        let (status, _, body) = self.exchange(method, path, headers, body).await;
+        (status, body)
+    }
+
+    /// Sends over a socket; gives the status, the head and the body.
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (u16, String, Vec<u8>) {
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n",
             self.address(),
@@ -169,7 +185,8 @@ impl House {
         let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap_or(answer.len());
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
-        (status.unwrap_or(0), answer.get(end + 4..).unwrap_or_default().to_vec())
+        let body = answer.get(end + 4..).unwrap_or_default().to_vec();
+        (status.unwrap_or(0), head, body)
     }
 
     /// Waits until what is looked for is there.
