@@ -12,6 +12,7 @@ import {
 } from '../../state/testing/stage';
 import type { AgentView, AttemptView, Preset } from '../../state/types';
 import AgentNow from './AgentNow.svelte';
+import Attachment from './Attachment.svelte';
 import NewAgent from './NewAgent.svelte';
 
 beforeAll(withoutLayout);
@@ -107,4 +108,67 @@ test('an idle agent whose last attempt came to nothing says why', () => {
   expect(by('agent-last').textContent).toContain('it has to be logged in');
   put(stage(), AgentNow, { agent, last: { ...last, state: 'accepted' } as AttemptView });
   expect(all('[data-testid="agent-last"]')).toHaveLength(1);
+});
+
+const elsewhere = {
+  id: 'e',
+  name: 'night shift',
+  role: '',
+  skills: ['rust'],
+  grace_s: 10,
+  runtime: { kind: 'attached', lost_after_s: 60 },
+  status: {
+    state: 'lost_signal',
+    reason: 'no heartbeat yet',
+    signal: 'heartbeat',
+    confidence: 'certain',
+    since: '2026-01-01T00:00:00Z',
+  },
+} as unknown as AgentView;
+
+test('an agent that runs elsewhere is made by its name, and shows its token and how to use it', async () => {
+  const on = stage();
+  on.backend
+    .on('GET', '/api/v1/presets', { presets: [], problem: null })
+    .on('POST', '/api/v1/attached', { agent: elsewhere, token: 'hk_t_once', heartbeat_every_s: 20 }, 201);
+  put(on, NewAgent, {});
+  await settled();
+  const kind = [...document.querySelectorAll('label')].find(
+    ({ textContent }) => textContent?.trim() === 'attached',
+  );
+  kind?.querySelector('input')?.click();
+  await settled();
+  typeInto(by('attach-name'), 'night shift');
+  by('attach-create').click();
+  await settled();
+  const sent = on.backend.asked.find(({ path, method }) => method === 'POST' && path.endsWith('/attached'));
+  expect(sent?.body).toEqual({ name: 'night shift', role: '', skills: [], lost_after_s: 60 });
+  const shown = by('attached-token').textContent ?? '';
+  expect(shown).toContain('hk_t_once');
+  expect(shown).toMatch(/HIVEKEEPER_TOKEN=hk_t_once python3 \S+attached_agent\.py 'night shift'/);
+  expect(shown).toMatch(/HIVEKEEPER_TOKEN=hk_t_once sh \S+attached_agent\.sh 'night shift'/);
+});
+
+test('another token for it is made only after a second press', async () => {
+  const on = stage();
+  on.backend.on(
+    'POST',
+    '/api/v1/attached',
+    { agent: elsewhere, token: 'hk_t_new', heartbeat_every_s: 20 },
+    201,
+  );
+  put(on, Attachment, { agent: elsewhere });
+  by('attached-renew').click();
+  await settled();
+  expect(on.backend.asked).toEqual([]);
+  by('attached-renew').click();
+  await settled();
+  expect(on.backend.asked[0]?.body).toMatchObject({ name: 'night shift', new_token: true });
+  expect(by('attached-token').textContent).toContain('hk_t_new');
+});
+
+test('of an agent that runs elsewhere no use is shown: none is measured', () => {
+  put(stage(), AgentNow, { agent: elsewhere, last: null });
+  expect(document.body.textContent).toContain('no heartbeat yet');
+  expect(document.body.textContent).not.toContain('Processor');
 });

@@ -3,6 +3,7 @@ import { day, zone } from '../../kit/time';
 import { AGENT_STATES, doing } from '../../parts/agent/words';
 import { ASKS, asksOf, MISSION_STATES } from '../../parts/mission/words';
 import type { Hive } from '../../state/hive.svelte';
+import { SECTIONS } from '../settings/sections';
 
 export interface Command {
   id: string;
@@ -122,6 +123,12 @@ function general(hive: Hive): Command[] {
       keys: 'g s',
       run: () => router.go('settings'),
     },
+    ...SECTIONS.map(({ id, title, about }) => ({
+      id: `settings-${id}`,
+      title: `Settings: ${title}`,
+      about,
+      run: () => router.go('settings', id),
+    })),
     {
       id: 'theme',
       title: settings.dark ? 'Use the light theme' : 'Use the dark theme',
