@@ -79,6 +79,11 @@ pub enum VaultError {
     },
 }
 
+/// There is no keychain, for this reason.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+struct NoKeychain(String);
+
 /// Where secrets are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeptIn {
@@ -107,7 +112,7 @@ struct Inner {
     file: PathBuf,
     /// What tells the entries of this workspace from those of others.
     service: String,
-    chain: OnceCell<Result<Arc<CredentialStore>, String>>,
+    chain: OnceCell<Result<Arc<CredentialStore>, NoKeychain>>,
     /// One change of the file at a time.
     writing: Mutex<()>,
 }
@@ -132,7 +137,7 @@ impl Vault {
         Self::with(data_dir, OnceCell::new())
     }
 
-    fn with(data_dir: &Path, chain: OnceCell<Result<Arc<CredentialStore>, String>>) -> Self {
+    fn with(data_dir: &Path, chain: OnceCell<Result<Arc<CredentialStore>, NoKeychain>>) -> Self {
         let hash = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
         let hex: String =
             hash.iter().take(WORKSPACE_BYTES).map(|byte| format!("{byte:02x}")).collect();
@@ -148,11 +153,11 @@ impl Vault {
     pub async fn kept_in(&self) -> KeptIn {
         match self.chain().await {
             Ok(_) => KeptIn::Keychain,
-            Err(why) => KeptIn::File { why: why.clone() },
+            Err(NoKeychain(why)) => KeptIn::File { why: why.clone() },
         }
     }
 
-    async fn chain(&self) -> &Result<Arc<CredentialStore>, String> {
+    async fn chain(&self) -> &Result<Arc<CredentialStore>, NoKeychain> {
         self.0.chain.get_or_init(find).await
     }
 
@@ -276,18 +281,18 @@ impl Vault {
 }
 
 /// Finds the system's keychain, or says why there is none.
-async fn find() -> Result<Arc<CredentialStore>, String> {
+async fn find() -> Result<Arc<CredentialStore>, NoKeychain> {
     if std::env::var(KEYCHAIN_VARIABLE).is_ok_and(|value| value == "off") {
-        return Err(format!("{KEYCHAIN_VARIABLE} switches it off"));
+        return Err(NoKeychain(format!("{KEYCHAIN_VARIABLE} switches it off")));
     }
     if !has_bus() {
-        return Err("there is no desktop session on this machine".to_owned());
+        return Err(NoKeychain("there is no desktop session on this machine".to_owned()));
     }
     let found = tokio::task::spawn_blocking(system_keychain);
     match tokio::time::timeout(FIND_MAX, found).await {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("it did not answer within {} s", FIND_MAX.as_secs())),
+        Ok(Err(error)) => Err(NoKeychain(error.to_string())),
+        Err(_) => Err(NoKeychain(format!("it did not answer within {} s", FIND_MAX.as_secs()))),
     }
 }
 
@@ -301,16 +306,16 @@ fn has_bus() -> bool {
 }
 
 #[cfg(target_os = "linux")]
-fn system_keychain() -> Result<Arc<CredentialStore>, String> {
+fn system_keychain() -> Result<Arc<CredentialStore>, NoKeychain> {
     match zbus_secret_service_keyring_store::Store::new() {
         Ok(store) => Ok(store),
-        Err(error) => Err(format!("no Secret Service answers: {error}")),
+        Err(error) => Err(NoKeychain(format!("no Secret Service answers: {error}"))),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn system_keychain() -> Result<Arc<CredentialStore>, String> {
-    Err("it is known on Linux only so far".to_owned())
+fn system_keychain() -> Result<Arc<CredentialStore>, NoKeychain> {
+    Err(NoKeychain("it is known on Linux only so far".to_owned()))
 }
 
 fn read_file(path: &Path) -> std::io::Result<Values> {
@@ -335,7 +340,7 @@ mod tests {
     use super::*;
 
     fn without_chain(dir: &Path) -> Vault {
-        Vault::with(dir, OnceCell::new_with(Some(Err("a test has none".to_owned()))))
+        Vault::with(dir, OnceCell::new_with(Some(Err(NoKeychain("a test has none".to_owned())))))
     }
 
     fn with_chain(dir: &Path, chain: &Arc<CredentialStore>) -> Vault {

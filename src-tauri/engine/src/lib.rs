@@ -203,6 +203,16 @@ impl Engine {
         self.0.url.send_replace(Some(url));
     }
 
+    /// Does something after a while, unless the engine ends before.
+    pub fn later(&self, wait: Duration, work: impl FnOnce() + Send + 'static) {
+        let cancel = self.0.cancel.clone();
+        self.0.tasks.spawn(async move {
+            if cancel.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+                work();
+            }
+        });
+    }
+
     /// This run of the engine, as in the live stream.
     #[must_use]
     pub fn epoch(&self) -> &str {

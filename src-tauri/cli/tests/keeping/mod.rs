@@ -77,7 +77,8 @@ fn a_secret_comes_from_a_file_reaches_its_agent_and_is_printed_nowhere() {
     let at = format!("@{}", file.display());
     let said = house.ok(&["secret", "set", "db", &at]);
     assert!(said.contains("secret:db"), "{said}");
-    let command = "sh -c 'test ${#DATABASE} -eq 21 && echo \"it is $DATABASE\" > out.txt; echo $DATABASE'";
+    let command =
+        "sh -c 'test ${#DATABASE} -eq 21 && echo \"it is $DATABASE\" > out.txt; echo $DATABASE'";
     house.ok(&["agent", "add", "ann", "--command", command, "--env", "DATABASE=secret:db"]);
     let add = ["mission", "add", "--title", "T", "--brief", "b", "--gate", "file: out.txt"];
     let id = house.json(&add)["short_id"].as_str().unwrap().to_owned();

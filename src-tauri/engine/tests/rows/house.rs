@@ -402,8 +402,9 @@ async fn a_backup_is_made_while_work_goes_on_and_is_put_back_only_where_no_engin
     engine::restore(&data, &wrong).await.unwrap_err();
     let damaged = place.path().join("damaged.db");
     let mut bytes = std::fs::read(&file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 64].fill(0x5a);
+    // A whole page of it, so that nothing of it is unused.
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0x5a);
     std::fs::write(&damaged, bytes).unwrap();
     engine::restore(&data, &damaged).await.unwrap_err();
     let hive = Hive { engine: open(&data).await, ending, place };

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use engine::Engine;
 use jiff::{SignedDuration, Timestamp};
 use model::clock::{Clock as _, SystemClock};
 use serde::{Deserialize, Serialize};
@@ -112,7 +113,7 @@ pub(crate) fn level() -> Result<LevelView, LevelError> {
 }
 
 /// Changes how much is logged.
-pub(crate) fn set_level(new: NewLevel) -> Result<LevelView, LevelError> {
+pub(crate) fn set_level(engine: &Engine, new: NewLevel) -> Result<LevelView, LevelError> {
     check(&new)?;
     let control = CONTROL.get().ok_or(LevelError::NoLog)?;
     control.apply(&new.filter)?;
@@ -123,10 +124,8 @@ pub(crate) fn set_level(new: NewLevel) -> Result<LevelView, LevelError> {
         now.turn
     };
     if let Some(seconds) = new.for_seconds {
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
-            go_back(control, turn);
-        });
+        let wait = Duration::from_secs(u64::from(seconds));
+        engine.later(wait, move || go_back(control, turn));
     }
     tracing::warn!(filter = control.view().filter, "how much is logged was changed");
     Ok(control.view())

@@ -66,9 +66,10 @@ pub(crate) async fn get_log_level() -> Result<Json<LevelView>, Problem> {
     responses((status = 200, description = "The filter.", body = LevelView)),
 )]
 pub(crate) async fn put_log_level(
+    State(gate): State<Gate>,
     Call { input, .. }: Call<NewLevel>,
 ) -> Result<Json<LevelView>, Problem> {
-    Ok(Json(logging::set_level(input).map_err(refused)?))
+    Ok(Json(logging::set_level(&gate.engine, input).map_err(refused)?))
 }
 
 fn refused(error: LevelError) -> Problem {
