@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use engine::view::{Check, CheckGrade, DemoView, Listing, Overview, SwarmView};
 use gateway::{Client, VerificationView};
 use http::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::args::Demo;
 use crate::failure::Failure;

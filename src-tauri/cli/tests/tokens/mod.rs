@@ -63,7 +63,7 @@ fn browsers_that_are_signed_in_are_listed_and_signed_out() {
         let address = url.strip_prefix("http://").unwrap();
         let body = serde_json::json!({ "code": code }).to_string();
         let request = format!(
-            "POST /api/v1/login HTTP/1.1\r\nhost: {address}\r\nuser-agent: Fox/1\x07\r\n\
+            "POST /api/v1/login HTTP/1.1\r\nhost: {address}\r\nuser-agent: Fox/1\r\n\
              content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );
