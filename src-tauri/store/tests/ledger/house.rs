@@ -65,7 +65,7 @@ async fn hooks_and_the_names_of_secrets_are_read_back_and_follow_from_the_events
 #[tokio::test]
 async fn a_backup_holds_what_was_there_at_one_moment_and_is_put_back_whole() {
     let place = Place::new().await;
-    tell(&place, Fact::SecretKept { name: "before".into() }).await.unwrap();
+    tell(&place, Fact::SecretKept { name: "kept-earlier".into() }).await.unwrap();
     let file = place.path("backups/one.db");
     let made = place.ledger.back_up(&file).await.unwrap();
     assert_eq!(made.events, place.ledger.counts().await.unwrap().events);
@@ -86,8 +86,8 @@ async fn a_backup_holds_what_was_there_at_one_moment_and_is_put_back_whole() {
         let kept = root.join("backups/one.db");
         // One byte in the middle of it is another.
         let mut bytes = std::fs::read(&kept).unwrap();
-        let at = bytes.windows(6).position(|part| part == b"before").unwrap();
-        bytes[at] = b'B';
+        let at = bytes.windows(12).position(|part| part == b"kept-earlier").unwrap();
+        bytes[at] = b'K';
         let forged = root.join("forged.db");
         std::fs::write(&forged, bytes).unwrap();
         restore(&dir, &forged, &clock).await.unwrap_err();
@@ -99,6 +99,6 @@ async fn a_backup_holds_what_was_there_at_one_moment_and_is_put_back_whole() {
     let place = reopen(folder).await.unwrap();
     let names: Vec<String> =
         place.ledger.secrets().await.unwrap().into_iter().map(|it| it.name).collect();
-    assert_eq!(names, ["before"]);
+    assert_eq!(names, ["kept-earlier"]);
     assert_eq!(place.ledger.verify().await.unwrap().findings, []);
 }
