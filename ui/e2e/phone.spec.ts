@@ -143,10 +143,9 @@ test('nothing runs out of any screen of a phone', async ({ page }) => {
   });
   await expectState(page, 'in_review');
   const mission = page.url().split('/').at(-1);
-  const agent = await page.evaluate(async () => {
-    const rows = document.querySelectorAll<HTMLAnchorElement>('a[href^="#/agents/"]');
-    return rows[0]?.getAttribute('href')?.split('/').at(-1) ?? '';
-  });
+  await page.getByTestId('nav-agents').click();
+  const row = page.getByRole('row').filter({ hasText: 'an-agent-with-a-long-name' });
+  const agent = (await row.getAttribute('href'))?.split('/').at(-1) ?? '';
   await page.setViewportSize(PHONE);
   await expect(page.getByTestId('phone-bar')).toBeVisible();
   const parts = [
@@ -169,7 +168,7 @@ test('nothing runs out of any screen of a phone', async ({ page }) => {
     'missions?view=board',
     `missions/${mission}`,
     'agents',
-    ...(agent === '' ? [] : [`agents/${agent}`]),
+    `agents/${agent}`,
     'review',
     `review/${mission}`,
     'devlogs',
@@ -188,6 +187,14 @@ test('nothing runs out of any screen of a phone', async ({ page }) => {
     expect(await overflowing(page), screen).toEqual([]);
     await expectInReach(page.getByTestId('stop-all'));
   }
+  // What is too wide is noticed.
+  await page.evaluate(() => {
+    const wide = document.createElement('button');
+    wide.textContent = 'as wide as a table';
+    wide.style.width = '500px';
+    document.querySelector('main')?.append(wide);
+  });
+  expect(await overflowing(page)).not.toEqual([]);
 });
 
 test('on a phone every screen is reached, and a mission is made', async ({ page }) => {
