@@ -122,6 +122,17 @@ agent_suite() {
   esac
 }
 
+# What made-up requests find; skipped where what makes them up cannot be installed.
+api_suite() {
+  local name="api: made-up requests" code=0 log="$LOGS/installing-schemathesis.log"
+  scripts/try-api.sh install 2>&1 | tee "$log" || code="${PIPESTATUS[0]}"
+  case "$code" in
+    0) suite check "$name" scripts/try-api.sh ;;
+    3) skip "$name" "$(tail -n 1 "$log")" ;;
+    *) suite check "$name" not_installed "$log" ;;
+  esac
+}
+
 summary() {
   local i passed=0 failed=0 bad=0 counts
   printf '\n%-34s %-8s %18s %9s\n' suite result tests seconds
@@ -149,6 +160,7 @@ everything() {
   suite tests "rust: unit, integration, window" rust_tests
   agent_suite "rust: real agents" "" --skip opencode
   suite tests "rust: deliberate faults" fault_tests
+  api_suite
   suite check "ui: types" npm --prefix ui run --silent check
   suite tests "ui: unit" npm --prefix ui run --silent test
   suite tests "ui: browser" npm --prefix ui run --silent test:e2e

@@ -27,7 +27,7 @@ const SERVE_THREADS: usize = 2;
 /// Threads for work that blocks.
 const BLOCKING_THREADS: usize = 8;
 /// The stack of a thread, in bytes: half of what is usual, as nothing here recurses deeply.
-const STACK_BYTES: usize = 1024 * 1024;
+const STACK_BYTES: usize = if cfg!(debug_assertions) { 8 * 1024 * 1024 } else { 1024 * 1024 };
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
