@@ -252,3 +252,85 @@ async fn figures_are_taken_with_a_token_only_and_bombs_and_nonsense_are_refused(
     assert!(!kept.contains("planted-secret-7"), "{kept}");
     house.close().await;
 }
+
+/// A body of spans as a program writes it that is instrumented by the GenAI conventions.
+fn spans() -> Vec<u8> {
+    let span = |operation: &str, failed: bool, pairs: &[(&str, i64)]| {
+        let mut attributes: Vec<Value> = pairs
+            .iter()
+            .map(|(key, number)| json!({"key": key, "value": {"intValue": number.to_string()}}))
+            .collect();
+        for (key, text) in [
+            ("gen_ai.operation.name", operation),
+            ("gen_ai.request.model", "m-1"),
+            ("gen_ai.input.messages", "a secret prompt"),
+        ] {
+            attributes.push(json!({"key": key, "value": {"stringValue": text}}));
+        }
+        json!({
+            "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174",
+            "name": operation, "attributes": attributes,
+            "startTimeUnixNano": "1000000", "endTimeUnixNano": "31000000",
+            "status": {"code": if failed { 2 } else { 1 }},
+        })
+    };
+    let used = [("gen_ai.usage.input_tokens", 30), ("gen_ai.usage.output_tokens", 4)];
+    let all = [
+        span("chat", false, &used),
+        span("chat", false, &used),
+        span("execute_tool", false, &[]),
+        span("execute_tool", true, &[]),
+        span("invoke_agent", false, &used),
+    ];
+    json!({"resourceSpans": [{"scopeSpans": [{"spans": all}]}]}).to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn spans_by_the_genai_names_appear_on_the_agent_of_the_token_compressed_either_way() {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    let house = House::open().await;
+    let (one, other) = (house.at_work("one").await, house.at_work("other").await);
+    let body = spans();
+    let zstd = compress_to_vec(body.as_slice(), CompressionLevel::Fastest);
+    let by_zstd = [JSON, ("content-encoding", "zstd")];
+    assert_eq!(house.export("/v1/traces", &one.token, &by_zstd, &zstd).await, 200);
+    // The same body again, compressed otherwise: it is counted once.
+    let by_gzip = [JSON, GZIP];
+    assert_eq!(house.export("/v1/traces", &one.token, &by_gzip, &packed(&body)).await, 200);
+    let usage = house.measured(one.attempt.id).await.unwrap();
+    assert_eq!((usage.tokens.uncached_input, usage.tokens.output), (Some(60), Some(8)));
+    assert_eq!((usage.requests, usage.model_ms), (Some(2), Some(60)), "latencies of two requests");
+    assert_eq!((usage.tool_calls, usage.tool_failures), (2, 1));
+    assert_eq!(usage.model.as_deref(), Some("m-1"));
+    assert_eq!(house.measured(other.attempt.id).await, None);
+    let kept = house.engine.data_dir().join("runs").join(one.attempt.id.to_string());
+    let kept = std::fs::read_to_string(kept.join("otlp.json")).unwrap();
+    assert!(!kept.contains("secret"), "no text is kept");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_agent_with_too_many_series_is_told_how_many_were_left_out() {
+    let house = House::open().await;
+    let work = house.at_work("ann").await;
+    let point = |n: usize| {
+        json!({"asInt": "1", "attributes": [
+            {"key": "type", "value": {"stringValue": "output"}},
+            {"key": "somebody.made.this.up", "value": {"stringValue": n.to_string()}},
+        ]})
+    };
+    let points: Vec<Value> = (0..4_010).map(point).collect();
+    let sum = json!({"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": points});
+    let metric = json!({"name": "gemini_cli.token.usage", "sum": sum});
+    let body = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}).to_string();
+    let token = bearer(&work.token);
+    let headers = [("authorization", token.as_str()), JSON];
+    let (status, answer) = house.post("/v1/metrics", &headers, body.as_bytes()).await;
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["partialSuccess"]["rejectedDataPoints"], "10", "{answer}");
+    assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().contains("more series"));
+    let usage = house.measured(work.attempt.id).await.unwrap();
+    assert_eq!(usage.tokens.output, Some(4_000), "what was taken counts");
+    house.close().await;
+}
