@@ -127,12 +127,24 @@ async fn frames_validate_against_published_schemas_and_carry_version_and_correla
     }
     let (status, _, _) = house.ask("POST", "/api/v1/agents", &agent("ann")).await;
     assert_eq!(status, StatusCode::CREATED);
-    let told = live.until(|frame| kind(frame) == "events").await;
-    let Payload::Events { events } = &told.payload else { panic!("{told:?}") };
-    let asked = events[0].correlation_id.expect("the request is named").to_string();
-    assert_eq!(told.correlation_id, Some(asked.clone()), "the frame names the request");
-    let told = live.until(|frame| kind(frame) == "agents").await;
-    assert_eq!(told.correlation_id, Some(asked), "and so does what it changed");
+    let added = |event: &&Event| matches!(&event.fact, Fact::AgentAdded { .. });
+    let (mut asked, mut event, mut changed) = (None, None, None);
+    // What was recorded and what it changed are told by themselves, in either order.
+    while event.is_none() || changed.is_none() {
+        let told = live.next().await;
+        match &told.payload {
+            Payload::Events { events } if events.iter().any(|event| added(&event)) => {
+                asked = events.iter().find(added).and_then(|made| made.correlation_id);
+                event = told.correlation_id;
+            }
+            Payload::Agents { .. } => changed = told.correlation_id,
+            _ => {}
+        }
+    }
+    let asked = asked.map(|id| id.to_string());
+    assert!(asked.is_some(), "the request is named");
+    assert_eq!(event, asked, "the frame names the request");
+    assert_eq!(changed, asked, "and so does what it changed");
     let work = house.at_work("bob").await;
     let topic = format!("transcript:{}", work.attempt.id);
     live.send(json!({"subscribe": [topic], "correlation_id": "mine"})).await;
@@ -234,4 +246,72 @@ async fn a_listener_of_another_run_begins_with_a_snapshot() {
     assert_eq!((kinds[1].seq, kinds[2].seq), (None, None), "inside of it is nothing to go on from");
     assert!(kinds[3].seq.is_some());
     house.close().await;
+}
+
+/// What a window on another engine hears until it is told this.
+async fn heard_until(
+    frames: &mut (impl Stream<Item = String> + Unpin),
+    is: impl Fn(&Frame) -> bool,
+) -> Frame {
+    loop {
+        let text = tokio::time::timeout(PATIENCE, frames.next()).await.expect("something is told");
+        let frame: Frame = serde_json::from_str(&text.expect("it goes on")).unwrap();
+        if is(&frame) {
+            return frame;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_window_on_another_engine_has_one_stream_that_goes_on_or_ends_as_a_whole() {
+    use engine::live::{LiveFrom, Wish};
+    let house = House::open().await;
+    let client = gateway::Client::for_data_dir(house.engine.data_dir()).unwrap();
+    let (wishes, asked) = tokio::sync::mpsc::channel(4);
+    let from = LiveFrom { topics: vec![LiveTopic::Events], ..LiveFrom::default() };
+    let mut frames = Box::pin(client.converse(&from, asked).await.unwrap());
+    heard_until(&mut frames, |frame| kind(frame) == "caught_up").await;
+
+    // What is asked for later comes over the same connection, in one order.
+    let wish = |text: &str| Wish::read(text, |_| true);
+    let ask = r#"{"subscribe":["agents"],"correlation_id":"more"}"#;
+    wishes.send(wish(ask)).await.unwrap();
+    let answer = heard_until(&mut frames, |frame| kind(frame) == "topics").await;
+    assert_eq!(answer.correlation_id.as_deref(), Some("more"));
+    let caught_up = heard_until(&mut frames, |frame| kind(frame) == "caught_up").await;
+    assert_eq!(caught_up.topic, Some(LiveTopic::Agents));
+    assert_eq!(house.engine.listeners(), 1, "one connection for all");
+
+    // What cannot be had is said, whoever finds out.
+    let ask = r#"{"subscribe":["nothing"],"correlation_id":"none"}"#;
+    wishes.send(wish(ask)).await.unwrap();
+    let refused = heard_until(&mut frames, |frame| kind(frame) == "refused").await;
+    assert_eq!(refused.correlation_id.as_deref(), Some("none"));
+    assert_eq!(refused.epoch, house.engine.epoch());
+
+    // It comes back with the number of the last frame and misses nothing of either topic.
+    let (status, _, _) = house.ask("POST", "/api/v1/agents", &agent("ann")).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let told = heard_until(&mut frames, |frame| kind(frame) == "agents" && frame.seq.is_some());
+    let since = told.await.seq;
+    drop((frames, wishes));
+    let (status, _, _) = house.ask("POST", "/api/v1/agents", &agent("bob")).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let topics = vec![LiveTopic::Events, LiveTopic::Agents];
+    let epoch = Some(house.engine.epoch().to_owned());
+    let (_wishes, asked) = tokio::sync::mpsc::channel(4);
+    let from = LiveFrom { topics, epoch, since };
+    let mut frames = Box::pin(client.converse(&from, asked).await.unwrap());
+    let is_bob = |frame: &Frame| match &frame.payload {
+        Payload::Agents { agents, .. } => agents.iter().any(|view| view.agent.name == "bob"),
+        Payload::Reset { .. } => panic!("it began anew: {frame:?}"),
+        _ => false,
+    };
+    heard_until(&mut frames, is_bob).await;
+
+    // When the engine ends, the whole stream does: no topic stands still in silence.
+    house.host.close().await;
+    house.engine.shutdown().await;
+    let end = async { while frames.next().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, end).await.expect("it ends");
 }
