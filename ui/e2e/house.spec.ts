@@ -78,7 +78,7 @@ test('the configuration is exported, and taken over after a look at what it woul
   await expect(page.getByRole('alert')).toContainText('not JSON');
 });
 
-test('a hook runs when something happens, and one that fails five times in a row is switched off and says why', async ({
+test('a hook runs when something happens, and one that is tried and fails shows what it printed', async ({
   page,
 }) => {
   await signIn(page);
@@ -147,7 +147,7 @@ test('privacy says what leaves this machine, and about shows the engine’s own 
   await expect(page.getByTestId('about-api')).toContainText('ms');
 });
 
-test('an agent that runs elsewhere is made, shows its token once, and is lost until its heartbeat comes', async ({
+test('an agent that runs elsewhere is made, shows its token once, and is offline until its heartbeat comes', async ({
   page,
   request,
 }) => {
@@ -163,10 +163,12 @@ test('an agent that runs elsewhere is made, shows its token once, and is lost un
   await page.getByTestId('attach-done').click();
   await expect(page.getByRole('heading', { level: 1, name: 'night shift' })).toBeVisible();
   await expect(page.getByTestId('attachment')).not.toContainText(token);
+  await expect(page.getByTestId('agent-status')).toHaveAttribute('data-state', 'offline');
   const beat = await request.post(`${new URL(page.url()).origin}/api/v1/attached/heartbeat`, {
     headers: { Authorization: `Bearer ${token}` },
     data: {},
   });
   expect(beat.status()).toBe(200);
-  await expect(page.getByTestId('agent-status')).toHaveAttribute('data-state', 'idle');
+  // A mission may wait for it already.
+  await expect(page.getByTestId('agent-status')).toHaveAttribute('data-state', /idle|starting/);
 });

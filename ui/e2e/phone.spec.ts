@@ -19,7 +19,9 @@ const overflowing = (page: Page): Promise<string[]> =>
     const name = (of: Element) =>
       `${of.tagName.toLowerCase()} ${of.getAttribute('data-testid') ?? ''} ${(of.textContent ?? '').trim().slice(0, 40)}`;
     if (document.documentElement.scrollWidth > innerWidth) found.push('the page itself');
-    for (const one of document.querySelectorAll('button, a, input, select, textarea, h1, h2, h3, dd, p')) {
+    for (const one of Array.from(
+      document.querySelectorAll('button, a, input, select, textarea, h1, h2, h3, dd, p'),
+    )) {
       const box = one.getBoundingClientRect();
       if (box.width === 0 || box.height === 0 || one.closest('.sr, canvas')) continue;
       let edge = innerWidth;
