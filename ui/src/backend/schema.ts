@@ -9432,6 +9432,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "0.1.0",
+                     *       "platform": "linux x86_64",
+                     *       "started_at": "2026-03-14T09:26:53.589Z",
+                     *       "now": "2026-03-14T09:26:53.589Z",
+                     *       "data_dir": "/home/ann/.local/share/hivekeeper",
+                     *       "memory_bytes": 4217,
+                     *       "cpu_percent": 4.25,
+                     *       "ledger_bytes": 4217,
+                     *       "telemetry_bytes": 4217,
+                     *       "transcripts_bytes": 4217,
+                     *       "logs_bytes": 4217,
+                     *       "events": 286,
+                     *       "open_streams": 0,
+                     *       "commit_ms": 4.25,
+                     *       "queues": [
+                     *         {
+                     *           "name": "changes to be written",
+                     *           "waiting": 0,
+                     *           "max": 1024
+                     *         }
+                     *       ],
+                     *       "samples_lost": 0,
+                     *       "api": {
+                     *         "requests": 198,
+                     *         "samples": 198,
+                     *         "p50_ms": 4.25,
+                     *         "p95_ms": 4.25,
+                     *         "p99_ms": 4.25
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["AboutView"];
                 };
             };
@@ -9957,11 +9990,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914253
+                     *               "start_ticks": 4170832
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914255
+                     *               "start_ticks": 4170832
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000007",
@@ -10097,11 +10130,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170706
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170707
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
@@ -10475,6 +10508,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "owl",
+                 *       "role": "reads",
+                 *       "skills": [
+                 *         "night"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAttached"];
             };
         };
@@ -10485,6 +10527,58 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "agent": {
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-00000000001e",
+                     *         "name": "owl",
+                     *         "role": "reads",
+                     *         "skills": [
+                     *           "night"
+                     *         ],
+                     *         "runtime": {
+                     *           "kind": "attached",
+                     *           "lost_after_s": 60
+                     *         },
+                     *         "directory": null,
+                     *         "grace_s": 10,
+                     *         "conduct": {
+                     *           "permissions": "auto_in_worktree",
+                     *           "limits": {
+                     *             "memory_bytes": null,
+                     *             "processes": null,
+                     *             "cpu_weight": null,
+                     *             "open_files": null,
+                     *             "output_bytes": null
+                     *           },
+                     *           "sandbox": null,
+                     *           "rules": "",
+                     *           "files": false,
+                     *           "handover_at_percent": null
+                     *         },
+                     *         "paused": false,
+                     *         "demo": false,
+                     *         "created_at": "2026-03-14T09:26:53.589Z",
+                     *         "command": "",
+                     *         "status": {
+                     *           "state": "offline",
+                     *           "since": "2026-03-14T09:26:53.589Z",
+                     *           "reason": "it runs elsewhere and was not heard of yet; start it",
+                     *           "signal": "heartbeat",
+                     *           "confidence": "likely"
+                     *         },
+                     *         "current": null,
+                     *         "usage": null,
+                     *         "last_line": null,
+                     *         "activity": null,
+                     *         "messages_waiting": 0,
+                     *         "requests_open": 0,
+                     *         "supervision": null
+                     *       },
+                     *       "token": "hk_t_EXAMPLE0EXAMPLE0EXAMPLE0",
+                     *       "heartbeat_every_s": 4217
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachedAgent"];
                 };
             };
@@ -10514,6 +10608,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "attempt": "019cec1a-2b3c-7d4e-8f50-00000000001f",
+                 *       "fence": 1,
+                 *       "name": "notes",
+                 *       "text": "It splits at spaces."
+                 *     }
+                 */
                 "application/json": components["schemas"]["AttachedEvidence"];
             };
         };
@@ -10524,6 +10626,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "devlog_id": "019cec1a-2b3c-7d4e-8f50-000000000021"
+                     *     }
+                     */
                     "application/json": components["schemas"]["NoteTaken"];
                 };
             };
@@ -10553,6 +10660,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "attempt": "019cec1a-2b3c-7d4e-8f50-00000000001f",
+                 *       "fence": 1,
+                 *       "completed": true,
+                 *       "summary": "It splits at spaces."
+                 *     }
+                 */
                 "application/json": components["schemas"]["AttachedFinish"];
             };
         };
@@ -10563,6 +10678,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "state": "verifying",
+                     *       "mission_state": "verifying"
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachedEnd"];
                 };
             };
@@ -10592,6 +10713,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /** @example {} */
                 "application/json": components["schemas"]["AttachedBeat"] | null;
             };
         };
@@ -10602,6 +10724,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "say": "nothing",
+                     *       "attempt": null,
+                     *       "mission_id": null,
+                     *       "fence": null,
+                     *       "messages_waiting": 0,
+                     *       "next_within_s": 4217
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachedWord"];
                 };
             };
@@ -10630,6 +10762,11 @@ export interface operations {
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "wait_s": 4217
+                 *     }
+                 */
                 "application/json": components["schemas"]["AttachedAsk"] | null;
             };
         };
@@ -10640,6 +10777,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "lease": {
+                     *         "attempt": "019cec1a-2b3c-7d4e-8f50-00000000001f",
+                     *         "fence": 1,
+                     *         "mission_id": "019cec1a-2b3c-7d4e-8f50-000000000020",
+                     *         "mission": "M-2JFM",
+                     *         "title": "Read the lexer",
+                     *         "brief": "Say what it does.",
+                     *         "prompt": "You are the agent owl. Your role: reads.\n\n## Mission M-2JFM: Read the lexer\n\nSay what it does.\n\n## How to report\n\nUse the tools `mission_get`, `report_progress`, `devlog`, `ask_captain`, `ask_result`, `inbox_read`, `inbox_acknowledge`, `message_send`, `evidence_attach`, `knowledge_search`, `mission_propose`, `mission_done`. If you do not see them, search your tools for them. Report your progress a…",
+                     *         "criteria": [],
+                     *         "gates": [],
+                     *         "directory": "/home/ann/.local/share/hivekeeper/runs/019cec1a-2b3c-7d4e-8f50-00000000001f/work",
+                     *         "branch": null,
+                     *         "handoff": null,
+                     *         "deadline": null,
+                     *         "lost_after_s": 60,
+                     *         "tools": {
+                     *           "url": "http://127.0.0.1:7171/mcp",
+                     *           "token": "hk_a_EXAMPLE0EXAMPLE0EXAMPLE0"
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachedOffer"];
                 };
             };
@@ -10668,6 +10829,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "attempt": "019cec1a-2b3c-7d4e-8f50-00000000001f",
+                 *       "fence": 1,
+                 *       "done": []
+                 *     }
+                 */
                 "application/json": components["schemas"]["AttachedInbox"];
             };
         };
@@ -10678,6 +10846,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "messages": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttachedMessages"];
                 };
             };
@@ -10707,6 +10880,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "attempt": "019cec1a-2b3c-7d4e-8f50-00000000001f",
+                 *       "fence": 1,
+                 *       "percent": 50,
+                 *       "note": "half of it"
+                 *     }
+                 */
                 "application/json": components["schemas"]["AttachedProgress"];
             };
         };
@@ -10744,6 +10925,20 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "attempt": "019cec1a-2b3c-7d4e-8f50-00000000001f",
+                 *       "fence": 1,
+                 *       "model": "small",
+                 *       "tokens": {
+                 *         "input": 1200,
+                 *         "output": 340
+                 *       },
+                 *       "turns": 1,
+                 *       "tool_calls": 2,
+                 *       "tool_failures": 0
+                 *     }
+                 */
                 "application/json": components["schemas"]["AttachedUsage"];
             };
         };
@@ -10888,7 +11083,7 @@ export interface operations {
                      *           "ordinal": 5,
                      *           "revision": 4217,
                      *           "entry": {
-                     *             "id": "call:call-10157-2",
+                     *             "id": "call:call-23532-2",
                      *             "at": "2026-03-14T09:26:53.589Z",
                      *             "updated_at": "2026-03-14T09:26:53.589Z",
                      *             "body": {
@@ -10991,7 +11186,7 @@ export interface operations {
                      *               "from": {
                      *                 "kind": "system"
                      *               },
-                     *               "text": "You are the agent ada.\n\n## Mission M-5TGB: Look around\n\n@plan Look;;Write\n@think first the lexer\n@tool read lexer.py\n@usage 1200 340\n@context 20 100\n@run git status\n@say Done.\n@hang\n\n## How to report\n\nUse the tools `mission_get`, `report_progress`, `devlog`, `ask_captain`, `ask_result`, `inbox_read`, `inbox_acknowledge`, `message_send`, `mission_done`. If you do not see them, search your tools for…"
+                     *               "text": "You are the agent ada.\n\n## Mission M-5TGB: Look around\n\n@plan Look;;Write\n@think first the lexer\n@tool read lexer.py\n@usage 1200 340\n@context 20 100\n@run git status\n@say Done.\n@hang\n\n## How to report\n\nUse the tools `mission_get`, `report_progress`, `devlog`, `ask_captain`, `ask_result`, `inbox_read`, `inbox_acknowledge`, `message_send`, `evidence_attach`, `knowledge_search`, `mission_propose`, `mi…"
                      *             }
                      *           }
                      *         },
@@ -11363,6 +11558,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "file": "ledger-20261121T231912Z.db",
+                     *           "path": "/home/ann/.local/share/hivekeeper/backups/ledger-20261121T231912Z.db",
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "state": "making",
+                     *           "percent": 0,
+                     *           "bytes": 0,
+                     *           "events": null,
+                     *           "head": null,
+                     *           "problem": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_BackupView"];
                 };
             };
@@ -11391,6 +11604,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "file": "ledger-20261121T231912Z.db",
+                     *       "path": "/home/ann/.local/share/hivekeeper/backups/ledger-20261121T231912Z.db",
+                     *       "at": "2026-03-14T09:26:53.589Z",
+                     *       "state": "making",
+                     *       "percent": 0,
+                     *       "bytes": 0,
+                     *       "events": null,
+                     *       "head": null,
+                     *       "problem": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["BackupView"];
                 };
             };
@@ -11774,12 +12000,12 @@ export interface operations {
                     /**
                      * @example {
                      *       "agents": [
-                     *         "019cec1a-2b3c-7d4e-8f50-000000000021",
-                     *         "019cec1a-2b3c-7d4e-8f50-000000000022"
+                     *         "019cec1a-2b3c-7d4e-8f50-000000000077",
+                     *         "019cec1a-2b3c-7d4e-8f50-000000000078"
                      *       ],
                      *       "missions": [
-                     *         "019cec1a-2b3c-7d4e-8f50-000000000023",
-                     *         "019cec1a-2b3c-7d4e-8f50-000000000024"
+                     *         "019cec1a-2b3c-7d4e-8f50-000000000079",
+                     *         "019cec1a-2b3c-7d4e-8f50-00000000007a"
                      *       ],
                      *       "repository": "/home/ann/.local/share/hivekeeper/demo"
                      *     }
@@ -11869,7 +12095,7 @@ export interface operations {
                      *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000016",
                      *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
                      *           "title": "M-8VNC · Speed the parser up — rejected",
-                     *           "markdown": "# M-8VNC · Speed the parser up — rejected\n\nThe work of attempt 1 by bee was rejected.\n\n| | |\n|---|---|\n| Evidence | the agent's own word |\n| In review for | 18 ms |\n| Why | rejected by the captain: it is slower now |\n\n## Gates\n\n| Gate | Result | Took | Why |\n|---|---|---|---|\n| diff: not empty | passed | 3 ms | 1 file changed: parser.py |\n| no-secrets: diff | passed | 6 ms | none of 1 added line l…",
+                     *           "markdown": "# M-8VNC · Speed the parser up — rejected\n\nThe work of attempt 1 by bee was rejected.\n\n| | |\n|---|---|\n| Evidence | the agent's own word |\n| In review for | 42 ms |\n| Why | rejected by the captain: it is slower now |\n\n## Gates\n\n| Gate | Result | Took | Why |\n|---|---|---|---|\n| diff: not empty | passed | 3 ms | 1 file changed: parser.py |\n| no-secrets: diff | passed | 9 ms | none of 1 added line l…",
                      *           "demo": false,
                      *           "at": "2026-03-14T09:26:53.589Z"
                      *         },
@@ -11880,7 +12106,7 @@ export interface operations {
                      *           "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000016",
                      *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
                      *           "title": "M-8VNC · Speed the parser up — in review",
-                     *           "markdown": "# M-8VNC · Speed the parser up — in review\n\nAttempt 1 by bee is in review after 362 ms.\n\n| | |\n|---|---|\n| Mission | M-8VNC Speed the parser up |\n| Evidence | the agent's own word |\n| Agent | bee (writes parsers and lexers) |\n| Started | 2026-03-14 22:36:23 UTC |\n| Ended | not yet; in review since 2026-03-14 22:36:23 UTC |\n| Duration | 362 ms |\n| Program | ended with exit code 0 |\n| Program ran | …",
+                     *           "markdown": "# M-8VNC · Speed the parser up — in review\n\nAttempt 1 by bee is in review after 323 ms.\n\n| | |\n|---|---|\n| Mission | M-8VNC Speed the parser up |\n| Evidence | the agent's own word |\n| Agent | bee (writes parsers and lexers) |\n| Started | 2026-03-14 23:19:08 UTC |\n| Ended | not yet; in review since 2026-03-14 23:19:09 UTC |\n| Duration | 323 ms |\n| Program | ended with exit code 0 |\n| Program ran | …",
                      *           "demo": false,
                      *           "at": "2026-03-14T09:26:53.589Z"
                      *         }
@@ -11930,7 +12156,7 @@ export interface operations {
                      *       "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000016",
                      *       "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
                      *       "title": "M-8VNC · Speed the parser up — rejected",
-                     *       "markdown": "# M-8VNC · Speed the parser up — rejected\n\nThe work of attempt 1 by bee was rejected.\n\n| | |\n|---|---|\n| Evidence | the agent's own word |\n| In review for | 18 ms |\n| Why | rejected by the captain: it is slower now |\n\n## Gates\n\n| Gate | Result | Took | Why |\n|---|---|---|---|\n| diff: not empty | passed | 3 ms | 1 file changed: parser.py |\n| no-secrets: diff | passed | 6 ms | none of 1 added line l…",
+                     *       "markdown": "# M-8VNC · Speed the parser up — rejected\n\nThe work of attempt 1 by bee was rejected.\n\n| | |\n|---|---|\n| Evidence | the agent's own word |\n| In review for | 42 ms |\n| Why | rejected by the captain: it is slower now |\n\n## Gates\n\n| Gate | Result | Took | Why |\n|---|---|---|---|\n| diff: not empty | passed | 3 ms | 1 file changed: parser.py |\n| no-secrets: diff | passed | 9 ms | none of 1 added line l…",
                      *       "demo": false,
                      *       "at": "2026-03-14T09:26:53.589Z"
                      *     }
@@ -11982,7 +12208,7 @@ export interface operations {
                      *     | | |
                      *     |---|---|
                      *     | Evidence | the agent's own word |
-                     *     | In review for | 18 ms |
+                     *     | In review for | 42 ms |
                      *     | Why | rejected by the captain: it is slower now |
                      *
                      *     ## Gates
@@ -11990,7 +12216,7 @@ export interface operations {
                      *     | Gate | Result | Took | Why |
                      *     |---|---|---|---|
                      *     | diff: not empty | passed | 3 ms | 1 file changed: parser.py |
-                     *     | no-secrets: diff | passed | 6 ms | none of 1 added line l…
+                     *     | no-secrets: diff | passed | 9 ms | none of 1 added line l…
                      */
                     "text/markdown": string;
                     "text/html": string;
@@ -12034,13 +12260,13 @@ export interface operations {
                      *         {
                      *           "name": "ledger",
                      *           "grade": "ok",
-                     *           "found": "180 events, every link of the chain checked",
+                     *           "found": "204 events, every link of the chain checked",
                      *           "fix": null
                      *         },
                      *         {
                      *           "name": "disk",
                      *           "grade": "ok",
-                     *           "found": "28 GiB free for the data directory",
+                     *           "found": "21 GiB free for the data directory",
                      *           "fix": null
                      *         }
                      *       ],
@@ -12049,19 +12275,19 @@ export interface operations {
                      *         "queued": 0,
                      *         "queue_max": 1024,
                      *         "last_commit_us": 4217,
-                     *         "groups": 121,
-                     *         "changes": 129,
-                     *         "head_seq": 180,
+                     *         "groups": 141,
+                     *         "changes": 150,
+                     *         "head_seq": 204,
                      *         "wal_bytes": 4217
                      *       },
                      *       "counts": {
                      *         "missions": {
-                     *           "done": 1,
+                     *           "done": 2,
                      *           "failed": 1,
                      *           "cancelled": 2
                      *         },
-                     *         "agents": 4,
-                     *         "events": 180
+                     *         "agents": 5,
+                     *         "events": 204
                      *       },
                      *       "halted": null,
                      *       "settings": {
@@ -12071,32 +12297,31 @@ export interface operations {
                      *         "policy": "standard",
                      *         "policy_of_label": [],
                      *         "merge": "merge",
-                     *         "trash_days": 30
+                     *         "trash_days": 30,
+                     *         "traces_to": null
                      *       },
                      *       "events": [
                      *         {
                      *           "seq": 4217,
                      *           "at": "2026-03-14T09:26:53.589Z",
-                     *           "kind": "devlog_written",
+                     *           "kind": "secret_removed",
                      *           "subject": {
-                     *             "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000001e",
-                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000017",
-                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000001f"
+                     *             "mission_id": null,
+                     *             "attempt_id": null,
+                     *             "agent_id": null
                      *           },
                      *           "detail": null
                      *         },
                      *         {
                      *           "seq": 4217,
                      *           "at": "2026-03-14T09:26:53.589Z",
-                     *           "kind": "attempt_ended",
+                     *           "kind": "secret_kept",
                      *           "subject": {
-                     *             "mission_id": "019cec1a-2b3c-7d4e-8f50-00000000001e",
-                     *             "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000017",
-                     *             "agent_id": "019cec1a-2b3c-7d4e-8f50-00000000001f"
+                     *             "mission_id": null,
+                     *             "attempt_id": null,
+                     *             "agent_id": null
                      *           },
-                     *           "detail": {
-                     *             "state": "stopped"
-                     *           }
+                     *           "detail": null
                      *         }
                      *       ],
                      *       "log": "",
@@ -12137,13 +12362,13 @@ export interface operations {
                      *         {
                      *           "name": "ledger",
                      *           "grade": "ok",
-                     *           "found": "180 events, every link of the chain checked",
+                     *           "found": "204 events, every link of the chain checked",
                      *           "fix": null
                      *         },
                      *         {
                      *           "name": "disk",
                      *           "grade": "ok",
-                     *           "found": "28 GiB free for the data directory",
+                     *           "found": "21 GiB free for the data directory",
                      *           "fix": null
                      *         }
                      *       ],
@@ -12218,7 +12443,7 @@ export interface operations {
                      *               "attempt_id": "019cec1a-2b3c-7d4e-8f50-000000000007",
                      *               "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
                      *               "title": "M-7K2P · Port the parser — merged",
-                     *               "markdown": "# M-7K2P · Port the parser — merged\n\nThe work of attempt 2 by bee was merged.\n\n| | |\n|---|---|\n| Evidence | accepted by the captain |\n| In review for | 392 ms |\n| Merged | `50fb61ba06` merged onto `main` as `a13da9a412`, 2026-03-14 22:36:22 UTC |\n| Why | accepted by the captain: well done |\n",
+                     *               "markdown": "# M-7K2P · Port the parser — merged\n\nThe work of attempt 2 by bee was merged.\n\n| | |\n|---|---|\n| Evidence | accepted by the captain |\n| In review for | 341 ms |\n| Merged | `3b534781db` merged onto `main` as `917987a81a`, 2026-03-14 23:19:07 UTC |\n| Why | accepted by the captain: well done |\n",
                      *               "demo": false,
                      *               "at": "2026-03-14T09:26:53.589Z"
                      *             }
@@ -12283,6 +12508,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         "engine_started",
+                     *         "engine_stopped"
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_String"];
                 };
             };
@@ -12307,6 +12541,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000022",
+                     *           "name": "tell",
+                     *           "command": [
+                     *             "sh",
+                     *             "-c"
+                     *           ],
+                     *           "events": [
+                     *             "mission_created"
+                     *           ],
+                     *           "timeout_s": 5,
+                     *           "memory_bytes": 4217,
+                     *           "per_minute": 60,
+                     *           "enabled": true,
+                     *           "off_because": null,
+                     *           "running": false,
+                     *           "waiting": 0,
+                     *           "passed_over": 0,
+                     *           "failures": 0,
+                     *           "last": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_HookView"];
                 };
             };
@@ -12353,6 +12615,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000022",
+                     *       "name": "tell",
+                     *       "command": [
+                     *         "sh",
+                     *         "-c"
+                     *       ],
+                     *       "events": [
+                     *         "mission_created"
+                     *       ],
+                     *       "timeout_s": 5,
+                     *       "memory_bytes": 4217,
+                     *       "per_minute": 60,
+                     *       "enabled": true,
+                     *       "off_because": null,
+                     *       "running": false,
+                     *       "waiting": 0,
+                     *       "passed_over": 0,
+                     *       "failures": 0,
+                     *       "last": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["HookView"];
                 };
             };
@@ -12374,7 +12659,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The hook's id. */
+                /**
+                 * @description The hook's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000022
+                 */
                 id: components["schemas"]["HookId"];
             };
             cookie?: never;
@@ -12387,6 +12675,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000022",
+                     *       "name": "tell",
+                     *       "command": [
+                     *         "sh",
+                     *         "-c"
+                     *       ],
+                     *       "events": [
+                     *         "mission_created"
+                     *       ],
+                     *       "timeout_s": 5,
+                     *       "memory_bytes": 4217,
+                     *       "per_minute": 60,
+                     *       "enabled": true,
+                     *       "off_because": null,
+                     *       "running": false,
+                     *       "waiting": 0,
+                     *       "passed_over": 0,
+                     *       "failures": 0,
+                     *       "last": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["HookView"];
                 };
             };
@@ -12407,7 +12718,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The hook's id. */
+                /**
+                 * @description The hook's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000022
+                 */
                 id: components["schemas"]["HookId"];
             };
             cookie?: never;
@@ -12445,7 +12759,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The hook's id. */
+                /**
+                 * @description The hook's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000022
+                 */
                 id: components["schemas"]["HookId"];
             };
             cookie?: never;
@@ -12467,6 +12784,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000022",
+                     *       "name": "tell",
+                     *       "command": [
+                     *         "sh",
+                     *         "-c"
+                     *       ],
+                     *       "events": [
+                     *         "mission_created"
+                     *       ],
+                     *       "timeout_s": 10,
+                     *       "memory_bytes": 4217,
+                     *       "per_minute": 60,
+                     *       "enabled": true,
+                     *       "off_because": null,
+                     *       "running": false,
+                     *       "waiting": 0,
+                     *       "passed_over": 0,
+                     *       "failures": 0,
+                     *       "last": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["HookView"];
                 };
             };
@@ -12490,7 +12830,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The hook's id. */
+                /**
+                 * @description The hook's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000022
+                 */
                 id: components["schemas"]["HookId"];
             };
             cookie?: never;
@@ -12503,6 +12846,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "event_seq": 183,
+                     *           "event": "mission_created",
+                     *           "test": true,
+                     *           "ok": true,
+                     *           "code": 0,
+                     *           "how": "ended with exit code 0",
+                     *           "ms": 91,
+                     *           "output": "",
+                     *           "limit": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_HookRun"];
                 };
             };
@@ -12523,7 +12885,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The hook's id. */
+                /**
+                 * @description The hook's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000022
+                 */
                 id: components["schemas"]["HookId"];
             };
             cookie?: never;
@@ -12536,6 +12901,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "at": "2026-03-14T09:26:53.589Z",
+                     *       "event_seq": 183,
+                     *       "event": "mission_created",
+                     *       "test": true,
+                     *       "ok": true,
+                     *       "code": 0,
+                     *       "how": "ended with exit code 0",
+                     *       "ms": 91,
+                     *       "output": "",
+                     *       "limit": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["HookRun"];
                 };
             };
@@ -12665,7 +13044,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "version": 2,
-                     *       "epoch": "c1f11cf23283d7be1432",
+                     *       "epoch": "cd6be856019bae4240e6",
                      *       "seq": null,
                      *       "topic": "agents",
                      *       "correlation_id": null,
@@ -12804,6 +13183,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "$schema": "https://json-schema.org/draft/2020-12/schema",
+                     *       "title": "Frames of Hivekeeper's live stream",
+                     *       "description": "What GET /api/v1/live sends, over a WebSocket and as server-sent events."
+                     *     }
+                     */
                     "application/json": unknown;
                 };
             };
@@ -12816,13 +13202,19 @@ export interface operations {
     read_log: {
         parameters: {
             query?: {
-                /** @description Only lines at least as grave: error, warn, info, debug or trace. */
+                /**
+                 * @description Only lines at least as grave: error, warn, info, debug or trace.
+                 * @example info
+                 */
                 level?: string;
                 /** @description Only lines that contain this, in any letter case. */
                 text?: string;
                 /** @description Where the page before ended, its `next`. */
                 before?: string;
-                /** @description How many at most, 1 to 500; 200 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 200 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -12837,6 +13229,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "time": "2026-03-14T09:26:53.589Z",
+                     *           "level": "INFO",
+                     *           "target": "gateway::trace",
+                     *           "agent": null,
+                     *           "mission": null,
+                     *           "correlation_id": "019cec1a-2b3c-7d4e-8f50-00000000007b",
+                     *           "message": "answered",
+                     *           "fields": {
+                     *             "status": 200,
+                     *             "method": "PUT",
+                     *             "path": "/api/v1/log/level",
+                     *             "ms": 1
+                     *           }
+                     *         },
+                     *         {
+                     *           "time": "2026-03-14T09:26:53.589Z",
+                     *           "level": "WARN",
+                     *           "target": "gateway::logging::level",
+                     *           "agent": null,
+                     *           "mission": null,
+                     *           "correlation_id": "019cec1a-2b3c-7d4e-8f50-00000000007b",
+                     *           "message": "how much is logged was changed",
+                     *           "fields": {
+                     *             "filter": "info,gateway=debug",
+                     *             "method": "PUT",
+                     *             "path": "/api/v1/log/level"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": "hivekeeper.2026-03-14.0001.log:25196"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_LogLine"];
                 };
             };
@@ -12863,6 +13291,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "filter": "info",
+                     *       "usual": "info",
+                     *       "until": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["LevelView"];
                 };
             };
@@ -12901,6 +13336,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "filter": "info,gateway=debug",
+                     *       "usual": "info",
+                     *       "until": "2026-03-14T09:26:53.589Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["LevelView"];
                 };
             };
@@ -13025,6 +13467,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000074",
+                     *           "via": "code",
+                     *           "token_id": null,
+                     *           "origin": "http://127.0.0.1:7171",
+                     *           "from": "127.0.0.1",
+                     *           "agent": "Python-urllib/3.11",
+                     *           "made_at": "2026-03-14T09:26:53.589Z",
+                     *           "expires_at": "2026-03-14T09:26:53.589Z",
+                     *           "ended": null,
+                     *           "state": "valid",
+                     *           "role": "admin",
+                     *           "name": null,
+                     *           "used_at": null,
+                     *           "current": false
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_LoginView"];
                 };
             };
@@ -13044,7 +13509,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The login's id. */
+                /**
+                 * @description The login's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000074
+                 */
                 id: components["schemas"]["LoginId"];
             };
             cookie?: never;
@@ -13355,7 +13823,9 @@ export interface operations {
             query?: {
                 /**
                  * @description Only missions in these states; repeated, or separated by commas.
-                 * @example done
+                 * @example [
+                 *       "done"
+                 *     ]
                  */
                 state?: components["schemas"]["MissionState"][];
                 /** @description Only missions of this agent (id or name). */
@@ -14055,11 +14525,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914253
+                     *               "start_ticks": 4170832
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914255
+                     *               "start_ticks": 4170832
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000007",
@@ -14195,11 +14665,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170706
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170707
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
@@ -14679,11 +15149,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914253
+                     *               "start_ticks": 4170832
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914255
+                     *               "start_ticks": 4170832
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000007",
@@ -14819,11 +15289,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170706
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170707
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
@@ -15491,11 +15961,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914253
+                     *               "start_ticks": 4170832
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914255
+                     *               "start_ticks": 4170832
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000007",
@@ -15631,11 +16101,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170706
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170707
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
@@ -16363,11 +16833,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914428
+                     *               "start_ticks": 4171000
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914430
+                     *               "start_ticks": 4171001
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000016",
@@ -16778,11 +17248,11 @@ export interface operations {
                      *         "process": {
                      *           "shim": {
                      *             "pid": 4217,
-                     *             "start_ticks": 3914130
+                     *             "start_ticks": 4170706
                      *           },
                      *           "program": {
                      *             "pid": 4217,
-                     *             "start_ticks": 3914130
+                     *             "start_ticks": 4170707
                      *           },
                      *           "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *           "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
@@ -17183,11 +17653,11 @@ export interface operations {
                      *           "process": {
                      *             "shim": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170706
                      *             },
                      *             "program": {
                      *               "pid": 4217,
-                     *               "start_ticks": 3914130
+                     *               "start_ticks": 4170707
                      *             },
                      *             "boot_id": "019cec1a-2b3c-7d4e-8f50-000000000005",
                      *             "marker": "019cec1a-2b3c-7d4e-8f50-000000000004",
@@ -17479,11 +17949,10 @@ export interface operations {
                      *       "started_at": "2026-03-14T09:26:53.589Z",
                      *       "now": "2026-03-14T09:26:53.589Z",
                      *       "agents": {
-                     *         "idle": 3,
-                     *         "stopping": 1
+                     *         "idle": 5
                      *       },
                      *       "missions": {
-                     *         "done": 1,
+                     *         "done": 2,
                      *         "failed": 1,
                      *         "cancelled": 2
                      *       },
@@ -17500,7 +17969,7 @@ export interface operations {
                      *         "memory_bytes": 4217
                      *       },
                      *       "demo": false,
-                     *       "events": 176,
+                     *       "events": 204,
                      *       "swarm": {
                      *         "state": "idle",
                      *         "grade": null,
@@ -17558,7 +18027,7 @@ export interface operations {
                      *       "role": "viewer",
                      *       "qr": {
                      *         "size": 4217,
-                     *         "path": "M4 4h7v1h-7zM13 4h1v1h-1zM18 4h1v1h-1zM20 4h1v1h-1zM22 4h3v1h-3zM26 4h3v1h-3zM30 4h1v1h-1zM34 4h3v1h-3zM38 4h7v1h-7zM4 5h1v1h-1zM10 5h1v1h-1zM16 5h1v1h-1zM18 5h2v1h-2zM22 5h1v1h-1zM24 5h1v1h-1zM26 5h1v1h-1zM29 5h3v1h-3zM33 5h2v1h-2zM38 5h1v1h-1zM44 5h1v1h-1zM4 6h1v1h-1zM6 6h3v1h-3zM10 6h1v1h-1zM12 6h1v1h-1zM14 6h1v1h-1zM16 6h1v1h-1zM18 6h2v1h-2zM31 6h2v1h-2zM35 6h2v1h-2zM38 6h1v1h-1zM40 6h3v1h-3zM…"
+                     *         "path": "M4 4h7v1h-7zM12 4h1v1h-1zM17 4h4v1h-4zM22 4h1v1h-1zM25 4h1v1h-1zM27 4h1v1h-1zM29 4h1v1h-1zM31 4h1v1h-1zM36 4h1v1h-1zM38 4h7v1h-7zM4 5h1v1h-1zM10 5h1v1h-1zM13 5h1v1h-1zM15 5h2v1h-2zM22 5h2v1h-2zM25 5h2v1h-2zM29 5h2v1h-2zM32 5h1v1h-1zM34 5h2v1h-2zM38 5h1v1h-1zM44 5h1v1h-1zM4 6h1v1h-1zM6 6h3v1h-3zM10 6h1v1h-1zM14 6h1v1h-1zM16 6h1v1h-1zM20 6h3v1h-3zM24 6h1v1h-1zM26 6h3v1h-3zM31 6h4v1h-4zM38 6h1v1h-1zM…"
                      *       },
                      *       "reachable": false
                      *     }
@@ -18117,17 +18586,7 @@ export interface operations {
                     /**
                      * @example # Saturday, 21 November 2026
                      *
-                     *     The day is not over; this is what happened so far.
-                     *
-                     *     | | |
-                     *     |---|---|
-                     *     | Missions | 1 done, 1 failed, 2 cancelled |
-                     *     | Created | 6 missions |
-                     *     | Attempts | 7 begun, 6 ended |
-                     *     | Gates | 13 of 13 runs passed |
-                     *     | Work | 4 went to review, 1 sent back, 1 merged, 1 checkpoint made |
-                     *     | From, to | 2026-03-14 00:00:00 CET to 2026-03-14 00:00:00 CET |
-                     *     | As of | 2026-03-14 23:36:23 C…
+                     *     No data: no mission was created or came to an end, and no attempt ran, from 2026-03-14 00:00:00 CET to 2026-03-14 00:00:00 CET.
                      */
                     "text/markdown": string;
                     "text/html": string;
@@ -18179,11 +18638,11 @@ export interface operations {
                      *     | State | done: accepted by the captain: well done |
                      *     | Evidence | accepted by the captain |
                      *     | Repository | /home/ann/parser |
-                     *     | Created | 2026-03-14 22:36:20 UTC |
-                     *     | Last change | 2026-03-14 22:36:22 UTC |
-                     *     | Attempts | 2, together 856 ms |
+                     *     | Created | 2026-03-14 23:19:05 UTC |
+                     *     | Last change | 2026-03-14 23:19:07 UTC |
+                     *     | Attempts | 2, together 594 ms |
                      *     | Gates | 8 of 8 runs passed |
-                     *     | Processor time | 31 ms |
+                     *     | Processor time | 28 ms |
                      *     | Memory at most | 4.6 MiB |
                      *     | Labels | parser |
                      *     | …
@@ -18716,6 +19175,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "model-key",
+                     *           "kept_at": "2026-03-14T09:26:53.589Z",
+                     *           "used_by": []
+                     *         }
+                     *       ],
+                     *       "kept_in": "file",
+                     *       "because": "there is no desktop session on this machine"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SecretsView"];
                 };
             };
@@ -18734,7 +19206,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description Letters, digits, `_`, `-` and `.`; at most 64. */
+                /**
+                 * @description Letters, digits, `_`, `-` and `.`; at most 64.
+                 * @example model-key
+                 */
                 name: string;
             };
             cookie?: never;
@@ -18756,6 +19231,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "model-key",
+                     *       "kept_at": "2026-03-14T09:26:53.589Z",
+                     *       "used_by": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["SecretView"];
                 };
             };
@@ -18780,7 +19262,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The secret's name. */
+                /**
+                 * @description The secret's name.
+                 * @example model-key
+                 */
                 name: string;
             };
             cookie?: never;
@@ -18831,7 +19316,8 @@ export interface operations {
                      *       "policy": "standard",
                      *       "policy_of_label": [],
                      *       "merge": "merge",
-                     *       "trash_days": 30
+                     *       "trash_days": 30,
+                     *       "traces_to": null
                      *     }
                      */
                     "application/json": components["schemas"]["Settings"];
@@ -18866,7 +19352,8 @@ export interface operations {
                  *       "policy": "standard",
                  *       "policy_of_label": [],
                  *       "merge": "merge",
-                 *       "trash_days": 30
+                 *       "trash_days": 30,
+                 *       "traces_to": null
                  *     }
                  */
                 "application/json": components["schemas"]["Settings"];
@@ -18887,7 +19374,8 @@ export interface operations {
                      *       "policy": "standard",
                      *       "policy_of_label": [],
                      *       "merge": "merge",
-                     *       "trash_days": 30
+                     *       "trash_days": 30,
+                     *       "traces_to": null
                      *     }
                      */
                     "application/json": components["schemas"]["Settings"];
@@ -18922,6 +19410,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": 1,
+                     *       "settings": {
+                     *         "running_max": 4,
+                     *         "starts_per_cycle": 50,
+                     *         "memory_free_min_percent": 5,
+                     *         "policy": "standard",
+                     *         "policy_of_label": [],
+                     *         "merge": "merge",
+                     *         "trash_days": 30,
+                     *         "traces_to": null
+                     *       },
+                     *       "policies": [],
+                     *       "templates": [],
+                     *       "rules": [],
+                     *       "hooks": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Configuration"];
                 };
             };
@@ -18937,7 +19444,10 @@ export interface operations {
             query?: {
                 /** @description Where the page before ended. */
                 cursor?: string;
-                /** @description How many at most, 1 to 500; 100 unless given. */
+                /**
+                 * @description How many at most, 1 to 500; 100 unless given.
+                 * @example 2
+                 */
                 limit?: number;
             };
             header?: never;
@@ -18952,6 +19462,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "seq": 4217,
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "actor": {
+                     *             "kind": "captain"
+                     *           },
+                     *           "changes": [
+                     *             {
+                     *               "key": "running_max",
+                     *               "old": null,
+                     *               "new": 4
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Listing_SettingsChange"];
                 };
             };
@@ -18975,6 +19506,28 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "config": {
+                 *         "version": 1,
+                 *         "settings": {
+                 *           "running_max": 4,
+                 *           "starts_per_cycle": 50,
+                 *           "memory_free_min_percent": 5,
+                 *           "policy": "standard",
+                 *           "policy_of_label": [],
+                 *           "merge": "merge",
+                 *           "trash_days": 30,
+                 *           "traces_to": null
+                 *         },
+                 *         "policies": [],
+                 *         "templates": [],
+                 *         "rules": [],
+                 *         "hooks": []
+                 *       },
+                 *       "dry_run": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["ImportConfig"];
             };
         };
@@ -18985,6 +19538,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "applied": false,
+                     *       "changes": []
+                     *     }
+                     */
                     "application/json": components["schemas"]["Imported"];
                 };
             };
@@ -19031,6 +19590,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "running_max": 4,
+                     *       "starts_per_cycle": 50,
+                     *       "memory_free_min_percent": 5,
+                     *       "policy": "standard",
+                     *       "policy_of_label": [],
+                     *       "merge": "merge",
+                     *       "trash_days": 30,
+                     *       "traces_to": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Settings"];
                 };
             };
@@ -19146,10 +19717,10 @@ export interface operations {
                      *           "buckets": [
                      *             {
                      *               "at": "2026-03-14T09:26:53.589Z",
-                     *               "min": 100,
+                     *               "min": 98.5,
                      *               "max": 100,
-                     *               "mean": 100,
-                     *               "last": 100,
+                     *               "mean": 99.25,
+                     *               "last": 99,
                      *               "count": 4
                      *             }
                      *           ]
@@ -19556,9 +20127,9 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000020",
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000075",
                      *           "name": "ci",
-                     *           "prefix": "hk_t_e8069ce",
+                     *           "prefix": "hk_t_c141406",
                      *           "role": "operator",
                      *           "scopes": [
                      *             {
@@ -19571,6 +20142,23 @@ export interface operations {
                      *           "revoked_at": null,
                      *           "state": "valid",
                      *           "used_at": null
+                     *         },
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000076",
+                     *           "name": "attached: owl",
+                     *           "prefix": "hk_t_c2c7c2a",
+                     *           "role": "worker",
+                     *           "scopes": [
+                     *             {
+                     *               "kind": "agent",
+                     *               "id": "019cec1a-2b3c-7d4e-8f50-00000000001e"
+                     *             }
+                     *           ],
+                     *           "made_at": "2026-03-14T09:26:53.589Z",
+                     *           "expires_at": null,
+                     *           "revoked_at": null,
+                     *           "state": "valid",
+                     *           "used_at": "2026-03-14T09:26:53.589Z"
                      *         }
                      *       ],
                      *       "next": null
@@ -19670,7 +20258,7 @@ export interface operations {
             path: {
                 /**
                  * @description The token's id.
-                 * @example 019cec1a-2b3c-7d4e-8f50-000000000020
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000075
                  */
                 id: components["schemas"]["TokenId"];
             };
@@ -20202,7 +20790,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "sound": true,
-                     *       "events": 180,
+                     *       "events": 204,
                      *       "head": "d16e570000000000000000000000000000000000000000000000000000000000",
                      *       "findings": []
                      *     }
@@ -20236,6 +20824,7 @@ export interface operations {
                      * @example {
                      *       "role": "admin",
                      *       "token_id": null,
+                     *       "login_id": null,
                      *       "name": null,
                      *       "scopes": []
                      *     }
@@ -20464,6 +21053,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # HELP hivekeeper_agents Agents by state.
+                     *     # TYPE hivekeeper_agents gauge
+                     *     hivekeeper_agents{state="crash_looping"} 0
+                     *     hivekeeper_agents{state="idle"} 5
+                     *     hivekeeper_agents{state="lost_signal"} 0
+                     *     hivekeeper_agents{state="offline"} 0
+                     *     hivekeeper_agents{state="paused"} 0
+                     *     hivekeeper_agents{state="quiet"} 0
+                     *     hivekeeper_agents{state="stalled"} 0
+                     *     hivekeeper_agents{state="starting"} 0
+                     *     hivekeeper_agents{state="s…
+                     */
                     "text/plain": string;
                 };
             };

@@ -12,6 +12,7 @@ mod house;
 mod keys;
 mod live;
 mod logins;
+mod matrix;
 mod mcp;
 mod metrics;
 mod otlp;
