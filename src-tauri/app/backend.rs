@@ -1,14 +1,12 @@
 //! What stands behind the window: the engine of this program, or one that already runs.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use engine::Engine;
-use engine::live::{Frame, LiveFrom, LiveTopic, Wish};
-use futures::{Stream, StreamExt as _, future};
+use engine::live::{LiveFrom, Wish};
+use futures::{Stream, StreamExt as _};
 use gateway::{Client, Host, InProcess, logging};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
@@ -103,12 +101,7 @@ impl Backend {
             Self::Own { engine, .. } => {
                 Ok(engine.live(from, wishes).map(|frame| frame.json.to_string()).boxed())
             }
-            Self::Other(client) => {
-                let since = from.epoch.as_deref().zip(from.since);
-                let first = texts(client.live(since, &from.topics).await?);
-                let client = client.clone();
-                Ok(Elsewhere { client, first, further: Vec::new(), wishes }.frames())
-            }
+            Self::Other(client) => Ok(client.converse(&from, wishes).await?.boxed()),
         }
     }
 
@@ -119,81 +112,6 @@ impl Backend {
             engine.shutdown().await;
         }
     }
-}
-
-/// Listening to an engine of another program: what is asked for later has streams of its own.
-struct Elsewhere {
-    client: Client,
-    first: Frames,
-    further: Vec<(LiveTopic, Frames)>,
-    wishes: mpsc::Receiver<Wish>,
-}
-
-/// What came next.
-enum Heard {
-    /// A frame; nothing at the end.
-    Frame(Option<String>),
-    /// Something else is to be listened to.
-    Wish(Wish),
-}
-
-impl Elsewhere {
-    fn frames(self) -> Frames {
-        futures::stream::unfold(self, Self::next).boxed()
-    }
-
-    /// The next frame of any of them. All end with the first.
-    async fn next(mut self) -> Option<(String, Self)> {
-        loop {
-            match self.hear().await {
-                Heard::Frame(text) => return text.map(|text| (text, self)),
-                Heard::Wish(wish) => self.grant(wish).await?,
-            }
-        }
-    }
-
-    async fn hear(&mut self) -> Heard {
-        let Self { first, further, wishes, .. } = self;
-        // Those that have ended are taken out: a stream is not asked again after its end.
-        let further = poll_fn(|cx| {
-            let mut at = 0;
-            while let Some((_, frames)) = further.get_mut(at) {
-                match frames.poll_next_unpin(cx) {
-                    Poll::Ready(Some(text)) => return Poll::Ready(text),
-                    Poll::Ready(None) => drop(further.remove(at)),
-                    Poll::Pending => at += 1,
-                }
-            }
-            Poll::Pending
-        });
-        tokio::select! {
-            text = first.next() => Heard::Frame(text),
-            text = further => Heard::Frame(Some(text)),
-            Some(wish) = wishes.recv() => Heard::Wish(wish),
-        }
-    }
-
-    /// Opens and ends streams; nothing where the engine is not there any more.
-    async fn grant(&mut self, wish: Wish) -> Option<()> {
-        self.further.retain(|(topic, _)| !wish.unsubscribe.contains(topic));
-        for topic in wish.subscribe {
-            if self.further.iter().all(|(known, _)| *known != topic) {
-                let frames = self.client.live(None, &[topic]).await.ok()?;
-                self.further.push((topic, texts(frames)));
-            }
-        }
-        Some(())
-    }
-}
-
-fn texts(
-    frames: impl Stream<Item = Result<Frame, gateway::ClientError>> + Send + 'static,
-) -> Frames {
-    let whole = frames.take_while(|frame| future::ready(frame.is_ok()));
-    let text = |frame: Result<Frame, gateway::ClientError>| {
-        future::ready(frame.ok().and_then(|frame| serde_json::to_string(&frame).ok()))
-    };
-    whole.filter_map(text).boxed()
 }
 
 async fn own(
