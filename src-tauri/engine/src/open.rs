@@ -139,13 +139,8 @@ impl Engine {
             cancel.clone(),
         )
         .await?;
-        Journal::start(
-            ledger.clone(),
-            telemetry.clone(),
-            Arc::clone(&clock),
-            &tasks,
-            cancel.clone(),
-        );
+        let stores = (ledger.clone(), telemetry.clone());
+        begin_journal(stores, &clock, &tasks, &cancel);
         let memory_free_percent = measured_memory(monitor.snapshots(), &tasks, cancel.clone());
         let keys = Keys::read(&ledger).await?;
         let hooks = ledger.hooks().await?;
@@ -216,14 +211,30 @@ impl Engine {
         }));
         engine.begin_pulse(events, seen);
         engine.0.tasks.spawn(engine.clone().follow_with_hooks(happenings, known));
-        engine.0.tasks.spawn(engine.clone().tend_the_trash());
-        engine.0.tasks.spawn(engine.clone().tend_the_reports());
-        engine.0.tasks.spawn(engine.clone().sweep_trials());
-        engine.0.tasks.spawn(engine.clone().tend_the_traces());
-        engine.0.tasks.spawn(engine.clone().tend_the_stalled());
+        engine.begin_tending();
         unfinished.disarm();
         Ok(engine)
     }
+
+    /// Starts what is done beside everything else for as long as the engine runs.
+    fn begin_tending(&self) {
+        let tasks = &self.0.tasks;
+        tasks.spawn(self.clone().tend_the_trash());
+        tasks.spawn(self.clone().tend_the_reports());
+        tasks.spawn(self.clone().sweep_trials());
+        tasks.spawn(self.clone().tend_the_traces());
+        tasks.spawn(self.clone().tend_the_stalled());
+    }
+}
+
+/// Has devlogs written from now on.
+fn begin_journal(
+    (ledger, telemetry): (Ledger, Telemetry),
+    clock: &SharedClock,
+    tasks: &TaskTracker,
+    cancel: &CancellationToken,
+) {
+    Journal::start(ledger, telemetry, Arc::clone(clock), tasks, cancel.clone());
 }
 
 /// Follows the measurements of the machine and gives how much memory is free, in percent.
