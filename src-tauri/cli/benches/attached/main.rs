@@ -184,7 +184,7 @@ fn missions(house: &House, agents: &[Agent]) {
         rows.push_str(&format!("Work of {0},What {0} does.,{0}\n", agent.name));
     }
     std::fs::write(&file, rows).unwrap();
-    house.ok(&["mission", "import", file.to_str().unwrap(), "--apply"]);
+    house.ok(&["mission", "import", file.to_str().unwrap(), "--apply", "--queue"]);
 }
 
 async fn lease_all(address: &str, agents: Vec<Agent>) -> Vec<Agent> {
