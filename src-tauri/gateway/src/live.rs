@@ -66,6 +66,7 @@ const GOING_AWAY: u16 = 1001;
         (status = 503, description = "Too many listen already."),
     ),
 )]
+#[expect(clippy::too_many_arguments, reason = "each is read from the request by its type")]
 pub(crate) async fn listen(
     State(gate): State<Gate>,
     role: Option<Extension<Role>>,
