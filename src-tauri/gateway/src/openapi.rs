@@ -69,9 +69,34 @@ pub fn description() -> OpenApi {
 /// # Errors
 /// When the description cannot be written as JSON.
 pub fn text() -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(&description())?;
+    let mut description = serde_json::to_value(description())?;
+    whole_numbers(&mut description);
+    let mut text = serde_json::to_string_pretty(&description)?;
     text.push('\n');
     Ok(text)
+}
+
+/// Says of numbers without a sign how large they may be; the formats of OpenAPI all have one.
+fn whole_numbers(part: &mut serde_json::Value) {
+    let integer = part["type"] == "integer"
+        || part["type"].as_array().is_some_and(|all| all.iter().any(|it| it == "integer"));
+    let unsigned = integer && part["minimum"].as_u64().is_some();
+    let most = match part["format"].as_str().filter(|_| unsigned) {
+        Some("int32") => Some(("uint32", u64::from(u32::MAX))),
+        Some("int64") => Some(("uint64", u64::MAX)),
+        _ => None,
+    };
+    match part {
+        serde_json::Value::Object(fields) => {
+            if let Some((format, most)) = most {
+                fields.insert("format".to_owned(), format.into());
+                fields.entry("maximum").or_insert_with(|| most.into());
+            }
+            fields.values_mut().for_each(whole_numbers);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        _ => {}
+    }
 }
 
 fn add_components(openapi: &mut OpenApi) {

@@ -91,6 +91,9 @@ impl Params {
         T: FromStr,
         T::Err: Display,
     {
+        if self.0.iter().any(|(key, value)| key == name && value.is_empty()) {
+            return Err(Problem::invalid(format!("'{name}' is empty")).hint("leave it out"));
+        }
         self.text(name)?
             .map(|text| {
                 text.parse().map_err(|error| Problem::invalid(format!("'{name}={text}': {error}")))

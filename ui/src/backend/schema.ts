@@ -2731,7 +2731,7 @@ export interface components {
             /** @description The data directory. */
             data_dir: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Resident memory, in bytes; nothing before the first measurement.
              */
             memory_bytes?: number | null;
@@ -2741,32 +2741,32 @@ export interface components {
              */
             cpu_percent?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description What the ledger takes on the disk, its write-ahead log included, in bytes.
              */
             ledger_bytes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description What the telemetry takes, likewise.
              */
             telemetry_bytes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description What the transcripts take, likewise.
              */
             transcripts_bytes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description What the logs take, in bytes.
              */
             logs_bytes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many events the ledger holds.
              */
             events: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Clients that listen to the live stream.
              */
             open_streams: number;
@@ -2778,7 +2778,7 @@ export interface components {
             /** @description What waits inside of it. */
             queues: components["schemas"]["QueueView"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Samples that were lost or refused since the telemetry was begun.
              */
             samples_lost: number;
@@ -2843,18 +2843,18 @@ export interface components {
             /** @description The last line of what the agent said, shortened. */
             said?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which turn it is, from 1.
              */
             turn: number;
             context?: components["schemas"]["Context"] | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Silence that is still normal for such an agent, in seconds.
              */
             quiet_after_s: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Silence after which it is called stalled, in seconds.
              */
             stalled_after_s: number;
@@ -2894,7 +2894,7 @@ export interface components {
             /** @description Where it starts when a mission names no repository; nothing means a fresh directory per attempt. */
             directory?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Time between TERM and KILL, in seconds.
              */
             grace_s: number;
@@ -2952,17 +2952,17 @@ export interface components {
              */
             cpu_percent?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Resident memory, in bytes.
              */
             memory_bytes: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Processes in the tree.
              */
             processes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes printed in this attempt.
              */
             output_bytes: number;
@@ -2979,12 +2979,12 @@ export interface components {
             last_line?: string | null;
             activity?: components["schemas"]["Activity"] | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Messages that wait for it.
              */
             messages_waiting: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description What it asks and waits for.
              */
             requests_open: number;
@@ -2998,13 +2998,13 @@ export interface components {
         /** @description How fast the API answered of late. */
         ApiFigures: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Requests answered since the engine was started.
              * @example 48211
              */
             requests: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Requests the figures are made from: those of the last five to ten minutes.
              * @example 1904
              */
@@ -3069,7 +3069,7 @@ export interface components {
              */
             token?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often it should send a heartbeat, in seconds.
              * @example 20
              */
@@ -3078,7 +3078,7 @@ export interface components {
         /** @description Asks for a mission. */
         AttachedAsk: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long to wait for one, in seconds (0 to 30).
              * @default 0
              * @example 25
@@ -3105,7 +3105,7 @@ export interface components {
             /** @description The attempt. */
             attempt: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The lease's fencing number.
              */
             fence: number;
@@ -3122,7 +3122,7 @@ export interface components {
             /** @description The attempt. */
             attempt: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The lease's fencing number.
              */
             fence: number;
@@ -3136,7 +3136,7 @@ export interface components {
             /** @description The attempt. */
             attempt: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The lease's fencing number.
              */
             fence: number;
@@ -3148,7 +3148,7 @@ export interface components {
             /** @description The attempt. */
             attempt: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The lease's fencing number: sent with everything that is said about the attempt.
              */
             fence: number;
@@ -3178,7 +3178,7 @@ export interface components {
              */
             deadline?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description After how much silence it is lost, in seconds.
              */
             lost_after_s: number;
@@ -3198,12 +3198,12 @@ export interface components {
             /** @description The attempt. */
             attempt: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The lease's fencing number.
              */
             fence: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How far, from 0 to 100.
              * @example 40
              */
@@ -3231,7 +3231,7 @@ export interface components {
             /** @description The attempt. */
             attempt: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The lease's fencing number.
              */
             fence: number;
@@ -3240,27 +3240,27 @@ export interface components {
             /** @description Tokens. */
             tokens?: components["schemas"]["Tokens"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Requests to the model.
              */
             requests?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description What it cost as the agent says, in millionths of a US dollar.
              */
             cost_micros?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Turns.
              */
             turns?: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Tool calls.
              */
             tool_calls?: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Of these, the ones that failed.
              */
             tool_failures?: number;
@@ -3273,17 +3273,17 @@ export interface components {
             attempt?: components["schemas"]["AttemptId"] | null;
             mission_id?: components["schemas"]["MissionId"] | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The lease's fencing number.
              */
             fence?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Messages that wait for it.
              */
             messages_waiting: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long until its next heartbeat at most, in seconds.
              */
             next_within_s: number;
@@ -3297,7 +3297,7 @@ export interface components {
             /** @description The agent. */
             agent_id: components["schemas"]["AgentId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission, from 1; also the lease's fencing number.
              */
             n: number;
@@ -3375,12 +3375,12 @@ export interface components {
             /** @description What the gates found, in their order. */
             gates: components["schemas"]["GateResult"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes on standard output so far.
              */
             stdout_bytes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes on standard error so far.
              */
             stderr_bytes: number;
@@ -3407,17 +3407,17 @@ export interface components {
             /** @description Whether it is there. */
             state: components["schemas"]["BackupState"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How far it is; 100 once it was verified.
              */
             percent: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its size so far, in bytes.
              */
             bytes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many events it holds; nothing where that is not known.
              */
             events?: number | null;
@@ -3467,7 +3467,7 @@ export interface components {
             tokens: components["schemas"]["Tokens"];
             context?: components["schemas"]["Context"] | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description What it has cost, as the agent says, in millionths of a US dollar.
              */
             reported_cost_micros?: number | null;
@@ -3484,12 +3484,12 @@ export interface components {
             /** @description The stream. */
             stream: components["schemas"]["Stream"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its first byte in the stream's file.
              */
             from: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The byte after its last one.
              */
             to: number;
@@ -3565,7 +3565,7 @@ export interface components {
              */
             last: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many there are.
              */
             count: number;
@@ -3597,12 +3597,12 @@ export interface components {
             /** @description What happened to it. */
             status: components["schemas"]["FileStatus"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Lines added; nothing where it has no lines.
              */
             insertions?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Lines removed; nothing where it has no lines.
              */
             deletions?: number | null;
@@ -3634,7 +3634,7 @@ export interface components {
             /** @description The attempt. */
             attempt_id: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which checkpoint of the attempt, from 1.
              */
             n: number;
@@ -3643,12 +3643,12 @@ export interface components {
             /** @description The tree of that commit. */
             tree: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Files that were not committed by the agent.
              */
             uncommitted_files: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much the agent had printed, in bytes.
              */
             output_bytes: number;
@@ -3680,14 +3680,14 @@ export interface components {
             /** @description What they are made of. */
             reasons: components["schemas"]["Points"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Missions that could have been started instead, or waited for something.
              */
             waiting: number;
             /** @description The agents considered, best first, at most [`CANDIDATES_MAX`]. */
             candidates: components["schemas"]["Candidate"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many agents were considered.
              */
             considered: number;
@@ -3726,7 +3726,7 @@ export interface components {
             /** @description What is kept; each says why. */
             kept: components["schemas"]["WorktreeView"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much room that frees once the trash is emptied, in bytes.
              */
             bytes: number;
@@ -3805,7 +3805,7 @@ export interface components {
              */
             files: boolean;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Of how full its context must be, in percent, for it to hand over; nothing never does.
              * @default null
              */
@@ -3835,7 +3835,7 @@ export interface components {
         /** @description Settings, policies, templates, permission rules and hooks of a workspace. It holds no secrets. */
         Configuration: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description The form of this document; this program reads 1.
              * @example 1
              */
@@ -3853,12 +3853,12 @@ export interface components {
         /** @description How full the agent's context is. */
         Context: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Tokens in it.
              */
             used: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Tokens that fit.
              */
             size: number;
@@ -3868,7 +3868,7 @@ export interface components {
             /** @description Entries that are new or different, in the order they changed. */
             entries: components["schemas"]["EntryAt"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description From where to ask on.
              */
             revision: number;
@@ -3883,7 +3883,7 @@ export interface components {
             /** @description The agent's name; nothing where it was removed. */
             agent?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its place in the conversation.
              */
             ordinal: number;
@@ -3909,27 +3909,27 @@ export interface components {
             /** @description The entries. */
             entries: components["schemas"]["EntryAt"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description The place of the first one of this page.
              */
             first?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The place of the last one of this page.
              */
             last?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many there are in all.
              */
             total: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The place of the oldest one there is; what came before was given up.
              */
             kept_from: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How far the conversation has changed; what comes later has a higher one.
              */
             revision: number;
@@ -3949,7 +3949,7 @@ export interface components {
         /** @description Whether a criterion is met. */
         CriterionMark: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Its place among the mission's criteria, from 0.
              */
             place: number;
@@ -3961,7 +3961,7 @@ export interface components {
             /** @description The attempt. */
             attempt_id: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission, from 1.
              */
             n: number;
@@ -4043,17 +4043,17 @@ export interface components {
         /** @description How a branch differs from its base. */
         DiffStat: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Files changed.
              */
             files: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Lines added.
              */
             insertions: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Lines removed.
              */
             deletions: number;
@@ -4061,12 +4061,12 @@ export interface components {
         /** @description A block of lines that is there more than once, white space around each line not counted. */
         Duplicate: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many lines are equal; blank ones between them do not count.
              */
             lines: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description In how many places it is.
              */
             places_total: number;
@@ -4108,7 +4108,7 @@ export interface components {
              */
             directory: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Time between TERM and KILL, in seconds (1 to 120).
              * @default null
              */
@@ -4134,19 +4134,19 @@ export interface components {
              */
             events: string[] | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long a run may take, in seconds.
              * @default null
              */
             timeout_s: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much memory its processes may use together, in bytes.
              * @default null
              */
             memory_bytes: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often it runs in a minute.
              * @default null
              */
@@ -4197,13 +4197,13 @@ export interface components {
             /** @default null */
             proof: components["schemas"]["Grade"] | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often a failed attempt is followed by another one (0 to 20).
              * @default null
              */
             retries: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The pause before the first retry, in seconds (0 to 300).
              * @default null
              */
@@ -4235,7 +4235,7 @@ export interface components {
              */
             deadline: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long it is expected to take, in minutes.
              * @default null
              */
@@ -4269,7 +4269,7 @@ export interface components {
              */
             cpu_percent?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Resident memory, in bytes.
              */
             memory_bytes: number;
@@ -4294,12 +4294,12 @@ export interface components {
         /** @description An entry with its place. */
         EntryAt: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its place in the conversation.
              */
             ordinal: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description When it last changed, as a count of changes.
              */
             revision: number;
@@ -4309,12 +4309,12 @@ export interface components {
         /** @description How long a mission is expected to take. */
         Estimate: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description The middle of what is expected, in seconds.
              */
             seconds: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many finished missions it was measured on; nothing when the captain said so.
              */
             samples?: number | null;
@@ -4324,7 +4324,7 @@ export interface components {
         /** @description A fact in the ledger. */
         Event: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its place in the log, from 1 without gaps; the order of everything.
              */
             seq: number;
@@ -4341,7 +4341,7 @@ export interface components {
             /** @description What it is about. */
             subject: components["schemas"]["Subject"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Its place among the events of its mission, from 1 without gaps.
              */
             mission_seq?: number | null;
@@ -4369,14 +4369,14 @@ export interface components {
         /** @description What one gate found. */
         EvidenceItem: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission.
              */
             attempt: number;
             /** @description That attempt. */
             attempt_id: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The gate's place among the mission's, from 0.
              */
             index: number;
@@ -4475,25 +4475,25 @@ export interface components {
              */
             ended_at: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Processor time of the whole tree, in milliseconds.
              */
             cpu_ms: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The largest resident memory of any one process of the tree, in bytes.
              */
             memory_peak_bytes: number;
             /** @description Processes that were still alive after KILL; must be empty. */
             survivors: components["schemas"]["ProcessRef"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Output of both streams that was not kept, in bytes: the oldest, where more came than is kept,
              *     or the newest, where the disk could not take it.
              */
             given_up_bytes?: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many secrets were taken out of the output.
              */
             redacted?: number;
@@ -4548,12 +4548,12 @@ export interface components {
             /** @description The strongest evidence there is now. */
             grade: components["schemas"]["Grade"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Attempts that count against the retries from now on.
              */
             tries: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Vanished attempts that were followed by another one.
              */
             recoveries?: number;
@@ -4680,7 +4680,7 @@ export interface components {
             /** @description The attempt to review. */
             attempt_id: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which gate of the mission its answer decides.
              */
             index: number;
@@ -4752,7 +4752,7 @@ export interface components {
             /** @description Its name. */
             name: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The event it ran on.
              */
             event_seq: number;
@@ -4774,7 +4774,7 @@ export interface components {
             /** @description The name of its file. */
             file: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many events it holds.
              */
             events: number;
@@ -4877,7 +4877,7 @@ export interface components {
             /** @description Why, in words a person reads. */
             problem: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often its delivery failed by now.
              */
             tries: number;
@@ -4948,7 +4948,7 @@ export interface components {
             /** @description The attempt. */
             attempt_id: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The threshold, in percent.
              */
             percent: number;
@@ -4962,7 +4962,7 @@ export interface components {
             /** @description What. */
             step: components["schemas"]["RescueStep"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description How long it had been silent, in seconds.
              */
             silent_s: number;
@@ -5069,14 +5069,14 @@ export interface components {
         /** @description A message of the live stream. */
         Frame: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description The version of this format.
              */
             version: number;
             /** @description The run of the engine the number belongs to. */
             epoch: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Where to go on after this frame; nothing where nobody can go on from, such as inside of a
              *     snapshot. Numbers grow; those in between belong to other topics.
              */
@@ -5101,29 +5101,29 @@ export interface components {
             /** @description The attempt. */
             attempt_id: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The gate's place, from 0.
              */
             index: number;
             /** @description The gate as its line. */
             label: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Where this piece starts, in bytes.
              */
             offset: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Where the next one starts.
              */
             next_offset: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many bytes are kept.
              */
             size: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many bytes it printed in all.
              */
             printed: number;
@@ -5133,7 +5133,7 @@ export interface components {
         /** @description One run of one gate, with what it printed. */
         GateResult: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which gate of the mission, from 0.
              */
             index: number;
@@ -5151,7 +5151,7 @@ export interface components {
             /** @description The end of what it printed, at most [`GATE_OUTPUT_BYTES_MAX`]. */
             output: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Bytes of output in all, of which `output` may be only the end.
              */
             output_bytes: number;
@@ -5160,7 +5160,7 @@ export interface components {
             /** @description The tree it looked at; evidence for another tree than the work's last one is stale. */
             tree?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many checks its output proves, where it declares the line that says so.
              */
             checks?: number | null;
@@ -5172,7 +5172,7 @@ export interface components {
              */
             started_at: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How long it took, in milliseconds.
              */
             duration_ms: number;
@@ -5182,7 +5182,7 @@ export interface components {
             /** @description The command line. */
             command: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long it may take, in seconds.
              */
             timeout_s?: number;
@@ -5208,7 +5208,7 @@ export interface components {
             kind: "diff_within";
         } | {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many lines a file may have.
              */
             lines: number;
@@ -5216,7 +5216,7 @@ export interface components {
             kind: "max_lines";
         } | {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many equal lines make a block.
              */
             lines: number;
@@ -5266,19 +5266,19 @@ export interface components {
         /** @description What the emergency stop did. */
         HaltView: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Process trees that were found alive.
              */
             trees: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Processes that were ended.
              */
             ended: number;
             /** @description Processes that are still there. */
             survivors: components["schemas"]["Survivor"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description How long it took to end them, in milliseconds.
              */
             took_ms: number;
@@ -5290,7 +5290,7 @@ export interface components {
         /** @description What the next attempt needs to know of the one before. */
         Handoff: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description The attempt it comes from.
              */
             from: number;
@@ -5327,17 +5327,17 @@ export interface components {
             /** @description The kinds of events it runs on. */
             events: string[];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long a run may take, in seconds; it is ended then, with all its processes.
              */
             timeout_s: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much memory its processes may use together, in bytes.
              */
             memory_bytes: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often it runs in a minute; events beyond that are passed over and counted.
              */
             per_minute: number;
@@ -5364,7 +5364,7 @@ export interface components {
              */
             at: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The place of the event it ran on.
              */
             event_seq: number;
@@ -5388,7 +5388,7 @@ export interface components {
              */
             how: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How long it took, in milliseconds.
              */
             ms: number;
@@ -5401,17 +5401,17 @@ export interface components {
             /** @description Whether it runs at this moment. */
             running: boolean;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Events that wait for it.
              */
             waiting: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Events it did not run on, because it was busy or had run often enough.
              */
             passed_over: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often it failed in a row; after 5 it is switched off.
              */
             failures: number;
@@ -5449,7 +5449,7 @@ export interface components {
             /** @description What names it in the document. */
             external_id: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Where it stands in the document, from 1.
              */
             line: number;
@@ -5467,7 +5467,7 @@ export interface components {
         /** @description A line of a document with what is to be said about it. */
         ImportNote: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description The line, from 1.
              */
             line: number;
@@ -5502,22 +5502,22 @@ export interface components {
             /** @description Why nothing of it can be made; empty when it can. */
             errors: components["schemas"]["ImportNote"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Missions made, or to be made.
              */
             created: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Missions changed, or to be changed.
              */
             updated: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Missions that are as the document says.
              */
             unchanged: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Missions nothing is made of; each says why.
              */
             skipped: number;
@@ -5534,27 +5534,27 @@ export interface components {
         /** @description How much waits for the captain. */
         InboxTotals: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Permissions.
              */
             permissions: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Questions.
              */
             questions: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Work to review.
              */
             reviews: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Messages and reports in quarantine.
              */
             quarantined: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description All of these.
              */
             total: number;
@@ -5613,27 +5613,27 @@ export interface components {
         /** @description What a run may use. Where nothing is said, the system's own limits hold. */
         Limits: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Memory of all its processes together, in bytes.
              */
             memory_bytes?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many processes it may have at a time.
              */
             processes?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Its share of the processor beside others, 1 to 10000; 100 is the ordinary one.
              */
             cpu_weight?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many files one process of it may have open.
              */
             open_files?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much of each output stream is kept, in bytes; [`OUTPUT_BYTES_DEFAULT`] where nothing is
              *     said. The oldest goes first.
              */
@@ -5645,12 +5645,12 @@ export interface components {
          */
         LineRange: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description The first line.
              */
             start: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The last line.
              */
             end: number;
@@ -5680,12 +5680,12 @@ export interface components {
                 last_line?: string | null;
                 activity?: components["schemas"]["Activity"] | null;
                 /**
-                 * Format: int32
+                 * Format: uint32
                  * @description Messages that wait for it.
                  */
                 messages_waiting: number;
                 /**
-                 * Format: int32
+                 * Format: uint32
                  * @description What it asks and waits for.
                  */
                 requests_open: number;
@@ -5710,12 +5710,12 @@ export interface components {
                 /** @description What the gates found, in their order. */
                 gates: components["schemas"]["GateResult"][];
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description Bytes on standard output so far.
                  */
                 stdout_bytes: number;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description Bytes on standard error so far.
                  */
                 stderr_bytes: number;
@@ -5742,17 +5742,17 @@ export interface components {
                 /** @description Whether it is there. */
                 state: components["schemas"]["BackupState"];
                 /**
-                 * Format: int32
+                 * Format: uint32
                  * @description How far it is; 100 once it was verified.
                  */
                 percent: number;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description Its size so far, in bytes.
                  */
                 bytes: number;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description How many events it holds; nothing where that is not known.
                  */
                 events?: number | null;
@@ -5791,7 +5791,7 @@ export interface components {
                 /** @description The attempt. */
                 attempt_id: components["schemas"]["AttemptId"];
                 /**
-                 * Format: int32
+                 * Format: uint32
                  * @description Which checkpoint of the attempt, from 1.
                  */
                 n: number;
@@ -5800,12 +5800,12 @@ export interface components {
                 /** @description The tree of that commit. */
                 tree: string;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description Files that were not committed by the agent.
                  */
                 uncommitted_files: number;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description How much the agent had printed, in bytes.
                  */
                 output_bytes: number;
@@ -5872,7 +5872,7 @@ export interface components {
             /** @description The items of this page. */
             items: {
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description Its place in the log, from 1 without gaps; the order of everything.
                  */
                 seq: number;
@@ -5889,7 +5889,7 @@ export interface components {
                 /** @description What it is about. */
                 subject: components["schemas"]["Subject"];
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description Its place among the events of its mission, from 1 without gaps.
                  */
                 mission_seq?: number | null;
@@ -5909,7 +5909,7 @@ export interface components {
                  */
                 at: string;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description The place of the event it ran on.
                  */
                 event_seq: number;
@@ -5933,7 +5933,7 @@ export interface components {
                  */
                 how: string;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description How long it took, in milliseconds.
                  */
                 ms: number;
@@ -5951,17 +5951,17 @@ export interface components {
                 /** @description Whether it runs at this moment. */
                 running: boolean;
                 /**
-                 * Format: int32
+                 * Format: uint32
                  * @description Events that wait for it.
                  */
                 waiting: number;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description Events it did not run on, because it was busy or had run often enough.
                  */
                 passed_over: number;
                 /**
-                 * Format: int32
+                 * Format: uint32
                  * @description How often it failed in a row; after 5 it is switched off.
                  */
                 failures: number;
@@ -6055,12 +6055,12 @@ export interface components {
                  */
                 gates: components["schemas"]["GateSpec"][];
                 /**
-                 * Format: int32
+                 * Format: uint32
                  * @description How often a failed attempt is followed by another one, unless the mission says otherwise.
                  */
                 retries: number;
                 /**
-                 * Format: int32
+                 * Format: uint32
                  * @description The pause before the first retry, in seconds; it doubles with each further one.
                  */
                 backoff_s: number;
@@ -6102,7 +6102,7 @@ export interface components {
                 /** @description The signal's unit. */
                 unit: string;
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description The width of a bucket, in milliseconds.
                  */
                 step_ms: number;
@@ -6117,7 +6117,7 @@ export interface components {
             /** @description The items of this page. */
             items: {
                 /**
-                 * Format: int64
+                 * Format: uint64
                  * @description The place of its event in the log, by which it is gone back to.
                  */
                 seq: number;
@@ -6303,7 +6303,7 @@ export interface components {
             /** @description What to open; the code is in its fragment and so never sent to a server by opening it. */
             url: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description For how long it works, in seconds.
              */
             expires_in_s: number;
@@ -6347,17 +6347,17 @@ export interface components {
              */
             cpu_percent?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Memory in use, in bytes.
              */
             memory_used_bytes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Memory installed, in bytes.
              */
             memory_total_bytes: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Space left on the disk of the data directory, in bytes.
              */
             disk_free_bytes?: number | null;
@@ -6390,7 +6390,7 @@ export interface components {
              */
             high: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description On how many cases it rests.
              */
             n: number;
@@ -6398,7 +6398,7 @@ export interface components {
         /** @description Where reviewed work went. */
         Merge: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description The attempt.
              */
             attempt: number;
@@ -6430,12 +6430,12 @@ export interface components {
             /** @description Whether that is another one than the work was started from. */
             target_moved: boolean;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Commits the branch has and the work has not.
              */
             commits_behind: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Commits the work has and the branch has not.
              */
             commits_ahead: number;
@@ -6501,7 +6501,7 @@ export interface components {
              */
             acknowledged_at?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often its delivery failed.
              */
             tries: number;
@@ -6563,29 +6563,29 @@ export interface components {
             /** @description What decides that the work is done, its policy's gates included. */
             gates: components["schemas"]["GateSpec"][];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often a failed attempt is followed by another one.
              */
             retries_max: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The pause before the first retry, in seconds; it doubles with each further one.
              */
             backoff_s?: number;
             /** @description Whether a retry goes to another agent where one is there. */
             hand_over?: boolean;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many attempts were leased so far; `attempts` is the list of them where it is shown.
              */
             attempt_count: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Attempts that count against `retries_max`: those since it was last queued by the captain.
              */
             tries: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Attempts that vanished and were followed by another one without being asked for.
              */
             recoveries?: number;
@@ -6746,7 +6746,7 @@ export interface components {
             /** @description Where it starts when a mission names no repository. */
             directory?: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Time between TERM and KILL, in seconds (1 to 120).
              */
             grace_s?: number | null;
@@ -6772,14 +6772,14 @@ export interface components {
              */
             skills: string[];
             /**
-             * Format: int32
+             * Format: uint32
              * @description After how much silence it is lost, in seconds (2 to 3600); 60 where nothing is said.
              * @default null
              * @example 60
              */
             lost_after_s: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long it is given to stop once it was told, in seconds (1 to 120); 10 where nothing is said.
              * @default null
              * @example 10
@@ -6817,17 +6817,17 @@ export interface components {
             /** @description The kinds of events it runs on. */
             events: string[];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long a run may take, in seconds, 1 to 60; 10 unless given.
              */
             timeout_s?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much memory its processes may use together, in bytes; 256 MiB unless given.
              */
             memory_bytes?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often it runs in a minute, 1 to 600; 60 unless given.
              */
             per_minute?: number | null;
@@ -6843,7 +6843,7 @@ export interface components {
              */
             filter: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description For how long, in seconds, up to a day; until the engine ends where nothing is said.
              */
             for_seconds?: number | null;
@@ -6900,14 +6900,14 @@ export interface components {
             /** @default null */
             proof: components["schemas"]["Grade"] | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often a failed attempt is followed by another one (0 to 20); nothing means what the
              *     policy says.
              * @default null
              */
             retries: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The pause before the first retry, in seconds (0 to 300); nothing means what the policy says.
              * @default null
              */
@@ -6939,7 +6939,7 @@ export interface components {
              */
             deadline: string | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long it is expected to take, in minutes; nothing means what similar missions took.
              * @default null
              */
@@ -6990,7 +6990,7 @@ export interface components {
         /** @description How far the work is. */
         NewProgress: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description From 0 to 100.
              */
             percent?: number | null;
@@ -7045,7 +7045,7 @@ export interface components {
             /** @description Where; everywhere when there are none. */
             scopes?: components["schemas"]["TokenScope"][];
             /**
-             * Format: int32
+             * Format: uint32
              * @description After how many days it ends by itself, at most 3650; nothing when it holds until it is revoked.
              * @example 90
              */
@@ -7091,7 +7091,7 @@ export interface components {
             /** @description The file, relative to the scanned directory. */
             path: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many lines it has.
              */
             lines: number;
@@ -7121,7 +7121,7 @@ export interface components {
                 [key: string]: number;
             };
             /**
-             * Format: int64
+             * Format: uint64
              * @description Missions that wait for the captain.
              */
             needs_you: number;
@@ -7130,7 +7130,7 @@ export interface components {
             /** @description Whether the demo swarm is there. */
             demo: boolean;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many events the ledger holds.
              */
             events: number;
@@ -7165,7 +7165,7 @@ export interface components {
             /** @description What to open in it, once. */
             url: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description For how long the link works, in seconds.
              */
             expires_in_s: number;
@@ -7227,7 +7227,7 @@ export interface components {
             kind: "caught_up";
         } | {
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many frames are gone, those about other topics included.
              */
             missed: number;
@@ -7279,7 +7279,7 @@ export interface components {
             /** @description Entries as they are now, in the order they changed. */
             entries: components["schemas"]["EntryAt"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description The revision this reaches to.
              */
             revision: number;
@@ -7325,7 +7325,7 @@ export interface components {
             kind: "turn";
         } | {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many requests are open.
              */
             open: number;
@@ -7353,7 +7353,7 @@ export interface components {
             /** @description The file, relative to the scanned directory. */
             path: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The line, from 1.
              */
             line: number;
@@ -7380,7 +7380,7 @@ export interface components {
             /** @description Whether everything is stopped. */
             halted: boolean;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How much memory is free, in percent; nothing before it was measured.
              */
             memory_free_percent?: number | null;
@@ -7389,7 +7389,7 @@ export interface components {
             /** @description What would go on waiting, first come first, at most 500. */
             waiting: components["schemas"]["PlannedWait"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many would go on waiting in all.
              */
             waiting_count: number;
@@ -7413,7 +7413,7 @@ export interface components {
             /** @description The attempt whose work is to be reviewed. */
             attempt_id: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description The gate's place, from 0.
              */
             index: number;
@@ -7474,12 +7474,12 @@ export interface components {
              */
             gates: components["schemas"]["GateSpec"][];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How often a failed attempt is followed by another one, unless the mission says otherwise.
              */
             retries: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The pause before the first retry, in seconds; it doubles with each further one.
              */
             backoff_s: number;
@@ -7509,7 +7509,7 @@ export interface components {
             /** @description Its version, as it says. */
             version?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How long it took to answer, in milliseconds; nothing where it did not, or is not spoken
              *     with.
              */
@@ -7553,7 +7553,7 @@ export interface components {
             /** @description The kind of problem in a few words. */
             title: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description The HTTP status.
              */
             status: number;
@@ -7585,12 +7585,12 @@ export interface components {
         /** @description One process that cannot be confused with a later one of the same number. */
         ProcessRef: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description The process id.
              */
             pid: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description When the kernel started it, in clock ticks since boot.
              */
             start_ticks: number;
@@ -7598,7 +7598,7 @@ export interface components {
         /** @description How far the work is, as its agent or the captain said last. */
         Progress: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description From 0 to 100.
              */
             percent?: number | null;
@@ -7613,7 +7613,7 @@ export interface components {
         /** @description A QR code to be drawn. */
         Qr: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Its width and height with the quiet zone around it, in modules.
              * @example 45
              */
@@ -7632,12 +7632,12 @@ export interface components {
              */
             name: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many wait now.
              */
             waiting: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many may wait; nothing where there is no limit.
              */
             max?: number | null;
@@ -7676,7 +7676,7 @@ export interface components {
             /** @description The mission's readable id. */
             short_id: components["schemas"]["ShortId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission.
              */
             n: number;
@@ -7692,7 +7692,7 @@ export interface components {
             /** @description Its title. */
             title: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission.
              */
             n: number;
@@ -7708,7 +7708,7 @@ export interface components {
             /** @description Its readable id. */
             short_id: components["schemas"]["ShortId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission.
              */
             n: number;
@@ -7720,7 +7720,7 @@ export interface components {
             /** @description The mission's readable id. */
             short_id: components["schemas"]["ShortId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission.
              */
             n: number;
@@ -7730,7 +7730,7 @@ export interface components {
         /** @description What comparing the engine's own picture with the ledger found and did. */
         ReconciledView: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Attempts that are not over.
              */
             attempts: number;
@@ -7771,7 +7771,7 @@ export interface components {
             /** @description The branch that is checked out. */
             branch?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Files that are not committed and so would not be in an attempt's worktree.
              */
             uncommitted_files: number;
@@ -7880,7 +7880,7 @@ export interface components {
             /** @description The mission's title; nothing where it was removed. */
             mission_title?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How long ago it was asked, in seconds.
              */
             age_s: number;
@@ -7899,7 +7899,7 @@ export interface components {
             /** @description The tree of the files that are there now, read from the disk: the checkpoint's. */
             tree: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many files were written, changed or removed.
              */
             changed_files: number;
@@ -7967,7 +7967,7 @@ export interface components {
         /** @description Which settings to go back to. */
         RollBack: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description The number of a change in the history: the settings become what they were right after it; 0
              *     is the time before the first change.
              */
@@ -8036,7 +8036,7 @@ export interface components {
             kind: "headless";
         } | {
             /**
-             * Format: int32
+             * Format: uint32
              * @description After how much silence it is lost, in seconds.
              */
             lost_after_s: number;
@@ -8064,17 +8064,17 @@ export interface components {
         /** @description What a scan found. */
         ScanReport: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many text files were read.
              */
             files: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many lines they have.
              */
             lines: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many files were left out because they are not text.
              */
             binary_files: number;
@@ -8092,12 +8092,12 @@ export interface components {
             /** @description The directory: an absolute path, or one that begins with `~/`. */
             path: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many lines a file may have; 600 unless given.
              */
             lines_max?: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many equal lines make a block, 3 at least; blank ones do not count.
              */
             block_lines?: number | null;
@@ -8175,7 +8175,7 @@ export interface components {
             /** @description The signal's unit. */
             unit: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description The width of a bucket, in milliseconds.
              */
             step_ms: number;
@@ -8187,26 +8187,26 @@ export interface components {
             /** @description Its name. */
             key: string;
             /** @description What it was. */
-            old: Record<string, never>;
+            old: unknown;
             /** @description What it is. */
-            new: Record<string, never>;
+            new: unknown;
         };
         /** @description What holds for every mission of a workspace. */
         Settings: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many attempts may run at once; nothing means what the engine was started with.
              * @default null
              */
             running_max: number | null;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many attempts are started in one go of the scheduler.
              * @default 50
              */
             starts_per_cycle: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Nothing is started while less memory than this is free, in percent; 0 switches it off.
              * @default 5
              */
@@ -8227,7 +8227,7 @@ export interface components {
              */
             merge: components["schemas"]["MergeHow"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description How long what was removed can be restored, in days.
              * @default 30
              */
@@ -8242,7 +8242,7 @@ export interface components {
         /** @description One change of the settings. */
         SettingsChange: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description The place of its event in the log, by which it is gone back to.
              */
             seq: number;
@@ -8340,7 +8340,7 @@ export interface components {
              */
             p90: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description On how many cases it rests.
              */
             n: number;
@@ -8408,7 +8408,7 @@ export interface components {
         /** @description A process that could not be ended. */
         Survivor: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Its id.
              */
             pid: number;
@@ -8431,7 +8431,7 @@ export interface components {
             state: components["schemas"]["SwarmState"];
             grade?: components["schemas"]["SwarmGrade"] | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Agents with a live program.
              */
             live: number;
@@ -8450,7 +8450,7 @@ export interface components {
             /** @description The attempt. */
             attempt_id: components["schemas"]["AttemptId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of its mission.
              */
             n: number;
@@ -8490,12 +8490,12 @@ export interface components {
         /** @description The size of a terminal, in characters. */
         TerminalSize: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Characters in a line.
              */
             cols: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Lines.
              */
             rows: number;
@@ -8553,31 +8553,31 @@ export interface components {
         /** @description Tokens by kind; what nobody said is nothing. */
         Tokens: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description Read by the model anew.
              * @default null
              */
             uncached_input: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Read by the model from its cache.
              * @default null
              */
             cache_read: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Written to the model's cache.
              * @default null
              */
             cache_write: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Written by the model, its reasoning included.
              * @default null
              */
             output: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Of the output, what the model wrote to itself.
              * @default null
              */
@@ -8617,22 +8617,22 @@ export interface components {
         /** @description How an attempt's tools did. */
         ToolCallTotals: {
             /**
-             * Format: int64
+             * Format: uint64
              * @description All calls.
              */
             total: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Those that failed.
              */
             failed: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Those that took longer than such a call should.
              */
             slow: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Those under way.
              */
             running: number;
@@ -8683,17 +8683,17 @@ export interface components {
             /** @description Which output. */
             stream: components["schemas"]["OutputStream"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Where this piece starts, in bytes.
              */
             offset: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Where the next one starts.
              */
             next_offset: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many bytes there are so far.
              */
             size: number;
@@ -8734,7 +8734,7 @@ export interface components {
             /** @description The mission it is, or belongs to. */
             mission_id: components["schemas"]["MissionId"];
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission, where it is a worktree.
              */
             attempt?: number | null;
@@ -8747,7 +8747,7 @@ export interface components {
             /** @description The branch, where it is a worktree. */
             branch?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How large it is, in bytes.
              */
             bytes: number;
@@ -8800,39 +8800,39 @@ export interface components {
             /** @description Tokens of the whole attempt so far. */
             tokens: components["schemas"]["Tokens"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Model requests, where they were counted.
              */
             requests?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description What it cost as the agent says, in millionths of a US dollar.
              */
             reported_cost_micros?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description What it cost by our own prices, in millionths of a US dollar; nothing without a price.
              */
             own_cost_micros?: number | null;
             /** @description The day the prices are of, such as `2026-11-01`. */
             prices_of?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Time spent waiting for the model, in milliseconds.
              */
             model_ms?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Turns so far.
              */
             turns: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Tool calls so far.
              */
             tool_calls: number;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Of these, the ones that failed.
              */
             tool_failures: number;
@@ -8861,7 +8861,7 @@ export interface components {
             /** @description Whether everything is as it must be. */
             sound: boolean;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Events whose links were checked.
              */
             events: number;
@@ -8967,12 +8967,12 @@ export interface components {
             kind: "halted";
         } | {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How much is free, in percent.
              */
             free_percent: number;
             /**
-             * Format: int32
+             * Format: uint32
              * @description How much must be.
              */
             needed_percent: number;
@@ -8980,7 +8980,7 @@ export interface components {
             kind: "memory";
         } | {
             /**
-             * Format: int32
+             * Format: uint32
              * @description How many that is.
              */
             running_max: number;
@@ -9013,7 +9013,7 @@ export interface components {
         /** @description Why an attempt went to its agent. */
         WhyAttempt: {
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission.
              */
             n: number;
@@ -9037,7 +9037,7 @@ export interface components {
             /** @description The difference to the base. */
             diff: components["schemas"]["DiffStat"];
             /**
-             * Format: int64
+             * Format: uint64
              * @description Files the agent had left uncommitted, which the engine committed so that nothing is lost.
              */
             rescued_files: number;
@@ -9051,7 +9051,7 @@ export interface components {
             /** @description The commit the branch starts from. */
             base_commit?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Files of the captain's checkout that were not committed and so are not in the worktree.
              */
             uncommitted_files: number;
@@ -9065,7 +9065,7 @@ export interface components {
             /** @description Its title. */
             title: string;
             /**
-             * Format: int32
+             * Format: uint32
              * @description Which attempt of the mission.
              */
             attempt: number;
@@ -9078,17 +9078,17 @@ export interface components {
             /** @description The attempt's branch; it stays when the worktree goes. */
             branch: string;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much room it takes, in bytes; nothing where that is not known.
              */
             bytes?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many files it has.
              */
             files?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How old it is, in seconds.
              */
             age_s: number;
@@ -9098,17 +9098,17 @@ export interface components {
              */
             modified_at?: string | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How many files are not committed.
              */
             dirty_files?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much of the room ignored files take, such as build output, in bytes.
              */
             ignored_bytes?: number | null;
             /**
-             * Format: int64
+             * Format: uint64
              * @description Commits that are on no other branch.
              */
             unmerged_commits?: number | null;
@@ -9124,7 +9124,7 @@ export interface components {
             /** @description The worktrees of this page, those of the newest attempts first. */
             items: components["schemas"]["WorktreeView"][];
             /**
-             * Format: int64
+             * Format: uint64
              * @description How much room those of this page take, in bytes.
              */
             bytes: number;
@@ -13563,7 +13563,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict.idempotency_mismatch"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];

@@ -27,10 +27,8 @@ pub struct SettingChange {
     /// Its name.
     pub key: String,
     /// What it was.
-    #[schema(value_type = Object)]
     pub old: Value,
     /// What it is.
-    #[schema(value_type = Object)]
     pub new: Value,
 }
 

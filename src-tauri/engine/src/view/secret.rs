@@ -43,7 +43,7 @@ pub enum SecretPlace {
 #[serde(deny_unknown_fields)]
 pub struct SecretValue {
     /// The value; 8 bytes to 64 KiB, without NUL.
-    #[schema(min_length = 8, max_length = 65536, format = "password")]
+    #[schema(format = "password")]
     pub value: String,
 }
 

@@ -23,7 +23,8 @@ pub fn table() -> String {
         let also = if code == Code::InvalidInput { ", 400, 408, 413, 415" } else { "" };
         let also = if code == Code::Busy { ", 503" } else { also };
         // Writing to a string does not fail.
-        let _ = writeln!(text, "| `{}` | {status}{also} | {} |", code.as_str(), problem::title(code));
+        let _ =
+            writeln!(text, "| `{}` | {status}{also} | {} |", code.as_str(), problem::title(code));
     }
     text.push_str("\n## Statuses\n\n| status | means |\n|---|---|\n");
     let all: Vec<_> = operations()

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use model::refusal::Code;
+use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::{
-    AllOfBuilder, ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
-    example::ExampleBuilder,
+    AllOfBuilder, ContentBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
+    Type, example::ExampleBuilder,
 };
-use utoipa::ToSchema;
 
 use crate::problem::{self, Problem};
 use crate::rights::{Rule, Verdict, look_up};
@@ -60,8 +60,8 @@ const OWN: &[(&str, &[Code])] = &[
     ("import_missions", &[NOT_FOUND]),
     ("keep_secret", &[CONFLICT]),
     ("lease_attached", &[CONFLICT]),
-    ("listen", &[]),
     ("log_in", &[UNAUTHORIZED, BUSY, CONFLICT]),
+    ("log_out", &[CONFLICT]),
     ("make_backup", &[CONFLICT]),
     ("make_checkpoint", &[CONFLICT]),
     ("make_login_link", &[CONFLICT]),
@@ -292,10 +292,7 @@ pub(super) fn response(status: u16, codes: &BTreeSet<&'static str>) -> Response 
         .schema(Some(Schema::AllOf(schema)))
         .examples_from_iter(examples)
         .build();
-    ResponseBuilder::new()
-        .description(about(status))
-        .content(problem::MEDIA_TYPE, content)
-        .build()
+    ResponseBuilder::new().description(about(status)).content(problem::MEDIA_TYPE, content).build()
 }
 
 /// What a status means here.
@@ -395,7 +392,11 @@ mod tests {
             .filter_map(|(_, _, operation)| operation.operation_id)
             .collect();
         let named = OWN.iter().map(|(name, _)| *name);
-        for name in named.chain(FORGETFUL.iter().copied()).chain(CALM.iter().copied()).chain(MAKERS.iter().copied()) {
+        for name in named
+            .chain(FORGETFUL.iter().copied())
+            .chain(CALM.iter().copied())
+            .chain(MAKERS.iter().copied())
+        {
             assert!(known.contains(name), "there is no operation '{name}'");
         }
     }

@@ -146,11 +146,7 @@ fn every_operation_shows_a_request_and_its_answer_that_fit_their_schemas() {
         }
     }
     assert_eq!(described.misfits(&all), Vec::<String>::new());
-    assert!(
-        missing.is_empty(),
-        "record these with scripts/examples.sh:\n{}",
-        missing.join("\n")
-    );
+    assert!(missing.is_empty(), "record these with scripts/examples.sh:\n{}", missing.join("\n"));
 }
 
 #[test]
@@ -183,8 +179,10 @@ fn listed(shown: &str) -> BTreeSet<String> {
                 let none = format!("{method}: None");
                 rest.contains(&format!("{method}: ")) && !rest.contains(&none)
             };
-            let all = ["get", "post", "put", "patch", "delete", "head", "options", "trace", "connect"];
-            methods.insert(id, all.iter().filter(|it| has(it)).map(|it| it.to_uppercase()).collect());
+            let all =
+                ["get", "post", "put", "patch", "delete", "head", "options", "trace", "connect"];
+            methods
+                .insert(id, all.iter().filter(|it| has(it)).map(|it| it.to_uppercase()).collect());
         }
     }
     let of_path = |(id, path): (&&str, &&str)| {
