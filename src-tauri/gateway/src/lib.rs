@@ -165,5 +165,10 @@ pub(crate) const METRICS: &str = "/metrics";
 pub(crate) fn is_api(path: &str) -> bool {
     let is =
         |name: &str| path.strip_prefix(name).is_some_and(|it| it.is_empty() || it.starts_with('/'));
-    is("/api") || is(mcp::PATH) || is("/v1") || path == METRICS || path == "/healthz" || path == "/readyz"
+    is("/api")
+        || is(mcp::PATH)
+        || is("/v1")
+        || path == METRICS
+        || path == "/healthz"
+        || path == "/readyz"
 }

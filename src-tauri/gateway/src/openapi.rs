@@ -171,10 +171,7 @@ fn idempotency_key() -> Parameter {
              once and answered alike, for 24 hours.",
         ))
         .schema(Some(
-            ObjectBuilder::new()
-                .schema_type(Type::String)
-                .pattern(Some("^[!-~]{1,200}$"))
-                .build(),
+            ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,200}$")).build(),
         ))
         .build()
 }

@@ -8,15 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use crate::actor::Actor;
-pub use log::{Event, NewEvent, Subject};
 use crate::agent::Agent;
 use crate::attempt::{Attempt, AttemptState, Checkpoint, Work, Workplace};
 use crate::devlog::Devlog;
 use crate::gate::{GateResult, Grade};
 use crate::hook::Hook;
 use crate::id::{
-    AgentId, AttemptId, CheckpointId, DevlogId, HookId, LoginId, MessageId,
-    MissionId, RequestId, RuleId, TokenId, TopicId, TrashId,
+    AgentId, AttemptId, CheckpointId, DevlogId, HookId, LoginId, MessageId, MissionId, RequestId,
+    RuleId, TokenId, TopicId, TrashId,
 };
 use crate::inbox::{Request, RequestEnd, Rule};
 use crate::login::{Login, LoginEnd};
@@ -30,6 +29,7 @@ use crate::token::AccessToken;
 use crate::topic::{Decided, Topic, Vote};
 use crate::trash::{TrashEnd, TrashItem};
 use crate::usage::{Context, Usage};
+pub use log::{Event, NewEvent, Subject};
 
 /// What happened. Replaying the facts in order gives every row of the ledger again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -209,10 +209,7 @@ impl Attached {
 
     /// Those of the agents that run elsewhere and are not heard of.
     #[must_use]
-    pub fn absent<'a>(
-        &self,
-        agents: impl Iterator<Item = &'a Agent>,
-    ) -> Arc<BTreeSet<AgentId>> {
+    pub fn absent<'a>(&self, agents: impl Iterator<Item = &'a Agent>) -> Arc<BTreeSet<AgentId>> {
         let (now, known) = (Instant::now(), self.known());
         let absent = |agent: &&Agent| {
             agent.runtime.lost_after_s().is_some()

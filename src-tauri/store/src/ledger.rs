@@ -59,6 +59,7 @@ pub use table::attempt_history::{AgentCounts, PAST_MAX, PastAttempt};
 pub use table::attempt_usage::AgentUsage;
 pub use table::devlogs::DevlogFilter;
 pub use table::events::EventFilter;
+pub use table::logins::KeptLogin;
 pub use table::messages::MessageFilter;
 pub use table::mission_lists::{
     MissionFilter, MissionStanding, MissionText, TEXT_BYTES_MAX, TEXTS_MAX,
@@ -67,7 +68,6 @@ pub use table::named::{Halted, KeptSecret};
 pub use table::reports::REPORTS_KEPT;
 pub use table::requests::RequestFilter;
 pub use table::rules::RULES_MAX;
-pub use table::logins::KeptLogin;
 pub use table::tokens::KeptToken;
 pub use table::trash::TrashFilter;
 pub use verify::{FINDINGS_MAX, Finding, Verification};

@@ -42,7 +42,9 @@ fn the_lines_scripts_rely_on_are_understood() {
     check("hivekeeper config rollback 41");
     check("hivekeeper config export -o f");
     check("hivekeeper config import @f --dry-run");
-    check("hivekeeper hook add a --on mission_moved,agent_added --timeout 5 --memory 64M -- sh -c x");
+    check(
+        "hivekeeper hook add a --on mission_moved,agent_added --timeout 5 --memory 64M -- sh -c x",
+    );
     check("hivekeeper hook edit a --on --per-minute 5");
     assert!(read("hivekeeper hook add a -- true").is_err(), "it listens to nothing");
     assert!(read("hivekeeper hook edit a --on --off").is_err());

@@ -174,7 +174,11 @@ impl Bridge {
             any = true;
             drop(print.send(said).await);
         }
-        if any || status.is_success() { Ok(()) } else { Err(Why(format!("the engine answered {status}"))) }
+        if any || status.is_success() {
+            Ok(())
+        } else {
+            Err(Why(format!("the engine answered {status}")))
+        }
     }
 
     /// The headers of the protocol: what they say stands in the message as well.
@@ -185,8 +189,7 @@ impl Bridge {
         let method = message["method"].as_str();
         let version = own.or(agreed.as_deref()).filter(|_| method != Some("initialize"));
         let name = params["name"].as_str().or(params["uri"].as_str());
-        let all =
-            [("mcp-protocol-version", version), ("mcp-method", method), ("mcp-name", name)];
+        let all = [("mcp-protocol-version", version), ("mcp-method", method), ("mcp-name", name)];
         let of = |(name, value): (&'static str, Option<&str>)| {
             Some((HeaderName::from_static(name), HeaderValue::from_str(value?).ok()?))
         };
@@ -230,9 +233,7 @@ fn cancelled(message: &Value) -> Option<String> {
 
 /// A message, or what is answered to something that is none.
 fn read(line: &str) -> Result<Value, Value> {
-    let refused = |code: i64, why: String| {
-        json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": why } })
-    };
+    let refused = |code: i64, why: String| json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": why } });
     match serde_json::from_str::<Value>(line) {
         Ok(message) if message.is_object() => Ok(message),
         Ok(_) => Err(refused(-32_600, "a message is one JSON object on one line".to_owned())),

@@ -78,7 +78,8 @@ impl Engine {
         let attempt = resolve::attempt(&self.0.ledger, id).await?;
         let run = self.0.dir.attempt(id);
         let first = tokio::task::spawn_blocking(move || FirstWords::recall(&run)).await;
-        let first = first.map_err(std::io::Error::other).flatten().map_err(|error| unread(&error))?;
+        let first =
+            first.map_err(std::io::Error::other).flatten().map_err(|error| unread(&error))?;
         let first = first.unwrap_or(FirstWords { prompt: String::new(), messages: Vec::new() });
         if !first.messages.is_empty() && !standing.taken {
             self.tell(&caller, Input::Delivered { messages: first.messages, id }).await?;
@@ -95,7 +96,9 @@ impl Engine {
         let tools = self.tools_of(&attempt).await;
         let (directory, branch) = match attempt.workplace {
             Some(workplace) => (workplace.directory, workplace.branch),
-            None => return Err(Refusal::new(Code::Conflict, "the attempt has no place to work in")),
+            None => {
+                return Err(Refusal::new(Code::Conflict, "the attempt has no place to work in"));
+            }
         };
         Ok(AttachedLease {
             attempt: attempt.id,

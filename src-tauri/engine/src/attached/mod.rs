@@ -186,10 +186,8 @@ impl Engine {
     /// Makes a token for an agent that runs elsewhere, in place of those it has; nothing where this
     /// very request made one before.
     async fn lend_token(&self, caller: &Caller, agent: &Agent) -> Result<Option<String>, Refusal> {
-        let caller = Caller {
-            key: caller.key.as_ref().map(|key| format!("{key}/token")),
-            ..caller.clone()
-        };
+        let caller =
+            Caller { key: caller.key.as_ref().map(|key| format!("{key}/token")), ..caller.clone() };
         if self.answered_before(&caller).await?.is_some() {
             return Ok(None);
         }

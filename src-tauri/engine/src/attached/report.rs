@@ -214,8 +214,7 @@ fn ended(completed: bool, summary: Option<&str>) -> Result<Exit, Refusal> {
 
 fn stale(attempt: &Attempt, why: &str) -> Refusal {
     let message = format!("the lease {} of this attempt has ended: {why}", attempt.n);
-    Refusal::new(Code::StaleLease, message)
-        .hint("stop working on it, and ask for a mission again")
+    Refusal::new(Code::StaleLease, message).hint("stop working on it, and ask for a mission again")
 }
 
 fn untaken() -> Refusal {

@@ -263,9 +263,7 @@ impl Engine {
 pub(crate) fn progress_line(percent: Option<u8>, note: Option<&str>) -> Result<String, Refusal> {
     let note = note.map(str::trim).filter(|note| !note.is_empty());
     match (percent, note) {
-        (Some(101..), _) => {
-            Err(invalid("there is no more than 100 %").hint("between 0 and 100"))
-        }
+        (Some(101..), _) => Err(invalid("there is no more than 100 %").hint("between 0 and 100")),
         (_, Some(note)) => one_line(note),
         (Some(percent), None) => Ok(format!("{percent} %")),
         (None, None) => Err(invalid("it says neither how far nor what")

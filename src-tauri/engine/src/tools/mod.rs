@@ -22,8 +22,8 @@ use crate::{Caller, Engine};
 pub use agents::runtime::OWN_TOOLS;
 pub use ask::{AskState, Question};
 pub use desk::{MissionOfAgent, NoteTaken, OwnMessage};
-pub use more::{Finding, Proposal};
 pub(crate) use desk::{checked_text, one_line, progress_line};
+pub use more::{Finding, Proposal};
 pub(crate) use note::{clean, note};
 
 /// The longest id a client gives a call, in bytes.

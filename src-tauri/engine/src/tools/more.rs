@@ -94,7 +94,10 @@ impl Engine {
         let brief = agents::secrets::redact(&brief).into_owned();
         let new = NewMission {
             title: agents::secrets::redact(&title).into_owned(),
-            brief: format!("{brief}\n\n({name} proposed this while it worked on {}.)", own.short_id),
+            brief: format!(
+                "{brief}\n\n({name} proposed this while it worked on {}.)",
+                own.short_id
+            ),
             criteria,
             repository: own.repository,
             labels: vec![PROPOSED.to_owned()],
@@ -185,7 +188,8 @@ impl Engine {
         let told =
             tokio::task::spawn_blocking(move || orchestrator::FirstWords::recall(&run)).await;
         let told = told.map_err(std::io::Error::other).flatten();
-        let told = told.map_err(|error| Refusal::new(Code::Internal, format!("failed to read: {error}")));
+        let told =
+            told.map_err(|error| Refusal::new(Code::Internal, format!("failed to read: {error}")));
         Ok(told?.map(|told| told.prompt).unwrap_or_default())
     }
 }

@@ -101,8 +101,13 @@ impl Client {
     ///
     /// # Errors
     /// When there is no engine any more, or it does not answer.
-    pub async fn mcp(&self, message: Vec<u8>, headers: HeaderMap) -> Result<McpAnswer, ClientError> {
-        let mut request = Request::builder().method(Method::POST).uri(PATH).body(Body::from(message))?;
+    pub async fn mcp(
+        &self,
+        message: Vec<u8>,
+        headers: HeaderMap,
+    ) -> Result<McpAnswer, ClientError> {
+        let mut request =
+            Request::builder().method(Method::POST).uri(PATH).body(Body::from(message))?;
         let own = request.headers_mut();
         own.extend(headers);
         let value = |text: &str| HeaderValue::from_str(text).map_err(http::Error::from);

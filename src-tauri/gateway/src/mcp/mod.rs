@@ -114,8 +114,7 @@ struct Tools {
 
 impl ServerHandler for Tools {
     fn get_info(&self) -> ServerConfig {
-        let capabilities =
-            ServerCapabilities::builder().enable_tools().enable_resources().build();
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
         let name =
             Implementation::new("hivekeeper", self.engine.version()).with_title("Hivekeeper");
         ServerConfig::new(capabilities).with_server_info(name).with_instructions(INSTRUCTIONS)

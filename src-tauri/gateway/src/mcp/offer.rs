@@ -18,8 +18,7 @@ pub(super) fn tools() -> &'static [Tool] {
 fn tool(name: &'static str) -> Tool {
     let (does, properties, required) = described(name);
     let mut properties = object(properties);
-    let reads =
-        matches!(name, "mission_get" | "ask_result" | "inbox_read" | "knowledge_search");
+    let reads = matches!(name, "mission_get" | "ask_result" | "inbox_read" | "knowledge_search");
     if !reads {
         let call_id = json!({
             "type": "string",

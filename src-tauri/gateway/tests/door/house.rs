@@ -142,7 +142,8 @@ async fn hooks_secrets_and_backups_are_the_captains_and_no_value_is_ever_told() 
     assert_eq!((tried.status, &tried.body["ok"]), (200, &json!(true)), "{}", tried.body);
     let runs = house.peek(&format!("{path}/runs")).await;
     assert_eq!(runs.body["items"][0]["test"], true);
-    let late = house.order("PATCH", &path, &[("if-match", "\"0\"")], json!({"enabled": false})).await;
+    let late =
+        house.order("PATCH", &path, &[("if-match", "\"0\"")], json!({"enabled": false})).await;
     assert_eq!(late.status, 412);
     let off = house.order("PATCH", &path, &[], json!({"enabled": false})).await;
     assert_eq!((off.status, &off.body["enabled"]), (200, &json!(false)));

@@ -131,7 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_elsewhere_that_is_not_heard_of_is_offline_and_one_that_asks_waits_for_the_captain() {
+    fn an_agent_elsewhere_that_is_not_heard_of_is_offline_and_one_that_asks_waits_for_the_captain()
+    {
         assert_eq!(free(&heard(None), at(0), at(1)).state, AgentState::Offline);
         assert_eq!(free(&heard(Some(1)), at(0), at(2)).state, AgentState::Idle);
         assert_eq!(free(&heard(Some(1)), at(0), at(61)).state, AgentState::Offline);

@@ -39,10 +39,9 @@ impl FirstWords {
     /// When it is there and cannot be read.
     pub fn recall(run: &Path) -> std::io::Result<Option<Self>> {
         let kept = Kept::recall(run)?;
-        Ok(kept.map(|kept| kept.opening(Path::new("/"))).map(|opening| Self {
-            prompt: opening.prompt,
-            messages: opening.messages,
-        }))
+        Ok(kept
+            .map(|kept| kept.opening(Path::new("/")))
+            .map(|opening| Self { prompt: opening.prompt, messages: opening.messages }))
     }
 }
 
@@ -175,8 +174,7 @@ fn patience(look: &Look, lost_after: Duration) -> (Instant, String) {
         let why = format!("no heartbeat came for {} s; its agent may still run", 2 * seconds);
         return (look.silent_since + 2 * lost_after, why);
     }
-    let (silent, untaken) =
-        (look.silent_since + lost_after, look.sat + UNTAKEN_TIMES * lost_after);
+    let (silent, untaken) = (look.silent_since + lost_after, look.sat + UNTAKEN_TIMES * lost_after);
     if silent <= untaken {
         (silent, format!("its agent was not heard of for {seconds} s"))
     } else {
@@ -193,6 +191,8 @@ fn unconfirmed(look: &Look, case: &Case, grace: Duration) -> String {
             "it was told to stop and did not say within {} s that it did; it may still write to {place}",
             grace.as_secs()
         ),
-        None => format!("it was not heard of, so it could not be told; it may still write to {place}"),
+        None => {
+            format!("it was not heard of, so it could not be told; it may still write to {place}")
+        }
     }
 }

@@ -6,9 +6,7 @@ use model::message::MessageState;
 use sqlx::SqliteConnection;
 
 use super::error::RowError;
-use super::table::{
-    agents, attempts, logins, messages, missions, requests, tokens, topics, trash,
-};
+use super::table::{agents, attempts, logins, messages, missions, requests, tokens, topics, trash};
 
 /// Tells why a fact does not fit.
 pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<RowError, RowError> {

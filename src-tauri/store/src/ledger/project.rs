@@ -162,9 +162,7 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         | Fact::AgentCleared { .. }
         | Fact::AttemptRescued { .. }
         | Fact::HookFailed { .. }
-        | Fact::BackupMade { .. } => {
-            Ok(true)
-        }
+        | Fact::BackupMade { .. } => Ok(true),
     }
 }
 
