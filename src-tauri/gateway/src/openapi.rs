@@ -8,6 +8,7 @@ mod examples;
 mod refusals;
 
 use http::Method;
+use serde::Serialize as _;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
@@ -71,7 +72,11 @@ pub fn description() -> OpenApi {
 pub fn text() -> Result<String, serde_json::Error> {
     let mut description = serde_json::to_value(description())?;
     whole_numbers(&mut description);
-    let mut text = serde_json::to_string_pretty(&description)?;
+    // One space a level: the file is read by programs, and is a third larger with two.
+    let mut text = Vec::new();
+    let narrow = serde_json::ser::PrettyFormatter::with_indent(b" ");
+    description.serialize(&mut serde_json::Serializer::with_formatter(&mut text, narrow))?;
+    let mut text = String::from_utf8(text).map_err(serde::ser::Error::custom)?;
     text.push('\n');
     Ok(text)
 }

@@ -343,7 +343,6 @@ pub struct Poll {
 
 impl Poll {
     /// Rings when there may be one from now on.
-    #[must_use]
     pub fn bell(&self) -> OwnedNotified {
         Arc::clone(&self.bell).notified_owned()
     }

@@ -113,7 +113,7 @@ async fn measure(count: usize) {
     let asking = ask(&address, &captain, Arc::clone(&times));
     tokio::time::sleep(Duration::from_secs(5)).await;
     part("alone", &house, &times, &told).await;
-    let attack = attack(&address).await;
+    let attack = attack(&address);
     part(&format!("beside {} slow clients", 2 * SLOW), &house, &times, &told).await;
     drop(attack);
     drop(asking);
@@ -323,7 +323,7 @@ fn ask(address: &str, captain: &str, times: Times) -> JoinSet<()> {
 }
 
 /// Clients that send their heads a byte a second, and clients that ask and read nothing.
-async fn attack(address: &str) -> JoinSet<()> {
+fn attack(address: &str) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for _ in 0..SLOW {
         let of = address.to_owned();

@@ -107,7 +107,7 @@ fn said(span: &Span, key: &str) -> Option<String> {
         any_value::Value::StringValue(text) => Some(text.clone()),
         any_value::Value::IntValue(number) => Some(number.to_string()),
         any_value::Value::BoolValue(flag) => Some(flag.to_string()),
-        other => panic!("{other:?}"),
+        other => unreachable!("no attribute of ours is {other:?}"),
     }
 }
 

@@ -99,7 +99,7 @@ async fn a_login_is_good_for_the_page_it_was_made_for_and_for_nobody_else_who_ge
         let bearer = format!("Bearer {secret}");
         let page_bearer = format!("Bearer {}", browser.page);
         let wrong = ("authorization", "Bearer hk_00");
-        let cases: Vec<(&str, Vec<(&str, &str)>, u16)> = vec![
+        let cases = [
             ("cookie and page", vec![cookie, page], 200),
             ("and the origin", vec![cookie, page, ("origin", &here)], 200),
             // What a page behind another port of this host can get hold of and send.

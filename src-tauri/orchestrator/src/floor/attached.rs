@@ -23,6 +23,15 @@ use crate::input::Input;
 /// allowed, even while it is heard of.
 const UNTAKEN_TIMES: u32 = 4;
 
+/// How it ended when an agent that runs elsewhere was told to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CalledOff {
+    /// It does not work on it any more, or never did.
+    Surely,
+    /// It did not say so; the text tells what may still go on.
+    Unconfirmed(String),
+}
+
 /// What an agent that runs elsewhere is told first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstWords {
@@ -129,14 +138,14 @@ impl FloorSetup {
     }
 
     /// Tells an agent that runs elsewhere to stop, and waits until it did, or for as long as it is
-    /// given. Gives what is not certain then; nothing at all where the engine ends before that.
-    pub(super) async fn call_off(&self, case: &Case) -> Option<Result<(), String>> {
+    /// given. Nothing where the engine ends before that.
+    pub(super) async fn call_off(&self, case: &Case) -> Option<CalledOff> {
         let id = case.attempt.id;
         let Some((agent, lost_after)) = lost_after(case) else {
-            return Some(Ok(()));
+            return Some(CalledOff::Surely);
         };
         if case.attempt.state != AttemptState::Running || case.attempt.exit.is_some() {
-            return Some(Ok(()));
+            return Some(CalledOff::Surely);
         }
         let change = self.attached.sit(agent.id, lost_after, id);
         self.attached.settle(&case.attempt);
@@ -144,14 +153,14 @@ impl FloorSetup {
         loop {
             let changed = change.notified();
             let Some(look) = self.attached.look(id) else {
-                return Some(Ok(()));
+                return Some(CalledOff::Surely);
             };
             if look.left {
-                return Some(Ok(()));
+                return Some(CalledOff::Surely);
             }
             let until = look.told.map_or(look.silent_since + lost_after, |told| told + grace);
             if Instant::now() >= until {
-                return Some(Err(unconfirmed(&look, case, grace)));
+                return Some(CalledOff::Unconfirmed(unconfirmed(&look, case, grace)));
             }
             tokio::select! {
                 () = self.cancel.cancelled() => return None,

@@ -10,7 +10,7 @@ use model::id::{AttemptId, CheckpointId, SystemDraw};
 use model::process::{ExitRecord, file};
 use tracing::{error, warn};
 
-use super::attached::lost_after;
+use super::attached::{CalledOff, lost_after};
 use super::{Case, FloorSetup, GATES, Hindrance, PAUSE, directories};
 use crate::input::Input;
 
@@ -36,7 +36,10 @@ impl FloorSetup {
         let Some(case) = self.case_at_last(id).await else {
             return;
         };
-        let mut problem = called_off.err();
+        let mut problem = match called_off {
+            CalledOff::Surely => None,
+            CalledOff::Unconfirmed(text) => Some(text),
+        };
         if let Some(workplace) = &case.attempt.workplace
             && let Err(hindrance) = self.secure(&case, workplace).await
         {
