@@ -12,7 +12,7 @@ NODE_MAJOR_MIN=20
 packages_apt() {
   local list="build-essential pkg-config git curl"
   [ "$1" = serve ] || list+=" libwebkit2gtk-4.1-dev librsvg2-dev libayatana-appindicator3-dev libxdo-dev libssl-dev"
-  [ "$1" != test ] || list+=" webkit2gtk-driver xvfb dbus-x11 imagemagick shellcheck python3 python3-venv prometheus"
+  [ "$1" != test ] || list+=" webkit2gtk-driver xvfb dbus-x11 imagemagick shellcheck python3 python3-venv"
   printf '%s' "$list"
 }
 
@@ -26,7 +26,7 @@ packages_dnf() {
 packages_pacman() {
   local list="base-devel git curl"
   [ "$1" = serve ] || list+=" webkit2gtk-4.1 librsvg libayatana-appindicator xdotool openssl"
-  [ "$1" != test ] || list+=" xorg-server-xvfb dbus imagemagick shellcheck python prometheus"
+  [ "$1" != test ] || list+=" xorg-server-xvfb dbus imagemagick shellcheck python"
   printf '%s' "$list"
 }
 

@@ -70,6 +70,9 @@ skip() {
 }
 
 rust_tests() {
+  local promtool
+  # Without it the test that needs it says so and is skipped.
+  promtool="$(scripts/promtool.sh)" && export PATH="$PATH:$promtool"
   if cargo nextest --version >/dev/null 2>&1; then
     scripts/with-display.sh cargo nextest run --workspace --no-fail-fast
   else
