@@ -277,7 +277,7 @@ async fn a_ledger_that_cannot_be_read_hides_no_other_check() {
     std::fs::create_dir(scratch).unwrap();
     let checks = hive.engine.doctor().await;
     let names: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();
-    let keeping = ["supervision", "limits", "sandbox"];
+    let keeping = ["supervision", "limits", "sandbox", "network", "secrets"];
     assert_eq!(names, [&["ledger", "disk", "git"], &keeping[..], &["program true"]].concat());
     assert_eq!(checks[0].grade, engine::view::CheckGrade::Failed);
     assert!(checks[0].found.contains("failed to verify the ledger"), "{:?}", checks[0]);

@@ -153,7 +153,8 @@ pub(crate) enum Secret {
     #[command(after_help = "Example: hivekeeper secret list")]
     List,
     /// Keep a secret; the value before is gone.
-    #[command(after_help = "Example: printf %s \"$KEY\" | hivekeeper secret set deploy-key\n\
+    #[command(after_help = "Example: hivekeeper secret set deploy-key @deploy-key.txt\n\
+        Or from a variable: printf %s \"$KEY\" | hivekeeper secret set deploy-key\n\
         An agent has it where its environment says so: hivekeeper agent edit ann --env \
         KEY=secret:deploy-key. The value is never taken from the command line, where others could \
         read it; one line end after it is left out.")]

@@ -124,11 +124,12 @@ fn every_captain_or_automatic_action_is_listed_with_actor_and_result_and_tamperi
     house.end();
     // Somebody changes a letter of what was recorded, behind the engine's back.
     let ledger = house.data.join("ledger.db");
-    let mut bytes = fs::read(&ledger).unwrap();
-    let wanted = b"\"captain\"";
-    let place = bytes.windows(wanted.len()).position(|it| it == wanted).unwrap();
-    bytes[place + 1..place + 8].copy_from_slice(b"capta1n");
-    fs::write(&ledger, bytes).unwrap();
+    let change = "import sqlite3, sys; it = sqlite3.connect(sys.argv[1]); \
+        it.execute(\"update events set actor = replace(actor, 'captain', 'engine') where seq = \
+        (select max(seq) from events where actor like '%captain%')\"); it.commit(); \
+        sys.exit(it.total_changes != 1)";
+    let changed = Command::new("python3").args(["-c", change]).arg(&ledger).status().unwrap();
+    assert!(changed.success());
     let (code, out, error) = house.run(&["verify", "--json"]);
     assert_eq!(code, 1, "{out}{error}");
     assert_eq!(json(&out)["sound"], false, "{id}: {out}");

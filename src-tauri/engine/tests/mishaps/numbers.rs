@@ -38,6 +38,9 @@ impl Stranger {
             if stranger.0.id() == number {
                 return Some(stranger);
             }
+            drop(stranger);
+            // Somebody else's thread may have it for a moment.
+            std::thread::sleep(Duration::from_millis(10));
         }
         None
     }

@@ -103,10 +103,10 @@ async fn every_role_reaches_the_routes_of_its_station_and_no_other() {
             // Signing in without a code is refused by its handler, whoever asks.
             let own = *template == "/api/v1/login";
             // The captain's alone: see the next test.
-            let lets_in = *template == "/api/v1/login/links"
-                // And these for agents that run elsewhere, each by a token of its own.
-                || template.starts_with("/api/v1/attached/");
-            assert_eq!(status == 403, !may || lets_in, "{what}");
+            let lets_in = *template == "/api/v1/login/links";
+            // An agent that runs elsewhere says more than nothing, by a token of its own.
+            let lent = may && template.starts_with("/api/v1/attached/");
+            assert!(lent || (status == 403) == (!may || lets_in), "{what}");
             assert!(status != 401 || own, "{what}");
         }
     }
@@ -273,6 +273,75 @@ async fn a_secret_is_shown_once_and_who_used_it_is_in_the_log() {
         assert!(!bytes.windows(half.len()).any(|it| it == half), "{}", entry.path().display());
     }
     assert!(house.engine.verify().await.unwrap().is_sound());
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_token_gives_agents_elsewhere_nothing_that_outlives_it_and_takes_none_over() {
+    let house = House::open().await;
+    let register = async |token: &str, body: Value| {
+        house.with(token, &Method::POST, "/api/v1/attached", &body.to_string()).await
+    };
+    let lent = async || {
+        let all = house.engine.tokens(false).await.unwrap().items.into_iter();
+        let mut lent = all.map(|view| view.token).filter(|token| token.lent_to().is_some());
+        (lent.next().unwrap(), lent.next())
+    };
+    let maker = house.token("maker", TokenRole::Operator, Vec::new()).await;
+    let (end, maker) = (maker.token.token.expires_at, maker.secret.unwrap());
+    let (status, made) = register(&maker, json!({"name": "far"})).await;
+    assert_eq!(status, 201, "{made}");
+    let far = made["token"].as_str().unwrap();
+    assert!(end.is_some());
+    assert_eq!(lent().await.0.expires_at, end, "it ends with its maker's");
+
+    let lost = json!({"name": "far", "new_token": true});
+    let admin = house.token("boss", TokenRole::Admin, Vec::new()).await.secret.unwrap();
+    for token in [&maker, &admin] {
+        let (status, refused) = register(token, lost.clone()).await;
+        assert_eq!((status, &refused["code"]), (403, &json!("forbidden")), "{refused}");
+        assert!(refused["hint"].as_str().unwrap().contains("captain"), "{refused}");
+    }
+    let beat = async |token: &str| {
+        house.with(token, &Method::POST, "/api/v1/attached/heartbeat", "{}").await.0
+    };
+    assert_eq!(beat(far).await, 200, "its own token stands");
+    let (status, made) = register(&house.captain(), lost).await;
+    assert_eq!(status, 201, "{made}");
+    assert_eq!((beat(far).await, beat(made["token"].as_str().unwrap()).await), (401, 200));
+    let (lent, more) = lent().await;
+    assert_eq!((lent.expires_at, more), (None, None), "the captain's holds until it is revoked");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_same_idempotency_key_of_another_token_is_another_request() {
+    let house = House::open().await;
+    let mut secrets = vec![house.captain()];
+    for name in ["one", "two"] {
+        secrets.push(house.token(name, TokenRole::Operator, Vec::new()).await.secret.unwrap());
+    }
+    let send = async |secret: &str, text: &str| {
+        let authorization = format!("Bearer {secret}");
+        let headers = [("authorization", authorization.as_str()), ("idempotency-key", "1")];
+        let path = "/api/v1/agents/ann/messages";
+        let body = json!({ "text": text }).to_string();
+        let (status, _, sent) = house.with_headers(&headers, &Method::POST, path, &body).await;
+        (status, sent["id"].clone())
+    };
+    let agent = json!({"name": "ann", "command": "cat"}).to_string();
+    house.with(&house.captain(), &Method::POST, "/api/v1/agents", &agent).await;
+    let mut ids = Vec::new();
+    for secret in &secrets {
+        let (status, id) = send(secret, "hello").await;
+        assert!((200..300).contains(&status) && id.is_string(), "{status} {id}");
+        assert!(!ids.contains(&id), "it is sent for each of them");
+        ids.push(id);
+    }
+    for (secret, id) in secrets.iter().zip(&ids) {
+        assert_eq!(&send(secret, "hello").await.1, id, "and once for each");
+        assert_eq!(send(secret, "something else").await.0, 409);
+    }
     house.close().await;
 }
 

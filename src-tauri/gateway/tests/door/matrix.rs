@@ -68,8 +68,8 @@ async fn an_action_not_granted_is_denied_by_default_and_no_cell_is_allowed_that_
             let (status, body) = status(&house, &secret, method, &filled(template)).await;
             let may = may.iter().any(|it| it == role);
             let what = format!("{role} {method} {template}: {status} {body}");
-            // A stranger is told to sign in, or that it has asked too often.
-            let denied = matches!(status, 401 | 403) || (status == 429 && kind.is_none());
+            // A stranger is told to sign in, or that it has asked too often: then for anything.
+            let denied = matches!(status, 401 | 403) || (status == 429 && kind.is_none() && !may);
             // What the captain alone may, or who shows a code, is refused by its handler.
             let captains = template.starts_with("/api/v1/login")
                 || ["/api/v1/tokens", "/api/v1/pairings"].contains(&template.as_str());
