@@ -87,7 +87,8 @@ pub fn parent(mission: MissionId, attempt: AttemptId) -> String {
 }
 
 /// What is wrong with an address that traces are to be sent to; nothing where it is one: `https`
-/// anywhere, or `http` to this machine itself, without a name or password in it.
+/// anywhere, or `http` to this machine itself, without a name, a password or a query in it: whoever may
+/// read the settings reads the address.
 #[must_use]
 pub fn wrong_endpoint(url: &str) -> Option<&'static str> {
     if url.len() > ENDPOINT_BYTES_MAX {
@@ -105,6 +106,9 @@ pub fn wrong_endpoint(url: &str) -> Option<&'static str> {
     let (authority, path) = rest.split_at(end);
     if authority.contains('@') {
         return Some("it holds a name or password");
+    }
+    if path.contains('?') {
+        return Some("it holds a query, in which keys would stand for everybody to read");
     }
     if path.contains('#') {
         return Some("it holds a '#'");
@@ -164,7 +168,7 @@ mod tests {
             "http://127.0.0.1:4318/v1/traces",
             "http://localhost:4318",
             "http://[::1]:4318/v1/traces",
-            "https://traces.example.org/v1/traces?tenant=a",
+            "https://traces.example.org/v1/traces",
         ] {
             assert_eq!(wrong_endpoint(good), None, "{good}");
         }
@@ -184,6 +188,8 @@ mod tests {
             "https://example.org/\r\nhost: a",
             "https://[::1/",
             "https://example.org/#a",
+            "https://traces.example.org/v1/traces?api-key=a",
+            "https://traces.example.org?api-key=a",
         ] {
             assert!(wrong_endpoint(bad).is_some(), "{bad}");
         }

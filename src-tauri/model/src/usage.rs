@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// The largest figure that is believed: far beyond what any attempt uses, and small enough that the
+/// figures of all attempts can be added up, and that browsers read them exactly.
+pub const FIGURE_MAX: u64 = 1_000_000_000_000_000;
+
 /// Tokens by kind; what nobody said is nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -24,14 +28,14 @@ impl Tokens {
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         let known = [self.uncached_input, self.cache_read, self.cache_write, self.output];
-        known.iter().any(Option::is_some).then(|| known.into_iter().flatten().sum())
+        sum(&known)
     }
 
     /// All input, as far as it is known; nothing where nothing is.
     #[must_use]
     pub fn input(&self) -> Option<u64> {
         let known = [self.uncached_input, self.cache_read, self.cache_write];
-        known.iter().any(Option::is_some).then(|| known.into_iter().flatten().sum())
+        sum(&known)
     }
 
     /// Both together; a kind is unknown only where both do not know it.
@@ -45,6 +49,10 @@ impl Tokens {
             reasoning: add(self.reasoning, other.reasoning),
         }
     }
+}
+
+fn sum(figures: &[Option<u64>]) -> Option<u64> {
+    figures.iter().fold(None, |sum, figure| add(sum, *figure))
 }
 
 const fn add(one: Option<u64>, other: Option<u64>) -> Option<u64> {
@@ -160,6 +168,35 @@ impl Usage {
         }
     }
 
+    /// The same with every figure above [`FIGURE_MAX`] made that: what an agent says of itself is not to
+    /// break the sums of all.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let most = |figure: Option<u64>| figure.map(|it| it.min(FIGURE_MAX));
+        let tokens = Tokens {
+            uncached_input: most(self.tokens.uncached_input),
+            cache_read: most(self.tokens.cache_read),
+            cache_write: most(self.tokens.cache_write),
+            output: most(self.tokens.output),
+            reasoning: most(self.tokens.reasoning),
+        };
+        let context = self
+            .context
+            .map(|it| Context { used: it.used.min(FIGURE_MAX), size: it.size.min(FIGURE_MAX) });
+        Self {
+            tokens,
+            requests: most(self.requests),
+            reported_cost_micros: most(self.reported_cost_micros),
+            own_cost_micros: most(self.own_cost_micros),
+            model_ms: most(self.model_ms),
+            turns: self.turns.min(FIGURE_MAX),
+            tool_calls: self.tool_calls.min(FIGURE_MAX),
+            tool_failures: self.tool_failures.min(FIGURE_MAX),
+            context,
+            ..self
+        }
+    }
+
     /// Of what several sources say of the same attempt, the best. They are never added up.
     #[must_use]
     pub fn best(all: &[Self]) -> Option<&Self> {
@@ -181,6 +218,37 @@ mod tests {
         assert_eq!(some.plus(&some).cache_read, None);
         assert_eq!(Context { used: 5, size: 0 }.percent(), None);
         assert_eq!(Context { used: 150, size: 100 }.percent(), Some(100));
+    }
+
+    #[test]
+    fn figures_that_nobody_can_mean_neither_overflow_a_sum_nor_are_kept() {
+        let most = Some(u64::MAX);
+        let tokens = Tokens {
+            uncached_input: most,
+            cache_read: most,
+            cache_write: most,
+            output: most,
+            reasoning: most,
+        };
+        assert_eq!((tokens.total(), tokens.input()), (most, most));
+        let usage = Usage {
+            tokens,
+            requests: most,
+            reported_cost_micros: most,
+            own_cost_micros: most,
+            model_ms: most,
+            turns: u64::MAX,
+            tool_calls: u64::MAX,
+            tool_failures: u64::MAX,
+            context: Some(Context { used: u64::MAX, size: u64::MAX }),
+            ..Usage::none(UsageSource::Result)
+        };
+        let text = serde_json::to_string(&usage.clone().bounded()).unwrap();
+        assert!(!text.contains(&u64::MAX.to_string()), "{text}");
+        assert_eq!(text.matches(&FIGURE_MAX.to_string()).count(), 14, "{text}");
+        assert_eq!(usage.clone().bounded().bounded(), usage.bounded());
+        let some = Usage { turns: 3, ..Usage::none(UsageSource::Sum) };
+        assert_eq!(some.clone().bounded(), some);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use model::mission::Mission;
 use model::refusal::{Code, Refusal};
 use model::transition::{MissionInput, mission_next};
 
+pub use house::{possible_policy, possible_settings, possible_template};
+
 use crate::input::Input;
 use crate::state::State;
 

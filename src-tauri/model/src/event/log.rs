@@ -58,8 +58,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// The event as it is told to whoever may read events: without what keys are recognised by, and
-    /// without where a browser came from. The whole stays in the ledger.
+    /// The event as it is told to whoever may read events: without what keys are recognised by, without
+    /// where a browser came from, and without the commands of hooks, which may name secrets. The whole
+    /// stays in the ledger.
     #[must_use]
     pub fn told(mut self) -> Self {
         match &mut self.fact {
@@ -73,8 +74,45 @@ impl Event {
                 login.agent.clear();
                 login.from = None;
             }
+            // Whoever may see hooks lists them.
+            Fact::HookSaved { hook } => hook.command.clear(),
             _ => {}
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hook::Hook;
+    use crate::id::HookId;
+
+    #[test]
+    fn the_command_of_a_hook_is_not_told_to_whoever_may_read_events() {
+        let hook = Hook {
+            id: HookId::from_uuid(uuid::Uuid::nil()),
+            name: "tell me".to_owned(),
+            command: vec!["curl".to_owned(), "https://example.org/?key=abc".to_owned()],
+            events: vec!["mission_moved".to_owned()],
+            timeout_s: 5,
+            memory_bytes: 64 << 20,
+            per_minute: 3,
+            enabled: true,
+            off_because: None,
+        };
+        let event = Event {
+            seq: 1,
+            id: EventId::from_uuid(uuid::Uuid::nil()),
+            at: Timestamp::UNIX_EPOCH,
+            actor: Actor::Captain,
+            correlation_id: None,
+            subject: Subject::default(),
+            mission_seq: None,
+            fact: Fact::HookSaved { hook },
+        };
+        let told = serde_json::to_string(&event.told()).unwrap();
+        assert!(told.contains("tell me") && !told.contains("curl"), "{told}");
+        assert!(!told.contains("abc"), "{told}");
     }
 }

@@ -15,6 +15,62 @@ fn invalid(message: impl Into<String>) -> Refusal {
     Refusal::new(Code::InvalidInput, message)
 }
 
+/// Whether settings can be these, whatever the policies are.
+///
+/// # Errors
+/// When a value is out of bounds.
+pub fn possible_settings(settings: &Settings) -> Result<(), Refusal> {
+    if settings.running_max == Some(0) {
+        return Err(invalid("at least one attempt must be allowed to run")
+            .hint("to hold everything back, stop the swarm"));
+    }
+    if !(1..=STARTS_PER_CYCLE_MAX).contains(&settings.starts_per_cycle) {
+        return Err(invalid(format!("{} starts in one go", settings.starts_per_cycle))
+            .hint(format!("between 1 and {STARTS_PER_CYCLE_MAX}")));
+    }
+    if settings.memory_free_min_percent > 90 {
+        return Err(invalid("no machine keeps more than 90 % of its memory free")
+            .hint("between 0, which switches it off, and 90"));
+    }
+    if !(1..=3650).contains(&settings.trash_days) {
+        return Err(invalid(format!("{} days in the trash", settings.trash_days))
+            .hint("between 1 and 3650 days"));
+    }
+    if let Some(why) = settings.traces_to.as_deref().and_then(trace::wrong_endpoint) {
+        return Err(invalid(format!("traces cannot be sent there: {why}"))
+            .hint("an address such as http://127.0.0.1:4318/v1/traces, or nothing"));
+    }
+    Ok(())
+}
+
+/// Whether a policy can have this name.
+///
+/// # Errors
+/// When it is none, or that of a policy that comes with the program.
+pub fn possible_policy(name: &str) -> Result<(), Refusal> {
+    if !policy::is_name(name) {
+        return Err(invalid(format!("'{name}' cannot be the name of a policy"))
+            .hint("small letters, digits and '-', at most 40"));
+    }
+    if policy::builtin().iter().any(|known| known.name == name) {
+        let message = format!("'{name}' comes with the program and cannot be changed");
+        return Err(Refusal::new(Code::Conflict, message).hint("save it under another name"));
+    }
+    Ok(())
+}
+
+/// Whether a template can have this name.
+///
+/// # Errors
+/// When it is none.
+pub fn possible_template(name: &str) -> Result<(), Refusal> {
+    if policy::is_name(name) {
+        return Ok(());
+    }
+    Err(invalid(format!("'{name}' cannot be the name of a template"))
+        .hint("small letters, digits and '-', at most 40"))
+}
+
 impl Desk<'_> {
     /// Records a fact about the workspace as a whole.
     pub(super) fn house(&mut self, fact: Fact) {
@@ -22,26 +78,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn configure(&mut self, settings: Settings) -> Result<(), Refusal> {
-        if settings.running_max == Some(0) {
-            return Err(invalid("at least one attempt must be allowed to run")
-                .hint("to hold everything back, stop the swarm"));
-        }
-        if !(1..=STARTS_PER_CYCLE_MAX).contains(&settings.starts_per_cycle) {
-            return Err(invalid(format!("{} starts in one go", settings.starts_per_cycle))
-                .hint(format!("between 1 and {STARTS_PER_CYCLE_MAX}")));
-        }
-        if settings.memory_free_min_percent > 90 {
-            return Err(invalid("no machine keeps more than 90 % of its memory free")
-                .hint("between 0, which switches it off, and 90"));
-        }
-        if !(1..=3650).contains(&settings.trash_days) {
-            return Err(invalid(format!("{} days in the trash", settings.trash_days))
-                .hint("between 1 and 3650 days"));
-        }
-        if let Some(why) = settings.traces_to.as_deref().and_then(trace::wrong_endpoint) {
-            return Err(invalid(format!("traces cannot be sent there: {why}"))
-                .hint("an address such as http://127.0.0.1:4318/v1/traces, or nothing"));
-        }
+        possible_settings(&settings)?;
         if settings != self.state.settings {
             self.house(Fact::SettingsChanged { settings });
         }
@@ -49,14 +86,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn save_policy(&mut self, policy: Policy) -> Result<(), Refusal> {
-        if !policy::is_name(&policy.name) {
-            return Err(invalid(format!("'{}' cannot be the name of a policy", policy.name))
-                .hint("small letters, digits and '-', at most 40"));
-        }
-        if policy::builtin().iter().any(|known| known.name == policy.name) {
-            let message = format!("'{}' comes with the program and cannot be changed", policy.name);
-            return Err(Refusal::new(Code::Conflict, message).hint("save it under another name"));
-        }
+        possible_policy(&policy.name)?;
         self.house(Fact::PolicySaved { policy: Policy { builtin: false, ..policy } });
         Ok(())
     }
@@ -75,10 +105,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn save_template(&mut self, template: Template) -> Result<(), Refusal> {
-        if !policy::is_name(&template.name) {
-            return Err(invalid(format!("'{}' cannot be the name of a template", template.name))
-                .hint("small letters, digits and '-', at most 40"));
-        }
+        possible_template(&template.name)?;
         self.house(Fact::TemplateSaved { template });
         Ok(())
     }

@@ -126,6 +126,8 @@ impl Desk<'_> {
 
     pub(super) fn measured(&mut self, id: AttemptId, usage: Usage) {
         let subject = self.state.subject_of_attempt(id);
+        // Whatever a source says: one attempt must not break the sums of all.
+        let usage = usage.bounded();
         self.fact(subject, Fact::UsageMeasured { attempt_id: id, usage });
     }
 

@@ -317,6 +317,15 @@ async fn usage_is_kept_once_per_source_and_the_latest_counts() {
     assert_eq!(by_agent.tokens, Usage::best(&all).unwrap().tokens, "the best source alone");
     assert_eq!((by_agent.tokens.output, by_agent.tokens.cache_read), (Some(40), None));
     assert_eq!((by_agent.tool_calls, by_agent.own_cost_micros), (3, None));
+    // Kept before there was a bound: what one agent said does not break the sums of all.
+    let huge =
+        Usage { tool_calls: u64::MAX, ..of(UsageSource::Otlp, Some(9_000_000_000_000_000_000)) };
+    commit(ledger, Fact::UsageMeasured { attempt_id, usage: huge.clone() }).await;
+    let (_, other) = at_work(ledger).await;
+    commit(ledger, Fact::UsageMeasured { attempt_id: other.id, usage: huge }).await;
+    for sum in ledger.usage_by_agent().await.unwrap() {
+        assert!(sum.tokens.output.is_some_and(|it| it >= model::usage::FIGURE_MAX), "{sum:?}");
+    }
     let attempt_id = AttemptId::draw(now(), &mut Rising);
     let nobodys = Fact::UsageMeasured { attempt_id, usage: usage(UsageSource::Sum, 1) };
     assert_eq!(refused(ledger, nobodys).await, "there is no such attempt");

@@ -2,8 +2,9 @@
 
 use model::event::{Fact, Subject};
 use model::hook::Hook;
-use model::id::HookId;
-use store::ledger::{BackupError, restore};
+use model::id::{HookId, TokenId};
+use model::token::{AccessToken, TokenRole};
+use store::ledger::{BackupError, RevivedKind, restore};
 use store::{Change, CommitError, DataDir};
 
 use crate::support::*;
@@ -101,4 +102,85 @@ async fn a_backup_holds_what_was_there_at_one_moment_and_is_put_back_whole() {
         place.ledger.secrets().await.unwrap().into_iter().map(|it| it.name).collect();
     assert_eq!(names, ["kept-earlier"]);
     assert_eq!(place.ledger.verify().await.unwrap().findings, []);
+}
+
+fn clock() -> model::clock::SharedClock {
+    std::sync::Arc::new(model::clock::SystemClock)
+}
+
+#[tokio::test]
+async fn a_ledger_that_was_set_aside_is_put_back_with_its_write_ahead_log_or_not_at_all() {
+    let place = Place::new().await;
+    tell(&place, Fact::SecretKept { name: "in-the-log".into() }).await.unwrap();
+    // As a crash leaves it: what was told is in the write-ahead log alone.
+    let crashed = place.path("set-aside/ledger-x");
+    std::fs::create_dir_all(&crashed).unwrap();
+    for name in ["ledger.db", "ledger.db-wal", "ledger.head"] {
+        std::fs::copy(place.path(name), crashed.join(name)).unwrap();
+    }
+    let events = place.ledger.counts().await.unwrap().events;
+    let folder = place.close().await;
+    let root = folder.path().join("data");
+    let wal = crashed.join("ledger.db-wal");
+    assert!(std::fs::metadata(&wal).unwrap().len() > 0);
+    {
+        let dir = DataDir::open(&root).unwrap();
+        let done = restore(&dir, &crashed.join("ledger.db"), &clock()).await.unwrap();
+        assert_eq!(done.events, events);
+        // Without the log its newest events are gone, as the head file knows.
+        std::fs::remove_file(&wal).unwrap();
+        let lost = restore(&dir, &crashed.join("ledger.db"), &clock()).await.unwrap_err();
+        assert!(matches!(lost, BackupError::Open { .. }), "{lost}");
+    }
+    let place = reopen(folder).await.unwrap();
+    assert_eq!(place.ledger.secrets().await.unwrap()[0].name, "in-the-log");
+    assert_eq!(place.ledger.verify().await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn a_backup_that_does_not_end_as_its_label_says_is_refused() {
+    let place = Place::new().await;
+    tell(&place, Fact::SecretKept { name: "one".into() }).await.unwrap();
+    let file = place.path("backups/one.db");
+    let made = place.ledger.back_up(&file).await.unwrap();
+    let folder = place.close().await;
+    let dir = DataDir::open(&folder.path().join("data")).unwrap();
+    let label = |events: u64| {
+        let text = format!(r#"{{"made_at": "x", "events": {events}, "head": "{}"}}"#, made.head);
+        std::fs::write(file.with_extension("json"), text).unwrap();
+    };
+    label(made.events + 1);
+    let refused = restore(&dir, &file, &clock()).await.unwrap_err();
+    assert!(refused.to_string().contains("label"), "{refused}");
+    label(made.events);
+    assert_eq!(restore(&dir, &file, &clock()).await.unwrap().events, made.events);
+}
+
+#[tokio::test]
+async fn keys_that_a_restore_makes_good_again_are_named() {
+    let place = Place::new().await;
+    let token = |name: &str| AccessToken {
+        id: TokenId::draw(now(), &mut Rising),
+        name: name.to_owned(),
+        prefix: "hk_t_0123456".to_owned(),
+        role: TokenRole::Viewer,
+        scopes: Vec::new(),
+        made_at: now(),
+        expires_at: None,
+        revoked_at: None,
+    };
+    let (stays, lost) = (token("stays"), token("lost phone"));
+    for (token, digit) in [(&stays, "0a"), (&lost, "ff")] {
+        let hash = digit.repeat(32);
+        tell(&place, Fact::TokenMade { token: token.clone(), hash }).await.unwrap();
+    }
+    let file = place.path("backups/one.db");
+    place.ledger.back_up(&file).await.unwrap();
+    tell(&place, Fact::TokenRevoked { token_id: lost.id, at: now() }).await.unwrap();
+    let folder = place.close().await;
+    let dir = DataDir::open(&folder.path().join("data")).unwrap();
+    let done = restore(&dir, &file, &clock()).await.unwrap();
+    let [revived] = done.revived.try_into().unwrap();
+    assert_eq!((revived.kind, revived.id), (RevivedKind::Token, lost.id.to_string()));
+    assert_eq!(revived.name, "lost phone");
 }

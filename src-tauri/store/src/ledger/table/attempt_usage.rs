@@ -113,7 +113,8 @@ struct TotalsRow {
 }
 
 /// What each agent has used in all. Of several sources of one attempt the best counts, as
-/// [`Usage::best`] chooses it.
+/// [`Usage::best`] chooses it. A figure beyond [`model::usage::FIGURE_MAX`] counts as that, and sums
+/// are of reals, which cannot overflow: ledgers hold figures from before there was a bound.
 pub(crate) async fn by_agent(conn: &mut SqliteConnection) -> Result<Vec<AgentUsage>, RowError> {
     let rows: Vec<TotalsRow> = sqlx::query_as(
         "WITH said AS (
@@ -129,16 +130,16 @@ pub(crate) async fn by_agent(conn: &mut SqliteConnection) -> Result<Vec<AgentUsa
              FROM said
          )
          SELECT agent_id,
-             CAST(SUM(body ->> '$.tokens.uncached_input') AS INTEGER) AS uncached_input,
-             CAST(SUM(body ->> '$.tokens.cache_read') AS INTEGER) AS cache_read,
-             CAST(SUM(body ->> '$.tokens.cache_write') AS INTEGER) AS cache_write,
-             CAST(SUM(body ->> '$.tokens.output') AS INTEGER) AS output,
-             CAST(SUM(body ->> '$.tokens.reasoning') AS INTEGER) AS reasoning,
-             CAST(SUM(body ->> '$.reported_cost_micros') AS INTEGER) AS reported,
-             CAST(SUM(body ->> '$.own_cost_micros') AS INTEGER) AS own,
-             CAST(SUM(body ->> '$.requests') AS INTEGER) AS requests,
-             CAST(SUM(body ->> '$.tool_calls') AS INTEGER) AS tool_calls,
-             CAST(SUM(body ->> '$.tool_failures') AS INTEGER) AS tool_failures
+             CAST(SUM(MIN(body ->> '$.tokens.uncached_input', 1e15) * 1.0) AS INTEGER) AS uncached_input,
+             CAST(SUM(MIN(body ->> '$.tokens.cache_read', 1e15) * 1.0) AS INTEGER) AS cache_read,
+             CAST(SUM(MIN(body ->> '$.tokens.cache_write', 1e15) * 1.0) AS INTEGER) AS cache_write,
+             CAST(SUM(MIN(body ->> '$.tokens.output', 1e15) * 1.0) AS INTEGER) AS output,
+             CAST(SUM(MIN(body ->> '$.tokens.reasoning', 1e15) * 1.0) AS INTEGER) AS reasoning,
+             CAST(SUM(MIN(body ->> '$.reported_cost_micros', 1e15) * 1.0) AS INTEGER) AS reported,
+             CAST(SUM(MIN(body ->> '$.own_cost_micros', 1e15) * 1.0) AS INTEGER) AS own,
+             CAST(SUM(MIN(body ->> '$.requests', 1e15) * 1.0) AS INTEGER) AS requests,
+             CAST(SUM(MIN(body ->> '$.tool_calls', 1e15) * 1.0) AS INTEGER) AS tool_calls,
+             CAST(SUM(MIN(body ->> '$.tool_failures', 1e15) * 1.0) AS INTEGER) AS tool_failures
          FROM ranked WHERE rank = 1 GROUP BY agent_id",
     )
     .fetch_all(conn)
