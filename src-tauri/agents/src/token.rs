@@ -4,6 +4,7 @@
 //! that it holds across a restart of the engine; it ends with its attempt.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use model::id::AttemptId;
 use sha2::{Digest, Sha256};
@@ -18,6 +19,9 @@ const FILE: &str = "token.sha256";
 const HASH_BYTES: usize = 32;
 /// The most tokens of one attempt; an engine that starts again may not know the one before.
 const TOKENS_MAX: usize = 16;
+/// Tokens of one attempt are made one after the other, so that none is lost: one lock for each
+/// attempt's last four bits.
+static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
 
 /// Makes a token of an attempt, beside earlier ones, of which the oldest end at last.
 ///
@@ -27,6 +31,8 @@ pub fn mint(run: &Path, attempt: AttemptId) -> std::io::Result<String> {
     // Version 4 is random but for six bits.
     let (one, other) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let token = format!("{PREFIX}{}_{one}{other}", attempt.as_uuid().simple());
+    let turn = usize::from(attempt.as_uuid().as_bytes()[15]) % TURNS.len();
+    let _turn = TURNS[turn].lock().unwrap_or_else(PoisonError::into_inner);
     crate::run_files::make_private(run)?;
     let path = run.join(FILE);
     let mut kept = match std::fs::read(&path) {
@@ -90,6 +96,18 @@ mod tests {
         assert!(!is_of(one.path(), &token), "the oldest end");
         let kept = std::fs::read(one.path().join(FILE)).unwrap();
         assert!(!kept.windows(8).any(|part| token.as_bytes().windows(8).any(|own| own == part)));
+    }
+
+    #[test]
+    fn tokens_that_are_made_at_the_same_time_all_hold() {
+        let run = tempfile::tempdir().unwrap();
+        let id = AttemptId::draw(model::Timestamp::UNIX_EPOCH, &mut SystemDraw);
+        let tokens: Vec<_> = std::thread::scope(|scope| {
+            let makers: Vec<_> =
+                (0..TOKENS_MAX).map(|_| scope.spawn(|| mint(run.path(), id))).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap().unwrap()).collect()
+        });
+        assert!(tokens.iter().all(|token| is_of(run.path(), token)));
     }
 
     proptest! {
