@@ -2,10 +2,13 @@
 //! it is started.
 //!
 //! They are in the system's keychain where there is one that answers, and else in a file of the data
-//! directory that only its owner can read. They are in no database, no log and no specification.
+//! directory that only its owner can read. They are in no database, no log and no specification. What
+//! the file holds is always newer than what the keychain does, and the file names what is there.
 
-use std::collections::BTreeMap;
+mod chain;
+
 use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -15,7 +18,9 @@ use std::time::Duration;
 use keyring_core::CredentialStore;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
+
+use chain::{Chain, Found, NoKeychain, Patience, Unanswered};
 
 /// What an environment says before the name of a secret.
 pub const REFERENCE: &str = "secret:";
@@ -31,10 +36,9 @@ pub const KEYCHAIN_VARIABLE: &str = "HIVEKEEPER_KEYCHAIN";
 const FILE: &str = "secrets.json";
 /// The largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// How long a keychain may take to answer; it may have to ask its owner.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
-/// How long it may take to find out whether there is one.
-const FIND_MAX: Duration = Duration::from_secs(3);
+/// How long a keychain may take.
+const PATIENCE: Patience =
+    Patience { find: Duration::from_secs(3), answer: Duration::from_secs(20) };
 /// How many bytes of a hash tell workspaces apart.
 const WORKSPACE_BYTES: usize = 6;
 
@@ -61,13 +65,33 @@ pub enum VaultError {
         /// What the keychain said.
         why: String,
     },
-    /// The keychain did not answer.
-    #[error("{what} the secret '{name}': the keychain did not answer within {} s; it may wait to be unlocked", ANSWER_MAX.as_secs())]
+    /// The keychain did not answer, and does nothing of it later.
+    #[error("{what} the secret '{name}': the keychain does not answer; it may wait to be unlocked")]
     Silent {
         /// What was attempted.
         what: &'static str,
         /// The secret.
         name: String,
+    },
+    /// The keychain was asked and did not answer; it may still do it.
+    #[error(
+        "{what} the secret '{name}': the keychain was asked and does not answer; whether it still does it is uncertain"
+    )]
+    Uncertain {
+        /// What was attempted.
+        what: &'static str,
+        /// The secret.
+        name: String,
+    },
+    /// It is in a keychain that is not there now.
+    #[error("{what} the secret '{name}': the keychain it is in cannot be reached: {why}")]
+    Unreachable {
+        /// What was attempted.
+        what: &'static str,
+        /// The secret.
+        name: String,
+        /// Why not.
+        why: String,
     },
     /// The file cannot be read or written.
     #[error("use {}", path.display())]
@@ -78,11 +102,6 @@ pub enum VaultError {
         source: std::io::Error,
     },
 }
-
-/// There is no keychain, for this reason.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-struct NoKeychain(String);
 
 /// Where secrets are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +121,9 @@ struct Values {
     /// The value of each name.
     #[serde(default)]
     values: BTreeMap<String, String>,
+    /// The names of which the keychain has a value, or may have one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    in_keychain: BTreeSet<String>,
 }
 
 /// A handle to the vault of a workspace; clones share it.
@@ -112,7 +134,7 @@ struct Inner {
     file: PathBuf,
     /// What tells the entries of this workspace from those of others.
     service: String,
-    chain: OnceCell<Result<Arc<CredentialStore>, NoKeychain>>,
+    chain: Chain,
     /// One change of the file at a time.
     writing: Mutex<()>,
 }
@@ -134,10 +156,10 @@ impl Vault {
     /// The vault of the workspace in this directory. Nothing is looked for before it is used.
     #[must_use]
     pub fn open(data_dir: &Path) -> Self {
-        Self::with(data_dir, OnceCell::new())
+        Self::with(data_dir, Chain::new(Arc::new(find), PATIENCE))
     }
 
-    fn with(data_dir: &Path, chain: OnceCell<Result<Arc<CredentialStore>, NoKeychain>>) -> Self {
+    fn with(data_dir: &Path, chain: Chain) -> Self {
         let hash = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
         let hex: String =
             hash.iter().take(WORKSPACE_BYTES).map(|byte| format!("{byte:02x}")).collect();
@@ -151,66 +173,101 @@ impl Vault {
 
     /// Where a secret that is kept now goes to.
     pub async fn kept_in(&self) -> KeptIn {
-        match self.chain().await {
+        match self.0.chain.found().await {
             Ok(_) => KeptIn::Keychain,
-            Err(NoKeychain(why)) => KeptIn::File { why: why.clone() },
+            Err(NoKeychain(why)) => KeptIn::File { why },
         }
-    }
-
-    async fn chain(&self) -> &Result<Arc<CredentialStore>, NoKeychain> {
-        self.0.chain.get_or_init(find).await
     }
 
     /// Keeps a value under a name; the value before is gone.
     ///
     /// # Errors
-    /// When neither keychain nor file takes it; what was kept before is still there.
+    /// When neither keychain nor file takes it. What was kept before is still there then, unless the
+    /// error says that this is uncertain.
     pub async fn keep(&self, name: &str, value: &str) -> Result<(), VaultError> {
-        if let Ok(chain) = self.chain().await {
-            let value = value.to_owned();
-            self.ask(chain, "keep", name, move |entry| entry.set_password(&value)).await?;
-            // What an engine without a keychain kept would be in the way of nobody, but it is a secret.
-            return self.change(|values| values.remove(name).is_some()).await;
+        let Ok(store) = self.0.chain.found().await else {
+            let add = |kept: &mut Values| {
+                kept.values.insert(name.to_owned(), value.to_owned());
+                true
+            };
+            return self.change(add).await;
+        };
+        // Before it is there, so that no removal ever misses it.
+        let mut new = false;
+        let note = |kept: &mut Values| {
+            new = kept.in_keychain.insert(name.to_owned());
+            new
+        };
+        self.change(note).await?;
+        let secret = value.to_owned();
+        let kept = self.ask(store, "keep", name, move |entry| entry.set_password(&secret)).await;
+        if let Err(error) = kept {
+            if new
+                && !matches!(error, VaultError::Uncertain { .. })
+                && let Err(left) = self.change(|kept| kept.in_keychain.remove(name)).await
+            {
+                tracing::warn!(error = %left, "a secret is noted as in the keychain and is not");
+            }
+            return Err(error);
         }
-        self.change(|values| {
-            values.insert(name.to_owned(), value.to_owned());
-            true
-        })
-        .await
+        // What an engine without a keychain kept is read first, and is older now.
+        self.change(|kept| kept.values.remove(name).is_some()).await
     }
 
     /// The value under a name; nothing where there is none.
     ///
     /// # Errors
-    /// When neither keychain nor file can be read.
+    /// When the file cannot be read, or the keychain where the value is or may be.
     pub async fn value(&self, name: &str) -> Result<Option<String>, VaultError> {
-        if let Ok(chain) = self.chain().await {
-            let found = self
-                .ask(chain, "read", name, |entry| match entry.get_password() {
-                    Err(keyring_core::Error::NoEntry) => Ok(None),
-                    found => found.map(Some),
-                })
-                .await?;
-            if found.is_some() {
-                return Ok(found);
-            }
+        let mut kept = self.read().await?;
+        if let Some(value) = kept.values.remove(name) {
+            return Ok(Some(value));
         }
-        Ok(self.read().await?.values.remove(name))
+        let store = match self.0.chain.found().await {
+            Ok(store) => store,
+            Err(NoKeychain(why)) if kept.in_keychain.contains(name) => {
+                return Err(VaultError::Unreachable { what: "read", name: name.to_owned(), why });
+            }
+            Err(_) => return Ok(None),
+        };
+        let read = |entry: keyring_core::Entry| match entry.get_password() {
+            Err(keyring_core::Error::NoEntry) => Ok(None),
+            found => found.map(Some),
+        };
+        self.ask(store, "read", name, read).await.map_err(|error| match error {
+            // What is read later changes nothing.
+            VaultError::Uncertain { what, name } => VaultError::Silent { what, name },
+            error => error,
+        })
     }
 
     /// Removes what is kept under a name, wherever it is.
     ///
     /// # Errors
-    /// When it cannot be removed.
+    /// When it cannot be removed, or it is not known to be in the file alone and there is no keychain
+    /// to look into.
     pub async fn remove(&self, name: &str) -> Result<(), VaultError> {
-        if let Ok(chain) = self.chain().await {
-            let gone = |entry: keyring_core::Entry| match entry.delete_credential() {
-                Err(keyring_core::Error::NoEntry) => Ok(()),
-                gone => gone,
-            };
-            self.ask(chain, "remove", name, gone).await?;
+        match self.0.chain.found().await {
+            Ok(store) => {
+                let gone = |entry: keyring_core::Entry| match entry.delete_credential() {
+                    Err(keyring_core::Error::NoEntry) => Ok(()),
+                    gone => gone,
+                };
+                self.ask(store, "remove", name, gone).await?;
+            }
+            Err(NoKeychain(why)) => {
+                let kept = self.read().await?;
+                if kept.in_keychain.contains(name) || !kept.values.contains_key(name) {
+                    let name = name.to_owned();
+                    return Err(VaultError::Unreachable { what: "remove", name, why });
+                }
+            }
         }
-        self.change(|values| values.remove(name).is_some()).await
+        let forget = |kept: &mut Values| {
+            let had = kept.values.remove(name).is_some();
+            kept.in_keychain.remove(name) || had
+        };
+        self.change(forget).await
     }
 
     /// Puts values in the places of the names that an environment gives as `secret:NAME`. Returns the
@@ -237,22 +294,25 @@ impl Vault {
     /// Asks the keychain, beside everything else: it may have to ask its owner.
     async fn ask<T: Send + 'static>(
         &self,
-        chain: &Arc<CredentialStore>,
+        store: Arc<CredentialStore>,
         what: &'static str,
         name: &str,
         ask: impl FnOnce(keyring_core::Entry) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<T, VaultError> {
-        let (chain, service, user) = (Arc::clone(chain), self.0.service.clone(), name.to_owned());
-        let asked = tokio::task::spawn_blocking(move || {
+        let (service, user) = (self.0.service.clone(), name.to_owned());
+        let asked = self.0.chain.ask(move || {
             let none: Option<&HashMap<&str, &str>> = None;
-            chain.build(&service, &user, none).and_then(ask)
+            store.build(&service, &user, none).and_then(ask)
         });
         let name = name.to_owned();
-        match tokio::time::timeout(ANSWER_MAX, asked).await {
-            Ok(Ok(Ok(found))) => Ok(found),
-            Ok(Ok(Err(error))) => Err(VaultError::Keychain { what, name, why: error.to_string() }),
+        match asked.await {
+            Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => Err(VaultError::Keychain { what, name, why: error.to_string() }),
-            Err(_) => Err(VaultError::Silent { what, name }),
+            Err(Unanswered::NotAsked) => Err(VaultError::Silent { what, name }),
+            Err(Unanswered::Begun) => Err(VaultError::Uncertain { what, name }),
+            Err(Unanswered::Broken) => {
+                Err(VaultError::Keychain { what, name, why: "its library broke down".to_owned() })
+            }
         }
     }
 
@@ -264,13 +324,10 @@ impl Vault {
     }
 
     /// Changes the file, if `change` says that there is something to change.
-    async fn change(
-        &self,
-        change: impl FnOnce(&mut BTreeMap<String, String>) -> bool,
-    ) -> Result<(), VaultError> {
+    async fn change(&self, change: impl FnOnce(&mut Values) -> bool) -> Result<(), VaultError> {
         let _alone = self.0.writing.lock().await;
         let mut values = self.read().await?;
-        if !change(&mut values.values) {
+        if !change(&mut values) {
             return Ok(());
         }
         let path = self.0.file.clone();
@@ -281,19 +338,14 @@ impl Vault {
 }
 
 /// Finds the system's keychain, or says why there is none.
-async fn find() -> Result<Arc<CredentialStore>, NoKeychain> {
+fn find() -> Found {
     if std::env::var(KEYCHAIN_VARIABLE).is_ok_and(|value| value == "off") {
         return Err(NoKeychain(format!("{KEYCHAIN_VARIABLE} switches it off")));
     }
     if !has_bus() {
         return Err(NoKeychain("there is no desktop session on this machine".to_owned()));
     }
-    let found = tokio::task::spawn_blocking(system_keychain);
-    match tokio::time::timeout(FIND_MAX, found).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => Err(NoKeychain(error.to_string())),
-        Err(_) => Err(NoKeychain(format!("it did not answer within {} s", FIND_MAX.as_secs()))),
-    }
+    system_keychain()
 }
 
 /// Whether there is a message bus on which a keychain could be.
@@ -306,7 +358,7 @@ fn has_bus() -> bool {
 }
 
 #[cfg(target_os = "linux")]
-fn system_keychain() -> Result<Arc<CredentialStore>, NoKeychain> {
+fn system_keychain() -> Found {
     match zbus_secret_service_keyring_store::Store::new() {
         Ok(store) => Ok(store),
         Err(error) => Err(NoKeychain(format!("no Secret Service answers: {error}"))),
@@ -314,7 +366,7 @@ fn system_keychain() -> Result<Arc<CredentialStore>, NoKeychain> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn system_keychain() -> Result<Arc<CredentialStore>, NoKeychain> {
+fn system_keychain() -> Found {
     Err(NoKeychain("it is known on Linux only so far".to_owned()))
 }
 
@@ -337,14 +389,21 @@ fn read_file(path: &Path) -> std::io::Result<Values> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use super::chain::Find;
     use super::*;
 
+    fn with(dir: &Path, find: impl Fn() -> Found + Send + Sync + 'static) -> Vault {
+        let find: Find = Arc::new(find);
+        Vault::with(dir, Chain::new(find, PATIENCE))
+    }
+
     fn without_chain(dir: &Path) -> Vault {
-        Vault::with(dir, OnceCell::new_with(Some(Err(NoKeychain("a test has none".to_owned())))))
+        with(dir, || Err(NoKeychain("a test has none".to_owned())))
     }
 
     fn with_chain(dir: &Path, chain: &Arc<CredentialStore>) -> Vault {
-        Vault::with(dir, OnceCell::new_with(Some(Ok(Arc::clone(chain)))))
+        let chain = Arc::clone(chain);
+        with(dir, move || Ok(Arc::clone(&chain)))
     }
 
     #[tokio::test]
@@ -362,7 +421,81 @@ mod tests {
         vault.remove("db").await.unwrap();
         assert_eq!(again.value("db").await.unwrap(), None);
         assert_eq!(again.value("mail").await.unwrap().as_deref(), Some("battery-staple"));
-        vault.remove("db").await.unwrap();
+        let nowhere = vault.remove("db").await.unwrap_err();
+        assert!(matches!(nowhere, VaultError::Unreachable { .. }), "{nowhere}");
+    }
+
+    #[tokio::test]
+    async fn the_newest_value_counts_wherever_it_is_and_what_a_keychain_has_is_removed_there_or_not_at_all()
+     {
+        let dir = tempfile::tempdir().unwrap();
+        let chain: Arc<CredentialStore> = keyring_core::mock::Store::new().unwrap();
+        let (with, without) = (with_chain(dir.path(), &chain), without_chain(dir.path()));
+        with.keep("db", "the-old-value").await.unwrap();
+        let hidden = without.value("db").await.unwrap_err();
+        assert!(matches!(hidden, VaultError::Unreachable { .. }), "{hidden}");
+        without.keep("db", "the-new-value").await.unwrap();
+        assert_eq!(with.value("db").await.unwrap().as_deref(), Some("the-new-value"));
+        let refused = without.remove("db").await.unwrap_err();
+        assert!(refused.to_string().contains("a test has none"), "{refused}");
+        assert_eq!(without.value("db").await.unwrap().as_deref(), Some("the-new-value"));
+        with.keep("db", "the-newest-value").await.unwrap();
+        assert_eq!(with.value("db").await.unwrap().as_deref(), Some("the-newest-value"));
+        with.remove("db").await.unwrap();
+        assert_eq!(with.value("db").await.unwrap(), None);
+        assert_eq!(without.value("db").await.unwrap(), None);
+    }
+
+    /// A keychain that waits to be unlocked.
+    #[derive(Debug)]
+    struct Locked(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl keyring_core::api::CredentialStoreApi for Locked {
+        fn vendor(&self) -> String {
+            "a test".to_owned()
+        }
+
+        fn id(&self) -> String {
+            "locked".to_owned()
+        }
+
+        fn build(
+            &self,
+            _: &str,
+            _: &str,
+            _: Option<&HashMap<&str, &str>>,
+        ) -> keyring_core::Result<keyring_core::Entry> {
+            let _ = self.0.lock().unwrap().recv();
+            Err(keyring_core::Error::NoEntry)
+        }
+
+        fn as_any(&self) -> &dyn std::any::Any {
+            self
+        }
+    }
+
+    #[tokio::test]
+    async fn a_locked_keychain_is_uncertain_once_and_silent_then_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        without_chain(dir.path()).keep("db", "from-the-file").await.unwrap();
+        let (unlock, locked) = std::sync::mpsc::sync_channel(1);
+        let store: Arc<CredentialStore> = Arc::new(Locked(std::sync::Mutex::new(locked)));
+        let find: Find = Arc::new(move || Ok(Arc::clone(&store)));
+        let answer = Duration::from_millis(200);
+        let vault = Vault::with(dir.path(), Chain::new(find, Patience { answer, ..PATIENCE }));
+        let error = vault.keep("db", "from-the-chain").await.unwrap_err();
+        assert!(matches!(error, VaultError::Uncertain { .. }), "{error}");
+        for error in [
+            vault.keep("mail", "from-the-chain").await.unwrap_err(),
+            vault.value("mail").await.unwrap_err(),
+            vault.remove("db").await.unwrap_err(),
+        ] {
+            assert!(matches!(error, VaultError::Silent { .. }), "{error}");
+        }
+        assert_eq!(vault.value("db").await.unwrap().as_deref(), Some("from-the-file"));
+        let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert!(text.contains("db") && !text.contains("mail"), "{text}");
+        drop(unlock);
     }
 
     #[tokio::test]
