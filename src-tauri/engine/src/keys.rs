@@ -4,7 +4,7 @@
 //! SHA-256, compared in constant time. A token that is revoked opens nothing from before its
 //! revocation is written on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ use crate::{Caller, Engine};
 const USE_EVERY_S: i64 = 60;
 /// How often it is looked whether a token that is still in use has come to its end.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How many tokens a list shows, with those that were revoked.
+/// How many tokens a list shows of those of agents that run elsewhere, and of those that were revoked;
+/// the others are never more than [`TOKENS_MAX`] and all shown.
 const SHOWN_MAX: u32 = 500;
 
 /// Who holds a token that was recognised.
@@ -44,6 +45,15 @@ pub struct Bearer {
     pub role: TokenRole,
     /// Where; everywhere when there are none.
     pub scopes: Vec<TokenScope>,
+    /// When it ends by itself: what its holder makes ends no later.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl From<&AccessToken> for Bearer {
+    fn from(token: &AccessToken) -> Self {
+        let AccessToken { id, name, role, scopes, expires_at, .. } = token.clone();
+        Self { id, name, role, scopes, expires_at }
+    }
 }
 
 impl Bearer {
@@ -63,14 +73,40 @@ impl Bearer {
 /// The tokens that are not revoked, as the door needs them.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    /// By the beginning of the secret.
-    standing: RwLock<HashMap<String, Vec<Standing>>>,
+    standing: RwLock<Table>,
     /// One change of the tokens at a time.
     changing: tokio::sync::Mutex<()>,
     /// Counts the tokens that were revoked.
     revoked: watch::Sender<u64>,
     /// How other machines reach this engine.
     exposed: OnceLock<String>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_id: HashMap<TokenId, Standing>,
+    /// By the beginning of the secret.
+    by_prefix: HashMap<String, Vec<TokenId>>,
+}
+
+impl Table {
+    fn add(&mut self, standing: Standing) {
+        let AccessToken { id, prefix, .. } = &standing.token;
+        self.by_prefix.entry(prefix.clone()).or_default().push(*id);
+        self.by_id.insert(*id, standing);
+    }
+
+    fn remove(&mut self, id: TokenId) {
+        let Some(Standing { token, .. }) = self.by_id.remove(&id) else {
+            return;
+        };
+        if let Some(ids) = self.by_prefix.get_mut(&token.prefix) {
+            ids.retain(|it| *it != id);
+            if ids.is_empty() {
+                self.by_prefix.remove(&token.prefix);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -90,19 +126,18 @@ impl Keys {
         Ok(keys)
     }
 
-    fn standing(&self) -> RwLockReadGuard<'_, HashMap<String, Vec<Standing>>> {
+    fn standing(&self) -> RwLockReadGuard<'_, Table> {
         self.standing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn standing_mut(&self) -> RwLockWriteGuard<'_, HashMap<String, Vec<Standing>>> {
+    fn standing_mut(&self) -> RwLockWriteGuard<'_, Table> {
         self.standing.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn replace(&self, tokens: Vec<KeptToken>) {
-        let mut all: HashMap<String, Vec<Standing>> = HashMap::new();
+        let mut all = Table::default();
         for KeptToken { token, hash, used_at } in tokens {
-            let standing = Standing { token, hash, used_at, written_at: used_at };
-            all.entry(standing.token.prefix.clone()).or_default().push(standing);
+            all.add(Standing { token, hash, used_at, written_at: used_at });
         }
         *self.standing_mut() = all;
     }
@@ -110,14 +145,14 @@ impl Keys {
     /// The tokens of agents that run elsewhere are counted with their agents, not here.
     fn others(&self) -> Vec<AccessToken> {
         let all = self.standing();
-        let others = all.values().flatten().filter(|it| it.token.lent_to().is_none());
+        let others = all.by_id.values().filter(|it| it.token.lent_to().is_none());
         others.map(|standing| standing.token.clone()).collect()
     }
 
     /// The tokens of an agent that runs elsewhere.
     pub(crate) fn lent_to(&self, agent: AgentId) -> Vec<TokenId> {
         let all = self.standing();
-        let own = all.values().flatten().filter(|it| it.token.lent_to() == Some(agent));
+        let own = all.by_id.values().filter(|it| it.token.lent_to() == Some(agent));
         own.map(|standing| standing.token.id).collect()
     }
 
@@ -128,17 +163,12 @@ impl Keys {
 
     /// Takes in a token that was made.
     pub(crate) fn add(&self, token: AccessToken, hash: [u8; 32]) {
-        let standing = Standing { token, hash, used_at: None, written_at: None };
-        let mut all = self.standing_mut();
-        all.entry(standing.token.prefix.clone()).or_default().push(standing);
+        self.standing_mut().add(Standing { token, hash, used_at: None, written_at: None });
     }
 
     /// Lets a token open nothing from now on.
     pub(crate) fn drop_token(&self, id: TokenId) {
-        self.standing_mut().retain(|_, tokens| {
-            tokens.retain(|standing| standing.token.id != id);
-            !tokens.is_empty()
-        });
+        self.standing_mut().remove(id);
         self.revoked.send_modify(|count| *count += 1);
     }
 
@@ -149,9 +179,7 @@ impl Keys {
 
     /// Whether a token opens anything.
     pub(crate) fn is_valid(&self, id: TokenId, now: Timestamp) -> bool {
-        let all = self.standing();
-        let token = all.values().flatten().find(|standing| standing.token.id == id);
-        token.is_some_and(|standing| standing.token.is_valid(now))
+        self.standing().by_id.get(&id).is_some_and(|standing| standing.token.is_valid(now))
     }
 
     /// Recognises a secret. The second value is a use to be written down.
@@ -165,19 +193,17 @@ impl Keys {
         let found = {
             let all = self.standing();
             let fits = |it: &&Standing| bool::from(it.hash.ct_eq(&hash));
-            all.get(prefix)?.iter().find(fits).filter(|it| it.token.is_valid(now))?.clone()
+            let mut alike = all.by_prefix.get(prefix)?.iter().filter_map(|id| all.by_id.get(id));
+            Bearer::from(&alike.find(fits).filter(|it| it.token.is_valid(now))?.token)
         };
-        let AccessToken { id, name, role, scopes, .. } = found.token;
-        Some((Bearer { id, name, role, scopes }, self.note_use(id, now)))
+        let due = self.note_use(found.id, now);
+        Some((found, due))
     }
 
     /// Who holds a token, by its id; nothing where it opens nothing.
     pub(crate) fn bearer_of(&self, id: TokenId, now: Timestamp) -> Option<Bearer> {
         let all = self.standing();
-        let found = all.values().flatten().find(|it| it.token.id == id);
-        let AccessToken { id, name, role, scopes, .. } =
-            found.filter(|it| it.token.is_valid(now))?.token.clone();
-        Some(Bearer { id, name, role, scopes })
+        all.by_id.get(&id).filter(|it| it.token.is_valid(now)).map(|it| Bearer::from(&it.token))
     }
 
     /// Notes a use; gives it where it is to be written down.
@@ -186,11 +212,11 @@ impl Keys {
             it.used_at.is_some_and(|at| now.duration_since(at).as_secs() < 1)
                 && !it.written_at.is_none_or(|at| is_older(at, now))
         };
-        if self.standing().values().flatten().find(|it| it.token.id == id).is_none_or(noted) {
+        if self.standing().by_id.get(&id).is_none_or(noted) {
             return None;
         }
         let mut all = self.standing_mut();
-        let standing = all.values_mut().flatten().find(|it| it.token.id == id)?;
+        let standing = all.by_id.get_mut(&id)?;
         standing.used_at = Some(now);
         if !standing.written_at.is_none_or(|at| is_older(at, now)) {
             return None;
@@ -200,10 +226,8 @@ impl Keys {
     }
 
     /// When a token was used last, in this run of the engine or before.
-    fn used_at(&self, token: &AccessToken) -> Option<Timestamp> {
-        let all = self.standing();
-        let tokens = all.get(&token.prefix)?;
-        tokens.iter().find(|standing| standing.token.id == token.id)?.used_at
+    fn used_at(&self, id: TokenId) -> Option<Timestamp> {
+        self.standing().by_id.get(&id)?.used_at
     }
 }
 
@@ -251,18 +275,33 @@ impl Engine {
         }
     }
 
-    /// The tokens, newest first; those that were revoked only where they are asked for.
+    /// The tokens, newest first; the newest of those that were revoked only where they are asked for.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn tokens(&self, revoked: bool) -> Result<Listing<TokenView>, Refusal> {
+        let ledger = &self.0.ledger;
+        let mut kept = ledger.standing_tokens().await.map_err(unreadable)?;
+        // However many agents run elsewhere, the tokens of others are not crowded out.
+        let mut lent = 0;
+        kept.retain(|kept| {
+            lent += u32::from(kept.token.lent_to().is_some());
+            kept.token.lent_to().is_none() || lent <= SHOWN_MAX
+        });
+        if revoked {
+            let ever = ledger.tokens(true, SHOWN_MAX).await.map_err(unreadable)?;
+            let known: HashSet<TokenId> = kept.iter().map(|kept| kept.token.id).collect();
+            kept.extend(ever.into_iter().filter(|kept| !known.contains(&kept.token.id)));
+            kept.sort_unstable_by_key(|kept| std::cmp::Reverse(kept.token.id));
+        }
         let now = self.now_for_keys();
-        let kept = self.0.ledger.tokens(revoked, SHOWN_MAX).await.map_err(unreadable)?;
-        let view = |kept: KeptToken| {
-            let used_at = self.0.keys.used_at(&kept.token).max(kept.used_at);
-            TokenView { state: TokenState::of(&kept.token, now), used_at, token: kept.token }
-        };
-        Ok(Listing { items: kept.into_iter().map(view).collect(), next: None })
+        let items = kept.into_iter().map(|kept| self.token_view(kept, now)).collect();
+        Ok(Listing { items, next: None })
+    }
+
+    fn token_view(&self, kept: KeptToken, now: Timestamp) -> TokenView {
+        let used_at = self.0.keys.used_at(kept.token.id).max(kept.used_at);
+        TokenView { state: TokenState::of(&kept.token, now), used_at, token: kept.token }
     }
 
     /// Makes a token. Its secret is in the answer and nowhere else.
@@ -317,11 +356,10 @@ impl Engine {
             return Ok(None);
         };
         let id = known.body.as_str().and_then(|text| text.parse::<TokenId>().ok());
-        let all = self.tokens(true).await?.items;
-        match all.into_iter().find(|view| Some(view.token.id) == id) {
-            Some(token) => Ok(Some(MadeToken { token, secret: None })),
-            None => Err(reused()),
-        }
+        let id = id.ok_or_else(reused)?;
+        let kept = self.0.ledger.token(id).await.map_err(unreadable)?.ok_or_else(reused)?;
+        let token = self.token_view(kept, self.now_for_keys());
+        Ok(Some(MadeToken { token, secret: None }))
     }
 
     async fn checked(
@@ -402,8 +440,7 @@ impl Engine {
         }
         let standing = self.0.ledger.standing_tokens().await.map_err(unreadable)?;
         if !standing.iter().any(|kept| kept.token.id == id) {
-            let ever = self.0.ledger.tokens(true, SHOWN_MAX).await.map_err(unreadable)?;
-            return Err(match ever.iter().find(|kept| kept.token.id == id) {
+            return Err(match self.0.ledger.token(id).await.map_err(unreadable)? {
                 Some(KeptToken { token, .. }) => {
                     let message = format!("the token '{}' is already revoked", token.name);
                     Refusal::new(Code::Conflict, message)
@@ -508,72 +545,4 @@ pub(crate) fn draw(prefix: &str) -> Result<String, Refusal> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn token(secret: &str, now: Timestamp) -> (AccessToken, [u8; 32]) {
-        let token = AccessToken {
-            id: TokenId::draw(now, &mut SystemDraw),
-            name: "ci".into(),
-            prefix: secret.chars().take(PREFIX_CHARS).collect(),
-            role: TokenRole::Viewer,
-            scopes: Vec::new(),
-            made_at: now,
-            expires_at: Some(now + SignedDuration::from_secs(300)),
-            revoked_at: None,
-        };
-        (token, Sha256::digest(secret.as_bytes()).into())
-    }
-
-    #[test]
-    fn a_token_is_recognised_by_all_of_its_secret_until_its_end() {
-        let (keys, now) = (Keys::default(), Timestamp::UNIX_EPOCH);
-        let secret = draw(TOKEN_PREFIX).unwrap();
-        assert_eq!(secret.len(), SECRET_CHARS);
-        let (token, hash) = token(&secret, now);
-        let id = token.id;
-        keys.add(token, hash);
-        let who = |secret: &str, now| keys.recognise(secret, now).map(|(bearer, _)| bearer.id);
-        assert_eq!(who(&secret, now), Some(id));
-        assert_eq!(who(&secret[..SECRET_CHARS - 1], now), None);
-        assert_eq!(who(&format!("{secret}0"), now), None);
-        assert_eq!(who("", now), None);
-        // The same beginning, and another end.
-        let flipped = if secret.ends_with('0') { '1' } else { '0' };
-        let other = format!("{}{flipped}", &secret[..SECRET_CHARS - 1]);
-        assert_eq!(who(&other, now), None);
-        assert_eq!(who(&secret, now + SignedDuration::from_secs(300)), None);
-        keys.drop_token(id);
-        assert_eq!(who(&secret, now), None);
-    }
-
-    #[test]
-    fn a_use_is_written_down_once_a_minute() {
-        let (keys, now) = (Keys::default(), Timestamp::UNIX_EPOCH);
-        let secret = draw(TOKEN_PREFIX).unwrap();
-        let (token, hash) = token(&secret, now);
-        keys.add(token.clone(), hash);
-        let due = |after_s| {
-            let now = now + SignedDuration::from_secs(after_s);
-            let written = keys.recognise(&secret, now).unwrap().1.is_some();
-            (written, keys.used_at(&token) == Some(now))
-        };
-        assert_eq!(due(0), (true, true));
-        assert_eq!(due(1), (false, true));
-        assert_eq!(due(59), (false, true));
-        assert_eq!(due(60), (true, true));
-        assert_eq!(due(61), (false, true));
-    }
-
-    proptest! {
-        #[test]
-        fn no_secret_panics(secret: String, tail in "[a-f0-9é]{64}") {
-            let keys = Keys::default();
-            prop_assert!(keys.recognise(&secret, Timestamp::UNIX_EPOCH).is_none());
-            let secret = format!("{TOKEN_PREFIX}{tail}");
-            prop_assert!(keys.recognise(&secret, Timestamp::UNIX_EPOCH).is_none());
-        }
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use model::event::{Actor, Fact};
-use model::id::{LoginId, SystemDraw};
+use model::id::{LoginId, SystemDraw, TokenId};
 use model::login::{CAPTAIN_DAYS, LOGINS_MAX, Login, LoginEnd, LoginVia, PAIRED_DAYS, agent_text};
 use model::refusal::{Code, Refusal};
 use model::token::{AccessToken, TokenRole};
@@ -60,6 +60,8 @@ pub struct MadeLogin {
     pub cookie: String,
     /// What its page is to show.
     pub page: String,
+    /// The logins that ended with this: nothing they asked for is good any more.
+    pub ended: Vec<LoginId>,
 }
 
 impl std::fmt::Debug for MadeLogin {
@@ -258,7 +260,8 @@ impl Engine {
         let standing =
             Standing { login: login.clone(), page_hash, used_at: None, written_at: None };
         self.0.logins.add(cookie_hash, standing, keep);
-        Ok(MadeLogin { login, cookie, page })
+        let ended = over.into_iter().map(|(old, _)| old.id).collect();
+        Ok(MadeLogin { login, cookie, page, ended })
     }
 
     /// The logins that end when this one begins.
@@ -356,15 +359,10 @@ impl Engine {
     pub async fn logins(&self, ended: bool) -> Result<Listing<LoginView>, Refusal> {
         let (ledger, now) = (&self.0.ledger, self.now_for_keys());
         let kept = ledger.logins(now, ended, SHOWN_MAX).await.map_err(unreadable)?;
-        let tokens: HashMap<_, AccessToken> = ledger
-            .tokens(true, SHOWN_MAX)
-            .await
-            .map_err(unreadable)?
-            .into_iter()
-            .map(|kept| (kept.token.id, kept.token))
-            .collect();
+        let ids = kept.iter().filter_map(|kept| kept.login.token_id);
+        let named = self.named(ids, now).await?;
         let view = |kept: KeptLogin| {
-            let token = kept.login.token_id.and_then(|id| tokens.get(&id));
+            let token = kept.login.token_id.and_then(|id| named.get(&id));
             LoginView {
                 state: LoginState::of(&kept.login, now),
                 role: match kept.login.token_id {
@@ -378,6 +376,26 @@ impl Engine {
             }
         };
         Ok(Listing { items: kept.into_iter().map(view).collect(), next: None })
+    }
+
+    /// What the tokens of logins say, those that open nothing any more included.
+    async fn named(
+        &self,
+        ids: impl Iterator<Item = TokenId>,
+        now: Timestamp,
+    ) -> Result<HashMap<TokenId, Bearer>, Refusal> {
+        let mut named = HashMap::new();
+        for id in ids {
+            let known = match self.0.keys.bearer_of(id, now) {
+                Some(bearer) => Some(bearer),
+                None => {
+                    let kept = self.0.ledger.token(id).await.map_err(unreadable)?;
+                    kept.map(|kept| Bearer::from(&kept.token))
+                }
+            };
+            named.extend(known.map(|bearer| (id, bearer)));
+        }
+        Ok(named)
     }
 
     /// A login that opens nothing here although its end could not be written.

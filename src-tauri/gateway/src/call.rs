@@ -223,9 +223,11 @@ impl<T: Input> FromRequest<Gate> for Call<T> {
         let body = read_body(&parts.headers, body, T::BYTES_MAX).await?;
         let input = T::read(&body)?;
         let now = gate.engine.clock().now();
+        let bearer = parts.extensions.get::<Bearer>();
+        let key = key.map(|key| own_key(bearer, &key));
         Ok(Self {
             caller: Caller {
-                actor: parts.extensions.get::<Bearer>().map_or(Actor::Captain, Bearer::actor),
+                actor: bearer.map_or(Actor::Captain, Bearer::actor),
                 correlation_id: parts
                     .extensions
                     .get::<CorrelationId>()
@@ -236,6 +238,14 @@ impl<T: Input> FromRequest<Gate> for Call<T> {
             },
             input,
         })
+    }
+}
+
+/// A key as the ledger keeps it: whoever asks has keys of their own, and none that the engine makes.
+fn own_key(bearer: Option<&Bearer>, key: &str) -> String {
+    match bearer {
+        Some(bearer) => format!("token:{}:{key}", bearer.id),
+        None => format!("captain:{key}"),
     }
 }
 
@@ -342,6 +352,8 @@ pub(crate) fn too_slow() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use model::id::TokenId;
+    use model::token::TokenRole;
     use proptest::prelude::*;
 
     use super::*;
@@ -394,6 +406,22 @@ mod tests {
         assert_ne!(base, fingerprint("DELETE", "/a", b"x"));
         assert_ne!(base, fingerprint("POST", "/ax", b""));
         assert_ne!(base, fingerprint("POST", "/a", b"y"));
+    }
+
+    #[test]
+    fn a_key_belongs_to_whoever_sends_it_and_is_none_that_the_engine_draws() {
+        let bearer = |n: u128| Bearer {
+            id: TokenId::from_uuid(uuid::Uuid::from_u128(n)),
+            name: "a".into(),
+            role: TokenRole::Operator,
+            scopes: Vec::new(),
+            expires_at: None,
+        };
+        let keys = [None, Some(&bearer(1)), Some(&bearer(2))].map(|who| own_key(who, "mcp:1"));
+        let different: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len(), "{keys:?}");
+        assert!(!keys.iter().any(|key| key.starts_with("mcp:")), "{keys:?}");
+        assert_eq!(own_key(Some(&bearer(1)), "mcp:1"), keys[1]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The live stream, over a WebSocket or as server-sent events: the same frames either way.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -43,6 +45,8 @@ const LISTENERS_MAX: usize = 256;
 const TRY_AGAIN: u16 = 1013;
 /// What a WebSocket is closed with when the engine ends.
 const GOING_AWAY: u16 = 1001;
+/// What a WebSocket is closed with when its listener may listen no longer.
+const NOT_ALLOWED: u16 = 1008;
 
 /// Listens to what happens.
 ///
@@ -110,6 +114,8 @@ pub(crate) async fn listen(
         Problem::new(StatusCode::BAD_REQUEST, Code::InvalidInput, rejection.body_text())
             .hint("ask without Upgrade for server-sent events")
     })?;
+    let shut = Arc::new(AtomicBool::new(false));
+    let ended = noted(ended, Arc::clone(&shut));
     let frames = Box::pin(gate.engine.live(from, wishes).take_until(ended));
     Ok(socket
         .protocols([LIVE_PROTOCOL])
@@ -119,7 +125,7 @@ pub(crate) async fn listen(
         .on_upgrade(move |socket| async move {
             // What speaks on is still a connection, and a listener of its key.
             let _places = (place, seat);
-            converse(socket, frames, wish, ears).await;
+            converse(socket, frames, wish, ears, &shut).await;
         }))
 }
 
@@ -223,6 +229,12 @@ fn until_ended(
     }
 }
 
+/// Notes that it was this that ended a stream.
+async fn noted(ended: impl Future<Output = ()>, shut: Arc<AtomicBool>) {
+    ended.await;
+    shut.store(true, Ordering::Release);
+}
+
 fn events<E: Future<Output = ()> + Send + 'static>(
     gate: &Gate,
     from: LiveFrom,
@@ -250,12 +262,14 @@ fn last_event_id(headers: &HeaderMap) -> Option<(String, u64)> {
     Some((epoch.to_owned(), seq.parse().ok()?))
 }
 
-/// Speaks with one listener over a WebSocket until one of them ends it.
+/// Speaks with one listener over a WebSocket until one of them ends it. Where it is `shut` by then, the
+/// listener's key or login has ended.
 async fn converse(
     mut socket: WebSocket,
     mut frames: impl Stream<Item = SentFrame> + Unpin,
     wish: mpsc::Sender<Wish>,
     ears: Ears,
+    shut: &AtomicBool,
 ) {
     let mut alive = interval(KEEP_ALIVE);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -294,6 +308,8 @@ async fn converse(
     }
     let (code, reason) = if slow {
         (TRY_AGAIN, "too slow for what happens; come back to be told afresh")
+    } else if shut.load(Ordering::Acquire) {
+        (NOT_ALLOWED, "signed out or revoked: what let this listener in opens nothing any more")
     } else {
         (GOING_AWAY, "the engine ends")
     };
@@ -402,15 +418,23 @@ mod tests {
         assert!(hears(&[TokenScope::Mission { id }]).is_empty());
     }
 
-    /// A stream of frames over a real WebSocket.
-    async fn told(frames: Vec<SentFrame>) -> Vec<tokio_tungstenite::tungstenite::Message> {
+    /// A stream of frames over a real WebSocket; where it is `shut`, to one that may listen no longer.
+    async fn told(
+        frames: Vec<SentFrame>,
+        shut: bool,
+    ) -> Vec<tokio_tungstenite::tungstenite::Message> {
         let (wish, _wishes) = mpsc::channel(1);
         let frames = std::sync::Mutex::new(Some((frames, wish)));
         let serve = move |socket: WebSocketUpgrade| {
             let (frames, wish) = frames.lock().unwrap().take().unwrap();
             let frames = futures::stream::iter(frames);
             let ears = Ears { role: Role::Viewer, scopes: Vec::new() };
-            async move { socket.on_upgrade(|it| converse(it, frames, wish, ears)) }
+            let shut = AtomicBool::new(shut);
+            async move {
+                socket.on_upgrade(move |it| async move {
+                    converse(it, frames, wish, ears, &shut).await;
+                })
+            }
         };
         let serve = std::sync::Arc::new(serve);
         let router = axum::Router::new()
@@ -433,7 +457,7 @@ mod tests {
     async fn a_lagging_client_is_dropped_with_notice() {
         use tokio_tungstenite::tungstenite::Message;
         let notice = r#"{"payload":{"kind":"lagging","missed":3}}"#;
-        let told = told(vec![frame("{}"), frame(notice)]).await;
+        let told = told(vec![frame("{}"), frame(notice)], false).await;
         let text: Vec<_> = told.iter().filter_map(|it| it.to_text().ok()).collect();
         assert!(text.contains(&notice), "{told:?}");
         let Some(Message::Close(Some(close))) = told.last() else { panic!("{told:?}") };
@@ -444,8 +468,17 @@ mod tests {
     #[tokio::test]
     async fn an_engine_that_ends_says_so() {
         use tokio_tungstenite::tungstenite::Message;
-        let told = told(vec![frame("{}")]).await;
+        let told = told(vec![frame("{}")], false).await;
         let Some(Message::Close(Some(close))) = told.last() else { panic!("{told:?}") };
         assert_eq!(u16::from(close.code), GOING_AWAY);
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_is_signed_out_is_told_so_and_not_that_the_engine_ends() {
+        use tokio_tungstenite::tungstenite::Message;
+        let told = told(vec![frame("{}")], true).await;
+        let Some(Message::Close(Some(close))) = told.last() else { panic!("{told:?}") };
+        assert_eq!(u16::from(close.code), NOT_ALLOWED);
+        assert!(close.reason.contains("signed out or revoked"), "{close:?}");
     }
 }

@@ -158,7 +158,7 @@ impl Bridge {
         let body = serde_json::to_vec(message)?;
         let mut answer = client.mcp(body, self.headers(message)).await?;
         let status = answer.status();
-        let mut any = false;
+        let mut answered = id_of(message).is_none();
         while let Some(data) = answer.next().await? {
             let Ok(said) = serde_json::from_slice::<Value>(&data) else {
                 return Err(Why(format!("the engine answered {status}, and not in JSON")));
@@ -171,13 +171,14 @@ impl Bridge {
             if let Some(version) = said["result"]["protocolVersion"].as_str() {
                 *self.version() = Some(version.to_owned());
             }
-            any = true;
+            // What it is told meanwhile is no answer.
+            answered |= said.get("method").is_none() && said.get("id") == message.get("id");
             drop(print.send(said).await);
         }
-        if any || status.is_success() {
-            Ok(())
-        } else {
-            Err(Why(format!("the engine answered {status}")))
+        match (answered, status.is_success()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Why(format!("the engine answered {status} without a result"))),
+            (false, false) => Err(Why(format!("the engine answered {status}"))),
         }
     }
 
@@ -297,6 +298,67 @@ mod tests {
         let off = json!({"method": "notifications/cancelled", "params": {"requestId": 1}});
         assert_eq!(cancelled(&off).as_deref(), Some("1"));
         assert_eq!(cancelled(&json!({"method": "ping"})), None);
+    }
+
+    /// An engine that answers one message with these words.
+    fn answering(answer: String) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"}") {
+                let mut piece = [0; 1024];
+                let read = stream.read(&mut piece).unwrap();
+                assert!(read > 0);
+                asked.extend_from_slice(&piece[..read]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn what_is_told_meanwhile_and_an_empty_answer_are_no_results() {
+        let told = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{}}"#;
+        let result = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
+        let other = r#"{"jsonrpc":"2.0","id":8,"result":{}}"#;
+        let stream = |said: &[&str]| {
+            let said: String = said.iter().map(|it| format!("data: {it}\n\n")).collect();
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{said}"
+            )
+        };
+        let empty = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        for (answer, printed, is_result) in [
+            (empty.to_owned(), 1, false),
+            (stream(&[told]), 2, false),
+            (stream(&[other]), 2, false),
+            (stream(&[told, result]), 2, true),
+        ] {
+            let bridge = Bridge {
+                token: "t".into(),
+                url: Some(answering(answer.clone())),
+                data_dir: std::path::PathBuf::new(),
+                version: Mutex::default(),
+                under_way: Mutex::default(),
+            };
+            let (print, mut lines) = mpsc::channel(PRINTED);
+            bridge.pass(json!({"jsonrpc": "2.0", "id": 7, "method": "ping"}), &print).await;
+            drop(print);
+            let mut all = Vec::new();
+            while let Some(line) = lines.recv().await {
+                all.push(line);
+            }
+            assert_eq!(all.len(), printed, "{answer}: {all:?}");
+            let last = &all[printed - 1];
+            assert_eq!(
+                (&last["id"], last["result"].is_object()),
+                (&json!(7), is_result),
+                "{all:?}"
+            );
+            assert_eq!(last["error"]["code"] == FAILED, !is_result, "{all:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use engine::view::{AgentView, Listing, MadeToken, MissionDetail, NewToken, TokenState, TokenView};
 use http::Method;
+use model::id::TokenId;
 use model::token::{TokenArea, TokenRole, TokenScope};
 use serde::{Deserialize, Serialize};
 
@@ -133,17 +134,21 @@ async fn revoke(wanted: &str, place: &Place, out: &mut Out) -> Result<(), Failur
     };
     // One that expired may have the name of one that is valid.
     let found = tokens.items.iter().filter(is_it).min_by_key(|it| it.state != TokenState::Valid);
-    let Some(found) = found else {
-        return Err(Failure::new(operation)
-            .since("there is no token by that name or id")
-            .hint("'hivekeeper token list' names them"));
+    // A list does not show every token there is.
+    let (id, name) = match (found, wanted.trim().parse::<TokenId>()) {
+        (Some(found), _) => (found.token.id, found.token.name.clone()),
+        (None, Ok(id)) => (id, id.to_string()),
+        (None, Err(_)) => {
+            return Err(Failure::new(operation)
+                .since("there is no token by that name or id")
+                .hint("'hivekeeper token list' names them"));
+        }
     };
-    let path = format!("{PATH}/{}", found.token.id);
-    remote.change(&operation, Method::DELETE, &path, None).await?;
+    remote.change(&operation, Method::DELETE, &format!("{PATH}/{id}"), None).await?;
     if out.is_json() {
-        return out.value(&serde_json::json!({"id": found.token.id, "state": "revoked"}));
+        return out.value(&serde_json::json!({"id": id, "state": "revoked"}));
     }
-    out.line(&format!("the token '{}' opens nothing any more", found.token.name))
+    out.line(&format!("the token '{name}' opens nothing any more"))
 }
 
 #[derive(Deserialize, Serialize)]

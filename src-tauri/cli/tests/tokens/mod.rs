@@ -25,6 +25,9 @@ fn a_token_is_made_listed_and_revoked_and_its_secret_printed_once() {
     assert!(house.ok(&["token", "revoke", "BUILD server"]).contains("opens nothing any more"));
     assert_eq!(house.run(&["token", "revoke", "build server"]).0, 1);
     assert!(house.ok(&["token", "list", "--revoked"]).contains("revoked"));
+    // What the list does not show is asked for by its id all the same.
+    let (code, _, error) = house.run(&["token", "revoke", made["token"]["id"].as_str().unwrap()]);
+    assert!(code == 1 && error.contains("already revoked"), "{error}");
     let text = house.ok(&["token", "add", "script", "--role", "viewer"]);
     assert!(text.lines().nth(1).unwrap().starts_with("hk_t_"), "{text}");
 }

@@ -11,6 +11,7 @@ pub(crate) use report::evidence_text;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use model::agent::{
     Agent, GRACE_S_DEFAULT, LOST_AFTER_S_DEFAULT, LOST_AFTER_S_RANGE, NAME_CHARS_MAX, Runtime,
 };
@@ -88,10 +89,18 @@ impl Engine {
             Err(_) if bearer.is_some_and(|bearer| bearer.role == TokenRole::Worker) => {
                 return Err(Refusal::new(Code::Forbidden, "this token registers no agents"));
             }
+            Err(_) if bearer.is_some() && new.new_token => {
+                let message = "an access token gives no agent another token";
+                return Err(Refusal::new(Code::Forbidden, message).hint(
+                    "ask for it as the captain, or leave 'new_token' out to register a new agent",
+                ));
+            }
             Err(_) => self.registered(caller, &new, lost_after_s).await?,
         };
         let token = match (fresh, new.new_token && Lent::of(bearer).is_err()) {
-            (true, _) | (_, true) => self.lend_token(caller, &agent).await?,
+            (true, _) | (_, true) => {
+                self.lend_token(caller, &agent, bearer.and_then(|it| it.expires_at)).await?
+            }
             _ => None,
         };
         self.0.orchestrator.attached().expect(agent.id, seconds(lost_after_s));
@@ -139,7 +148,7 @@ impl Engine {
             }
             Err(refusal) if refusal.code == Code::Conflict => Err(refusal.hint(
                 "register it with its own token; where that was lost, 'new_token: true' gives \
-                 another one",
+                 the captain another one",
             )),
             Err(refusal) => Err(refusal),
         }
@@ -184,8 +193,13 @@ impl Engine {
     }
 
     /// Makes a token for an agent that runs elsewhere, in place of those it has; nothing where this
-    /// very request made one before.
-    async fn lend_token(&self, caller: &Caller, agent: &Agent) -> Result<Option<String>, Refusal> {
+    /// very request made one before. It ends with the token it was asked for by.
+    async fn lend_token(
+        &self,
+        caller: &Caller,
+        agent: &Agent,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Option<String>, Refusal> {
         let caller =
             Caller { key: caller.key.as_ref().map(|key| format!("{key}/token")), ..caller.clone() };
         if self.answered_before(&caller).await?.is_some() {
@@ -202,7 +216,7 @@ impl Engine {
             role: TokenRole::Worker,
             scopes: vec![TokenScope::Agent { id: agent.id }],
             made_at: now,
-            expires_at: None,
+            expires_at,
             revoked_at: None,
         };
         let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();

@@ -87,7 +87,10 @@ impl Engine {
             .chain(criteria.iter().map(String::as_str))
             .collect();
         let caller = call.caller(self, &said)?;
-        self.room_for_proposals().await?;
+        // What was proposed takes no more room when it comes again.
+        if self.answered_before(&caller).await?.is_none() {
+            self.room_for_proposals().await?;
+        }
         let (own, _) = self.own_mission(call.who.mission).await?;
         let agent = self.0.ledger.agent(call.who.agent).await.map_err(unreadable)?;
         let name = agent.map_or_else(|| "An agent".to_owned(), |agent| agent.name);
@@ -105,7 +108,7 @@ impl Engine {
             if_similar: IfSimilar::Ask,
             ..NewMission::default()
         };
-        let made = self.add_mission(&caller, new).await?;
+        let made = self.add_mission(&caller, new).await.map_err(untold)?;
         Ok(made.view.mission.short_id)
     }
 
@@ -191,6 +194,17 @@ impl Engine {
         let told =
             told.map_err(|error| Refusal::new(Code::Internal, format!("failed to read: {error}")));
         Ok(told?.map(|told| told.prompt).unwrap_or_default())
+    }
+}
+
+/// A refusal without what an agent may not know: the missions of others.
+fn untold(refusal: Refusal) -> Refusal {
+    match refusal.code {
+        Code::NearDuplicate => {
+            Refusal::new(Code::NearDuplicate, "something like it is planned already")
+                .hint("write into your devlog what is different about yours")
+        }
+        _ => refusal,
     }
 }
 

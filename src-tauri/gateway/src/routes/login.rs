@@ -100,11 +100,12 @@ pub(crate) async fn log_in(
             return Err(Problem::from(refusal));
         }
     };
+    made.ended.iter().for_each(|old| gate.access.forget_codes_of(*old));
     Ok(answer(&gate, via.as_ref(), made, role))
 }
 
 fn answer(gate: &Gate, via: Option<&Via>, made: MadeLogin, role: TokenRole) -> Response {
-    let MadeLogin { login, cookie, page } = made;
+    let MadeLogin { login, cookie, page, .. } = made;
     let seconds = login.expires_at.duration_since(login.made_at).as_secs();
     let view = NewSignIn { login_id: login.id, page, role, expires_at: login.expires_at };
     let mut response = Json(view).into_response();

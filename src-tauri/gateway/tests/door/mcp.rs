@@ -233,6 +233,47 @@ async fn a_call_that_is_sent_twice_is_carried_out_once() {
 }
 
 #[tokio::test]
+async fn a_proposal_tells_nothing_of_others_missions_and_repeated_takes_no_more_room() {
+    let house = House::open().await;
+    let ann = house.at_work("ann").await;
+    let agent = house.agent(&ann).await;
+    let plan = |title: &str, brief: &str| engine::view::NewMission {
+        title: title.into(),
+        brief: brief.into(),
+        draft: true,
+        labels: vec!["proposed".into()],
+        if_similar: engine::view::IfSimilar::Create,
+        ..engine::view::NewMission::default()
+    };
+    let (title, brief) = (
+        "Port the lexer to tables",
+        "Port the lexer of the parser to generated tables, measure it before and after, keep every \
+         error message as it is and its position, and write down what became faster or slower.",
+    );
+    let made = house.engine.add_mission(&caller(), plan(title, brief)).await.unwrap();
+    let secret = made.view.mission.short_id.to_string();
+    let same = json!({"title": title, "brief": brief});
+    let refused = agent.call("mission_propose", same).await.unwrap_err();
+    assert!(refused.contains("planned already"), "{refused}");
+    for untold in [title, secret.as_str(), "if_similar"] {
+        assert!(!refused.contains(untold), "{refused}");
+    }
+
+    let other = json!({"title": "Warm the cache", "brief": "At the start.", "call_id": "1"});
+    let proposed = agent.call("mission_propose", other.clone()).await.unwrap();
+    for n in 2..50 {
+        let more = plan(&format!("Number {n}"), &format!("{n} {}", "word ".repeat(n)));
+        house.engine.add_mission(&caller(), more).await.unwrap();
+    }
+    let full = json!({"title": "One more", "brief": "Of another kind."});
+    let refused = agent.call("mission_propose", full).await.unwrap_err();
+    assert!(refused.contains("wait for the captain already"), "{refused}");
+    assert_eq!(agent.call("mission_propose", other).await.unwrap(), proposed, "the same answer");
+    agent.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn an_agent_speaks_for_itself_and_sees_its_own_mission_only() {
     let house = House::open().await;
     let (ann, bob) = (house.at_work("ann").await, house.at_work("bob").await);

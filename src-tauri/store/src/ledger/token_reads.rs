@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use model::agent::AGENTS_MAX;
+use model::id::TokenId;
 use model::token::TOKENS_MAX;
 
 use super::Ledger;
@@ -20,6 +21,14 @@ impl Ledger {
     /// When they cannot be read in time.
     pub async fn tokens(&self, revoked: bool, limit: u32) -> Result<Vec<KeptToken>, ReadError> {
         read!(self, "list access tokens", |conn| tokens::list(conn, revoked, clamp(limit)))
+    }
+
+    /// One access token, whether or not it was revoked.
+    ///
+    /// # Errors
+    /// When it cannot be read in time.
+    pub async fn token(&self, id: TokenId) -> Result<Option<KeptToken>, ReadError> {
+        read!(self, "read an access token", |conn| tokens::get(conn, id))
     }
 
     /// Every access token that is not revoked, newest first.

@@ -50,6 +50,12 @@ async fn a_token_is_read_back_as_it_was_made_and_revoked_once() {
     assert_eq!(place.ledger.tokens(false, 9).await.unwrap(), [kept(&new, 0xff)]);
     let ever = place.ledger.tokens(true, 9).await.unwrap();
     assert_eq!(ever[1].token.revoked_at, Some(at));
+    for kept in &ever {
+        let one = place.ledger.token(kept.token.id).await.unwrap();
+        assert_eq!(one.as_ref(), Some(kept), "by its id, revoked or not");
+    }
+    let unknown = TokenId::draw(now(), &mut Rising);
+    assert_eq!(place.ledger.token(unknown).await.unwrap(), None);
 
     let refused = async |token_id| {
         let refused = tell(&place, Fact::TokenRevoked { token_id, at }).await;

@@ -136,3 +136,19 @@ pub(crate) async fn list(
     .await?;
     collect(rows, read)
 }
+
+/// One token, whether or not it was revoked.
+pub(crate) async fn get(
+    conn: &mut SqliteConnection,
+    id: TokenId,
+) -> Result<Option<KeptToken>, RowError> {
+    let row = sqlx::query_as(
+        "SELECT t.id, t.name, t.prefix, t.hash, t.role, t.scopes, t.made_at, t.expires_at, \
+         t.revoked_at, u.at AS used_at FROM tokens t LEFT JOIN token_uses u ON u.token_id = t.id \
+         WHERE t.id = ?",
+    )
+    .bind(column::id(id.as_uuid()))
+    .fetch_optional(conn)
+    .await?;
+    row.map(read).transpose()
+}
