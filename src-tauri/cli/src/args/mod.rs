@@ -169,9 +169,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Demo(Demo),
     /// Let an agent's program use its tools over standard input and output (the Model Context Protocol).
-    #[command(after_help = "Example: HIVEKEEPER_TOKEN=hk_a_… hivekeeper mcp\n\
-        The token is that of an attempt at work: an agent that runs elsewhere gets it with its lease, \
-        and one that is started here finds it in the file that HIVEKEEPER_TOKEN_FILE names.")]
+    #[command(after_help = "Example: hivekeeper mcp\n\
+        Its token is in the variable HIVEKEEPER_TOKEN. It is that of an attempt at work: an agent \
+        that runs elsewhere gets it with its lease, and one that is started here finds it in the \
+        file that HIVEKEEPER_TOKEN_FILE names.")]
     Mcp(Mcp),
     /// Check the ledger: its chain of hashes, its head, and every row against the events.
     #[command(after_help = "Example: hivekeeper verify --json")]
