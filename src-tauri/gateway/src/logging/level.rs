@@ -79,6 +79,8 @@ static CONTROL: OnceLock<Control> = OnceLock::new();
 /// The filter at the start; what cannot be read of it is left out.
 pub(super) fn begin(wanted: &str) -> Layer<EnvFilter, Registry> {
     let usual = if wanted.trim().is_empty() { USUAL } else { wanted.trim() };
+    // `EnvFilter` panics on some letters outside of ASCII, even where it is to be lossy.
+    let usual = if usual.is_ascii() { usual } else { USUAL };
     let (layer, handle) = Layer::new(EnvFilter::builder().parse_lossy(usual));
     let now = Now { filter: usual.to_owned(), until: None, turn: 0 };
     // Only a second call could find it set, and there is none.
@@ -137,6 +139,10 @@ fn check(new: &NewLevel) -> Result<(), LevelError> {
         let why = format!("write 1 to {FILTER_CHARS_MAX} characters");
         return Err(LevelError::Filter(filter.chars().take(40).collect(), why));
     }
+    if !filter.is_ascii() {
+        // Nothing of ours is named so, and `EnvFilter` panics on some of it.
+        return Err(LevelError::Filter(filter.clone(), "write plain ASCII letters".to_owned()));
+    }
     read(filter).map_err(|error| LevelError::Filter(filter.clone(), error.to_string()))?;
     match new.for_seconds {
         Some(seconds) if !(1..=FOR_S_MAX).contains(&seconds) => Err(LevelError::Time(seconds)),
@@ -173,6 +179,7 @@ mod tests {
         assert!(check("info,orchestrator=debug,engine::hooks=trace", Some(60)).is_ok());
         assert!(matches!(check("", None), Err(LevelError::Filter(..))));
         assert!(matches!(check("a=b=c", None), Err(LevelError::Filter(..))));
+        assert!(matches!(check("info,ß[x]=debug", None), Err(LevelError::Filter(..))));
         assert!(matches!(check(&"x".repeat(1_001), None), Err(LevelError::Filter(..))));
         assert!(matches!(check("debug", Some(0)), Err(LevelError::Time(0))));
         assert!(matches!(check("debug", Some(86_401)), Err(LevelError::Time(_))));
@@ -181,6 +188,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_filter_panics(filter: String) {
+            let _ = check(&NewLevel { filter, for_seconds: None });
+        }
+
+        #[test]
+        fn no_filter_made_of_its_signs_panics(filter in "[ a-c0-9_:,=.*{}\\[\\]\"\\\\/()+éß𝔘-]{0,30}") {
             let _ = check(&NewLevel { filter, for_seconds: None });
         }
     }
