@@ -28,7 +28,7 @@ SECRET = re.compile(r"\b(hk_[a-z]+_|hk_)[A-Za-z0-9_-]{16,}")
 FIGURES = re.compile(
     r"(_ms|_ns|_bytes|_percent|_us|cpu\w*|^bytes|^size|^pid|^rss|^load\w*|^seq|^revision|^pages|memory\w*|_total|^mtime|_s)$"
 )
-KEPT_FIGURES = re.compile(r"^(trash_days|grace_s|backoff_s|timeout_s|memory_free_min_percent|expires_in_s|percent|.*_after_s|estimate\w*)$")
+KEPT_FIGURES = re.compile(r"^(trash_days|grace_s|backoff_s|timeout_s|wait_s|memory_free_min_percent|expires_in_s|percent|.*_after_s|estimate\w*)$")
 
 
 class Scrubber:

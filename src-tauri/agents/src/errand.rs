@@ -80,6 +80,7 @@ enum Cut {
 
 /// Runs an errand in the directory `run`, which is made anew and removed when it is over. Returns
 /// once none of its processes is left, whether it ended by itself, came to a limit, or `cancel` fired.
+/// Dropped before, it ends nothing: whoever runs one waits for it to the end.
 ///
 /// # Errors
 /// When it could not be started, or it is not known whether anything is left of it.
@@ -175,11 +176,10 @@ async fn watch(
     let cut = tokio::select! {
         biased;
         ended = launcher.wait(run, identity, &never) => {
-            let record = ended?;
-            // What a vanished supervisor left runs on otherwise.
-            return match record.exit {
-                Exit::Lost { .. } => Ok((launcher.stop(run, identity).await?, None)),
-                _ => Ok((record, None)),
+            return match ended {
+                Ok(record) if !matches!(record.exit, Exit::Lost { .. }) => Ok((record, None)),
+                // What a vanished supervisor left, or nobody can wait for, runs on otherwise.
+                _ => Ok((launcher.stop(run, identity).await?, None)),
             };
         }
         () = cancel.cancelled() => Cut::Cancelled,

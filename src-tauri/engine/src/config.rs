@@ -1,8 +1,9 @@
 //! The configuration as a whole: what the settings were before, going back to that, and the document
 //! that carries settings, policies, templates, rules and hooks from one workspace to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use agents::secrets;
 use model::config::{CONFIG_VERSION, Configuration, PlainRule};
 use model::event::{Event, Fact};
 use model::hook::{HOOKS_MAX, Hook};
@@ -12,6 +13,7 @@ use model::policy::POLICIES_MAX;
 use model::refusal::{Code, Refusal};
 use model::settings::Settings;
 use orchestrator::Input;
+use orchestrator::decide::{possible_policy, possible_settings, possible_template};
 use serde::Serialize;
 use serde_json::Value;
 use store::ledger::{EventFilter, PAGE_ROWS_DEFAULT, RULES_MAX};
@@ -95,7 +97,7 @@ impl Engine {
     /// Settings, policies, templates, rules of the whole workspace and hooks, as one document.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
+    /// When the ledger cannot be read, or something in it looks like a secret.
     pub async fn export_config(&self) -> Result<Configuration, Refusal> {
         let ledger = &self.0.ledger;
         let rules = ledger.rules().await.map_err(unreadable)?.into_iter();
@@ -104,14 +106,16 @@ impl Engine {
             .map(|rule| PlainRule { pattern: rule.pattern, allow: rule.allow })
             .collect();
         rules.sort();
-        Ok(Configuration {
+        let config = Configuration {
             version: CONFIG_VERSION,
-            settings: Some(self.settings().await?),
+            settings: Some((&self.settings().await?).into()),
             policies: ledger.policies().await.map_err(unreadable)?,
             templates: ledger.templates().await.map_err(unreadable)?,
             rules,
             hooks: ledger.hooks().await.map_err(unreadable)?,
-        })
+        };
+        free_of_secrets(&config)?;
+        Ok(config)
     }
 
     /// Takes a configuration over: what it names is added or changed, what it does not name stays.
@@ -151,6 +155,7 @@ impl Engine {
         let checked = config.policies.iter().cloned().map(checked_policy);
         let checked = checked.collect::<Result<Vec<_>, _>>()?;
         for policy in &checked {
+            possible_policy(&policy.name)?;
             let known = own.iter().find(|known| known.name == policy.name);
             let input = Input::SavePolicy(policy.clone());
             plan.take(ConfigPart::Policy, &policy.name, known, policy, input);
@@ -164,6 +169,7 @@ impl Engine {
         let mut count = known.len();
         for template in &config.templates {
             let template = checked_template(template.clone())?;
+            possible_template(&template.name)?;
             if let Some(policy) = &template.policy
                 && !config.policies.iter().any(|it| it.name == *policy)
             {
@@ -178,16 +184,19 @@ impl Engine {
     }
 
     async fn plan_settings(&self, config: &Configuration, plan: &mut Plan) -> Result<(), Refusal> {
-        let Some(settings) = &config.settings else {
+        let Some(given) = &config.settings else {
             return Ok(());
         };
+        let old = self.settings().await?;
+        // What the document does not name stays.
+        let settings = given.over(&old).map_err(|error| invalid(error.to_string()))?;
         let mut names: Vec<String> =
             self.all_policies().await?.into_iter().map(|policy| policy.name).collect();
         names.extend(config.policies.iter().map(|policy| policy.name.clone()));
-        checked_settings(settings, names)?;
-        let old = self.settings().await?;
+        checked_settings(&settings, names)?;
+        possible_settings(&settings)?;
         let input = Input::Configure(settings.clone());
-        plan.take(ConfigPart::Settings, "settings", Some(&old), settings, input);
+        plan.take(ConfigPart::Settings, "settings", Some(&old), &settings, input);
         Ok(())
     }
 
@@ -221,8 +230,14 @@ impl Engine {
         let known = self.0.ledger.hooks().await.map_err(unreadable)?;
         let mut count = known.len();
         let now = self.0.clock.now();
+        let mut named = BTreeSet::new();
         for hook in hooks {
-            let old = known.iter().find(|known| known.name == hook.name);
+            let name = hook.name.to_lowercase();
+            let old = known.iter().find(|known| known.name.to_lowercase() == name);
+            if !named.insert(name) {
+                return Err(invalid(format!("two hooks have the name '{}'", hook.name))
+                    .hint("a hook is known by its name, in which capitals count for nothing"));
+            }
             count += usize::from(old.is_none());
             let id = old.map_or_else(|| HookId::draw(now, &mut SystemDraw), |old| old.id);
             let hook = Hook { id, ..hook };
@@ -231,6 +246,44 @@ impl Engine {
             plan.take(ConfigPart::Hook, &hook.name, old, &hook, input);
         }
         at_most("hooks", count, HOOKS_MAX)
+    }
+}
+
+/// A configuration goes from hand to hand, and is kept in places where no secret belongs.
+fn free_of_secrets(config: &Configuration) -> Result<(), Refusal> {
+    fn all<'a, T: Serialize + 'a>(
+        part: &'static str,
+        items: impl IntoIterator<Item = &'a T>,
+        name: impl Fn(&T) -> &str,
+    ) -> Vec<(&'static str, String, Value)> {
+        // Structs of words and numbers always become JSON.
+        let json = |it: &T| serde_json::to_value(it).unwrap_or_default();
+        items.into_iter().map(|it| (part, name(it).to_owned(), json(it))).collect()
+    }
+    let mut parts = all("part", &config.settings, |_| "settings");
+    parts.extend(all("policy", &config.policies, |it| &it.name));
+    parts.extend(all("template", &config.templates, |it| &it.name));
+    parts.extend(all("rule", &config.rules, |it| &it.pattern));
+    parts.extend(all("hook", &config.hooks, |it| &it.name));
+    for (part, name, value) in parts {
+        if let Some(looks_like) = secret_in(&value) {
+            let name = secrets::redact(&name);
+            let message =
+                format!("the {part} '{name}' holds what looks like a secret: {looks_like}");
+            return Err(Refusal::new(Code::Conflict, message)
+                .hint("nothing was exported: let it be read from a file or a variable instead"));
+        }
+    }
+    Ok(())
+}
+
+/// What the first secret in a value looks like.
+fn secret_in(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::String(text) => text.lines().find_map(secrets::find).map(|found| found.rule),
+        Value::Array(items) => items.iter().find_map(secret_in),
+        Value::Object(fields) => fields.values().find_map(secret_in),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 

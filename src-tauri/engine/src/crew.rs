@@ -197,6 +197,7 @@ impl Engine {
         text: &str,
         edit: EditAgent,
     ) -> Result<AgentView, Refusal> {
+        let _turn = self.0.agents_turn.lock().await;
         let mut agent = resolve::agent(&self.0.ledger, text).await?;
         if let Some(name) = &edit.name {
             agent.name = checked_name(name)?;

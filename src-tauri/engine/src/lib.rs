@@ -82,7 +82,7 @@ pub use missions::MissionQuery;
 pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
 pub use output::TranscriptQuery;
 pub use scope::Named;
-pub use store::ledger::{AgentUsage, LedgerStatus, Restored, Verification};
+pub use store::ledger::{AgentUsage, LedgerStatus, Restored, Revived, RevivedKind, Verification};
 pub use store::telemetry::TelemetryCounters;
 pub use talk::{ConversationQuery, MessageQuery, RequestQuery, SearchQuery};
 pub use telemetry_in::{Exported, Measurement, Names, Sample, Taken, Temporality, Value};
@@ -159,6 +159,8 @@ struct Parts {
     hooks: Hooks,
     backups: Backups,
     vault: Vault,
+    /// One change of an agent at a time: each is of what it was before.
+    agents_turn: tokio::sync::Mutex<()>,
     /// One change of the secrets at a time.
     secrets_turn: tokio::sync::Mutex<()>,
     running_max: u32,

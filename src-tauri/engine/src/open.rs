@@ -143,9 +143,8 @@ impl Engine {
         begin_journal(stores, &clock, &tasks, &cancel);
         let memory_free_percent = measured_memory(monitor.snapshots(), &tasks, cancel.clone());
         let keys = Keys::read(&ledger).await?;
-        let hooks = ledger.hooks().await?;
-        let vault = Vault::open(dir.root());
-        let (happenings, known) = (ledger.subscribe(), ledger.status().head_seq);
+        let (hooks, vault) = (ledger.hooks().await?, Vault::open(dir.root()));
+        let happenings = ledger.subscribe();
         let logins = Logins::read(&ledger, clock.now()).await?;
         let losses = Losses::read(&ledger, clock.now()).await?;
         let traces_to = ledger.settings().await?.traces_to;
@@ -189,6 +188,7 @@ impl Engine {
             hooks: Hooks::new(hooks),
             backups: Backups::default(),
             vault,
+            agents_turn: tokio::sync::Mutex::default(),
             secrets_turn: tokio::sync::Mutex::default(),
             memory_free_percent,
             running_max: config.running_max,
@@ -210,7 +210,7 @@ impl Engine {
             cancel,
         }));
         engine.begin_pulse(events, seen);
-        engine.0.tasks.spawn(engine.clone().follow_with_hooks(happenings, known));
+        engine.0.tasks.spawn(engine.clone().follow_with_hooks(happenings, seen));
         engine.begin_tending();
         unfinished.disarm();
         Ok(engine)

@@ -57,6 +57,18 @@ impl Engine {
                 VALUE_BYTES_MAX / 1024
             )));
         }
+        // No answer is kept for this request: its fingerprint would be a hash of the value.
+        let (engine, caller) = (self.clone(), caller.without_key());
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.change_to_the_end(async move { engine.put_secret(&caller, &name, &value).await }).await
+    }
+
+    async fn put_secret(
+        &self,
+        caller: &Caller,
+        name: &str,
+        value: &str,
+    ) -> Result<SecretView, Refusal> {
         let _alone = self.0.secrets_turn.lock().await;
         let known = self.0.ledger.secrets().await.map_err(unreadable)?;
         if known.len() >= SECRETS_MAX && !known.iter().any(|it| it.name == name) {
@@ -64,9 +76,7 @@ impl Engine {
             return Err(Refusal::new(Code::Conflict, message).hint("remove those you do not need"));
         }
         self.0.vault.keep(name, value).await.map_err(not_kept)?;
-        // No answer is kept for this request: its fingerprint would be a hash of the value.
-        let input = Input::Record(Fact::SecretKept { name: name.to_owned() });
-        self.tell(&caller.without_key(), input).await?;
+        self.tell(caller, Input::Record(Fact::SecretKept { name: name.to_owned() })).await?;
         self.secret(name).await
     }
 
@@ -75,6 +85,11 @@ impl Engine {
     /// # Errors
     /// When there is none by that name, or it could not be removed.
     pub async fn remove_secret(&self, caller: &Caller, name: &str) -> Result<(), Refusal> {
+        let (engine, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        self.change_to_the_end(async move { engine.drop_secret(&caller, &name).await }).await
+    }
+
+    async fn drop_secret(&self, caller: &Caller, name: &str) -> Result<(), Refusal> {
         let _alone = self.0.secrets_turn.lock().await;
         if self.was_answered(caller).await? {
             return Ok(());
@@ -83,6 +98,18 @@ impl Engine {
         self.0.vault.remove(name).await.map_err(not_kept)?;
         self.tell(caller, Input::Record(Fact::SecretRemoved { name: name.to_owned() })).await?;
         Ok(())
+    }
+
+    /// Does what is of two parts, the vault's and the ledger's, whole, also where whoever asked for it
+    /// goes away in between.
+    async fn change_to_the_end<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.0.tasks.spawn(change).await.unwrap_or_else(|error| {
+            let message = format!("the change of a secret broke down: {error}");
+            Err(Refusal::new(Code::Internal, message))
+        })
     }
 
     async fn secret(&self, name: &str) -> Result<SecretView, Refusal> {
@@ -141,6 +168,15 @@ fn not_kept(error: VaultError) -> Refusal {
         next = source.source();
     }
     tracing::warn!(why = text, "a secret could not be kept or removed");
-    Refusal::new(Code::Internal, text)
-        .hint("nothing was changed; unlock the keychain, or look at the file")
+    let hint = match error {
+        VaultError::Uncertain { .. } => {
+            "unlock the keychain, then do the same again: what it has now is uncertain"
+        }
+        VaultError::Unreachable { .. } => {
+            "nothing was changed; try again where the keychain can be reached, or set the secret \
+             anew to use it without"
+        }
+        _ => "nothing was changed; unlock the keychain, or look at the file",
+    };
+    Refusal::new(Code::Internal, text).hint(hint)
 }

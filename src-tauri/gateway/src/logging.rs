@@ -5,6 +5,7 @@ mod files;
 mod level;
 mod line;
 mod read;
+mod screen;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -86,7 +87,7 @@ pub fn begin() {
         .compact()
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
+        .with_writer(|| screen::Clean(io::stderr()))
         .with_filter(LevelFilter::WARN);
     // Only a second call could fail, and there is none.
     let _ = tracing_subscriber::registry().with(file).with(screen).try_init();

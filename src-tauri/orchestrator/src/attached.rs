@@ -4,6 +4,10 @@
 //! Nothing here is kept. After a restart of the engine everybody is listened for anew; what they work
 //! on, and under which lease, stands in the ledger.
 
+mod waits;
+
+pub use waits::{NewsLook, Poll};
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,8 +18,13 @@ use model::attempt::{Attempt, AttemptState};
 use model::clock::SharedClock;
 use model::id::{AgentId, AttemptId, MissionId};
 use tokio::sync::Notify;
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
+
+/// The most requests of one agent that wait for a mission at the same time: its program, and the one
+/// before whose end is not noticed yet.
+const POLLS_MAX: u32 = 2;
+/// The most of all agents together; each holds one of the connections that everybody shares.
+const ALL_POLLS_MAX: u32 = 128;
 
 /// What an agent that runs elsewhere is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +82,8 @@ pub struct Attached {
 struct Known {
     posts: HashMap<AgentId, Post>,
     seats: HashMap<AttemptId, Seat>,
+    /// How many requests of all agents wait for a mission.
+    polls: u32,
 }
 
 /// An agent.
@@ -83,6 +94,8 @@ struct Post {
     /// How many of its requests wait for a mission: while one does, it is there.
     polls: u32,
     seat: Option<AttemptId>,
+    /// The attempt it said it stopped working on. It may say so before anybody waits for that.
+    left: Option<AttemptId>,
     /// Rung when a mission waits for it.
     bell: Arc<Notify>,
 }
@@ -96,12 +109,21 @@ struct Seat {
     frozen: bool,
     /// When it was told to stop.
     told: Option<Instant>,
-    /// Whether it said that it stopped.
-    left: bool,
     /// Whether there may be messages.
     news: bool,
+    /// The token of our tools that its agent was given.
+    tools: Option<Unwritten>,
     sat: Instant,
     change: Arc<Notify>,
+}
+
+/// A token, which nothing may print.
+struct Unwritten(String);
+
+impl std::fmt::Debug for Unwritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unwritten")
+    }
 }
 
 /// How an attempt of an agent that runs elsewhere stands, for whoever waits for it.
@@ -118,7 +140,7 @@ pub(crate) struct Look {
 
 impl Post {
     const fn new(lost_after: Duration, bell: Arc<Notify>) -> Self {
-        Self { lost_after, heard: None, polls: 0, seat: None, bell }
+        Self { lost_after, heard: None, polls: 0, seat: None, left: None, bell }
     }
 
     fn is_there(&self, now: Instant) -> bool {
@@ -153,18 +175,16 @@ impl Attached {
     pub fn heard(&self, agent: AgentId, halted: bool) -> Option<Word> {
         let (now, at) = (Instant::now(), self.clock.now());
         let mut known = self.known();
-        let Known { posts, seats } = &mut *known;
+        let Known { posts, seats, .. } = &mut *known;
         let post = posts.get_mut(&agent)?;
         let (came_back, lost_after) = (!post.is_there(now), post.lost_after);
         post.heard = Some((now, at));
-        let seat = post.seat.and_then(|id| seats.get_mut(&id));
+        let seat = post.seat.and_then(|id| seats.get(&id));
         let Some((seat, standing)) = seat.and_then(|it| it.standing.map(|standing| (it, standing)))
         else {
             return Some(Word { say: Say::Nothing, attempt: None, came_back, lost_after });
         };
         let say = if standing.stopping || halted {
-            seat.told.get_or_insert(now);
-            seat.change.notify_one();
             Say::Stop
         } else if !standing.taken {
             Say::Lease
@@ -178,15 +198,26 @@ impl Attached {
         Some(Word { say, attempt: Some(standing), came_back, lost_after })
     }
 
-    /// Waits for a mission with a request of an agent; while it does, the agent is there.
+    /// The agent of an attempt was told to stop: from now on it has its grace.
+    pub fn told(&self, id: AttemptId) {
+        self.change(id, |seat| {
+            seat.told.get_or_insert_with(Instant::now);
+        });
+    }
+
+    /// Waits for a mission with a request of an agent; while it does, the agent is there. Where too
+    /// many wait already, it does not.
     #[must_use]
     pub fn poll(self: &Arc<Self>, agent: AgentId) -> Option<Poll> {
         let mut known = self.known();
-        let post = known.posts.get_mut(&agent)?;
-        post.polls += 1;
+        let Known { posts, polls, .. } = &mut *known;
+        let post = posts.get_mut(&agent)?;
+        let waits = post.polls < POLLS_MAX && *polls < ALL_POLLS_MAX;
+        post.polls += u32::from(waits);
+        *polls += u32::from(waits);
         let bell = Arc::clone(&post.bell);
         drop(known);
-        Some(Poll { of: Arc::clone(self), agent, bell })
+        Some(Poll { of: Arc::clone(self), agent, waits, bell })
     }
 
     /// The attempt of an agent.
@@ -221,7 +252,7 @@ impl Attached {
     /// An attempt waits for its agent, or is under way there; gives what tells of a change.
     pub(crate) fn sit(&self, agent: AgentId, lost_after: Duration, id: AttemptId) -> Arc<Notify> {
         let mut known = self.known();
-        let Known { posts, seats } = &mut *known;
+        let Known { posts, seats, .. } = &mut *known;
         let post = posts.entry(agent).or_insert_with(|| Post::new(lost_after, Arc::default()));
         post.seat = Some(id);
         let seat = seats.entry(id).or_insert_with(|| Seat {
@@ -229,8 +260,8 @@ impl Attached {
             standing: None,
             frozen: false,
             told: None,
-            left: false,
             news: true,
+            tools: None,
             sat: Instant::now(),
             change: Arc::default(),
         });
@@ -240,7 +271,7 @@ impl Attached {
     /// How an attempt stands by the ledger; the agent hears of it.
     pub(crate) fn settle(&self, attempt: &Attempt) {
         let mut known = self.known();
-        let Known { posts, seats } = &mut *known;
+        let Known { posts, seats, .. } = &mut *known;
         let Some(seat) = seats.get_mut(&attempt.id) else {
             return;
         };
@@ -257,13 +288,37 @@ impl Attached {
         }
     }
 
-    /// An attempt was taken by its agent.
+    /// An attempt was taken by its agent, maybe once more: it works on it, whatever it was told and
+    /// said before.
     pub fn took(&self, id: AttemptId) {
-        self.change(id, |seat| {
-            if let Some(standing) = &mut seat.standing {
-                standing.taken = true;
-            }
-        });
+        let mut known = self.known();
+        let Known { posts, seats, .. } = &mut *known;
+        let Some(seat) = seats.get_mut(&id) else {
+            return;
+        };
+        if let Some(standing) = &mut seat.standing {
+            standing.taken = true;
+        }
+        seat.told = None;
+        if let Some(post) = posts.get_mut(&seat.agent)
+            && post.left == Some(id)
+        {
+            post.left = None;
+        }
+        seat.change.notify_one();
+    }
+
+    /// The token of our tools that the agent of an attempt was given since the engine started.
+    #[must_use]
+    pub fn tools(&self, id: AttemptId) -> Option<String> {
+        self.known().seats.get(&id)?.tools.as_ref().map(|token| token.0.clone())
+    }
+
+    /// The agent of an attempt was given a token of our tools.
+    pub fn gave_tools(&self, id: AttemptId, token: String) {
+        if let Some(seat) = self.known().seats.get_mut(&id) {
+            seat.tools = Some(Unwritten(token));
+        }
     }
 
     /// An attempt is to hold still, or to go on.
@@ -271,9 +326,16 @@ impl Attached {
         self.change(id, |seat| seat.frozen = frozen);
     }
 
-    /// The agent of an attempt says that it stopped.
-    pub fn left(&self, id: AttemptId) {
-        self.change(id, |seat| seat.left = true);
+    /// An agent says that it stopped working on an attempt; that holds also where nobody waits for it
+    /// yet.
+    pub fn left(&self, agent: AgentId, id: AttemptId) {
+        let mut known = self.known();
+        if let Some(post) = known.posts.get_mut(&agent) {
+            post.left = Some(id);
+        }
+        if let Some(seat) = known.seats.get(&id) {
+            seat.change.notify_one();
+        }
     }
 
     /// There may be messages for the agent of an attempt; for all of them where it is not known which.
@@ -289,9 +351,11 @@ impl Attached {
         }
     }
 
-    /// No message waits for the agent of an attempt.
-    pub fn heard_all(&self, id: AttemptId) {
+    /// Somebody looks whether messages wait for the agent of an attempt. What comes from now on is
+    /// told of again.
+    pub fn look_for_news(&self, id: AttemptId) -> NewsLook<'_> {
         self.change(id, |seat| seat.news = false);
+        NewsLook { of: self, id, none_wait: false }
     }
 
     /// An attempt is under way no more.
@@ -321,7 +385,7 @@ impl Attached {
             silent_since: waits.or(heard).unwrap_or(self.began).max(seat.sat),
             sat: seat.sat,
             told: seat.told,
-            left: seat.left,
+            left: post.is_some_and(|post| post.left == Some(id)),
         })
     }
 
@@ -329,31 +393,6 @@ impl Attached {
         if let Some(seat) = self.known().seats.get_mut(&id) {
             change(seat);
             seat.change.notify_one();
-        }
-    }
-}
-
-/// A request that waits for a mission.
-#[derive(Debug)]
-pub struct Poll {
-    of: Arc<Attached>,
-    agent: AgentId,
-    bell: Arc<Notify>,
-}
-
-impl Poll {
-    /// Rings when there may be one from now on.
-    pub fn bell(&self) -> OwnedNotified {
-        Arc::clone(&self.bell).notified_owned()
-    }
-}
-
-impl Drop for Poll {
-    fn drop(&mut self) {
-        let (now, at) = (Instant::now(), self.of.clock.now());
-        if let Some(post) = self.of.known().posts.get_mut(&self.agent) {
-            post.polls = post.polls.saturating_sub(1);
-            post.heard = Some((now, at));
         }
     }
 }
@@ -428,7 +467,7 @@ mod tests {
         assert_eq!(say(false), Say::Lease);
         board.took(attempt.id);
         assert_eq!(say(false), Say::Messages, "there may be some");
-        board.heard_all(attempt.id);
+        board.look_for_news(attempt.id).none_wait();
         assert_eq!(say(false), Say::Nothing);
         board.news(Some(attempt.id));
         board.hold(attempt.id, true);
@@ -437,9 +476,14 @@ mod tests {
         board.settle(&Attempt { stopping: true, ..attempt.clone() });
         assert_eq!(say(false), Say::Stop);
         let look = board.look(attempt.id).unwrap();
-        assert!(look.told.is_some() && !look.left);
-        board.left(attempt.id);
+        assert!(look.told.is_none() && !look.left, "what it was told is known by who told it");
+        board.told(attempt.id);
+        assert!(board.look(attempt.id).unwrap().told.is_some());
+        board.left(agent.id, attempt.id);
         assert!(board.look(attempt.id).unwrap().left);
+        board.took(attempt.id);
+        let look = board.look(attempt.id).unwrap();
+        assert!(look.told.is_none() && !look.left, "it works on it again");
         board.leave(attempt.id);
         assert!(board.look(attempt.id).is_none() && board.standing(agent.id).is_none());
         assert_eq!(say(false), Say::Nothing);
@@ -457,5 +501,51 @@ mod tests {
         tokio::time::timeout(LOST_AFTER, bell).await.unwrap();
         let standing = board.standing(agent.id).unwrap();
         assert_eq!((standing.id, standing.n, standing.taken), (attempt.id, 3, false));
+    }
+
+    #[tokio::test]
+    async fn an_agent_may_say_that_it_stopped_before_anybody_waits_for_that() {
+        let (board, agent) = (board(), agent());
+        let attempt = attempt(&agent, AttemptState::Running);
+        board.expect(agent.id, LOST_AFTER);
+        board.left(agent.id, attempt.id);
+        board.sit(agent.id, LOST_AFTER, attempt.id);
+        assert!(board.look(attempt.id).unwrap().left);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_while_the_others_are_counted_is_told_of() {
+        let (board, agent) = (board(), agent());
+        let attempt = attempt(&agent, AttemptState::Running);
+        board.expect(agent.id, LOST_AFTER);
+        board.sit(agent.id, LOST_AFTER, attempt.id);
+        board.settle(&attempt);
+        let say = || board.heard(agent.id, false).unwrap().say;
+        let look = board.look_for_news(attempt.id);
+        board.news(Some(attempt.id));
+        look.none_wait();
+        assert_eq!(say(), Say::Messages, "it came after they were counted");
+        drop(board.look_for_news(attempt.id));
+        assert_eq!(say(), Say::Messages, "nobody found that none waits");
+        board.look_for_news(attempt.id).none_wait();
+        assert_eq!(say(), Say::Nothing);
+    }
+
+    #[tokio::test]
+    async fn only_so_many_requests_wait_for_a_mission_at_the_same_time() {
+        let board = board();
+        let of = |agent: &Agent| {
+            board.expect(agent.id, LOST_AFTER);
+            board.poll(agent.id).unwrap()
+        };
+        let one = agent();
+        let polls: Vec<_> = (0..3).map(|_| of(&one)).collect();
+        let waits: Vec<_> = polls.iter().map(Poll::may_wait).collect();
+        assert_eq!(waits, [true, true, false]);
+        drop(polls);
+        let mut all: Vec<_> = (0..ALL_POLLS_MAX).map(|_| of(&agent())).collect();
+        assert!(all.iter().all(Poll::may_wait) && !of(&one).may_wait());
+        all.pop();
+        assert!(of(&one).may_wait(), "there is room again");
     }
 }

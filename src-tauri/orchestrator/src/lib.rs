@@ -21,7 +21,7 @@ mod streaks;
 pub mod template;
 mod trouble;
 
-pub use attached::{Attached, Poll, Say, Standing, Word};
+pub use attached::{Attached, NewsLook, Poll, Say, Standing, Word};
 pub use entry::{Command, HaltReport, Orchestrator, Outcome, Reconciled, Setup, StartError};
 pub use floor::{FirstWords, NotReached};
 pub use input::{Cycle, Input, Wish};

@@ -174,7 +174,7 @@ export interface paths {
          * Registers an agent that runs elsewhere.
          * @description The captain or an operator registers it and gives its program the token of the answer. The program
          *     registers again with that token whenever it starts: it is the same agent then, with what is said of
-         *     it now.
+         *     it now; what is left out stays as it is.
          */
         post: operations["register_attached"];
         delete?: never;
@@ -257,7 +257,8 @@ export interface paths {
         put?: never;
         /**
          * Takes a mission.
-         * @description Waits for one for up to 30 seconds, which counts as a heartbeat. The lease has a fencing number,
+         * @description Waits for one for up to 25 seconds, which counts as a heartbeat; where too many requests wait
+         *     already (two of one agent, 128 of all), the answer comes at once: ask again after a pause. The lease has a fencing number,
          *     `fence`, that goes with everything that is said of the attempt. Whoever holds a lease gets the same
          *     one again, also after a restart.
          */
@@ -3079,7 +3080,7 @@ export interface components {
         AttachedAsk: {
             /**
              * Format: uint32
-             * @description How long to wait for one, in seconds (0 to 30).
+             * @description How long to wait for one, in seconds (0 to 25).
              * @default 0
              * @example 25
              */
@@ -6762,25 +6763,27 @@ export interface components {
              */
             name: string;
             /**
-             * @description What it is for.
-             * @default
+             * @description What it is for. Left out when it registers again: as it is.
+             * @default null
              */
-            role: string;
+            role: string | null;
             /**
-             * @description What it can do.
-             * @default []
+             * @description What it can do. Left out when it registers again: as it is.
+             * @default null
              */
-            skills: string[];
+            skills: string[] | null;
             /**
              * Format: uint32
-             * @description After how much silence it is lost, in seconds (2 to 3600); 60 where nothing is said.
+             * @description After how much silence it is lost, in seconds (2 to 3600); 60 where nothing is said, and as it
+             *     is when it registers again.
              * @default null
              * @example 60
              */
             lost_after_s: number | null;
             /**
              * Format: uint32
-             * @description How long it is given to stop once it was told, in seconds (1 to 120); 10 where nothing is said.
+             * @description How long it is given to stop once it was told, in seconds (1 to 120); 10 where nothing is said,
+             *     and as it is when it registers again.
              * @default null
              * @example 10
              */
@@ -10764,7 +10767,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "wait_s": 4217
+                 *       "wait_s": 5
                  *     }
                  */
                 "application/json": components["schemas"]["AttachedAsk"] | null;
@@ -11624,7 +11627,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict.conflict"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -12923,6 +12926,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -19434,6 +19438,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict.conflict"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -39,6 +39,8 @@ use tokio::task::JoinSet;
 /// Heartbeats are a second apart, and one in so many comes with word of progress.
 const BEAT: Duration = Duration::from_secs(1);
 const PROGRESS_EVERY: usize = 10;
+/// What agents send, where it is answered well.
+const SENT: [&str; 2] = ["/api/v1/attached/heartbeat", "/api/v1/attached/progress"];
 /// What the UI asks for, each once a second.
 const ASKED: [&str; 9] = [
     "/api/v1/overview",
@@ -53,6 +55,10 @@ const ASKED: [&str; 9] = [
 ];
 /// Registrations and leases that are asked for at the same time.
 const AT_ONCE: usize = 16;
+/// So many agents have a connection each; of the heartbeats of more, some wait for one.
+const FIT: usize = 400;
+/// The least share of what is sent by agents that fit that has to be answered in time.
+const ANSWERED_MIN: f64 = 0.95;
 /// Clients that attack: as many send their heads a byte at a time, and as many read nothing.
 const SLOW: usize = 200;
 
@@ -112,28 +118,38 @@ async fn measure(count: usize) {
     let (beating, times) = beat(&address, agents, &told);
     let asking = ask(&address, &captain, Arc::clone(&times));
     tokio::time::sleep(Duration::from_secs(5)).await;
-    part("alone", &house, &times, &told).await;
+    let answered = part("alone", count, &house, &times, &told).await;
+    assert!(count > FIT || answered >= ANSWERED_MIN, "agents that are heard of were kept waiting");
     let attack = attack(&address);
-    part(&format!("beside {} slow clients", 2 * SLOW), &house, &times, &told).await;
+    part(&format!("beside {} slow clients", 2 * SLOW), count, &house, &times, &told).await;
     drop(attack);
     drop(asking);
     drop(beating);
     listening.abort();
 }
 
-/// Measures for a while and reports.
-async fn part(what: &str, house: &House, times: &Times, told: &Mutex<Told>) {
+/// Measures for a while and reports; gives the share of what the agents should have sent that was
+/// answered.
+async fn part(what: &str, count: usize, house: &House, times: &Times, told: &Mutex<Told>) -> f64 {
     times.lock().unwrap().clear();
     told.lock().unwrap().delays.clear();
     let (before, began) = (Load::of(house.pid()), Instant::now());
     tokio::time::sleep(seconds()).await;
     let after = Load::of(house.pid());
-    let share = (after.cpu_s - before.cpu_s) / began.elapsed().as_secs_f64() * 100.0;
+    let took = began.elapsed().as_secs_f64();
+    let share = (after.cpu_s - before.cpu_s) / took * 100.0;
     println!("  {what}: {after}, {share:.1} % of a core");
-    for (route, all) in std::mem::take(&mut *times.lock().unwrap()) {
+    let all = std::mem::take(&mut *times.lock().unwrap());
+    let sent = all.iter().filter(|(route, _)| SENT.contains(&route.as_str()));
+    let answered: usize = sent.map(|(_, all)| all.len()).sum();
+    let wanted = count as f64 * took / BEAT.as_secs_f64();
+    let answered_share = answered as f64 / wanted;
+    println!("    {answered} of {wanted:.0} heartbeats answered ({:.1} %)", answered_share * 100.0);
+    for (route, all) in all {
         row(&route, all);
     }
     row("from commit to client", std::mem::take(&mut told.lock().unwrap().delays));
+    answered_share
 }
 
 fn row(name: &str, mut all: Vec<Duration>) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::RevivedKind;
 use engine::view::{BackupState, BackupView, Listing};
 
 use crate::args::{Backup, Restore};
@@ -85,8 +86,21 @@ pub(crate) async fn restore(args: Restore, place: &Place, out: &mut Out) -> Resu
         return out.value(&done);
     }
     out.line(&format!("put back and verified: {} events, head {}", done.events, done.head))?;
-    match done.aside {
-        Some(aside) => out.line(&format!("what was there before is in {}", aside.display())),
-        None => Ok(()),
+    if let Some(aside) = done.aside {
+        out.line(&format!("what was there before is in {}", aside.display()))?;
     }
+    if !done.revived.is_empty() {
+        out.line(
+            "these keys are good now and were not just before; once an engine runs, take back what is \
+             not to be:",
+        )?;
+    }
+    for key in done.revived {
+        let (what, end) = match key.kind {
+            RevivedKind::Token => ("token", "hivekeeper token revoke"),
+            RevivedKind::Login => ("login", "hivekeeper login end"),
+        };
+        out.line(&format!("  {what} {}: {end} {}", key.name, key.id))?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agents::runtime::OwnTools;
-use model::attempt::Attempt;
+use model::attempt::{Attempt, AttemptState};
 use model::refusal::{Code, Refusal};
 use orchestrator::{FirstWords, Input, Standing};
 use tokio::time::{Instant, sleep_until};
@@ -14,8 +14,9 @@ use crate::resolve::{self, unreadable};
 use crate::view::{AttachedAsk, AttachedLease, AttachedOffer, AttachedTools};
 use crate::{Caller, Engine};
 
-/// The longest an agent waits for a mission with one request, in seconds.
-const WAIT_S_MAX: u32 = 30;
+/// The longest an agent waits for a mission with one request, in seconds: well within the time after
+/// which every request is answered.
+const WAIT_S_MAX: u32 = 25;
 
 impl Engine {
     /// The mission of an agent that runs elsewhere, after waiting for one for a while. Whoever has one
@@ -38,7 +39,9 @@ impl Engine {
             .attached()
             .poll(lent.agent)
             .ok_or_else(|| Refusal::new(Code::Conflict, "the agent was removed"))?;
-        let until = Instant::now() + Duration::from_secs(ask.wait_s.into());
+        // Each that waits holds a connection; where too many do, the answer comes at once.
+        let wait_s = if poll.may_wait() { ask.wait_s } else { 0 };
+        let until = Instant::now() + Duration::from_secs(wait_s.into());
         loop {
             let bell = poll.bell();
             let standing = orchestrator.attached().standing(lent.agent);
@@ -67,7 +70,7 @@ impl Engine {
         let id = standing.id;
         if !standing.taken {
             match self.tell(&caller, Input::Taken { id }).await {
-                Ok(_) => self.0.orchestrator.attached().took(id),
+                Ok(_) => {}
                 // It was asked to stop in this moment, or somebody gave it up.
                 Err(refusal) if refusal.code != Code::Busy && refusal.code != Code::Internal => {
                     return Ok(None);
@@ -76,6 +79,10 @@ impl Engine {
             }
         }
         let attempt = resolve::attempt(&self.0.ledger, id).await?;
+        if attempt.stopping || attempt.state != AttemptState::Running {
+            return Ok(None);
+        }
+        self.0.orchestrator.attached().took(id);
         let run = self.0.dir.attempt(id);
         let first = tokio::task::spawn_blocking(move || FirstWords::recall(&run)).await;
         let first =
@@ -119,13 +126,22 @@ impl Engine {
         })
     }
 
-    /// Our tools for an attempt; nothing while the engine does not listen.
+    /// Our tools for an attempt; nothing while the engine does not listen. Asked again, they go by the
+    /// same token: each further one would end an earlier one at last.
     async fn tools_of(&self, attempt: &Attempt) -> Option<OwnTools> {
         let url = self.0.url.borrow().clone()?;
+        let attached = self.0.orchestrator.attached();
         let (run, id) = (self.0.dir.attempt(attempt.id), attempt.id);
-        let minted = tokio::task::spawn_blocking(move || agents::token::mint(&run, id)).await;
-        match minted.map_err(std::io::Error::other).flatten() {
+        let given = attached.tools(id);
+        let token = tokio::task::spawn_blocking(move || {
+            match given.filter(|token| agents::token::is_of(&run, token)) {
+                Some(token) => Ok(token),
+                None => agents::token::mint(&run, id),
+            }
+        });
+        match token.await.map_err(std::io::Error::other).flatten() {
             Ok(token) => {
+                attached.gave_tools(id, token.clone());
                 Some(OwnTools { url: format!("{}/mcp", url.trim_end_matches('/')), token })
             }
             Err(error) => {

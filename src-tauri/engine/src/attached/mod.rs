@@ -68,7 +68,7 @@ fn every_s(lost_after_s: u32) -> u32 {
 
 impl Engine {
     /// Registers an agent that runs elsewhere. By its own token it is the same agent again, with what
-    /// is said of it now.
+    /// is said of it now; what is left out stays as it is.
     ///
     /// # Errors
     /// When the name is taken, or something is out of bounds.
@@ -78,14 +78,15 @@ impl Engine {
         bearer: Option<&Bearer>,
         new: NewAttached,
     ) -> Result<AttachedAgent, Refusal> {
-        let lost_after_s = new.lost_after_s.unwrap_or(LOST_AFTER_S_DEFAULT);
-        if !LOST_AFTER_S_RANGE.contains(&lost_after_s) {
+        if let Some(lost_after_s) = new.lost_after_s
+            && !LOST_AFTER_S_RANGE.contains(&lost_after_s)
+        {
             let (least, most) = (LOST_AFTER_S_RANGE.start(), LOST_AFTER_S_RANGE.end());
             return Err(invalid(format!("an agent cannot be lost after {lost_after_s} s"))
                 .hint(format!("between {least} and {most} s, or leave it out")));
         }
         let (agent, fresh) = match Lent::of(bearer) {
-            Ok(lent) => (self.registered_again(caller, lent, &new, lost_after_s).await?, false),
+            Ok(lent) => (self.registered_again(caller, lent, &new).await?, false),
             Err(_) if bearer.is_some_and(|bearer| bearer.role == TokenRole::Worker) => {
                 return Err(Refusal::new(Code::Forbidden, "this token registers no agents"));
             }
@@ -95,7 +96,7 @@ impl Engine {
                     "ask for it as the captain, or leave 'new_token' out to register a new agent",
                 ));
             }
-            Err(_) => self.registered(caller, &new, lost_after_s).await?,
+            Err(_) => self.registered(caller, &new).await?,
         };
         let token = match (fresh, new.new_token && Lent::of(bearer).is_err()) {
             (true, _) | (_, true) => {
@@ -103,6 +104,7 @@ impl Engine {
             }
             _ => None,
         };
+        let lost_after_s = agent.runtime.lost_after_s().unwrap_or(LOST_AFTER_S_DEFAULT);
         self.0.orchestrator.attached().expect(agent.id, seconds(lost_after_s));
         let agent = self.agent(&agent.id.to_string()).await?;
         Ok(AttachedAgent { agent, token, heartbeat_every_s: every_s(lost_after_s) })
@@ -113,7 +115,6 @@ impl Engine {
         &self,
         caller: &Caller,
         new: &NewAttached,
-        lost_after_s: u32,
     ) -> Result<(Agent, bool), Refusal> {
         let name = checked_name(&new.name)?;
         if new.new_token {
@@ -125,13 +126,16 @@ impl Engine {
             }
             return Ok((agent, false));
         }
-        checked_words(&new.role, &new.skills)?;
+        let role = new.role.as_deref().unwrap_or_default().trim().to_owned();
+        let skills = new.skills.clone().unwrap_or_default();
+        checked_words(&role, &skills)?;
+        let lost_after_s = new.lost_after_s.unwrap_or(LOST_AFTER_S_DEFAULT);
         let now = self.0.clock.now();
         let agent = Agent {
             id: AgentId::draw(now, &mut SystemDraw),
             name,
-            role: new.role.trim().to_owned(),
-            skills: new.skills.clone(),
+            role,
+            skills,
             runtime: Runtime::Attached { lost_after_s },
             directory: None,
             grace_s: checked_grace(Some(new.grace_s.unwrap_or(GRACE_S_DEFAULT)))?,
@@ -154,28 +158,31 @@ impl Engine {
         }
     }
 
-    /// The agent of this token, with what is said of it now.
+    /// The agent of this token, with what is said of it now; what is left out stays as it is.
     async fn registered_again(
         &self,
         caller: &Caller,
         lent: Lent,
         new: &NewAttached,
-        lost_after_s: u32,
     ) -> Result<Agent, Refusal> {
+        let _turn = self.0.agents_turn.lock().await;
         let known = self.lent_agent(lent).await?;
         if known.name.to_lowercase() != checked_name(&new.name)?.to_lowercase() {
             let message = format!("this token is that of '{}'", known.name);
             return Err(Refusal::new(Code::Conflict, message)
                 .hint("use its name, or register another agent as the captain or an operator"));
         }
-        checked_words(&new.role, &new.skills)?;
         let agent = Agent {
-            role: new.role.trim().to_owned(),
-            skills: new.skills.clone(),
-            runtime: Runtime::Attached { lost_after_s },
+            role: new.role.as_ref().map_or(known.role.clone(), |role| role.trim().to_owned()),
+            skills: new.skills.as_ref().unwrap_or(&known.skills).clone(),
+            runtime: match new.lost_after_s {
+                Some(lost_after_s) => Runtime::Attached { lost_after_s },
+                None => known.runtime.clone(),
+            },
             grace_s: checked_grace(Some(new.grace_s.unwrap_or(known.grace_s)))?,
             ..known.clone()
         };
+        checked_words(&agent.role, &agent.skills)?;
         if agent != known {
             let caller = lent.caller(caller);
             self.tell(&caller, Input::EditAgent(agent.clone())).await?;
@@ -258,6 +265,10 @@ impl Engine {
         beat: AttachedBeat,
     ) -> Result<AttachedWord, Refusal> {
         let word = self.heard(lent).await?;
+        let attached = self.0.orchestrator.attached();
+        if let (Say::Stop, Some(standing)) = (word.say, word.attempt) {
+            attached.told(standing.id);
+        }
         let mut told = AttachedWord {
             say: match word.say {
                 Say::Nothing => AttachedSay::Nothing,
@@ -273,10 +284,11 @@ impl Engine {
             next_within_s: every_s(u32::try_from(word.lost_after.as_secs()).unwrap_or(u32::MAX)),
         };
         if let (AttachedSay::Messages, Some(standing)) = (told.say, word.attempt) {
+            let look = attached.look_for_news(standing.id);
             let count = self.0.ledger.waiting_count(lent.agent).await.map_err(unreadable)?;
             told.messages_waiting = count;
             if count == 0 {
-                self.0.orchestrator.attached().heard_all(standing.id);
+                look.none_wait();
                 told.say = AttachedSay::Nothing;
             }
         }

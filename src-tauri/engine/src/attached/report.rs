@@ -6,11 +6,11 @@ use model::conversation::cut;
 use model::id::AttemptId;
 use model::process::{Exit, ExitRecord};
 use model::refusal::{Code, Refusal};
-use model::usage::{Usage, UsageSource};
+use model::usage::{FIGURE_MAX, Usage, UsageSource};
 use orchestrator::Input;
 
 use super::Lent;
-use crate::missions::text_line;
+use crate::missions::{invalid, text_line};
 use crate::resolve::unreadable;
 use crate::tools::{NoteTaken, Speaker, checked_text, one_line, progress_line};
 use crate::view::{
@@ -43,7 +43,10 @@ impl Engine {
     async fn held(&self, lent: Lent, id: AttemptId, fence: u32) -> Result<Attempt, Refusal> {
         let attempt = self.leased(lent, id, fence).await?;
         match attempt.state {
-            _ if attempt.stopping => Err(stale(&attempt, "it was asked to stop")),
+            _ if attempt.stopping => {
+                self.0.orchestrator.attached().told(attempt.id);
+                Err(stale(&attempt, "it was asked to stop"))
+            }
             AttemptState::Running => Ok(attempt),
             AttemptState::Leased | AttemptState::Starting => Err(untaken()),
             _ => Err(stale(&attempt, "it is over")),
@@ -105,6 +108,10 @@ impl Engine {
             context: said.context,
             ..Usage::none(UsageSource::Result)
         };
+        if usage.clone().bounded() != usage {
+            return Err(invalid("a figure is larger than any attempt can use; nothing was kept")
+                .hint(format!("at most {FIGURE_MAX}")));
+        }
         let prices = self.0.presets.live_prices().now();
         let cost = usage.model.as_deref().and_then(|model| prices.cost(model, &usage.tokens));
         if let Some(cost) = cost {
@@ -133,11 +140,11 @@ impl Engine {
         let attempt = self.leased(lent, said.attempt, said.fence).await?;
         let id = attempt.id;
         let exit = ended(said.completed, summary.as_deref())?;
-        let caller = lent.caller(caller);
+        let (caller, orchestrator) = (lent.caller(caller), &self.0.orchestrator);
+        // An emergency stop is told of before it is recorded: who obeys it at once has failed nothing.
+        let stops = attempt.stopping || (!said.completed && orchestrator.is_halted());
         match attempt.state {
-            AttemptState::Running if attempt.stopping => {
-                self.0.orchestrator.attached().left(id);
-            }
+            AttemptState::Running if stops => orchestrator.attached().left(lent.agent, id),
             AttemptState::Running => {
                 self.exit_attached(&caller, &attempt, exit, summary).await?;
             }
@@ -153,6 +160,10 @@ impl Engine {
             }
         }
         let attempt = self.0.ledger.attempt(id).await.map_err(unreadable)?.unwrap_or(attempt);
+        if attempt.stopping && attempt.state == AttemptState::Running {
+            // It was asked to stop in this moment, and its end came to nothing.
+            orchestrator.attached().left(lent.agent, id);
+        }
         let mission = self.0.ledger.mission(attempt.mission_id).await.map_err(unreadable)?;
         let mission_state = mission.map_or_else(
             || Err(Refusal::new(Code::Conflict, "the mission was removed")),

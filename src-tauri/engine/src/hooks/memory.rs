@@ -28,7 +28,7 @@ pub(crate) struct Hooks {
     /// One change at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// One trial at a time.
-    pub(super) trying: tokio::sync::Mutex<()>,
+    pub(super) trying: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Hooks {
             known: Mutex::new(known),
             together: Arc::new(Semaphore::new(TOGETHER_MAX)),
             changing: tokio::sync::Mutex::default(),
-            trying: tokio::sync::Mutex::default(),
+            trying: Arc::default(),
         }
     }
 
@@ -151,23 +151,37 @@ impl Hooks {
         None
     }
 
-    /// Notes how a run ended. Gives how often the hook has failed in a row.
-    pub(super) fn note(&self, id: HookId, run: HookRun) -> u32 {
+    /// Notes how a run ended of a hook as it was then. Gives how often it has failed in a row; never
+    /// where it was changed meanwhile: how it did before says nothing of how it does now.
+    pub(super) fn note(&self, ran: &Hook, run: HookRun) -> u32 {
         let mut known = self.known();
+        let Known { hooks, memories } = &mut *known;
         // One that was removed meanwhile has no memory any more.
-        let Some(memory) = known.memories.get_mut(&id) else {
+        let (Some(hook), Some(memory)) = (hooks.get_mut(&ran.id), memories.get_mut(&ran.id)) else {
             return 0;
         };
+        if hook != ran {
+            memory.keep(run);
+            return 0;
+        }
         memory.failures = if run.ok { 0 } else { memory.failures + 1 };
-        let failures = memory.failures;
         memory.keep(run);
-        if failures >= FAILURES_MAX
-            && let Some(hook) = known.hooks.get_mut(&id)
-        {
+        if memory.failures >= FAILURES_MAX {
             // At once: that it is off is recorded while the next event may be waiting.
             hook.enabled = false;
         }
-        failures
+        memory.failures
+    }
+
+    /// Switches a hook on again where only [`Hooks::note`] has switched it off, as that could not be
+    /// recorded. Its failures are kept, so that the next one tries again.
+    pub(super) fn stays_on(&self, ran: &Hook) {
+        let mut known = self.known();
+        if let Some(hook) = known.hooks.get_mut(&ran.id)
+            && *hook == (Hook { enabled: false, ..ran.clone() })
+        {
+            hook.enabled = ran.enabled;
+        }
     }
 
     /// Notes how a trial ended, which counts for nothing.
@@ -282,6 +296,54 @@ mod tests {
         hooks.take(&event(6, Fact::HookRemoved { hook_id: one.id }));
         assert!(hooks.next(one.id, Instant::now()).is_none());
         assert!(hooks.take(&event(7, Fact::SwarmResumed)).is_empty());
+    }
+
+    fn failed() -> HookRun {
+        HookRun {
+            at: Timestamp::UNIX_EPOCH,
+            event_seq: 1,
+            event: "swarm_resumed".to_owned(),
+            test: false,
+            ok: false,
+            code: Some(1),
+            how: "ended with exit code 1".to_owned(),
+            ms: 1,
+            output: String::new(),
+            limit: None,
+        }
+    }
+
+    #[test]
+    fn a_hook_whose_end_could_not_be_recorded_stays_on_with_its_failures() {
+        let one = hook(1, &["swarm_resumed"]);
+        let hooks = Hooks::new(vec![one.clone()]);
+        hooks.take(&event(1, Fact::SwarmResumed));
+        let counted: Vec<u32> = (0..FAILURES_MAX).map(|_| hooks.note(&one, failed())).collect();
+        assert_eq!(counted.last(), Some(&FAILURES_MAX));
+        assert!(hooks.next(one.id, Instant::now()).is_none(), "it is off");
+        hooks.stays_on(&one);
+        assert_eq!(hooks.take(&event(2, Fact::SwarmResumed)), [one.id]);
+        assert_eq!(hooks.note(&one, failed()), FAILURES_MAX + 1, "the next failure tries again");
+        // Said to be on by the captain, it begins anew, whatever the ledger has.
+        hooks.take(&event(3, Fact::HookSaved { hook: one.clone() }));
+        assert_eq!(hooks.view(one.clone()).failures, 0);
+        assert!(hooks.next(one.id, Instant::now()).is_some(), "it goes on");
+    }
+
+    #[test]
+    fn a_hook_that_was_repaired_while_it_ran_is_not_switched_off_for_how_it_was() {
+        let one = hook(1, &["swarm_resumed"]);
+        let hooks = Hooks::new(vec![one.clone()]);
+        hooks.take(&event(1, Fact::SwarmResumed));
+        for _ in 1..FAILURES_MAX {
+            hooks.note(&one, failed());
+        }
+        let mended = Hook { command: vec!["better".to_owned()], ..one.clone() };
+        hooks.take(&event(2, Fact::HookSaved { hook: mended.clone() }));
+        assert_eq!(hooks.note(&one, failed()), 0);
+        hooks.stays_on(&one);
+        hooks.take(&event(3, Fact::SwarmResumed));
+        assert_eq!(hooks.next(one.id, Instant::now()).unwrap().0, mended);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod input;
 mod memory;
 mod runner;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::event::{Event, Fact};
@@ -22,6 +23,8 @@ pub(crate) use memory::Hooks;
 
 /// The longest somebody waits for a hook that is tried out.
 const TRY_MAX: Duration = Duration::from_secs(25);
+/// What no hook hears: it is recorded when everything else has ended.
+const UNHEARD: &str = "engine_stopped";
 
 impl Engine {
     /// The hooks, oldest first.
@@ -69,6 +72,7 @@ impl Engine {
             off_because: None,
         };
         check(&hook)?;
+        check_heard(&hook.events)?;
         if !self.was_answered(caller).await? {
             self.has_room_for(&hook).await?;
         }
@@ -89,7 +93,10 @@ impl Engine {
     ) -> Result<HookView, Refusal> {
         let _alone = self.0.hooks.changing.lock().await;
         let old = self.kept_hook(id).await?;
-        let enabled = edit.enabled.unwrap_or(old.enabled);
+        let (switched, enabled) = (edit.enabled.is_some(), edit.enabled.unwrap_or(old.enabled));
+        if let Some(events) = &edit.events {
+            check_heard(events)?;
+        }
         let hook = Hook {
             id,
             name: edit.name.map_or_else(|| old.name.clone(), |name| name.trim().to_owned()),
@@ -105,7 +112,8 @@ impl Engine {
         if hook.name.to_lowercase() != old.name.to_lowercase() {
             self.has_room_for(&hook).await?;
         }
-        if hook != old {
+        // It may be off in this run of the engine alone, as that could not be recorded.
+        if hook != old || switched {
             self.tell(caller, Input::Record(Fact::HookSaved { hook })).await?;
         }
         self.hook(id).await
@@ -134,21 +142,33 @@ impl Engine {
     }
 
     /// Runs a hook now, on the newest event of a kind it listens to, whether it is switched on or not,
-    /// for 25 s at most. How it ends counts for nothing.
+    /// for 25 s at most. How it ends counts for nothing. It comes to its end also where nobody waits
+    /// for that any more.
     ///
     /// # Errors
     /// When there is no such hook, or another one is being tried out.
     pub async fn try_hook(&self, id: HookId) -> Result<HookRun, Refusal> {
         let hook = self.kept_hook(id).await?;
-        let Ok(_alone) = self.0.hooks.trying.try_lock() else {
+        let Ok(alone) = Arc::clone(&self.0.hooks.trying).try_lock_owned() else {
             return Err(Refusal::new(Code::Busy, "another hook is being tried out")
                 .hint("try again when it has ended, in half a minute at the latest"));
         };
+        let engine = self.clone();
+        let trial = self.0.tasks.spawn(async move {
+            let _alone = alone;
+            engine.trial(hook).await
+        });
+        trial.await.unwrap_or_else(|error| {
+            Err(Refusal::new(Code::Internal, format!("the trial broke down: {error}")))
+        })
+    }
+
+    async fn trial(&self, hook: Hook) -> Result<HookRun, Refusal> {
         let event = self.sample_for(&hook).await?;
         let within = TRY_MAX.min(Duration::from_secs(u64::from(hook.timeout_s)));
         let run = self.run_hook(&hook, &event, within, true).await;
         let run = run.ok_or_else(|| Refusal::new(Code::Busy, "the engine is about to end"))?;
-        self.0.hooks.note_try(id, run.clone());
+        self.0.hooks.note_try(hook.id, run.clone());
         Ok(run)
     }
 
@@ -190,4 +210,13 @@ fn check(hook: &Hook) -> Result<(), Refusal> {
             _ => refusal,
         }
     })
+}
+
+/// Refuses to listen to what is never heard.
+fn check_heard(events: &[String]) -> Result<(), Refusal> {
+    if !events.iter().any(|kind| kind == UNHEARD) {
+        return Ok(());
+    }
+    Err(invalid(format!("no hook hears '{UNHEARD}': nothing runs any more when it is recorded"))
+        .hint("listen to 'engine_started', which says whether the engine ended in order before"))
 }

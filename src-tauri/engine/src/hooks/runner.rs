@@ -41,6 +41,8 @@ impl Engine {
         mut seen: u64,
     ) {
         self.clear_hooks().await;
+        // The start itself was recorded before anybody listened.
+        seen = self.catch_up(seen).await;
         let cancel = self.0.cancel.clone();
         loop {
             let heard = tokio::select! {
@@ -90,7 +92,7 @@ impl Engine {
                 let Some(run) = self.run_hook(&hook, &event, within, false).await else {
                     return false;
                 };
-                let failures = self.0.hooks.note(id, run.clone());
+                let failures = self.0.hooks.note(&hook, run.clone());
                 if run.ok {
                     tracing::debug!(ms = run.ms, "a hook ran");
                 } else {
@@ -177,26 +179,32 @@ impl Engine {
             reason: run.how.clone(),
         };
         let mut inputs = vec![Input::Record(fact)];
-        if failures >= FAILURES_MAX {
-            let _alone = self.0.hooks.changing.lock().await;
-            let because =
-                format!("it failed {failures} times in a row; the last time it {}", run.how);
-            // It may have been changed while it ran; one that is gone stays gone.
-            let kept = self.0.ledger.hooks().await.unwrap_or_default();
-            if let Some(now) = kept.into_iter().find(|it| it.id == hook.id && it.enabled) {
-                let hook = Hook { enabled: false, off_because: Some(because), ..now };
-                inputs.push(Input::Record(Fact::HookSaved { hook }));
-            }
+        if failures < FAILURES_MAX {
             self.record_of_hooks(Input::Several(inputs)).await;
             return;
         }
-        self.record_of_hooks(Input::Several(inputs)).await;
+        let _alone = self.0.hooks.changing.lock().await;
+        let kept = self.0.ledger.hooks().await;
+        let unread = kept.is_err();
+        // One that was changed while it ran stays as it is now; one that is gone stays gone.
+        if kept.unwrap_or_default().contains(hook) {
+            let because =
+                format!("it failed {failures} times in a row; the last time it {}", run.how);
+            let hook = Hook { enabled: false, off_because: Some(because), ..hook.clone() };
+            inputs.push(Input::Record(Fact::HookSaved { hook }));
+        }
+        if !self.record_of_hooks(Input::Several(inputs)).await || unread {
+            self.0.hooks.stays_on(hook);
+        }
     }
 
-    async fn record_of_hooks(&self, input: Input) {
-        if let Err(refusal) = self.0.orchestrator.tell(Command::own(input)).await {
+    /// Records what became of a hook; false where the ledger does not take it.
+    async fn record_of_hooks(&self, input: Input) -> bool {
+        let recorded = self.0.orchestrator.tell(Command::own(input)).await;
+        if let Err(refusal) = &recorded {
             tracing::warn!(%refusal, "what became of a hook was not recorded");
         }
+        recorded.is_ok()
     }
 
     fn hooks_place(&self) -> PathBuf {

@@ -18,14 +18,16 @@ pub struct NewAttached {
     /// Its name, unique whatever the case. Registered again by its own token, it is the same agent.
     #[schema(example = "night shift")]
     pub name: String,
-    /// What it is for.
-    pub role: String,
-    /// What it can do.
-    pub skills: Vec<String>,
-    /// After how much silence it is lost, in seconds (2 to 3600); 60 where nothing is said.
+    /// What it is for. Left out when it registers again: as it is.
+    pub role: Option<String>,
+    /// What it can do. Left out when it registers again: as it is.
+    pub skills: Option<Vec<String>>,
+    /// After how much silence it is lost, in seconds (2 to 3600); 60 where nothing is said, and as it
+    /// is when it registers again.
     #[schema(example = 60)]
     pub lost_after_s: Option<u32>,
-    /// How long it is given to stop once it was told, in seconds (1 to 120); 10 where nothing is said.
+    /// How long it is given to stop once it was told, in seconds (1 to 120); 10 where nothing is said,
+    /// and as it is when it registers again.
     #[schema(example = 10)]
     pub grace_s: Option<u32>,
     /// Gives an agent that is there another token in place of the one it had: that one is revoked.
@@ -96,7 +98,7 @@ pub struct AttachedWord {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AttachedAsk {
-    /// How long to wait for one, in seconds (0 to 30).
+    /// How long to wait for one, in seconds (0 to 25).
     #[schema(example = 25)]
     pub wait_s: u32,
 }

@@ -8,6 +8,7 @@ use engine::view::{
     BackupState, BackupView, ConfigPart, EditHook, EditMission, HookLimit, HookRun, HookView,
     HowChanged, ImportConfig, NewHook, NewMission, NewRule, NewScope, ScopeWord,
 };
+use model::config::Configuration;
 use model::event::Actor;
 use model::id::HookId;
 use model::mission::MissionState;
@@ -356,6 +357,60 @@ async fn secrets_live_in_the_os_keychain_and_a_planted_secret_appears_in_no_log_
     let detail = hive.until(&id, |state| state == MissionState::Failed).await;
     let note = detail.view.mission.note.unwrap_or_default();
     assert!(note.contains("secret 'db'") && note.contains("secret set db"), "{note}");
+}
+
+#[tokio::test]
+async fn an_import_leaves_what_it_does_not_name_and_is_looked_through_as_if_in_earnest() {
+    let hive = Hive::open().await;
+    let kept = Settings { running_max: Some(3), ..settings(9) };
+    hive.engine.configure(&hive.caller(), kept.clone()).await.unwrap();
+    let import = async |config: serde_json::Value, dry_run| {
+        let config = serde_json::from_value(config).unwrap();
+        hive.engine.import_config(&hive.caller(), ImportConfig { config, dry_run }).await
+    };
+    let some = serde_json::json!({"version": 1, "settings": {"trash_days": 7}});
+    let dry = import(some.clone(), true).await.unwrap();
+    assert_eq!(dry.changes.len(), 1);
+    assert_eq!(dry.changes[0].changes.len(), 1, "{dry:#?}");
+    import(some, false).await.unwrap();
+    assert_eq!(hive.engine.settings().await.unwrap(), Settings { trash_days: 7, ..kept });
+    for wrong in [
+        serde_json::json!({"trash_days": 0}),
+        serde_json::json!({"running_max": 0}),
+        serde_json::json!({"traces_to": "https://example.org/?key=a"}),
+    ] {
+        let config = serde_json::json!({"version": 1, "settings": wrong});
+        for dry_run in [true, false] {
+            let refused = import(config.clone(), dry_run).await.unwrap_err();
+            assert_eq!(refused.code, Code::InvalidInput, "{config}");
+        }
+    }
+
+    // Capitals make no other hook of it, and one name is one hook.
+    hive.engine.add_hook(&hive.caller(), hook("tell", &["true"], &["swarm_halted"])).await.unwrap();
+    let exported = hive.engine.export_config().await.unwrap();
+    let mut renamed = exported.clone();
+    renamed.hooks[0].name = "Tell".into();
+    let twice = Configuration {
+        hooks: [exported.hooks.clone(), renamed.hooks.clone()].concat(),
+        ..exported.clone()
+    };
+    let take = async |config| {
+        let import = ImportConfig { config, dry_run: false };
+        hive.engine.import_config(&hive.caller(), import).await
+    };
+    assert_eq!(take(twice).await.unwrap_err().code, Code::InvalidInput);
+    assert_eq!(take(renamed).await.unwrap().changes[0].how, HowChanged::Changed);
+    let hooks = hive.engine.hooks().await.unwrap().items;
+    assert_eq!((hooks.len(), hooks[0].hook.name.as_str()), (1, "Tell"));
+
+    // What looks like a secret does not leave, and it is said where it is.
+    let token = format!("ghp_{}", "a1B2".repeat(9));
+    let command = ["curl", "-H", &format!("Authorization: token {token}")];
+    hive.engine.add_hook(&hive.caller(), hook("push", &command, &["swarm_halted"])).await.unwrap();
+    let refused = hive.engine.export_config().await.unwrap_err();
+    assert!(refused.message.contains("hook 'push'"), "{refused:?}");
+    assert!(!format!("{refused:?}").contains(&token), "{refused:?}");
 }
 
 fn quoted(script: &str) -> String {

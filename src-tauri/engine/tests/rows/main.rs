@@ -20,3 +20,4 @@ mod schedule;
 mod talking;
 mod traces;
 mod turns;
+mod unwatched;

@@ -53,6 +53,7 @@ const OWN: &[(&str, &[Code])] = &[
     ("edit_agent", &[CONFLICT]),
     ("edit_hook", &[CONFLICT]),
     ("edit_mission", &[TRANSITION, CONFLICT]),
+    ("export_config", &[CONFLICT]),
     ("finish_attached", &[NOT_FOUND, CONFLICT, STALE]),
     ("focus_window", &[CONFLICT]),
     ("get_log_level", &[CONFLICT]),
@@ -120,9 +121,7 @@ const FORGETFUL: &[&str] = &[
     "scan",
     "try_preset",
     "keep_secret",
-    "make_backup",
     "put_log_level",
-    "try_hook",
 ];
 
 /// Operations that cannot fail within: they ask nothing of the disk.

@@ -25,7 +25,7 @@ fn lent(bearer: &Token) -> Result<Lent, Problem> {
 ///
 /// The captain or an operator registers it and gives its program the token of the answer. The program
 /// registers again with that token whenever it starts: it is the same agent then, with what is said of
-/// it now.
+/// it now; what is left out stays as it is.
 #[utoipa::path(
     post, path = "/api/v1/attached", tag = "attached",
     request_body = NewAttached,
@@ -60,7 +60,8 @@ pub(crate) async fn beat_attached(
 
 /// Takes a mission.
 ///
-/// Waits for one for up to 30 seconds, which counts as a heartbeat. The lease has a fencing number,
+/// Waits for one for up to 25 seconds, which counts as a heartbeat; where too many requests wait
+/// already (two of one agent, 128 of all), the answer comes at once: ask again after a pause. The lease has a fencing number,
 /// `fence`, that goes with everything that is said of the attempt. Whoever holds a lease gets the same
 /// one again, also after a restart.
 #[utoipa::path(

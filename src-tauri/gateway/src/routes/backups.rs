@@ -34,5 +34,6 @@ pub(crate) async fn make_backup(
     State(gate): State<Gate>,
     Call { caller, .. }: Call<Nothing>,
 ) -> Result<(StatusCode, Json<BackupView>), Problem> {
-    Ok((StatusCode::ACCEPTED, Json(gate.engine.back_up(&caller)?)))
+    let begun = gate.answers.once(&caller, async { gate.engine.back_up(&caller) }).await?;
+    Ok((StatusCode::ACCEPTED, Json(begun)))
 }

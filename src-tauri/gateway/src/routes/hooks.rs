@@ -118,9 +118,10 @@ pub(crate) async fn remove_hook(
 pub(crate) async fn try_hook(
     State(gate): State<Gate>,
     name: Name,
-    _: Call<Nothing>,
+    Call { caller, .. }: Call<Nothing>,
 ) -> Result<Json<HookRun>, Problem> {
-    Ok(Json(gate.engine.try_hook(name.parse("a hook")?).await?))
+    let id = name.parse("a hook")?;
+    Ok(Json(gate.answers.once(&caller, Box::pin(gate.engine.try_hook(id))).await?))
 }
 
 /// Lists the last runs of a hook.

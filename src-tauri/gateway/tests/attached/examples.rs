@@ -50,7 +50,7 @@ fn said(house: &House, name: &str) -> String {
 /// Lets an example do a whole mission, and has it stop another one.
 async fn drive(example: &str) {
     let house = House::open().await;
-    let script = "cat > told.txt; echo did it > out.txt";
+    let script = r#"cat > told.txt; echo "did it" > out.txt"#;
     let client = run(&house, example, "far", &["sh", "-c", script]);
     is_there(&house, "far").await;
     let mission = house
@@ -90,6 +90,26 @@ async fn the_example_in_python_does_a_mission_and_stops_when_it_is_told() {
     let text = std::fs::read_to_string(examples().join("attached_agent.py")).unwrap();
     assert!(text.lines().count() <= 60, "it is meant to be read at a glance");
     drive("attached_agent.py").await;
+}
+
+#[tokio::test]
+async fn the_example_in_python_ends_its_command_where_its_token_opens_nothing_any_more() {
+    let house = House::open().await;
+    let file = house.place.path().join("pid");
+    let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", file.display());
+    let _client = run(&house, "attached_agent.py", "far", &["sh", "-c", &script]);
+    is_there(&house, "far").await;
+    house.work("Work on", |_| {}).await;
+    let pid = house.until("the command", async |_| std::fs::read_to_string(&file).ok()).await;
+    let lost = serde_json::json!({"name": "far", "new_token": true});
+    assert_eq!(house.say(&house.captain(), "/api/v1/attached", &lost).await.0, 201);
+    let ended = async |_: &engine::Engine| {
+        let mut look = Command::new("kill");
+        look.args(["-0", pid.trim()]).stderr(Stdio::null());
+        (!look.status().unwrap().success()).then_some(())
+    };
+    house.until("the command to end", ended).await;
+    house.close().await;
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ impl House {
 
     /// Waits for a mission with one request.
     async fn lease(&self, far: &Far) -> Lease {
-        let ask = json!({"wait_s": 30});
+        let ask = json!({"wait_s": 25});
         let (status, offer) = self.say(&far.token, "/api/v1/attached/lease", &ask).await;
         assert_eq!(status, 200, "{offer}");
         let all = offer["lease"].clone();
@@ -157,6 +157,9 @@ async fn an_agent_elsewhere_takes_a_mission_works_in_its_worktree_and_the_gates_
         assert_eq!(house.say(&far.token, "/api/v1/attached/usage", &said).await.0, 204);
     }
     let detail = house.engine.mission(&mission).await.unwrap();
+    let said = lease.with(json!({"tokens": {"output": 9_000_000_000_000_000_000_u64}}));
+    let (status, refused) = house.say(&far.token, "/api/v1/attached/usage", &said).await;
+    assert_eq!(status, 422, "{refused}");
     let progress = detail.view.mission.progress.clone().unwrap();
     assert_eq!((progress.percent, progress.text.as_str()), (Some(40), "half way"));
     assert_eq!(detail.view.mission.state, MissionState::Running, "it proves nothing by itself");
@@ -311,6 +314,76 @@ async fn the_emergency_stop_reaches_agents_elsewhere_and_a_restart_between_loses
 }
 
 #[tokio::test]
+async fn who_obeys_an_emergency_stop_before_it_is_recorded_has_lost_no_try() {
+    let house = House::open().await;
+    let far = house.far("far").await;
+    let mission = house.work("Halted work", |_| {}).await;
+    let lease = house.lease(&far).await;
+    let caller = caller();
+    tokio::join!(house.engine.halt_swarm(&caller, Default::default()), async {
+        house.until_told(&far, &lease, "stop").await;
+        assert_eq!(house.finish(&far, &lease, false).await.0, 200);
+    });
+    let detail = house.until_detail(&mission, |detail| last(detail).state.is_final()).await;
+    assert_eq!(last(&detail).state, AttemptState::Stopped);
+    let note = last(&detail).note.clone().unwrap();
+    assert!(!note.contains("may still"), "{note}");
+    house.engine.resume_swarm(&caller).await.unwrap();
+    assert_eq!(house.lease(&far).await.fence, 2);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_is_asked_for_again_has_the_same_tools_and_ends_no_token() {
+    let house = House::open().await;
+    let far = house.far("far").await;
+    house.work("Asked work", |_| {}).await;
+    let lease = house.lease(&far).await;
+    assert!(lease.all["tools"]["token"].is_string(), "{:#}", lease.all);
+    for _ in 0..3 {
+        assert_eq!(house.lease(&far).await.all["tools"], lease.all["tools"]);
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_program_that_registers_again_keeps_what_it_does_not_name() {
+    let house = House::open().await;
+    let new = json!({"name": "far", "role": "reads", "skills": ["night"], "lost_after_s": 300});
+    let (_, made) = house.say(&house.captain(), "/api/v1/attached", &new).await;
+    let token = made["token"].as_str().unwrap();
+    let edit = engine::view::EditAgent { role: Some("reviews".into()), ..Default::default() };
+    house.engine.edit_agent(&caller(), "far", edit).await.unwrap();
+    let (status, again) = house.say(token, "/api/v1/attached", &json!({"name": "far"})).await;
+    assert_eq!(status, 201, "{again}");
+    assert_eq!(again["heartbeat_every_s"], 100);
+    let agent = house.engine.agent("far").await.unwrap().agent;
+    assert_eq!((agent.role.as_str(), agent.runtime.lost_after_s()), ("reviews", Some(300)));
+    assert_eq!(agent.skills, ["night"]);
+    let named = json!({"name": "far", "role": "", "skills": [], "lost_after_s": 60});
+    let (_, again) = house.say(token, "/api/v1/attached", &named).await;
+    assert_eq!(again["heartbeat_every_s"], 20, "{again}");
+    let agent = house.engine.agent("far").await.unwrap().agent;
+    assert_eq!((agent.role.as_str(), agent.skills.len()), ("", 0));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_request_that_finds_too_many_waiting_is_answered_at_once() {
+    let house = House::open().await;
+    let far = house.far("far").await;
+    let ask = async || {
+        let ask = json!({"wait_s": 25});
+        let (status, offer) = house.say(&far.token, "/api/v1/attached/lease", &ask).await;
+        assert_eq!((status, &offer["lease"]), (200, &Value::Null), "{offer}");
+    };
+    let began = Instant::now();
+    tokio::select! { () = ask() => {}, () = ask() => {}, () = ask() => {} }
+    assert!(began.elapsed() < Duration::from_secs(20));
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_paused_mission_is_held_or_handed_over_as_with_every_agent() {
     let house = House::open().await;
     let far = house.far("far").await;
@@ -401,7 +474,7 @@ async fn a_mission_waits_for_an_agent_that_is_not_heard_of_and_is_offered_as_soo
         house.until_detail(&mission, |it| it.view.mission.state == MissionState::Running).await;
     });
     assert_eq!(lease.fence, 1);
-    let (_, offer) = house.say(&far.token, "/api/v1/attached/lease", &json!({"wait_s": 31})).await;
+    let (_, offer) = house.say(&far.token, "/api/v1/attached/lease", &json!({"wait_s": 26})).await;
     assert_eq!(offer["status"], 422, "{offer}");
     house.close().await;
 }

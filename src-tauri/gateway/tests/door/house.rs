@@ -186,6 +186,28 @@ async fn hooks_secrets_and_backups_are_the_captains_and_no_value_is_ever_told() 
 }
 
 #[tokio::test]
+async fn a_try_an_import_and_a_backup_that_are_asked_for_again_under_one_key_are_done_once() {
+    let house = House::open().await;
+    let hook = json!({"name": "tell", "command": ["true"], "events": ["settings_changed"]});
+    let made = house.order("POST", "/api/v1/hooks", &[], hook).await;
+    let path = format!("/api/v1/hooks/{}", made.body["id"].as_str().unwrap());
+    let (test, import) = (format!("{path}/test"), "/api/v1/settings/import");
+    let config = json!({"config": {"version": 1, "settings": {"trash_days": 7}}});
+    let asks = [(test.as_str(), Value::Null), (import, config), ("/api/v1/backups", Value::Null)];
+    for (path, body) in asks {
+        let key = [("idempotency-key", path)];
+        let first = house.order("POST", path, &key, body.clone()).await;
+        assert!(first.status < 300, "{path}: {}", first.body);
+        let again = house.order("POST", path, &key, body).await;
+        assert_eq!((again.status, again.body), (first.status, first.body), "{path}");
+    }
+    let runs = house.peek(&format!("{path}/runs")).await;
+    let runs = runs.body["items"].as_array().unwrap().clone();
+    assert_eq!(runs.iter().filter(|run| run["test"] == true).count(), 1, "{runs:?}");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn the_log_is_read_by_level_and_text_and_what_is_no_level_is_refused() {
     let house = House::open().await;
     let logs = house.engine.data_dir().join("logs");

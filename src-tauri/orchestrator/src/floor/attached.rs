@@ -149,6 +149,7 @@ impl FloorSetup {
         }
         let change = self.attached.sit(agent.id, lost_after, id);
         self.attached.settle(&case.attempt);
+        let asked = Instant::now();
         let grace = Duration::from_secs(agent.grace_s.into());
         loop {
             let changed = change.notified();
@@ -158,7 +159,9 @@ impl FloorSetup {
             if look.left {
                 return Some(CalledOff::Surely);
             }
-            let until = look.told.map_or(look.silent_since + lost_after, |told| told + grace);
+            // Who asks for missions only is there, but cannot be told: it sends no heartbeat.
+            let untold = look.silent_since.min(asked) + lost_after;
+            let until = look.told.map_or(untold, |told| told + grace);
             if Instant::now() >= until {
                 return Some(CalledOff::Unconfirmed(unconfirmed(&look, case, grace)));
             }
@@ -201,7 +204,7 @@ fn unconfirmed(look: &Look, case: &Case, grace: Duration) -> String {
             grace.as_secs()
         ),
         None => {
-            format!("it was not heard of, so it could not be told; it may still write to {place}")
+            format!("it sent no heartbeat, so it could not be told; it may still write to {place}")
         }
     }
 }
