@@ -1,10 +1,18 @@
 //! Signals: measured time series, and the catalogue of those the engine measures.
 
+pub mod catalogue;
+mod histogram;
+mod mark;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use catalogue::{CATALOGUE, Part, SeriesOf, by_name, of_series};
+pub use histogram::{Counted, Histogram};
+pub use mark::{Mark, MarkKind};
 
 /// What the numbers of a signal mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -14,6 +22,24 @@ pub enum SignalKind {
     Gauge,
     /// A total that only grows, and starts again at zero when its source does.
     Counter,
+    /// A small whole number that stands for a named state.
+    State,
+    /// How many values lay below each of some bounds, counted like a [`Self::Counter`]. A histogram
+    /// `x` is kept as the series `x_bucket{le="…"}`, `x_sum` and `x_count`.
+    Histogram,
+}
+
+impl SignalKind {
+    /// The word used in interfaces.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+            Self::State => "state",
+            Self::Histogram => "histogram",
+        }
+    }
 }
 
 /// A signal of the catalogue.
@@ -29,51 +55,12 @@ pub struct Signal {
     pub resolution: f64,
     /// The labels its series carry.
     pub labels: &'static [&'static str],
+    /// The names of its states, from 0; none where it is no [`SignalKind::State`].
+    pub states: &'static [&'static str],
+    /// The upper bounds of a histogram's buckets, in its unit, without the last one, which has none.
+    pub bounds: &'static [f64],
     /// What it says.
     pub description: &'static str,
-}
-
-macro_rules! catalogue {
-    ($($name:literal, $unit:literal, $kind:ident, $resolution:literal, [$($label:literal),*], $text:literal;)*) => {
-        &[$(Signal {
-            name: $name,
-            unit: $unit,
-            kind: SignalKind::$kind,
-            resolution: $resolution,
-            labels: &[$($label),*],
-            description: $text,
-        }),*]
-    };
-}
-
-/// Every signal the engine measures.
-pub const CATALOGUE: &[Signal] = catalogue![
-    "machine_cpu_percent", "%", Gauge, 0.1, [], "Processor use of the machine, 100 % = all cores.";
-    "machine_memory_used_bytes", "B", Gauge, 1024.0, [], "Memory in use.";
-    "machine_memory_total_bytes", "B", Gauge, 1024.0, [], "Memory installed.";
-    "machine_disk_free_bytes", "B", Gauge, 1024.0, [], "Space left on the disk that holds the data directory.";
-    "machine_disk_read_bytes_total", "B", Counter, 1.0, [], "Bytes read from disks.";
-    "machine_disk_written_bytes_total", "B", Counter, 1.0, [], "Bytes written to disks.";
-    "machine_network_received_bytes_total", "B", Counter, 1.0, [], "Bytes received on all interfaces but loopback.";
-    "machine_network_sent_bytes_total", "B", Counter, 1.0, [], "Bytes sent on all interfaces but loopback.";
-    "agent_cpu_percent", "%", Gauge, 0.1, ["agent"], "Processor use of the agent's process tree, 100 % = one core.";
-    "agent_memory_bytes", "B", Gauge, 1024.0, ["agent"], "Resident memory of the agent's process tree.";
-    "agent_processes", "", Gauge, 1.0, ["agent"], "Processes in the agent's tree.";
-    "agent_output_bytes_total", "B", Counter, 1.0, ["agent"], "Bytes the agent's current attempt has printed.";
-    "agent_tokens_total", "", Counter, 1.0, ["agent", "kind"], "Tokens the agent's current attempt has used, by kind: uncached_input, cache_read, cache_write, output, reasoning (part of the output).";
-    "agent_cost_usd_total", "$", Counter, 0.000001, ["agent", "by"], "What the agent's current attempt has cost, as the agent says (by=agent) and by our prices (by=prices).";
-    "agent_tool_calls_total", "", Counter, 1.0, ["agent"], "Tools the agent's current attempt has called.";
-    "agent_turns_total", "", Counter, 1.0, ["agent"], "Turns of the agent's current attempt.";
-    "agent_progress_percent", "%", Gauge, 1.0, ["agent"], "How far the agent's current mission is, as was said last.";
-    "engine_memory_bytes", "B", Gauge, 1024.0, [], "Resident memory of the engine itself.";
-    "engine_cpu_percent", "%", Gauge, 0.1, [], "Processor use of the engine itself, 100 % = one core.";
-    "engine_missed_ticks_total", "", Counter, 1.0, [], "Measurements that were skipped because the one before took too long.";
-];
-
-/// Looks a signal up by its name.
-#[must_use]
-pub fn by_name(name: &str) -> Option<&'static Signal> {
-    CATALOGUE.iter().find(|signal| signal.name == name)
 }
 
 /// One time series: `name{label="value"}`.

@@ -6152,6 +6152,10 @@ export interface components {
                 resolution: number;
                 /** @description The labels its series carry. */
                 labels: string[];
+                /** @description The names of its states, from 0; none where it is no [`SignalKind::State`]. */
+                states: string[];
+                /** @description The upper bounds of a histogram's buckets, in its unit, without the last one, which has none. */
+                bounds: number[];
                 /** @description What it says. */
                 description: string;
             }[];
@@ -8279,6 +8283,10 @@ export interface components {
             resolution: number;
             /** @description The labels its series carry. */
             labels: string[];
+            /** @description The names of its states, from 0; none where it is no [`SignalKind::State`]. */
+            states: string[];
+            /** @description The upper bounds of a histogram's buckets, in its unit, without the last one, which has none. */
+            bounds: number[];
             /** @description What it says. */
             description: string;
         };
@@ -8286,7 +8294,7 @@ export interface components {
          * @description What the numbers of a signal mean.
          * @enum {string}
          */
-        SignalKind: "gauge" | "counter";
+        SignalKind: "gauge" | "counter" | "state" | "histogram";
         /** @description A mission that says nearly the same. */
         Similar: {
             /** @description The mission. */
