@@ -3,18 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, type Page, test } from '@playwright/test';
 import { talker } from './engine';
-import { createAgent, createMission, expectState, home, signIn } from './support';
-
-async function createTalker(page: Page, name: string): Promise<void> {
-  await page.getByTestId('nav-agents').click();
-  await page.getByTestId('new-agent').click();
-  await page.getByTestId('agent-command').fill(talker);
-  await page.getByText('Agent Client Protocol', { exact: true }).last().click();
-  await page.getByTestId('agent-name').fill(name);
-  await page.getByTestId('agent-permissions').selectOption('ask');
-  await page.getByTestId('agent-create').click();
-  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
-}
+import { createAgent, createMission, createTalker, expectState, home, signIn } from './support';
 
 /** What breaks the content policy, as the browser says. */
 function violations(page: Page): string[] {

@@ -1,7 +1,6 @@
 /** At 390 px: nothing runs out of the screen, and what a captain needs on the way is within reach of a thumb. */
 import { type Browser, expect, type Locator, type Page, test } from '@playwright/test';
-import { talker } from './engine';
-import { createAgent, createMission, expectState, repository, signIn } from './support';
+import { createAgent, createMission, createTalker, expectState, repository, signIn } from './support';
 
 const PHONE = { width: 390, height: 844 };
 /** The least height of something to be touched, in CSS pixels. */
@@ -47,17 +46,6 @@ async function expectInReach(target: Locator): Promise<void> {
   expect(box?.height ?? 0).toBeGreaterThanOrEqual(TOUCH);
   expect(box?.y ?? 0).toBeGreaterThan(PHONE.height / 2);
   expect((box?.y ?? 0) + (box?.height ?? 0)).toBeLessThanOrEqual(PHONE.height);
-}
-
-async function createTalker(page: Page, name: string): Promise<void> {
-  await page.getByTestId('nav-agents').click();
-  await page.getByTestId('new-agent').click();
-  await page.getByTestId('agent-command').fill(talker);
-  await page.getByText('Agent Client Protocol', { exact: true }).last().click();
-  await page.getByTestId('agent-name').fill(name);
-  await page.getByTestId('agent-permissions').selectOption('ask');
-  await page.getByTestId('agent-create').click();
-  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
 }
 
 test('a paired phone sees the status, answers, pauses and stops; an unpaired one gets nothing', async ({
@@ -173,6 +161,7 @@ test('nothing runs out of any screen of a phone', async ({ page }) => {
     `agents/${agent}`,
     'review',
     `review/${mission}`,
+    'performance',
     'devlogs',
     'topics',
     'places',
@@ -202,7 +191,7 @@ test('nothing runs out of any screen of a phone', async ({ page }) => {
 test('on a phone every screen is reached, and a mission is made', async ({ page }) => {
   await page.setViewportSize(PHONE);
   await signIn(page);
-  for (const view of ['review', 'devlogs', 'topics', 'places', 'settings']) {
+  for (const view of ['review', 'performance', 'devlogs', 'topics', 'places', 'settings']) {
     await page.getByTestId('nav-more').click();
     await page.getByTestId(`nav-${view}`).click();
     await expect(page.getByRole('dialog')).toHaveCount(0);

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, type Page } from '@playwright/test';
-import { program } from './engine';
+import { program, talker } from './engine';
 
 function fromEnvironment(name: string): string {
   const value = process.env[name];
@@ -50,6 +50,18 @@ export async function createAgent(page: Page, name: string, command: string): Pr
   await page.getByTestId('new-agent').click();
   await page.getByTestId('agent-command').fill(command);
   await page.getByTestId('agent-name').fill(name);
+  await page.getByTestId('agent-create').click();
+  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
+}
+
+/** An agent that speaks the protocol, does what its brief says, and asks about everything. */
+export async function createTalker(page: Page, name: string): Promise<void> {
+  await page.getByTestId('nav-agents').click();
+  await page.getByTestId('new-agent').click();
+  await page.getByTestId('agent-command').fill(talker);
+  await page.getByText('Agent Client Protocol', { exact: true }).last().click();
+  await page.getByTestId('agent-name').fill(name);
+  await page.getByTestId('agent-permissions').selectOption('ask');
   await page.getByTestId('agent-create').click();
   await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
 }

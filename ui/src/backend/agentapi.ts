@@ -1,7 +1,7 @@
 /** Requests about conversations, messages, the inbox, permission rules, presets and supervision. */
 import type { Client } from 'openapi-fetch';
 import type { AgentChange, NewPermissionRule, RequestAnswer } from './agenttypes';
-import { clientOf, good } from './api';
+import { clientOf, good, made, versioned } from './api';
 import type { Backend } from './backend';
 import type { components, paths } from './schema';
 import type { NewAgent } from './types';
@@ -46,10 +46,12 @@ export class AgentApi {
   testPreset = (name: string, signal?: AbortSignal) =>
     good(this.#client.POST('/api/v1/presets/{name}/test', { params: { path: { name } }, signal }));
   addAgent = (body: NewAgent) => good(this.#client.POST('/api/v1/agents', { body }));
-  editAgent = (id: string, body: AgentChange) =>
+  versionOfAgent = (id: string) =>
+    versioned(this.#client.GET('/api/v1/agents/{id}', { params: { path: { id } } }));
+  editAgent = (id: string, body: AgentChange, version: string | null = null) =>
     good(
       this.#client.PATCH('/api/v1/agents/{id}', {
-        params: { path: { id } },
+        params: { path: { id }, header: made(version) },
         body: body as components['schemas']['EditAgent'],
       }),
     );

@@ -116,6 +116,22 @@ export async function good<T>(asked: Promise<Given<T>>): Promise<T> {
   return data as T;
 }
 
+/** A thing with the version of it that was read; an edit of it names that version. */
+export interface Versioned<T> {
+  value: T;
+  version: string | null;
+}
+
+/** The data with its version, or the refusal as an error. */
+export async function versioned<T>(asked: Promise<Given<T>>): Promise<Versioned<T>> {
+  const given = await asked;
+  const value = await good(Promise.resolve(given));
+  return { value, version: given.response.headers.get('etag') };
+}
+
+/** The header of an edit that is to be applied to this version alone, or to whichever is there. */
+export const made = (version: string | null) => ({ 'If-Match': version ?? undefined });
+
 export async function file(asked: Promise<Given<string>>, fallback: string): Promise<Rendered> {
   const { data, error, response } = await asked;
   if (!response.ok) throw refusal(response.status, parsed(error));
@@ -194,10 +210,12 @@ export class Api {
     );
   checkMission = (body: NewMission, signal?: AbortSignal) =>
     good(this.#client.POST('/api/v1/missions/check', { body, signal }));
-  editMission = (id: string, body: EditMission) =>
+  versionOfMission = (id: string) =>
+    versioned(this.#client.GET('/api/v1/missions/{id}', { params: { path: { id } } }));
+  editMission = (id: string, body: EditMission, version: string | null = null) =>
     good(
       this.#client.PATCH('/api/v1/missions/{id}', {
-        params: { path: { id } },
+        params: { path: { id }, header: made(version) },
         body: body as components['schemas']['EditMission'],
       }),
     );

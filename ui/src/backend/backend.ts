@@ -44,6 +44,8 @@ export interface Backend {
   live(handlers: LiveHandlers, from: From | null, topics: readonly string[]): Live;
   /** Gives a file to the captain; where it went, if that is known, or nothing when it was called off. */
   saveFile(name: string, mediaType: string, text: string): Promise<string | null>;
+  /** Gives a picture to the captain; absent where only text can be given. */
+  savePicture?: (name: string, picture: Blob) => Promise<void>;
   /** Lets the captain choose a directory; absent where the page cannot see directories. */
   pickDirectory?: () => Promise<string | null>;
   openExternal(url: string): Promise<void>;

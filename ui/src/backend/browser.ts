@@ -41,6 +41,15 @@ export function loginCode(hash: string): string | null {
   return match?.[1] ?? null;
 }
 
+function download(name: string, what: Blob): void {
+  const url = URL.createObjectURL(what);
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 class BrowserBackend implements Backend {
   readonly kind = 'browser';
 
@@ -102,14 +111,11 @@ class BrowserBackend implements Backend {
   }
 
   async saveFile(name: string, mediaType: string, text: string): Promise<string | null> {
-    const url = URL.createObjectURL(new Blob([text], { type: mediaType }));
-    const link = document.createElement('a');
-    link.href = url;
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    download(name, new Blob([text], { type: mediaType }));
     return name;
   }
+
+  savePicture = async (name: string, picture: Blob): Promise<void> => download(name, picture);
 
   async openExternal(url: string): Promise<void> {
     window.open(url, '_blank', 'noopener,noreferrer');

@@ -1,6 +1,6 @@
 /** Requests about the house: logins, configuration, hooks, secrets, the log, the engine itself. */
 import type { Client } from 'openapi-fetch';
-import { clientOf, file, good } from './api';
+import { clientOf, file, good, made, versioned } from './api';
 import type { Backend } from './backend';
 import type { Configuration, HookEdit, NewAttached, NewHook } from './housetypes';
 import type { components, paths } from './schema';
@@ -23,7 +23,10 @@ export class HouseApi {
 
   history = (query: Query<'/api/v1/settings/history'> = {}) =>
     good(this.#client.GET('/api/v1/settings/history', { params: { query } }));
-  rollback = (seq: number) => good(this.#client.POST('/api/v1/settings/rollback', { body: { seq } }));
+  rollback = (seq: number, version: string | null = null) =>
+    good(
+      this.#client.POST('/api/v1/settings/rollback', { params: { header: made(version) }, body: { seq } }),
+    );
   exportConfiguration = () =>
     file(this.#client.GET('/api/v1/settings/export', { parseAs: 'text' }), 'hivekeeper-configuration.json');
   importConfiguration = (config: Configuration, dry_run: boolean) =>
@@ -31,10 +34,12 @@ export class HouseApi {
 
   hooks = async () => (await good(this.#client.GET('/api/v1/hooks'))).items;
   addHook = (body: NewHook) => good(this.#client.POST('/api/v1/hooks', { body }));
-  editHook = (id: string, body: HookEdit) =>
+  versionOfHook = (id: string) =>
+    versioned(this.#client.GET('/api/v1/hooks/{id}', { params: { path: { id } } }));
+  editHook = (id: string, body: HookEdit, version: string | null = null) =>
     good(
       this.#client.PATCH('/api/v1/hooks/{id}', {
-        params: { path: { id } },
+        params: { path: { id }, header: made(version) },
         body: body as components['schemas']['EditHook'],
       }),
     );

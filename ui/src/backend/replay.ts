@@ -6,6 +6,8 @@ export interface Asked {
   method: Method;
   path: string;
   body: unknown;
+  /** The version an edit was made on. */
+  version?: string;
 }
 
 export class ReplayBackend implements Backend {
@@ -29,8 +31,19 @@ export class ReplayBackend implements Backend {
     return this;
   }
 
-  async request(method: Method, path: string, body?: string): Promise<Answer> {
-    this.asked.push({ method, path, body: body === undefined ? undefined : JSON.parse(body) });
+  async request(
+    method: Method,
+    path: string,
+    body?: string,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const version = headers['if-match'];
+    this.asked.push({
+      method,
+      path,
+      body: body === undefined ? undefined : JSON.parse(body),
+      ...(version === undefined ? {} : { version }),
+    });
     const answer =
       this.#answers.get(`${method} ${path}`) ?? this.#answers.get(`${method} ${path.split('?')[0]}`);
     if (!answer)

@@ -1,6 +1,6 @@
 /** Requests about the work and its places: review, worktrees, trash, stop all, import, rules, topics, recovery. */
 import type { Client } from 'openapi-fetch';
-import { clientOf, file, good } from './api';
+import { clientOf, file, good, made, versioned } from './api';
 import type { Backend } from './backend';
 import type { paths } from './schema';
 import type { Policy } from './types';
@@ -80,15 +80,31 @@ export class WorkApi {
   importMissions = (body: ImportRequest) => good(this.#client.POST('/api/v1/missions/import', { body }));
 
   rules = () => good(this.#client.GET('/api/v1/settings'));
-  saveRules = (body: Rules) => good(this.#client.PUT('/api/v1/settings', { body }));
+  versionOfRules = () => versioned(this.#client.GET('/api/v1/settings'));
+  saveRules = (body: Rules, version: string | null = null) =>
+    versioned(this.#client.PUT('/api/v1/settings', { params: { header: made(version) }, body }));
   policies = async () => (await good(this.#client.GET('/api/v1/policies'))).items;
-  savePolicy = (body: Policy) =>
-    good(this.#client.PUT('/api/v1/policies/{name}', { params: { path: { name: body.name } }, body }));
+  versionOfPolicy = (name: string) =>
+    versioned(this.#client.GET('/api/v1/policies/{name}', { params: { path: { name } } }));
+  savePolicy = (body: Policy, version: string | null = null) =>
+    good(
+      this.#client.PUT('/api/v1/policies/{name}', {
+        params: { path: { name: body.name }, header: made(version) },
+        body,
+      }),
+    );
   removePolicy = async (name: string) =>
     void (await good(this.#client.DELETE('/api/v1/policies/{name}', { params: { path: { name } } })));
   templates = async () => (await good(this.#client.GET('/api/v1/templates'))).items;
-  saveTemplate = (body: Template) =>
-    good(this.#client.PUT('/api/v1/templates/{name}', { params: { path: { name: body.name } }, body }));
+  versionOfTemplate = (name: string) =>
+    versioned(this.#client.GET('/api/v1/templates/{name}', { params: { path: { name } } }));
+  saveTemplate = (body: Template, version: string | null = null) =>
+    good(
+      this.#client.PUT('/api/v1/templates/{name}', {
+        params: { path: { name: body.name }, header: made(version) },
+        body,
+      }),
+    );
   removeTemplate = async (name: string) =>
     void (await good(this.#client.DELETE('/api/v1/templates/{name}', { params: { path: { name } } })));
 

@@ -55,6 +55,29 @@ export const BLANK: Fields = {
   values: {},
 };
 
+/** What the fields are called. */
+export const FIELD_WORDS: Partial<Record<keyof Fields, string>> = {
+  title: 'Title',
+  brief: 'Brief',
+  agent: 'Agent',
+  repository: 'Repository',
+  gates: 'Gates',
+  priority: 'Priority',
+  policy: 'Policy',
+  proof: 'Proof needed',
+  retries: 'Retries',
+  backoff: 'Pause before a retry, s',
+  hand_over: 'A retry goes to another agent',
+  labels: 'Labels',
+  skills: 'Skills',
+  depends_on: 'Depends on',
+  deadline: 'Deadline',
+  estimate: 'Estimate, min',
+  criteria: 'Criteria',
+  unattended: 'Unattended',
+  links: 'Links',
+};
+
 /** Words between commas or on lines of their own, each once. */
 export const words = (text: string): string[] => [
   ...new Set(

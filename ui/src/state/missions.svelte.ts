@@ -100,8 +100,8 @@ export class Missions {
     return this.#put(await this.api.addMission(mission));
   }
 
-  async edit(id: string, change: EditMission): Promise<MissionDetail> {
-    return this.#put(await this.api.editMission(id, change));
+  async edit(id: string, change: EditMission, version: string | null = null): Promise<MissionDetail> {
+    return this.#put(await this.api.editMission(id, change, version));
   }
 
   async remove(id: string): Promise<void> {

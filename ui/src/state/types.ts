@@ -1,7 +1,7 @@
 /** The words of the API, for everything above the state tier. */
 
 export type * from '../backend/agenttypes';
-export { type Ask, type ExportFormat, Refusal } from '../backend/api';
+export { type Ask, type ExportFormat, Refusal, type Versioned } from '../backend/api';
 export { Unreachable } from '../backend/backend';
 export type * from '../backend/housetypes';
 export type * from '../backend/types';

@@ -1,5 +1,6 @@
 /** What the states of an agent look like and are called. */
 import type { Glyph, Tone } from '../../kit/tone';
+import { plural } from '../../kit/units';
 import type {
   AgentActivity,
   AgentState,
@@ -47,6 +48,10 @@ export const doing = (agent: AgentView): string =>
 
 /** A text without the search path in it, which is long and says nothing to most people. */
 export const withoutPath = (text: string): string => text.replace(/ \((?:\/[^():]*:)+[^():]*\)/g, '');
+
+/** How many arguments a program is started with; nothing where there are none. */
+export const argumentWords = (args: readonly string[]): string =>
+  args.length === 0 ? '' : ` with ${plural(args.length, 'argument')}`;
 
 /** How sure a state is. */
 export const CONFIDENCES: Record<Confidence, { word: string; about: string }> = {

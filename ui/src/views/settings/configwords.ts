@@ -1,8 +1,10 @@
 /** Changes of the configuration in words. */
 import type { ConfigChange, SettingsChange } from '../../state/types';
 
+export { valueWord } from '../../parts/values';
+
 /** What the settings are called on the screen. */
-const KEYS: Record<string, string> = {
+export const KEYS: Record<string, string> = {
   running_max: 'Attempts at once',
   starts_per_cycle: 'Starts per cycle',
   memory_free_min_percent: 'Memory to keep free, %',
@@ -14,19 +16,6 @@ const KEYS: Record<string, string> = {
 };
 
 export const keyWord = (key: string): string => KEYS[key] ?? key.replaceAll('_', ' ');
-
-/** A value as it stands in the configuration, in one line. */
-export function valueWord(value: unknown): string {
-  if (value === null || value === undefined) return 'not set';
-  if (typeof value === 'string') return value === '' ? 'empty' : value;
-  if (typeof value === 'boolean') return value ? 'on' : 'off';
-  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(valueWord).join(', ');
-  if (typeof value === 'object') {
-    const parts = Object.entries(value).map(([name, inside]) => `${name} ${valueWord(inside)}`);
-    return parts.join(' ');
-  }
-  return String(value);
-}
 
 /** Who made a change. */
 export function actorWord(actor: SettingsChange['actor'], agent: (id: string) => string | null): string {

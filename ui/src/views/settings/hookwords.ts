@@ -34,6 +34,17 @@ export interface HookDraft {
   per_minute: number;
 }
 
+/** What the fields are called. */
+export const HOOK_FIELDS: Record<keyof HookDraft, string> = {
+  name: 'Name',
+  command: 'Command',
+  kinds: 'It runs when',
+  further: 'Further kinds of events',
+  timeout_s: 'Seconds',
+  memory_mib: 'Memory, MiB',
+  per_minute: 'Runs a minute',
+};
+
 /** A word as it is written on a command line. */
 const quoted = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -149,6 +149,7 @@ describe('the history of the settings', () => {
     const on = stage();
     on.backend
       .on('GET', '/api/v1/settings/history', listing([change(40, 8, 4), change(20, null, 8)]))
+      .on('GET', '/api/v1/settings', { running_max: 4 }, 200, { etag: '"now"' })
       .on('POST', '/api/v1/settings/rollback', {});
     put(on, History, {});
     await settled();
@@ -168,6 +169,8 @@ describe('the history of the settings', () => {
     expect(asked(on, 'POST')).toEqual([]);
     await click('config-restore-confirm');
     expect(asked(on, 'POST')).toEqual([['/api/v1/settings/rollback', { seq: 20 }]]);
+    // Only what was seen is gone back from.
+    expect(on.backend.asked.at(-2)?.version ?? on.backend.asked.at(-1)?.version).toBe('"now"');
   });
 
   test('an older state is gone back to by its number, and a refusal changes nothing', async () => {
