@@ -27,6 +27,22 @@ export function percent(n: number | null | undefined): string {
 export const count = (n: number | null | undefined): string =>
   n === null || n === undefined || !Number.isFinite(n) ? NONE : whole.format(n);
 
+const SI = ['', ' k', ' M', ' G', ' T'] as const;
+
+/** A number that may be large, with three digits: `12`, `3.40 k`, `25.0 M`. */
+export function scaled(n: number | null | undefined): string {
+  if (n === null || n === undefined || !Number.isFinite(n)) return NONE;
+  let value = n;
+  let unit = 0;
+  while (Math.abs(value) >= 999.5 && unit < SI.length - 1) {
+    value /= 1_000;
+    unit += 1;
+  }
+  const size = Math.abs(value);
+  const digits = Number.isInteger(value) && unit === 0 ? 0 : size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  return `${value.toFixed(digits)}${SI[unit]}`;
+}
+
 export const plural = (n: number, one: string, many = `${one}s`): string =>
   `${count(n)} ${n === 1 ? one : many}`;
 

@@ -8,6 +8,7 @@ export type Route =
   | { view: 'devlogs'; id: string | null }
   | { view: 'review'; id: string | null }
   | { view: 'topics'; id: string | null }
+  | { view: 'performance' }
   | { view: 'places' }
   | { view: 'import' }
   | { view: 'settings'; id: string | null };
@@ -26,6 +27,7 @@ export function parseRoute(hash: string): Route {
     case 'topics':
     case 'settings':
       return { view, id: id === '' ? null : id };
+    case 'performance':
     case 'places':
     case 'import':
       return { view };
@@ -67,6 +69,13 @@ export class Router {
 
   go(view: View, id?: string): void {
     location.hash = href(view, id);
+  }
+
+  /** Writes how a screen is set up into the address, in place of what was there. */
+  setQuery(view: View, query: URLSearchParams): void {
+    const text = query.toString();
+    this.query = text;
+    history.replaceState(history.state, '', `${href(view)}?${text}`);
   }
 
   /** Writes how the missions are shown into the address, in place of what was there. */

@@ -95,6 +95,13 @@ function general(hive: Hive): Command[] {
       run: () => router.go('review'),
     },
     {
+      id: 'performance',
+      title: 'Go to the performance',
+      about: 'charts, processor, memory, disk, network, tokens over time',
+      keys: 'g p',
+      run: () => router.go('performance'),
+    },
+    {
       id: 'topics',
       title: 'Go to the topics',
       about: 'votes, decisions',

@@ -1,4 +1,5 @@
 /** The screens in their order, with what waits on each. */
+import ActivityIcon from '@lucide/svelte/icons/activity';
 import Bot from '@lucide/svelte/icons/bot';
 import FolderGit from '@lucide/svelte/icons/folder-git-2';
 import GitPullRequest from '@lucide/svelte/icons/git-pull-request-arrow';
@@ -17,6 +18,7 @@ export const LINKS = [
   { view: 'missions', label: 'Missions', icon: ListChecks, first: true },
   { view: 'review', label: 'Review', icon: GitPullRequest, first: false },
   { view: 'agents', label: 'Agents', icon: Bot, first: true },
+  { view: 'performance', label: 'Performance', icon: ActivityIcon, first: false },
   { view: 'devlogs', label: 'Devlogs', icon: NotebookText, first: false },
   { view: 'topics', label: 'Topics', icon: Vote, first: false },
   { view: 'places', label: 'Worktrees', icon: FolderGit, first: false },
@@ -33,6 +35,7 @@ export function numbersOf({ waiting, inbox, missions, swarm }: Hive): Record<Lin
     missions: missions.list.length,
     review: swarm.overview?.missions.in_review ?? 0,
     agents: swarm.agents.length,
+    performance: 0,
     devlogs: 0,
     topics: 0,
     places: 0,
