@@ -2,11 +2,16 @@
 //!
 //! Telemetry may be lost, so that a damaged file never keeps the engine from starting.
 
+use std::collections::HashMap;
+
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnection;
 
+use super::blob::JournalRow;
 use super::counters::{Counted, Counters};
-use super::memory::Memory;
+use super::memory::{Limits, Memory};
+use super::roll::Roller;
+use super::tables::Sizes;
 use super::{TelemetryOptions, blob, tables};
 use crate::spare::{Contents, Spare};
 
@@ -30,8 +35,16 @@ pub(super) static SPARE: Spare = Spare {
 #[derive(Debug)]
 pub(super) struct Restore<'a>(pub(super) &'a TelemetryOptions);
 
+/// What was read.
+pub(super) struct Restored {
+    pub(super) memory: Memory,
+    pub(super) counters: Counters,
+    pub(super) roller: Roller,
+    pub(super) sizes: Sizes,
+}
+
 impl Contents for Restore<'_> {
-    type Found = (Memory, Counters);
+    type Found = Restored;
 
     async fn was_closed(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
         let clean = tables::number(conn, tables::CLOSED_CLEANLY).await?;
@@ -39,32 +52,54 @@ impl Contents for Restore<'_> {
         Ok(clean != 0)
     }
 
-    async fn read(&self, conn: &mut SqliteConnection) -> sqlx::Result<(Memory, Counters)> {
+    async fn read(&self, conn: &mut SqliteConnection) -> sqlx::Result<Restored> {
         let counters = tables::load_counters(conn).await?;
         let series = tables::load_series(conn).await?;
-        let next_part = tables::number(conn, tables::NEXT_PART).await?;
-        let from = series.iter().map(|series| series.journal_from).max();
-        let newest: Option<i64> =
-            sqlx::query_scalar("SELECT max(seq) FROM journal").fetch_one(&mut *conn).await?;
-        let next_seq = from.unwrap_or(1).max(newest.unwrap_or(0) + 1);
-        let mut memory = Memory::new(series, next_part, next_seq, self.0.series_max);
-        let mut seq = i64::MIN;
-        loop {
-            let rows = tables::journal_after(conn, seq, JOURNAL_SLICE).await?;
-            let Some((last, _)) = rows.last() else {
-                break;
-            };
-            seq = *last;
-            for (seq, samples) in &rows {
-                match blob::decode_journal(samples) {
-                    Ok(groups) => memory.replay(*seq, groups, &counters),
-                    Err(error) => {
-                        counters.add(Counted::DamagedJournalRow, 1);
-                        tracing::warn!(seq, %error, "telemetry journal row skipped");
-                    }
-                }
+        let next_seq = tables::last_seq(conn).await? + 1;
+        let ms = |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let limits = Limits {
+            series_max: self.0.series_max,
+            late_ms: ms(self.0.late_window),
+            ahead_ms: ms(self.0.ahead_window),
+        };
+        let mut memory = Memory::new(series, next_seq, limits);
+        let mut begins = HashMap::new();
+        each_row(conn, |_, row| {
+            if let Some(row) = row {
+                begins.extend(row.begins);
+            } else {
+                counters.add(Counted::DamagedJournalRow, 1);
             }
+        })
+        .await?;
+        each_row(conn, |seq, row| {
+            if let Some(row) = row {
+                memory.replay(seq, &row, &begins, &counters);
+            } else {
+                tracing::warn!(seq, "telemetry journal row skipped: its bytes are damaged");
+            }
+        })
+        .await?;
+        let roller = Roller::new(tables::number(conn, tables::ROLLED_TO).await?.max(0));
+        let sizes = tables::load_sizes(conn).await?;
+        Ok(Restored { memory, counters, roller, sizes })
+    }
+}
+
+/// Hands over the rows of the journal, oldest first; `None` for one that is damaged.
+async fn each_row(
+    conn: &mut SqliteConnection,
+    mut take: impl FnMut(i64, Option<JournalRow>),
+) -> sqlx::Result<()> {
+    let mut seq = i64::MIN;
+    loop {
+        let rows = tables::journal_after(conn, seq, JOURNAL_SLICE).await?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(());
+        };
+        seq = *last;
+        for (seq, blob) in &rows {
+            take(*seq, blob::decode_journal(blob).ok());
         }
-        Ok((memory, counters))
     }
 }

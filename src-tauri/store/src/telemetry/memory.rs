@@ -1,43 +1,42 @@
 //! What is known without the file: every series, its open chunk, and chunks on their way to disk.
 //!
-//! Knows no SQL. Only the writer changes it; readers look at it under a short lock.
+//! Knows no SQL. Only the writer adds samples; readers look at it under a short lock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use model::signal::{self, SeriesKey, Tick};
+use model::signal::{self, Mark, SeriesKey};
 
-use super::blob::Group;
+use super::Refused;
+use super::blob::{JOURNAL_ROW_SAMPLES, JournalRow};
 use super::counters::{Counted, Counters};
+use super::key::{self, Selector};
 use super::packed::{End, Packed};
-use super::sums::{MINUTE_MS, Point, Scale};
+use super::place::{SERIES_MAX, WINDOW_MS, has_place, window_of, window_start};
+use super::tally::{Point, Scale, is_multiple, tidy};
 
-/// The stretch of time one chunk covers.
-pub(super) const WINDOW_MINUTES: i64 = 10;
-pub(super) const WINDOW_MS: i64 = WINDOW_MINUTES * MINUTE_MS;
 /// Samples after which a chunk is closed before its window ends.
-pub(super) const CHUNK_SAMPLES: usize = 600;
+pub(super) const CHUNK_SAMPLES: usize = 1024;
 /// How long after the end of its window a chunk waits for late samples.
-const LATE_MS: i64 = 60_000;
+pub(super) const LATE_MS: i64 = 60_000;
 /// Journal rows after which a chunk is closed whatever the clock says, so that the journal ends.
 const JOURNAL_ROWS_MAX: i64 = 240;
+/// The same for chunks of samples that came late.
+const LATE_ROWS_MAX: i64 = 24;
+/// Chunks of late samples that may be open.
+const LATE_CHUNKS_MAX: usize = 4096;
 /// Samples that may wait for a disk that takes none; beyond, the oldest are given up.
 const CLOSING_SAMPLES_MAX: usize = 2_000_000;
-/// The longest labels, as JSON.
-const LABELS_LEN_MAX: usize = 1024;
+/// Marks that may wait.
+const MARKS_WAITING_MAX: usize = 1000;
 
-/// The window of a series that a moment belongs to, named by the minute it starts at.
-///
-/// Windows of different series start at different minutes, so that not all chunks close at once.
-pub(super) fn window_of(series: i64, at_ms: i64) -> i64 {
-    let phase = series.rem_euclid(WINDOW_MINUTES);
-    let minute = at_ms.div_euclid(MINUTE_MS) - phase;
-    minute - minute.rem_euclid(WINDOW_MINUTES) + phase
-}
-
-/// The first moment of a window.
-pub(super) fn window_start(window: i64) -> i64 {
-    window.saturating_mul(MINUTE_MS)
+/// Where in its window a chunk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It is the n-th, and begins after those before it.
+    Next(i64),
+    /// There may be chunks whose samples lie between its own; the file knows.
+    Among,
 }
 
 /// A closed chunk: never changes again.
@@ -45,16 +44,23 @@ pub(super) fn window_start(window: i64) -> i64 {
 pub(super) struct Chunk {
     pub(super) series: i64,
     pub(super) window: i64,
-    /// Tells apart the chunks of one window; never used twice.
-    pub(super) part: i64,
-    /// Sorted by time.
-    pub(super) points: Vec<Point>,
+    pub(super) part: Part,
+    points: Packed,
+}
+
+impl Chunk {
+    /// Its samples, sorted by time.
+    pub(super) fn points(&self) -> Vec<Point> {
+        let mut points = self.points.points();
+        tidy(&mut points);
+        points
+    }
 }
 
 #[derive(Debug)]
 struct Open {
     window: i64,
-    part: i64,
+    part: Part,
     points: Packed,
     /// The points before this place are in the journal.
     journaled: End,
@@ -62,165 +68,279 @@ struct Open {
     first_seq: Option<i64>,
 }
 
+impl Open {
+    fn new(window: i64, part: Part) -> Self {
+        Self { window, part, points: Packed::default(), journaled: End::default(), first_seq: None }
+    }
+
+    fn note(&mut self, seq: i64) {
+        self.journaled = self.points.end();
+        self.first_seq.get_or_insert(seq);
+    }
+
+    fn is_over(&self, now_ms: i64, next_seq: i64, rows_max: i64) -> bool {
+        let end = window_start(self.window).saturating_add(WINDOW_MS + LATE_MS);
+        end < now_ms || next_seq - self.first_seq.unwrap_or(next_seq) >= rows_max
+    }
+}
+
 /// A series as the file keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SeriesRow {
     pub(super) id: i64,
-    pub(super) key: SeriesKey,
+    /// Its name and labels, written by [`key::write_key`].
+    pub(super) key: Arc<str>,
     pub(super) scale: Scale,
-    pub(super) journal_from: i64,
-    pub(super) latest: Point,
+    pub(super) latest: Option<Point>,
 }
 
 #[derive(Debug)]
 struct Series {
     row: SeriesRow,
     stored: bool,
-    open: Option<Open>,
-}
-
-/// A chunk that is not in the file yet, as a reader sees it.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) window: i64,
-    pub(super) part: i64,
-    pub(super) points: Vec<Point>,
+    /// The newest window of which a chunk was closed, and how many were; of what was closed before
+    /// a restart, only the file knows.
+    closed: Option<(i64, i64)>,
+    open: Option<Box<Open>>,
 }
 
 /// A series a reader asked for.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) id: i64,
-    pub(super) key: SeriesKey,
+    pub(super) key: Arc<str>,
     pub(super) scale: Scale,
-    pub(super) latest: Point,
-    pub(super) live: Vec<Live>,
+    pub(super) latest: Option<Point>,
 }
 
 /// What one flush writes, in one transaction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Batch {
     /// The number of the first journal row to be written.
     pub(super) seq: i64,
     pub(super) new_series: Vec<SeriesRow>,
     pub(super) chunks: Vec<Arc<Chunk>>,
-    /// Series of which chunks were closed, with their new journal start and latest sample.
-    pub(super) closed: Vec<SeriesRow>,
-    pub(super) journal: Vec<Group>,
+    /// Series that have no open chunk any more; their latest samples are in no journal.
+    pub(super) silent: Vec<SeriesRow>,
+    pub(super) journal: Vec<JournalRow>,
     /// Journal rows before this one are needed no more.
     pub(super) journal_from: i64,
-    pub(super) next_part: i64,
+    pub(super) marks: Vec<Mark>,
+}
+
+impl Batch {
+    /// Whether there is nothing to be written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.journal.is_empty()
+            && self.chunks.is_empty()
+            && self.new_series.is_empty()
+            && self.marks.is_empty()
+    }
+}
+
+/// What is taken and what is not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) series_max: usize,
+    pub(super) late_ms: i64,
+    pub(super) ahead_ms: i64,
 }
 
 /// Everything the engine knows without asking the file.
 #[derive(Debug)]
 pub(super) struct Memory {
-    series: BTreeMap<i64, Series>,
-    by_key: HashMap<SeriesKey, i64>,
+    /// By their ids, which are never used twice.
+    series: Vec<Option<Box<Series>>>,
+    by_key: HashMap<Arc<str>, i64>,
+    /// Chunks of late samples, by series and window.
+    late: BTreeMap<(i64, i64), Open>,
     closing: VecDeque<Arc<Chunk>>,
     closing_samples: usize,
-    series_max: usize,
-    next_part: i64,
+    marks: VecDeque<Mark>,
+    limits: Limits,
     next_seq: i64,
+    scratch: String,
 }
 
 impl Memory {
     /// Starts from what the file holds.
-    pub(super) fn new(rows: Vec<SeriesRow>, next_part: i64, next_seq: i64, max: usize) -> Self {
-        let by_key = rows.iter().map(|row| (row.key.clone(), row.id)).collect();
-        let series = rows.into_iter().map(|row| {
-            let id = row.id;
-            let series = Series { row, stored: true, open: None };
-            (id, series)
-        });
-        Self {
-            series: series.collect(),
-            by_key,
+    pub(super) fn new(rows: Vec<SeriesRow>, next_seq: i64, limits: Limits) -> Self {
+        let mut memory = Self {
+            series: Vec::new(),
+            by_key: HashMap::new(),
+            late: BTreeMap::new(),
             closing: VecDeque::new(),
             closing_samples: 0,
-            series_max: max,
-            next_part,
+            marks: VecDeque::new(),
+            limits,
             next_seq,
+            scratch: String::new(),
+        };
+        for row in rows {
+            memory.insert(Series { row, stored: true, closed: None, open: None });
         }
+        memory
     }
 
-    /// Takes the samples of one moment; what is refused is counted.
-    pub(super) fn append(&mut self, tick: Tick, counters: &Counters) {
-        let at = tick.at.as_millisecond();
-        for (key, value) in tick.samples {
-            match self.accept(key, at, value) {
-                Ok((id, point)) => {
-                    counters.add(Counted::Recorded, 1);
-                    self.push(id, point, counters);
-                }
-                Err(counted) => counters.add(counted, 1),
-            }
+    fn insert(&mut self, series: Series) {
+        let at = usize::try_from(series.row.id).unwrap_or_default();
+        if self.series.len() <= at {
+            self.series.resize_with(at + 1, || None);
         }
+        self.by_key.insert(Arc::clone(&series.row.key), series.row.id);
+        self.series[at] = Some(Box::new(series));
     }
 
-    fn accept(&mut self, key: SeriesKey, at: i64, value: f64) -> Result<(i64, Point), Counted> {
-        let known = self.by_key.get(&key).and_then(|id| self.series.get(id));
-        if let Some(series) = known {
-            let value = series.row.scale.scaled(value).ok_or(Counted::BadValue)?;
-            return Ok((series.row.id, Point { at, value }));
-        }
-        let signal = signal::by_name(&key.name).ok_or(Counted::UnknownSignal)?;
-        let labels = serde_json::to_string(&key.labels).map_err(|_| Counted::UnknownSignal)?;
-        if labels.len() > LABELS_LEN_MAX {
-            return Err(Counted::UnknownSignal);
-        }
-        if self.series.len() >= self.series_max {
-            return Err(Counted::OverSeriesCap);
-        }
-        let scale = Scale(signal.resolution);
-        let value = scale.scaled(value).ok_or(Counted::BadValue)?;
-        let latest = Point { at, value };
-        let id = self.series.keys().next_back().map_or(1, |id| id + 1);
-        self.by_key.insert(key.clone(), id);
-        let row = SeriesRow { id, key, scale, journal_from: self.next_seq, latest };
-        let series = Series { row, stored: false, open: None };
-        self.series.insert(id, series);
-        Ok((id, latest))
+    /// How many series there are.
+    pub(super) fn series_count(&self) -> usize {
+        self.by_key.len()
     }
 
-    /// Puts a sample into its chunk; late ones are welcome as long as the chunk is open.
-    fn push(&mut self, id: i64, point: Point, counters: &Counters) {
-        let window = window_of(id, point.at);
-        let Some(series) = self.series.get_mut(&id) else {
+    /// The last journal row that is in the file: what readers must find there.
+    pub(super) const fn generation(&self) -> i64 {
+        self.next_seq - 1
+    }
+
+    /// The series of a key; a new one where there is none and one may be.
+    pub(super) fn intern(&mut self, key: &SeriesKey, counters: &Counters) -> Result<i64, Refused> {
+        let mut text = std::mem::take(&mut self.scratch);
+        let fits = key::write_key(key, &mut text);
+        let known = self.by_key.get(text.as_str()).copied();
+        let found = known.map_or_else(|| self.add(key, fits, &text, counters), Ok);
+        self.scratch = text;
+        found
+    }
+
+    fn add(
+        &mut self,
+        key: &SeriesKey,
+        fits: bool,
+        text: &str,
+        counters: &Counters,
+    ) -> Result<i64, Refused> {
+        let Some(of) = signal::of_series(&key.name) else {
+            counters.add(Counted::UnknownSignal, 1);
+            return Err(Refused::UnknownSignal { name: key.name.chars().take(80).collect() });
+        };
+        if !fits {
+            counters.add(Counted::BadLabels, 1);
+            return Err(Refused::Labels { len: text.len(), max: key::KEY_LEN_MAX });
+        }
+        let id = self.series.len().max(1) as i64;
+        if self.by_key.len() >= self.limits.series_max || id > SERIES_MAX {
+            counters.add(Counted::OverSeriesCap, 1);
+            return Err(Refused::TooManySeries { max: self.limits.series_max });
+        }
+        let scale = Scale(of.resolution());
+        let row = SeriesRow { id, key: text.into(), scale, latest: None };
+        self.insert(Series { row, stored: false, closed: Some((i64::MIN, 0)), open: None });
+        Ok(id)
+    }
+
+    fn get(&self, id: i64) -> Option<&Series> {
+        self.series.get(usize::try_from(id).ok()?)?.as_deref()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter().filter_map(Option::as_deref)
+    }
+
+    /// Takes samples of one moment; what is refused is counted.
+    pub(super) fn append(
+        &mut self,
+        at: i64,
+        now_ms: i64,
+        samples: impl Iterator<Item = (i64, f64)>,
+        counters: &Counters,
+    ) {
+        let outside = if at < now_ms.saturating_sub(self.limits.late_ms) || !has_place(at) {
+            Some(Counted::Late)
+        } else {
+            (at > now_ms.saturating_add(self.limits.ahead_ms)).then_some(Counted::Ahead)
+        };
+        if let Some(counted) = outside {
+            counters.add(counted, samples.count() as u64);
+            return;
+        }
+        let (mut taken, mut numberless, mut unknown, mut twice) = (0, 0, 0, 0);
+        for (id, value) in samples {
+            let Some(series) = self.get(id) else {
+                unknown += 1;
+                continue;
+            };
+            let point = Point { at, value: series.row.scale.kept(value) };
+            taken += 1;
+            numberless += u64::from(!is_multiple(point.value));
+            twice += u64::from(series.row.latest.is_some_and(|latest| latest.at == at));
+            self.push(id, point, now_ms, counters);
+        }
+        counters.add(Counted::Recorded, taken);
+        counters.add(Counted::NoMultiple, numberless);
+        counters.add(Counted::UnknownSeries, unknown);
+        counters.add(Counted::Twice, twice);
+    }
+
+    /// Puts a sample into its chunk.
+    fn push(&mut self, id: i64, point: Point, now_ms: i64, counters: &Counters) {
+        let at = usize::try_from(id).unwrap_or_default();
+        let Some(series) = self.series.get_mut(at).and_then(Option::as_deref_mut) else {
             return;
         };
-        // Much older than the latest: the clock was set back, so time goes on from here.
-        if point.at >= series.row.latest.at || series.row.latest.at - point.at > WINDOW_MS {
-            series.row.latest = point;
+        let window = window_of(id, point.at);
+        // A latest sample of the future: the clock was set back, so time goes on from here.
+        if series.row.latest.is_none_or(|latest| point.at >= latest.at || latest.at > now_ms) {
+            series.row.latest = Some(point);
+        }
+        let (open_window, next) = match &series.open {
+            Some(open) => (open.window, window_start(open.window) > now_ms),
+            None => (window, true),
+        };
+        if window < open_window && !next {
+            self.push_late(id, window, point, counters);
+            return;
         }
         let left = series.open.take_if(|open| open.window != window);
+        if let Some(left) = left {
+            series.closed = next_place(series.closed, left.window);
+            self.close_chunk(id, *left, counters);
+        }
+        let Some(series) = self.series.get_mut(at).and_then(Option::as_deref_mut) else {
+            return;
+        };
+        let closed = series.closed;
         let open = series.open.get_or_insert_with(|| {
-            self.next_part += 1;
-            Open {
-                window,
-                part: self.next_part,
-                points: Packed::default(),
-                journaled: End::default(),
-                first_seq: None,
-            }
+            let part = match closed {
+                Some((last, _)) if last < window => Part::Next(0),
+                Some((last, count)) if last == window => Part::Next(count),
+                _ => Part::Among,
+            };
+            Box::new(Open::new(window, part))
         });
         open.points.push(point);
-        let full = series.open.take_if(|open| open.points.len() >= CHUNK_SAMPLES);
-        for open in left.into_iter().chain(full) {
-            self.close_chunk(id, open, counters);
+        if let Some(full) = series.open.take_if(|open| open.points.len() >= CHUNK_SAMPLES) {
+            series.closed = next_place(series.closed, full.window);
+            self.close_chunk(id, *full, counters);
+        }
+    }
+
+    fn push_late(&mut self, id: i64, window: i64, point: Point, counters: &Counters) {
+        let open = self.late.entry((id, window)).or_insert_with(|| Open::new(window, Part::Among));
+        open.points.push(point);
+        let full = open.points.len() >= CHUNK_SAMPLES;
+        let place = if full { Some((id, window)) } else { None };
+        let over = (self.late.len() > LATE_CHUNKS_MAX).then(|| self.late.first_key_value());
+        let over = over.flatten().map(|(place, _)| *place);
+        for place in place.into_iter().chain(over) {
+            if let Some(open) = self.late.remove(&place) {
+                self.close_chunk(place.0, open, counters);
+            }
         }
     }
 
     fn close_chunk(&mut self, series: i64, open: Open, counters: &Counters) {
-        let mut points = open.points.points();
-        points.sort_by_key(|point| point.at);
-        self.closing_samples += points.len();
-        self.closing.push_back(Arc::new(Chunk {
-            series,
-            window: open.window,
-            part: open.part,
-            points,
-        }));
+        self.closing_samples += open.points.len();
+        let Open { window, part, points, .. } = open;
+        self.closing.push_back(Arc::new(Chunk { series, window, part, points }));
         while self.closing_samples > CLOSING_SAMPLES_MAX {
             let Some(lost) = self.closing.pop_front() else {
                 break;
@@ -230,21 +350,42 @@ impl Memory {
         }
     }
 
-    /// Takes back the samples of a journal row.
-    pub(super) fn replay(&mut self, seq: i64, groups: Vec<Group>, counters: &Counters) {
-        for group in groups {
-            let series = self.series.get(&group.series);
-            if series.is_none_or(|series| seq < series.row.journal_from) {
+    /// Keeps a mark until it is written.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        if self.marks.len() >= MARKS_WAITING_MAX {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(mark);
+    }
+
+    /// The marks that are not in the file yet.
+    pub(super) fn marks(&self) -> Vec<Mark> {
+        self.marks.iter().copied().collect()
+    }
+
+    /// Takes back the samples of a journal row; `begins` says from which row on they count.
+    pub(super) fn replay(
+        &mut self,
+        seq: i64,
+        row: &JournalRow,
+        begins: &HashMap<i64, i64>,
+        counters: &Counters,
+    ) {
+        let mut points = row.points.as_slice();
+        for (id, count) in &row.series {
+            let (own, rest) = points.split_at_checked(*count).unwrap_or((points, &[]));
+            points = rest;
+            if begins.get(id).is_some_and(|from| seq < *from) {
                 continue;
             }
-            for point in group.points {
-                self.push(group.series, point, counters);
+            for point in own.iter().filter(|point| has_place(point.at)) {
+                // Nothing is of the future: what was taken then is taken now.
+                self.push(*id, *point, i64::MAX, counters);
             }
-            let series = self.series.get_mut(&group.series);
-            if let Some(open) = series.and_then(|series| series.open.as_mut()) {
-                open.journaled = open.points.end();
-                open.first_seq.get_or_insert(seq);
-            }
+            let series = self.series.get_mut(usize::try_from(*id).unwrap_or_default());
+            let open = series.and_then(|it| it.as_mut()).and_then(|it| it.open.as_mut());
+            let late = self.late.range_mut((*id, i64::MIN)..=(*id, i64::MAX));
+            late.map(|(_, open)| open).chain(open.map(|it| &mut **it)).for_each(|it| it.note(seq));
         }
     }
 
@@ -252,123 +393,135 @@ impl Memory {
     pub(super) fn prepare(&mut self, now_ms: i64, counters: &Counters) -> Batch {
         self.close_stale(now_ms, counters);
         let seq = self.next_seq;
-        let mut batch = Batch {
-            seq,
-            new_series: Vec::new(),
-            chunks: self.closing.iter().cloned().collect(),
-            closed: Vec::new(),
-            journal: Vec::new(),
-            journal_from: seq,
-            next_part: self.next_part,
-        };
+        let chunks: Vec<Arc<Chunk>> = self.closing.iter().cloned().collect();
+        let mut batch =
+            Batch { seq, marks: self.marks(), journal_from: seq, chunks, ..Batch::default() };
         let mut closed: Vec<i64> = batch.chunks.iter().map(|chunk| chunk.series).collect();
         closed.sort_unstable();
         closed.dedup();
-        for (id, series) in &mut self.series {
-            let first_seq = series.open.as_ref().and_then(|open| open.first_seq);
-            let begun = first_seq.unwrap_or(seq);
+        let mut rows = vec![JournalRow::default()];
+        for series in self.series.iter().filter_map(Option::as_deref) {
+            let id = series.row.id;
+            let late = self.late.range((id, i64::MIN)..=(id, i64::MAX)).map(|(_, open)| open);
+            let mut begun = seq;
+            for open in late.chain(series.open.as_deref()) {
+                begun = begun.min(open.first_seq.unwrap_or(seq));
+                add_fresh(id, open, &mut rows);
+            }
             batch.journal_from = batch.journal_from.min(begun);
-            if closed.binary_search(id).is_ok() {
-                series.row.journal_from = begun;
-                batch.closed.push(series.row.clone());
+            if closed.binary_search(&id).is_ok() {
+                rows[0].begins.push((id, begun));
+                if series.open.is_none() {
+                    batch.silent.push(series.row.clone());
+                }
             }
             if !series.stored {
                 batch.new_series.push(series.row.clone());
             }
-            let fresh = series.open.as_ref().map(|open| open.points.since(open.journaled));
-            if let Some(points) = fresh.filter(|points| !points.is_empty()) {
-                batch.journal.push(Group { series: *id, points });
-            }
         }
+        // With chunks there is always a row: its number tells readers that they are in the file.
+        let chunks = !batch.chunks.is_empty();
+        rows.retain(|row| !row.series.is_empty() || chunks);
+        batch.journal = rows;
         batch
     }
 
     fn close_stale(&mut self, now_ms: i64, counters: &Counters) {
         let next_seq = self.next_seq;
         let mut stale = Vec::new();
-        for (id, series) in &mut self.series {
-            let open = series.open.take_if(|open| {
-                let end = window_start(open.window).saturating_add(WINDOW_MS + LATE_MS);
-                let oldest = open.first_seq.unwrap_or(next_seq);
-                end < now_ms || next_seq - oldest >= JOURNAL_ROWS_MAX
-            });
-            stale.extend(open.map(|open| (*id, open)));
+        for series in self.series.iter_mut().filter_map(Option::as_deref_mut) {
+            let over = |open: &mut Box<Open>| open.is_over(now_ms, next_seq, JOURNAL_ROWS_MAX);
+            if let Some(open) = series.open.take_if(over) {
+                series.closed = next_place(series.closed, open.window);
+                stale.push((series.row.id, *open));
+            }
         }
+        let over = |_: &(i64, i64), open: &mut Open| {
+            next_seq - open.first_seq.unwrap_or(next_seq) >= LATE_ROWS_MAX
+        };
+        let late = self.late.extract_if(.., over).map(|((id, _), open)| (id, open));
+        stale.extend(late.collect::<Vec<_>>());
         for (id, open) in stale {
             self.close_chunk(id, open, counters);
         }
     }
 
-    /// Notes that a batch is in the file, with its journal in `rows` rows.
-    pub(super) fn committed(&mut self, batch: &Batch, rows: i64) {
+    /// Notes that a batch is in the file.
+    pub(super) fn committed(&mut self, batch: &Batch) {
         for chunk in &batch.chunks {
             self.closing_samples -= chunk.points.len();
         }
         self.closing.drain(..batch.chunks.len());
+        self.marks.drain(..batch.marks.len().min(self.marks.len()));
+        for (seq, row) in (batch.seq..).zip(&batch.journal) {
+            for (id, _) in &row.series {
+                let series = self.series.get_mut(usize::try_from(*id).unwrap_or_default());
+                let open = series.and_then(|it| it.as_mut()).and_then(|it| it.open.as_mut());
+                let late = self.late.range_mut((*id, i64::MIN)..=(*id, i64::MAX));
+                let opens = late.map(|(_, open)| open).chain(open.map(|it| &mut **it));
+                opens.for_each(|open| open.note(seq));
+            }
+        }
         for row in &batch.new_series {
-            if let Some(series) = self.series.get_mut(&row.id) {
+            let series = self.series.get_mut(usize::try_from(row.id).unwrap_or_default());
+            if let Some(series) = series.and_then(|it| it.as_mut()) {
                 series.stored = true;
             }
         }
-        for group in &batch.journal {
-            let series = self.series.get_mut(&group.series);
-            if let Some(open) = series.and_then(|series| series.open.as_mut()) {
-                open.journaled = open.points.end();
-                open.first_seq.get_or_insert(batch.seq);
-            }
-        }
-        self.next_seq += rows;
+        self.next_seq += batch.journal.len() as i64;
     }
 
-    /// Series whose name is `name` and whose labels include `labels`, without their samples.
-    pub(super) fn find(&self, name: &str, labels: &BTreeMap<String, String>) -> Vec<Found> {
-        let wanted = |key: &SeriesKey| {
-            key.name == name
-                && labels.iter().all(|(label, value)| key.labels.get(label) == Some(value))
-        };
-        let found = self.series.values().filter(|series| wanted(&series.row.key));
-        found
-            .map(|series| Found {
-                id: series.row.id,
-                key: series.row.key.clone(),
-                scale: series.row.scale,
-                latest: series.row.latest,
-                live: Vec::new(),
-            })
-            .collect()
+    /// The series that are chosen, by their ids in order.
+    pub(super) fn select(&self, selector: &Selector) -> Vec<Found> {
+        let chosen = self.all().filter(|series| selector.accepts(&series.row.key));
+        chosen.map(|series| found(&series.row)).collect()
     }
 
-    /// Adds to each series its chunks that are not in the file yet.
-    pub(super) fn fill(&self, found: &mut [Found]) {
-        for found in &mut *found {
-            let open = self.series.get(&found.id).and_then(|series| series.open.as_ref());
-            found.live.extend(open.map(|open| Live {
-                window: open.window,
-                part: open.part,
-                points: open.points.points(),
-            }));
-        }
-        for chunk in &self.closing {
-            if let Ok(at) = found.binary_search_by_key(&chunk.series, |found| found.id) {
-                found[at].live.push(Live {
-                    window: chunk.window,
-                    part: chunk.part,
-                    points: chunk.points.clone(),
-                });
+    /// The series of an id.
+    pub(super) fn find(&self, id: i64) -> Option<Found> {
+        self.get(id).map(|series| found(&series.row))
+    }
+
+    /// The samples of each series that are not in the file yet, in no order, and the generation of
+    /// the file they complete.
+    pub(super) fn live(&self, ids: &[i64]) -> (i64, HashMap<i64, Vec<Point>>) {
+        let mut live: HashMap<i64, Vec<Point>> = HashMap::new();
+        for id in ids {
+            let mut points = Vec::new();
+            for chunk in self.closing.iter().filter(|chunk| chunk.series == *id) {
+                chunk.points.since(End::default(), &mut points);
             }
+            let late = self.late.range((*id, i64::MIN)..=(*id, i64::MAX)).map(|(_, open)| open);
+            let open = self.get(*id).and_then(|series| series.open.as_deref());
+            for open in late.chain(open) {
+                open.points.since(End::default(), &mut points);
+            }
+            live.insert(*id, points);
         }
+        (self.generation(), live)
     }
 
     /// The newest moment of which there is a sample.
     pub(super) fn newest_ms(&self) -> Option<i64> {
-        self.series.values().map(|series| series.row.latest.at).max()
+        self.all().filter_map(|series| Some(series.row.latest?.at)).max()
+    }
+
+    /// The first id from `from` on of which there is a series.
+    pub(super) fn next_id(&self, from: i64) -> Option<i64> {
+        let from = usize::try_from(from.max(0)).ok()?;
+        let series = self.series.get(from..)?.iter().find_map(Option::as_deref)?;
+        Some(series.row.id)
     }
 
     /// At most `max` series that have had no sample since `cutoff_ms` and are wholly in the file.
     pub(super) fn forgotten(&self, cutoff_ms: i64, max: usize) -> Vec<i64> {
-        let waiting = |id: i64| self.closing.iter().any(|chunk| chunk.series == id);
-        let old = self.series.values().filter(|series| {
-            series.stored && series.open.is_none() && series.row.latest.at < cutoff_ms
+        let waiting = |id: i64| {
+            self.closing.iter().any(|chunk| chunk.series == id)
+                || self.late.range((id, i64::MIN)..=(id, i64::MAX)).next().is_some()
+        };
+        let old = self.all().filter(|series| {
+            let silent = series.row.latest.is_some_and(|latest| latest.at < cutoff_ms);
+            series.stored && series.open.is_none() && silent
         });
         let ids = old.map(|series| series.row.id);
         ids.filter(|id| !waiting(*id)).take(max).collect()
@@ -377,9 +530,40 @@ impl Memory {
     /// Lets go of series that are no longer in the file.
     pub(super) fn forget(&mut self, ids: &[i64]) {
         for id in ids {
-            if let Some(series) = self.series.remove(id) {
+            let series = self.series.get_mut(usize::try_from(*id).unwrap_or_default());
+            if let Some(series) = series.and_then(Option::take) {
                 self.by_key.remove(&series.row.key);
             }
         }
+    }
+}
+
+fn found(row: &SeriesRow) -> Found {
+    Found { id: row.id, key: Arc::clone(&row.key), scale: row.scale, latest: row.latest }
+}
+
+/// The newest window of which chunks were closed, and how many, after another one.
+fn next_place(closed: Option<(i64, i64)>, window: i64) -> Option<(i64, i64)> {
+    match closed {
+        Some((last, count)) if window == last => Some((last, count + 1)),
+        Some((last, count)) if window < last => Some((last, count)),
+        _ => Some((window, 1)),
+    }
+}
+
+/// Adds what of a chunk is not in the journal yet.
+fn add_fresh(id: i64, open: &Open, rows: &mut Vec<JournalRow>) {
+    let full = rows.last().is_none_or(|row| row.points.len() >= JOURNAL_ROW_SAMPLES);
+    if full {
+        rows.push(JournalRow::default());
+    }
+    let Some(row) = rows.last_mut() else {
+        return;
+    };
+    let before = row.points.len();
+    open.points.since(open.journaled, &mut row.points);
+    let count = row.points.len() - before;
+    if count > 0 {
+        row.series.push((id, count));
     }
 }

@@ -1,71 +1,46 @@
 //! The tables of telemetry.db and every statement that touches them.
 
+use jiff::Timestamp;
+use model::signal::{Mark, MarkKind};
+use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Row, SqlitePool};
 
-use super::blob;
 use super::counters::{COUNTERS, Counters};
-use super::memory::{Chunk, SeriesRow};
-use super::sums::{Point, Scale, Sums, by_minute};
+use super::key;
+use super::memory::SeriesRow;
+use super::place::{PARTS_MAX, WINDOW_MINUTES, chunk_key};
+use super::tally::{Point, Scale};
 
 /// Names of single numbers that are not counters of samples.
-pub(super) const NEXT_PART: &str = "next_part";
 pub(super) const CLOSED_CLEANLY: &str = "closed_cleanly";
+/// Up to this moment everything is in rows of minutes and hours.
+pub(super) const ROLLED_TO: &str = "rolled_to_ms";
+/// The names of what a tier takes, in bytes.
+const SIZES: [&str; 3] = ["bytes_of_chunks", "bytes_of_minutes", "bytes_of_hours"];
+/// Marks in one answer, and in the file.
+pub(super) const MARKS_MAX: i64 = 10_000;
 
-/// A chunk's place, and where its samples lie.
-#[derive(Debug)]
-pub(super) struct ChunkRow {
-    pub(super) window: i64,
-    pub(super) part: i64,
-    pub(super) samples: Vec<u8>,
+/// A tier: samples, minutes or hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    Chunks,
+    Minutes,
+    Hours,
 }
 
-/// What a chunk amounts to.
-#[derive(Debug)]
-pub(super) struct RollupRow {
-    pub(super) window: i64,
-    pub(super) part: i64,
-    pub(super) first_at: i64,
-    pub(super) sums: Sums,
-    pub(super) minutes: Vec<u8>,
+impl Table {
+    pub(super) const ALL: [Self; 3] = [Self::Chunks, Self::Minutes, Self::Hours];
 }
 
-/// The oldest and newest windows of a table that holds any.
-pub(super) type Extent = Option<(i64, i64)>;
+/// What the rows of each tier take, in bytes.
+pub(super) type Sizes = [i64; 3];
 
-/// Chunk and rollup as they go into the file.
-#[derive(Debug)]
-pub(super) struct Sealed {
-    series: i64,
-    rollup: RollupRow,
-    samples: Vec<u8>,
-}
-
-impl Sealed {
-    /// Encodes a chunk; `None` for one without samples, which is never made.
-    pub(super) fn seal(chunk: &Chunk) -> Option<Self> {
-        let start = super::memory::window_start(chunk.window);
-        let minutes = by_minute(&chunk.points);
-        let mut all = minutes.iter().map(|(_, sums)| *sums);
-        let mut sums = all.next()?;
-        all.for_each(|minute| sums.merge(minute));
-        Some(Self {
-            series: chunk.series,
-            rollup: RollupRow {
-                window: chunk.window,
-                part: chunk.part,
-                first_at: chunk.points.first()?.at,
-                sums,
-                minutes: blob::encode_minutes(&minutes),
-            },
-            samples: blob::encode_chunk(&chunk.points, start),
-        })
-    }
-}
+/// A row's key and its blob.
+pub(super) type KeyedBlob = (i64, Vec<u8>);
 
 pub(super) async fn load_series(conn: &mut SqliteConnection) -> sqlx::Result<Vec<SeriesRow>> {
     let rows = sqlx::query(
-        "SELECT id, name, labels, resolution, journal_from, last_at, last_value FROM series",
+        "SELECT id, name, labels, resolution, last_at, last_value FROM series ORDER BY id",
     )
     .fetch_all(conn)
     .await?;
@@ -73,49 +48,52 @@ pub(super) async fn load_series(conn: &mut SqliteConnection) -> sqlx::Result<Vec
 }
 
 fn series_row(row: &SqliteRow) -> sqlx::Result<SeriesRow> {
+    let decode = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
     let labels: String = row.try_get("labels")?;
-    let labels =
-        serde_json::from_str(&labels).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(SeriesRow {
-        id: row.try_get("id")?,
-        key: model::signal::SeriesKey { name: row.try_get("name")?, labels },
-        scale: Scale(row.try_get("resolution")?),
-        journal_from: row.try_get("journal_from")?,
-        latest: Point { at: row.try_get("last_at")?, value: row.try_get("last_value")? },
-    })
+    let labels = serde_json::from_str(&labels).map_err(|error| decode(error.into()))?;
+    let key = model::signal::SeriesKey { name: row.try_get("name")?, labels };
+    let mut text = String::new();
+    let id: i64 = row.try_get("id")?;
+    if !key::write_key(&key, &mut text) || !(1..=super::place::SERIES_MAX).contains(&id) {
+        return Err(decode(format!("series {id} is none that was ever written").into()));
+    }
+    let at: Option<i64> = row.try_get("last_at")?;
+    let value: Option<i64> = row.try_get("last_value")?;
+    let latest = at.zip(value).map(|(at, value)| Point { at, value });
+    Ok(SeriesRow { id, key: text.into(), scale: Scale(row.try_get("resolution")?), latest })
 }
 
 pub(super) async fn insert_series(
     conn: &mut SqliteConnection,
     series: &SeriesRow,
 ) -> sqlx::Result<()> {
-    let labels = serde_json::to_string(&series.key.labels)
-        .map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let key = key::read_key(&series.key);
+    let labels =
+        serde_json::to_string(&key.labels).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query(
-        "INSERT INTO series (id, name, labels, resolution, journal_from, last_at, last_value)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO series (id, name, labels, resolution, last_at, last_value)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )
     .bind(series.id)
-    .bind(&series.key.name)
+    .bind(key.name)
     .bind(labels)
     .bind(series.scale.0)
-    .bind(series.journal_from)
-    .bind(series.latest.at)
-    .bind(series.latest.value)
+    .bind(series.latest.map(|latest| latest.at))
+    .bind(series.latest.map(|latest| latest.value))
     .execute(conn)
     .await?;
     Ok(())
 }
 
+/// Keeps the latest sample of a series that fell silent.
 pub(super) async fn update_series(
     conn: &mut SqliteConnection,
     series: &SeriesRow,
 ) -> sqlx::Result<()> {
-    sqlx::query("UPDATE series SET journal_from = ?2, last_at = ?3, last_value = ?4 WHERE id = ?1")
+    sqlx::query("UPDATE series SET last_at = ?2, last_value = ?3 WHERE id = ?1")
         .bind(series.id)
-        .bind(series.journal_from)
-        .bind(series.latest.at)
-        .bind(series.latest.value)
+        .bind(series.latest.map(|latest| latest.at))
+        .bind(series.latest.map(|latest| latest.value))
         .execute(conn)
         .await?;
     Ok(())
@@ -126,146 +104,162 @@ pub(super) async fn delete_series(conn: &mut SqliteConnection, id: i64) -> sqlx:
     Ok(())
 }
 
-pub(super) async fn insert_sealed(
+/// Inserts a row unless its key is taken; says whether it was inserted.
+pub(super) async fn insert_chunk(
     conn: &mut SqliteConnection,
-    sealed: &Sealed,
-) -> sqlx::Result<()> {
-    let rollup = &sealed.rollup;
-    sqlx::query(
-        "INSERT INTO chunks (time_window, series_id, part, samples) VALUES (?1, ?2, ?3, ?4)",
-    )
-    .bind(rollup.window)
-    .bind(sealed.series)
-    .bind(rollup.part)
-    .bind(sealed.samples.as_slice())
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query(
-        "INSERT INTO rollups (time_window, series_id, part, first_at, last_at, sample_count,
-             min_value, max_value, sum_value, last_value, minutes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-    )
-    .bind(rollup.window)
-    .bind(sealed.series)
-    .bind(rollup.part)
-    .bind(rollup.first_at)
-    .bind(rollup.sums.last.at)
-    .bind(rollup.sums.count)
-    .bind(rollup.sums.min)
-    .bind(rollup.sums.max)
-    .bind(rollup.sums.sum)
-    .bind(rollup.sums.last.value)
-    .bind(rollup.minutes.as_slice())
-    .execute(conn)
-    .await?;
+    key: i64,
+    data: &[u8],
+) -> sqlx::Result<bool> {
+    let done = sqlx::query("INSERT INTO chunks (id, data) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .bind(key)
+        .bind(data)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Inserts or replaces a row of minutes or hours; gives how many bytes it has grown.
+pub(super) async fn put_row(
+    conn: &mut SqliteConnection,
+    table: Table,
+    key: i64,
+    before: usize,
+    data: &[u8],
+) -> sqlx::Result<i64> {
+    let statement = match table {
+        Table::Chunks => "INSERT OR REPLACE INTO chunks (id, data) VALUES (?1, ?2)",
+        Table::Minutes => "INSERT OR REPLACE INTO minutes (id, data) VALUES (?1, ?2)",
+        Table::Hours => "INSERT OR REPLACE INTO hours (id, data) VALUES (?1, ?2)",
+    };
+    sqlx::query(statement).bind(key).bind(data).execute(conn).await?;
+    Ok(data.len() as i64 - before as i64)
+}
+
+/// The row of a key.
+pub(super) async fn row(
+    conn: &mut SqliteConnection,
+    table: Table,
+    key: i64,
+) -> sqlx::Result<Option<Vec<u8>>> {
+    let statement = match table {
+        Table::Chunks => "SELECT data FROM chunks WHERE id = ?1",
+        Table::Minutes => "SELECT data FROM minutes WHERE id = ?1",
+        Table::Hours => "SELECT data FROM hours WHERE id = ?1",
+    };
+    sqlx::query_scalar(statement).bind(key).fetch_optional(conn).await
+}
+
+/// The chunks of one series and window.
+pub(super) async fn chunks_in(
+    conn: &mut SqliteConnection,
+    window: i64,
+    series: i64,
+) -> sqlx::Result<Vec<KeyedBlob>> {
+    let key = chunk_key(window, series);
+    sqlx::query_as("SELECT id, data FROM chunks WHERE id BETWEEN ?1 AND ?2 ORDER BY id")
+        .bind(key)
+        .bind(key + PARTS_MAX - 1)
+        .fetch_all(conn)
+        .await
+}
+
+pub(super) async fn delete_chunk(conn: &mut SqliteConnection, key: i64) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM chunks WHERE id = ?1").bind(key).execute(conn).await?;
     Ok(())
 }
 
-/// The windows of which there are chunks, and those of which there are rollups.
-pub(super) async fn extents(pool: &SqlitePool) -> sqlx::Result<(Extent, Extent)> {
-    let row = sqlx::query(
-        "SELECT (SELECT min(time_window) FROM chunks), (SELECT max(time_window) FROM chunks),
-                (SELECT min(time_window) FROM rollups), (SELECT max(time_window) FROM rollups)",
-    )
-    .fetch_one(pool)
-    .await?;
-    let edge = |at: usize| row.try_get::<Option<i64>, _>(at);
-    Ok((edge(0)?.zip(edge(1)?), edge(2)?.zip(edge(3)?)))
-}
-
-/// The chunks of a series in `windows` (first and last), by one seek for each: the key is
-/// time-major, and windows of one series are ten minutes apart.
+/// The chunks of a series in `windows` (first and last), by one seek for each window: the key is
+/// time-major, and windows of one series are ten minutes apart. At most `limit`.
 pub(super) async fn chunks_of(
-    pool: &SqlitePool,
+    conn: &mut SqliteConnection,
     series: i64,
     windows: (i64, i64),
-) -> sqlx::Result<Vec<ChunkRow>> {
-    let rows = sqlx::query(
-        "WITH RECURSIVE w(n) AS (VALUES (?1) UNION ALL SELECT n + 10 FROM w WHERE n + 10 <= ?2)
-         SELECT c.time_window, c.part, c.samples
-         FROM w CROSS JOIN chunks AS c ON c.time_window = w.n AND c.series_id = ?3",
+    limit: i64,
+) -> sqlx::Result<Vec<KeyedBlob>> {
+    sqlx::query_as(
+        "WITH RECURSIVE w(n, k) AS (
+             VALUES (?1, ?4)
+             UNION ALL SELECT n + ?3, k + (?3 << 36) FROM w WHERE n + ?3 <= ?2)
+         SELECT c.id, c.data FROM w CROSS JOIN chunks AS c ON c.id BETWEEN w.k AND w.k + 4095
+         LIMIT ?5",
     )
     .bind(windows.0)
     .bind(windows.1)
-    .bind(series)
-    .fetch_all(pool)
-    .await?;
-    let row = |row: &SqliteRow| {
-        Ok(ChunkRow { window: row.try_get(0)?, part: row.try_get(1)?, samples: row.try_get(2)? })
+    .bind(WINDOW_MINUTES)
+    .bind(chunk_key(windows.0, series))
+    .bind(limit)
+    .fetch_all(conn)
+    .await
+}
+
+/// The rows of minutes or hours of a series in `slots` (first and last), oldest first.
+pub(super) async fn rows_of(
+    conn: &mut SqliteConnection,
+    table: Table,
+    series: i64,
+    slots: (i64, i64),
+) -> sqlx::Result<Vec<KeyedBlob>> {
+    let statement = if table == Table::Hours {
+        "WITH RECURSIVE w(n) AS (VALUES (?1) UNION ALL SELECT n + 1 FROM w WHERE n < ?2)
+         SELECT r.id, r.data FROM w CROSS JOIN hours AS r ON r.id = (w.n << 24 | ?3)"
+    } else {
+        "WITH RECURSIVE w(n) AS (VALUES (?1) UNION ALL SELECT n + 1 FROM w WHERE n < ?2)
+         SELECT r.id, r.data FROM w CROSS JOIN minutes AS r ON r.id = (w.n << 24 | ?3)"
     };
-    rows.iter().map(row).collect()
+    sqlx::query_as(statement).bind(slots.0).bind(slots.1).bind(series).fetch_all(conn).await
 }
 
-/// The rollups of a series in `windows`, as in [`chunks_of`].
-pub(super) async fn rollups_of(
-    pool: &SqlitePool,
-    series: i64,
-    windows: (i64, i64),
-) -> sqlx::Result<Vec<RollupRow>> {
-    let rows = sqlx::query(
-        "WITH RECURSIVE w(n) AS (VALUES (?1) UNION ALL SELECT n + 10 FROM w WHERE n + 10 <= ?2)
-         SELECT r.time_window, r.part, r.first_at, r.last_at, r.sample_count, r.min_value,
-                r.max_value, r.sum_value, r.last_value, r.minutes
-         FROM w CROSS JOIN rollups AS r ON r.time_window = w.n AND r.series_id = ?3",
-    )
-    .bind(windows.0)
-    .bind(windows.1)
-    .bind(series)
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(rollup_row).collect()
-}
-
-fn rollup_row(row: &SqliteRow) -> sqlx::Result<RollupRow> {
-    Ok(RollupRow {
-        window: row.try_get("time_window")?,
-        part: row.try_get("part")?,
-        first_at: row.try_get("first_at")?,
-        sums: Sums {
-            min: row.try_get("min_value")?,
-            max: row.try_get("max_value")?,
-            sum: row.try_get("sum_value")?,
-            count: row.try_get("sample_count")?,
-            last: Point { at: row.try_get("last_at")?, value: row.try_get("last_value")? },
-        },
-        minutes: row.try_get("minutes")?,
-    })
-}
-
-/// Deletes at most `slice` chunks of windows before `cutoff`, oldest first.
-pub(super) async fn delete_chunks(
+/// The first and the last key of a tier.
+pub(super) async fn extent(
     conn: &mut SqliteConnection,
+    table: Table,
+) -> sqlx::Result<Option<(i64, i64)>> {
+    let statement = match table {
+        Table::Chunks => "SELECT (SELECT min(id) FROM chunks), (SELECT max(id) FROM chunks)",
+        Table::Minutes => "SELECT (SELECT min(id) FROM minutes), (SELECT max(id) FROM minutes)",
+        Table::Hours => "SELECT (SELECT min(id) FROM hours), (SELECT max(id) FROM hours)",
+    };
+    let (first, last): (Option<i64>, Option<i64>) =
+        sqlx::query_as(statement).fetch_one(conn).await?;
+    Ok(first.zip(last))
+}
+
+/// The first key of a chunk from `from` on.
+pub(super) async fn chunk_from(
+    conn: &mut SqliteConnection,
+    from: i64,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT min(id) FROM chunks WHERE id >= ?1").bind(from).fetch_one(conn).await
+}
+
+/// Deletes at most `slice` rows before `cutoff`, oldest first; says how many there were, and their
+/// bytes.
+pub(super) async fn delete_before(
+    conn: &mut SqliteConnection,
+    table: Table,
     cutoff: i64,
     slice: i64,
-) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "DELETE FROM chunks WHERE (time_window, series_id, part) IN
-         (SELECT time_window, series_id, part FROM chunks WHERE time_window < ?1
-          ORDER BY time_window, series_id, part LIMIT ?2)",
-    )
-    .bind(cutoff)
-    .bind(slice)
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Deletes at most `slice` rollups of windows before `cutoff`, oldest first.
-pub(super) async fn delete_rollups(
-    conn: &mut SqliteConnection,
-    cutoff: i64,
-    slice: i64,
-) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "DELETE FROM rollups WHERE (time_window, series_id, part) IN
-         (SELECT time_window, series_id, part FROM rollups WHERE time_window < ?1
-          ORDER BY time_window, series_id, part LIMIT ?2)",
-    )
-    .bind(cutoff)
-    .bind(slice)
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
+) -> sqlx::Result<(u64, i64)> {
+    let statement = match table {
+        Table::Chunks => {
+            "DELETE FROM chunks WHERE id < min(?1, coalesce(
+                 (SELECT id FROM chunks ORDER BY id LIMIT 1 OFFSET ?2), ?1))
+             RETURNING length(data)"
+        }
+        Table::Minutes => {
+            "DELETE FROM minutes WHERE id < min(?1, coalesce(
+                 (SELECT id FROM minutes ORDER BY id LIMIT 1 OFFSET ?2), ?1))
+             RETURNING length(data)"
+        }
+        Table::Hours => {
+            "DELETE FROM hours WHERE id < min(?1, coalesce(
+                 (SELECT id FROM hours ORDER BY id LIMIT 1 OFFSET ?2), ?1))
+             RETURNING length(data)"
+        }
+    };
+    let lens: Vec<i64> =
+        sqlx::query_scalar(statement).bind(cutoff).bind(slice).fetch_all(conn).await?;
+    Ok((lens.len() as u64, lens.iter().sum()))
 }
 
 /// The rows of the journal, oldest first.
@@ -273,22 +267,29 @@ pub(super) async fn journal_after(
     conn: &mut SqliteConnection,
     seq: i64,
     limit: i64,
-) -> sqlx::Result<Vec<(i64, Vec<u8>)>> {
-    sqlx::query_as("SELECT seq, samples FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2")
+) -> sqlx::Result<Vec<KeyedBlob>> {
+    sqlx::query_as("SELECT seq, data FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2")
         .bind(seq)
         .bind(limit)
         .fetch_all(conn)
         .await
 }
 
+/// The number of the last row of the journal.
+pub(super) async fn last_seq(conn: &mut SqliteConnection) -> sqlx::Result<i64> {
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT max(seq) FROM journal").fetch_one(conn).await?;
+    Ok(last.unwrap_or(0))
+}
+
 pub(super) async fn insert_journal(
     conn: &mut SqliteConnection,
     seq: i64,
-    samples: &[u8],
+    data: &[u8],
 ) -> sqlx::Result<()> {
-    sqlx::query("INSERT INTO journal (seq, samples) VALUES (?1, ?2)")
+    sqlx::query("INSERT INTO journal (seq, data) VALUES (?1, ?2)")
         .bind(seq)
-        .bind(samples)
+        .bind(data)
         .execute(conn)
         .await?;
     Ok(())
@@ -296,6 +297,51 @@ pub(super) async fn insert_journal(
 
 pub(super) async fn delete_journal(conn: &mut SqliteConnection, before: i64) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM journal WHERE seq < ?1").bind(before).execute(conn).await?;
+    Ok(())
+}
+
+pub(super) async fn insert_mark(conn: &mut SqliteConnection, mark: Mark) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO marks (at, kind, span_ms) VALUES (?1, ?2, ?3)")
+        .bind(mark.at.as_millisecond())
+        .bind(mark.kind.as_str())
+        .bind(mark.span_ms)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The marks of a range, both ends included, oldest first.
+pub(super) async fn marks(
+    conn: &mut SqliteConnection,
+    from_ms: i64,
+    to_ms: i64,
+) -> sqlx::Result<Vec<Mark>> {
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        "SELECT at, kind, span_ms FROM marks WHERE at BETWEEN ?1 AND ?2 ORDER BY at, id LIMIT ?3",
+    )
+    .bind(from_ms)
+    .bind(to_ms)
+    .bind(MARKS_MAX)
+    .fetch_all(conn)
+    .await?;
+    let mark = |(at, kind, span_ms): (i64, String, i64)| {
+        let kind = MarkKind::ALL.into_iter().find(|it| it.as_str() == kind)?;
+        Some(Mark { at: Timestamp::from_millisecond(at).ok()?, kind, span_ms })
+    };
+    // One of a kind that a later release may know is left out.
+    Ok(rows.into_iter().filter_map(mark).collect())
+}
+
+/// Deletes marks before `cutoff_ms`, and the oldest of those that are too many.
+pub(super) async fn delete_marks(conn: &mut SqliteConnection, cutoff_ms: i64) -> sqlx::Result<()> {
+    sqlx::query(
+        "DELETE FROM marks WHERE at < ?1 OR id <=
+         (SELECT id FROM marks ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+    )
+    .bind(cutoff_ms)
+    .bind(MARKS_MAX)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -339,6 +385,21 @@ pub(super) async fn save_counters(
     for (counted, name) in COUNTERS {
         let value = i64::try_from(counters.get(counted)).unwrap_or(i64::MAX);
         set_number(conn, name, value).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn load_sizes(conn: &mut SqliteConnection) -> sqlx::Result<Sizes> {
+    let mut sizes = [0; SIZES.len()];
+    for (size, name) in sizes.iter_mut().zip(SIZES) {
+        *size = number(conn, name).await?;
+    }
+    Ok(sizes)
+}
+
+pub(super) async fn save_sizes(conn: &mut SqliteConnection, sizes: Sizes) -> sqlx::Result<()> {
+    for (size, name) in sizes.into_iter().zip(SIZES) {
+        set_number(conn, name, size).await?;
     }
     Ok(())
 }

@@ -145,7 +145,7 @@ async fn a_damaged_journal_row_is_skipped_and_counted() {
     telemetry.close().await;
     let mut conn = bench.sqlite().await;
     sqlx::query(
-        "UPDATE journal SET samples = x'010203040506070809'
+        "UPDATE journal SET data = x'010203040506070809'
          WHERE seq = (SELECT min(seq) + 1 FROM journal)",
     )
     .execute(&mut conn)
@@ -165,7 +165,7 @@ async fn a_damaged_chunk_is_skipped_and_counted() {
     record(&telemetry, &wander(1500));
     telemetry.flush().await.expect("flushed");
     let mut conn = bench.sqlite().await;
-    sqlx::query("UPDATE chunks SET samples = x'0102' WHERE part = (SELECT min(part) FROM chunks)")
+    sqlx::query("UPDATE chunks SET data = x'0102' WHERE id = (SELECT min(id) FROM chunks)")
         .execute(&mut conn)
         .await
         .expect("updated");
