@@ -1,27 +1,29 @@
-//! Reads the operating system's figures, one scan of the process table for all agents.
+//! Measures everything once: one look at the process table for all agents.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use model::id::{AgentId, AttemptId};
 use model::process::file;
-use sysinfo::{
-    CpuRefreshKind, DiskRefreshKind, Disks, MemoryRefreshKind, Networks, Pid, Process,
-    ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System,
-};
 
 use crate::identity::Boot;
+use crate::machine::{Machine, MachineUsage};
+use crate::processes::Processes;
 use crate::roster::Watched;
-use crate::snapshot::{AgentUsage, EngineUsage, MachineUsage, Snapshot};
-use crate::tree::{CpuBefore, Row, Table};
+use crate::snapshot::{AgentUsage, CloseUsage, EngineUsage, Snapshot};
+use crate::totals::{AgentTotals, Growing, Totals, add};
+use crate::tree::{CpuBefore, Row, Table, whole_ms};
 
 /// Below this a difference of processor times (10 ms ticks) says too little.
 const CPU_SPAN_MIN: Duration = Duration::from_millis(150);
-
 /// From how much of a core on an attempt is said to compute, in percent.
 const CPU_BUSY_PERCENT: f64 = 5.0;
+/// Every so many measurements files and bytes of a process are read; agents take turns.
+const DETAILS_EVERY: u64 = 5;
+/// The most processes of one tree whose files and bytes are read; a larger tree's are not told.
+const DETAILS_MAX: usize = 500;
 
 /// What one measurement found, before it gets its time and number.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub(crate) struct Measured {
     pub(crate) machine: MachineUsage,
     pub(crate) engine: Option<EngineUsage>,
     pub(crate) agents: HashMap<AgentId, AgentUsage>,
+    pub(crate) took: Duration,
 }
 
 impl Measured {
@@ -37,6 +40,7 @@ impl Measured {
             at,
             tick,
             missed_ticks,
+            took: self.took,
             machine: self.machine,
             engine: self.engine,
             agents: self.agents,
@@ -45,212 +49,258 @@ impl Measured {
     }
 }
 
-/// The processor times of the measurement before.
+/// A tree at an earlier look.
 #[derive(Debug)]
-struct Before {
+struct Look {
     at: Instant,
     cpu: CpuBefore,
-    roots: Vec<(u32, u64)>,
 }
 
-impl Before {
-    /// Percent of one core that `rows`, a tree under the first of them, used since.
+impl Look {
+    /// Percent of one core that `rows`, a tree under the first of them, used since. Nothing where it
+    /// is another tree, or too little time has passed to tell.
     #[expect(
         clippy::cast_precision_loss,
         reason = "milliseconds between two measurements are far below 2^53"
     )]
     fn percent(&self, rows: &[Row], now: Instant) -> Option<f64> {
-        let root = rows.first()?;
         let span = now.saturating_duration_since(self.at);
-        if span < CPU_SPAN_MIN || !self.roots.contains(&(root.pid, root.started_s)) {
+        if span < CPU_SPAN_MIN || !rows.first().is_some_and(|root| self.cpu.had(root)) {
             return None;
         }
         Some(100.0 * self.cpu.used_ms(rows) as f64 / (span.as_secs_f64() * 1_000.0))
     }
 }
 
+/// What is remembered of an attempt from one measurement to the next.
+#[derive(Debug)]
+struct Followed {
+    agent_id: AgentId,
+    /// Whether it was there before these measurements began.
+    taken_over: bool,
+    before: Option<Look>,
+    close: Option<Look>,
+    /// Its processes that were alive, the root first.
+    members: Vec<u32>,
+    /// When its processes last computed.
+    busy: Instant,
+    /// Processor time of it that is in its agent's total, and what was before.
+    cpu_seen_ms: u64,
+    cpu: Growing,
+    read: Growing,
+    written: Growing,
+    output: Growing,
+}
+
 /// Holds what must be kept from one measurement to the next.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    system: System,
-    disks: Disks,
-    networks: Networks,
+    processes: Processes,
+    machine: Machine,
     boot: Boot,
     own_pid: u32,
-    data_dir: PathBuf,
+    own: Option<Look>,
     runs: PathBuf,
-    cpu_known: bool,
-    before: Option<Before>,
-    /// When the processes of an attempt last computed.
-    busy: HashMap<AttemptId, Instant>,
+    followed: HashMap<AttemptId, Followed>,
+    totals: Totals,
+    looks: u64,
 }
 
 impl Collector {
-    pub(crate) fn open(data_dir: &Path, runs: &Path) -> Result<Self, sysinfo::Error> {
+    pub(crate) fn open(data_dir: &Path, runs: &Path, totals: Totals) -> std::io::Result<Self> {
         Ok(Self {
-            system: System::new()?,
-            disks: Disks::new()?,
-            networks: Networks::new()?,
+            processes: Processes::native()?,
+            machine: Machine::open(data_dir),
             boot: Boot::read(),
             own_pid: std::process::id(),
-            data_dir: data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned()),
+            own: None,
             runs: runs.to_owned(),
-            cpu_known: false,
-            before: None,
-            busy: HashMap::new(),
+            followed: HashMap::new(),
+            totals,
+            looks: 0,
         })
     }
 
     /// Measures everything once. `now` is when the scan begins.
-    pub(crate) fn collect(&mut self, watched: &[Watched], now: Instant) -> Measured {
-        let machine = self.machine();
-        let table = self.scan(!watched.is_empty());
-        let mut next = Before { at: now, cpu: CpuBefore::default(), roots: Vec::new() };
-        let mut usage_of = |rows: &[Row]| {
-            let percent = self.before.as_ref().and_then(|before| before.percent(rows, now));
-            next.cpu.remember(rows);
-            next.roots.extend(rows.first().map(|root| (root.pid, root.started_s)));
-            percent
-        };
-        let engine = table.row(self.own_pid).map(|row| EngineUsage {
-            cpu_percent: usage_of(&[*row]),
-            memory_bytes: row.memory_bytes,
-        });
+    ///
+    /// # Errors
+    /// When the process table cannot be read.
+    pub(crate) fn collect(
+        &mut self,
+        watched: &[Watched],
+        now: Instant,
+    ) -> std::io::Result<Measured> {
+        let machine = self.machine.look();
+        let roots: Vec<u32> = watched
+            .iter()
+            .filter(|it| self.boot.is_of(&it.process))
+            .map(|it| it.process.shim.pid)
+            .collect();
+        let table = self.processes.scan(&roots, &[self.own_pid])?;
+        let engine = self.engine(&table, now);
+        let running: HashSet<AttemptId> = watched.iter().map(|it| it.attempt_id).collect();
+        self.followed.retain(|id, _| running.contains(id));
         let mut agents = HashMap::with_capacity(watched.len());
-        let mut busy = std::mem::take(&mut self.busy);
-        busy.retain(|id, _| watched.iter().any(|watched| watched.attempt_id == *id));
         for watched in watched {
-            let run = self.runs.join(watched.attempt_id.to_string());
-            let alive = self.boot.root_alive(&watched.process, &table);
-            if !alive && run.join(file::EXIT).exists() {
+            if let Some(usage) = self.agent(watched, &table, now) {
+                agents.insert(watched.agent_id, usage);
+            }
+        }
+        self.looks += 1;
+        Ok(Measured { machine, engine, agents, took: now.elapsed() })
+    }
+
+    fn engine(&mut self, table: &Table, now: Instant) -> Option<EngineUsage> {
+        let row = [*table.row(self.own_pid)?];
+        let cpu_percent = self.own.as_ref().and_then(|before| before.percent(&row, now));
+        // Programs it has waited for are not itself.
+        let row = Row { children_ms: 0, ..row[0] };
+        self.own = Some(Look { at: now, cpu: CpuBefore::of(&[row]) });
+        let detailed = self.looks.is_multiple_of(DETAILS_EVERY);
+        Some(EngineUsage {
+            cpu_percent,
+            memory_bytes: row.memory_bytes,
+            threads: (row.threads > 0).then_some(row.threads),
+            open_files: detailed.then(|| self.processes.details(row.pid).open_files).flatten(),
+        })
+    }
+
+    fn agent(&mut self, watched: &Watched, table: &Table, now: Instant) -> Option<AgentUsage> {
+        let run = self.runs.join(watched.attempt_id.to_string());
+        let alive = self.boot.root_alive(&watched.process, table);
+        if !alive && run.join(file::EXIT).exists() {
+            return None;
+        }
+        let rows = if alive { table.tree(watched.process.shim.pid) } else { Vec::new() };
+        let (output_bytes, last_output_at) = output(&run);
+        let first = self.looks == 0;
+        let followed = self.followed.entry(watched.attempt_id).or_insert_with(|| Followed {
+            agent_id: watched.agent_id,
+            taken_over: first,
+            before: None,
+            close: None,
+            members: Vec::new(),
+            busy: now,
+            cpu_seen_ms: 0,
+            cpu: Growing::default(),
+            read: Growing::default(),
+            written: Growing::default(),
+            output: Growing::default(),
+        });
+        let totals = self.totals.of(watched.agent_id);
+        let cpu_percent = followed.tree(&rows, now, totals);
+        let printed = followed.output.more(output_bytes, !followed.taken_over);
+        totals.output_bytes = totals.output_bytes.saturating_add(printed);
+        if cpu_percent.is_none_or(|percent| percent >= CPU_BUSY_PERCENT) {
+            followed.busy = now;
+        }
+        let turn = u64::from(watched.attempt_id.as_uuid().as_bytes()[15]);
+        let detailed = (self.looks + turn).is_multiple_of(DETAILS_EVERY);
+        let living: Vec<&Row> = rows.iter().filter(|row| !row.ended).collect();
+        let open_files = if detailed && (1..=DETAILS_MAX).contains(&living.len()) {
+            followed.details(&mut self.processes, totals)
+        } else {
+            None
+        };
+        // The shim itself is not held with its tree.
+        let program = living.get(1..).unwrap_or_default();
+        let threads = living.iter().fold(0_u32, |sum, row| sum.saturating_add(row.threads));
+        Some(AgentUsage {
+            attempt_id: watched.attempt_id,
+            cpu_percent,
+            cpu_idle_s: alive.then(|| now.saturating_duration_since(followed.busy).as_secs()),
+            held: !program.is_empty() && program.iter().all(|row| row.held),
+            memory_bytes: living.iter().map(|row| row.memory_bytes).sum(),
+            processes: u32::try_from(living.len()).unwrap_or(u32::MAX),
+            threads: (threads > 0).then_some(threads),
+            open_files,
+            totals: *totals,
+            alive,
+            output_bytes,
+            last_output_at,
+        })
+    }
+
+    /// Looks once more at the agents on somebody's screen; only at processes that are known.
+    pub(crate) fn close_up(
+        &mut self,
+        agents: &[AgentId],
+        now: Instant,
+    ) -> HashMap<AgentId, CloseUsage> {
+        let mut found = HashMap::new();
+        for followed in self.followed.values_mut() {
+            if !agents.contains(&followed.agent_id) || followed.members.is_empty() {
                 continue;
             }
-            let rows = if alive { table.tree(watched.process.shim.pid) } else { Vec::new() };
-            let (output_bytes, last_output_at) = output(&run);
-            let cpu_percent = usage_of(&rows);
-            let busy = busy.entry(watched.attempt_id).or_insert(now);
-            if cpu_percent.is_none_or(|percent| percent >= CPU_BUSY_PERCENT) {
-                *busy = now;
+            let rows = self.processes.again(&followed.members);
+            if rows.first().is_none_or(|root| root.ended || root.pid != followed.members[0]) {
+                continue;
             }
-            // The shim itself is not held with its tree.
-            let program = rows.get(1..).unwrap_or_default();
-            let usage = AgentUsage {
-                attempt_id: watched.attempt_id,
+            let long_ago = |look: &&Look| now.saturating_duration_since(look.at) >= CPU_SPAN_MIN;
+            let looks = [&followed.close, &followed.before].into_iter().flatten();
+            let before = looks.filter(long_ago).max_by_key(|look| look.at);
+            let cpu_percent = before.and_then(|before| before.percent(&rows, now));
+            let living = rows.iter().filter(|row| !row.ended);
+            let usage = CloseUsage {
                 cpu_percent,
-                cpu_idle_s: alive.then(|| now.saturating_duration_since(*busy).as_secs()),
-                held: !program.is_empty() && program.iter().all(|row| row.held),
-                memory_bytes: rows.iter().map(|row| row.memory_bytes).sum(),
-                processes: u32::try_from(rows.len()).unwrap_or(u32::MAX),
-                alive,
-                output_bytes,
-                last_output_at,
+                memory_bytes: living.clone().map(|row| row.memory_bytes).sum(),
+                processes: u32::try_from(living.count()).unwrap_or(u32::MAX),
             };
-            agents.insert(watched.agent_id, usage);
+            found.insert(followed.agent_id, usage);
+            followed.close = Some(Look { at: now, cpu: CpuBefore::of(&rows) });
         }
-        self.before = Some(next);
-        self.busy = busy;
-        Measured { machine, engine, agents }
+        found
     }
 
-    /// The process table, or only the engine's own line of it when nothing else is asked for.
-    fn scan(&mut self, whole: bool) -> Table {
-        let own = [Pid::from_u32(self.own_pid)];
-        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
-        if whole {
-            self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
-            Table::new(self.system.processes().values().filter_map(row))
-        } else {
-            self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&own), true, kind);
-            Table::new(self.system.process(own[0]).and_then(row))
-        }
-    }
-
-    fn machine(&mut self) -> MachineUsage {
-        self.system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
-        let cpu_percent = self.cpu_known.then(|| f64::from(self.system.global_cpu_usage()));
-        self.cpu_known = true;
-        self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-        self.disks.refresh_specifics(true, disk_figures());
-        self.networks.refresh(true);
-        let (disk_read_bytes, disk_written_bytes) = disk_totals(&self.disks);
-        let (network_received_bytes, network_sent_bytes) = network_totals(&self.networks);
-        MachineUsage {
-            cpu_percent,
-            memory_used_bytes: self.system.used_memory(),
-            memory_total_bytes: self.system.total_memory(),
-            disk_free_bytes: disk_free(&self.disks, &self.data_dir),
-            disk_read_bytes,
-            disk_written_bytes,
-            network_received_bytes,
-            network_sent_bytes,
+    /// An attempt has ended, having used this much processor time as its own record says: what it
+    /// used after the last look is added.
+    pub(crate) fn ended(&mut self, attempt: AttemptId, cpu_ms: u64) {
+        if let Some(followed) = self.followed.get_mut(&attempt) {
+            let totals = self.totals.of(followed.agent_id);
+            let more = cpu_ms.saturating_sub(followed.cpu_seen_ms);
+            totals.cpu_ms = totals.cpu_ms.saturating_add(more);
+            followed.cpu_seen_ms = followed.cpu_seen_ms.max(cpu_ms);
         }
     }
 }
 
-/// A line of the table; a process that is dead and only waits to be collected is none.
-fn row(process: &Process) -> Option<Row> {
-    if matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead) {
-        return None;
+impl Followed {
+    /// Takes a look at its tree; gives its processor use since the one before.
+    fn tree(&mut self, rows: &[Row], now: Instant, totals: &mut AgentTotals) -> Option<f64> {
+        if rows.is_empty() {
+            (self.before, self.close) = (None, None);
+            self.members.clear();
+            return None;
+        }
+        let whole = whole_ms(rows);
+        let (percent, more) = match &self.before {
+            Some(before) if before.cpu.had(&rows[0]) => {
+                (before.percent(rows, now), before.cpu.used_ms(rows))
+            }
+            _ => (None, self.cpu.more(whole, !self.taken_over)),
+        };
+        totals.cpu_ms = totals.cpu_ms.saturating_add(more);
+        self.cpu_seen_ms = self.cpu_seen_ms.saturating_add(more).max(whole);
+        self.before = Some(Look { at: now, cpu: CpuBefore::of(rows) });
+        self.members.clear();
+        self.members.extend(rows.iter().filter(|row| !row.ended).map(|row| row.pid));
+        percent
     }
-    Some(Row {
-        pid: process.pid().as_u32(),
-        parent: process.parent().map(Pid::as_u32),
-        started_s: process.start_time(),
-        cpu_ms: process.accumulated_cpu_time(),
-        memory_bytes: process.memory(),
-        held: process.status() == ProcessStatus::Stop,
-    })
-}
 
-/// What is asked of every disk; on Unix the space is asked of the data directory itself.
-fn disk_figures() -> DiskRefreshKind {
-    let figures = DiskRefreshKind::nothing().with_io_usage();
-    if cfg!(unix) { figures } else { figures.with_storage() }
-}
-
-/// Space that this user may fill in the file system that holds the data directory.
-///
-/// The table of disks lists only some file systems, so that the directory itself is asked.
-#[cfg(unix)]
-fn disk_free(_: &Disks, data_dir: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(data_dir).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-/// Space on the disk mounted closest above the data directory.
-#[cfg(not(unix))]
-fn disk_free(disks: &Disks, data_dir: &Path) -> Option<u64> {
-    disks
-        .iter()
-        .filter(|disk| data_dir.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().components().count())
-        .map(sysinfo::Disk::available_space)
-}
-
-/// Bytes read and written; a disk mounted at several places counts once.
-fn disk_totals(disks: &Disks) -> (Option<u64>, Option<u64>) {
-    let by_name: HashMap<_, _> = disks.iter().map(|disk| (disk.name(), disk.usage())).collect();
-    if by_name.is_empty() {
-        return (None, None);
+    /// Adds what its processes moved to and from disks; gives how many files they hold open.
+    fn details(&mut self, processes: &mut Processes, totals: &mut AgentTotals) -> Option<u64> {
+        let (mut read, mut written, mut files) = (None, None, None);
+        for pid in &self.members {
+            let found = processes.details(*pid);
+            add(&mut read, found.read_bytes);
+            add(&mut written, found.written_bytes);
+            add(&mut files, found.open_files);
+        }
+        let from_the_start = !self.taken_over;
+        add(&mut totals.read_bytes, self.read.more_of(read, from_the_start));
+        add(&mut totals.written_bytes, self.written.more_of(written, from_the_start));
+        files
     }
-    let read = by_name.values().map(|usage| usage.total_read_bytes).sum();
-    let written = by_name.values().map(|usage| usage.total_written_bytes).sum();
-    (Some(read), Some(written))
-}
-
-/// Bytes received and sent on everything but loopback.
-fn network_totals(networks: &Networks) -> (Option<u64>, Option<u64>) {
-    let outside: Vec<_> = networks
-        .iter()
-        .filter(|(name, _)| *name != "lo" && *name != "lo0")
-        .map(|(_, data)| data)
-        .collect();
-    if outside.is_empty() {
-        return (None, None);
-    }
-    let received = outside.iter().map(|data| data.total_received()).sum();
-    let sent = outside.iter().map(|data| data.total_transmitted()).sum();
-    (Some(received), Some(sent))
 }
 
 /// How much the run has printed, and when it last did.

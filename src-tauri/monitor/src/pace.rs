@@ -45,6 +45,11 @@ impl Pace {
         self.missed
     }
 
+    /// From now on measurements are due this often.
+    pub(crate) const fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
     /// Time between two measurements.
     pub(crate) const fn interval(&self) -> Duration {
         self.interval
