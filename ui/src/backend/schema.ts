@@ -2849,6 +2849,7 @@ export interface components {
              */
             turn: number;
             context?: components["schemas"]["Context"] | null;
+            usage?: components["schemas"]["Usage"] | null;
             /**
              * Format: uint32
              * @description Silence that is still normal for such an agent, in seconds.
@@ -8853,7 +8854,7 @@ export interface components {
          * @description Where figures come from, best first.
          * @enum {string}
          */
-        UsageSource: "otlp" | "result" | "sum" | "partial";
+        UsageSource: "otlp" | "result" | "session_file" | "sum" | "partial";
         /** @description What an attempt has used. */
         UsageView: {
             best?: components["schemas"]["Usage"] | null;

@@ -38,6 +38,11 @@ export class Notices {
     this.list = this.list.filter((notice) => notice.id !== id);
   }
 
+  /** Closes the newest one. */
+  closeLast(): void {
+    this.list = this.list.slice(0, -1);
+  }
+
   /** Carries something out and says when it was refused; nothing then. */
   async during<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
     try {

@@ -17,7 +17,7 @@ import { stepsOf, whenHeard } from './messagewords';
 import { isPattern } from './requests';
 import StatusTruth from './StatusTruth.svelte';
 import UsageView from './UsageView.svelte';
-import { activityLine, says, withoutPath } from './words';
+import { activityLine, lastLine, says, withoutPath } from './words';
 
 beforeAll(withoutLayout);
 
@@ -291,6 +291,15 @@ describe('words', () => {
     ['see (/etc/passwd) for more', 'see (/etc/passwd) for more'],
   ])('the search path is left out of %j', (text, left) => {
     expect(withoutPath(text)).toBe(left);
+  });
+
+  test.each([
+    ['acp', 'Here is **what I found**:', 'Here is what I found:'],
+    ['headless', '## Done with `a_b_c`', 'Done with a_b_c'],
+    ['acp', '- one of * and _', 'one of * and _'],
+    ['command', '# **as it was printed**', '# **as it was printed**'],
+  ])('of an agent driven by %s the last line %j is shown as %j', (kind, line, shown) => {
+    expect(lastLine({ runtime: { kind }, last_line: line } as unknown as AgentView)).toBe(shown);
   });
 
   const at = { attempt_id: 'a' } as unknown as NonNullable<AgentView['current']>;

@@ -1,6 +1,7 @@
 /** What the states of an agent look like and are called. */
 import type { Glyph, Tone } from '../../kit/tone';
 import { plural } from '../../kit/units';
+import { visible } from '../../state/ansi';
 import type {
   AgentActivity,
   AgentState,
@@ -48,6 +49,15 @@ export const doing = (agent: AgentView): string =>
 
 /** A text without the search path in it, which is long and says nothing to most people. */
 export const withoutPath = (text: string): string => text.replace(/ \((?:\/[^():]*:)+[^():]*\)/g, '');
+
+/** The marks of Markdown, which say nothing in one line of plain text. */
+const MARKS = /\*\*|`+|^\s*(?:#{1,6}|>|[-*])\s+/g;
+
+/** What it said or printed last, in one line. The last line of a terminal is a piece of its screen, which is none. */
+export function lastLine({ runtime, last_line: line }: AgentView): string | null {
+  if (!line || (runtime.kind === 'command' && runtime.terminal)) return null;
+  return visible(runtime.kind === 'command' ? line : line.replace(MARKS, ''));
+}
 
 /** How many arguments a program is started with; nothing where there are none. */
 export const argumentWords = (args: readonly string[]): string =>

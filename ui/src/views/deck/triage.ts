@@ -1,6 +1,6 @@
 /** Everything in the order of triage: needs you, working, review, idle, done. */
 import type { Tone } from '../../kit/tone';
-import { AGENT_STATES, byTriage, says } from '../../parts/agent/words';
+import { AGENT_STATES, byTriage, lastLine, says } from '../../parts/agent/words';
 import { MISSION_STATES } from '../../parts/mission/words';
 import { type Needs, needsOf } from '../../state/needs';
 import { href } from '../../state/router.svelte';
@@ -46,7 +46,7 @@ function ofMission(mission: MissionView, byId: ReadonlyMap<string, AgentView>): 
         : href(mission.state === 'in_review' ? 'review' : 'missions', mission.short_id),
     id: mission.short_id,
     title: mission.title,
-    line: worker?.last_line ?? mission.reason ?? '',
+    line: (worker && lastLine(worker)) ?? mission.reason ?? '',
     agent: mission.agent_name ?? null,
     since: mission.updated_at,
     ...MISSION_STATES[mission.state],

@@ -12,6 +12,7 @@ import {
 } from '../../state/testing/stage';
 import type { Policy } from '../../state/types';
 import PolicySheet from './PolicySheet.svelte';
+import WorkRules from './WorkRules.svelte';
 
 beforeAll(withoutLayout);
 beforeEach(() => {
@@ -133,4 +134,34 @@ describe('a policy that somebody else changed while it was edited', () => {
     expect(saves(on).at(-1)?.version).toBeUndefined();
     expect(closed()).toBe(true);
   });
+});
+
+test('what is typed into the limits while they are saved is not lost', async () => {
+  const on = stage();
+  const kept = {
+    running_max: 3,
+    starts_per_cycle: 50,
+    memory_free_min_percent: 5,
+    trash_days: 30,
+    traces_to: null,
+    policy: 'standard',
+    policy_of_label: [],
+    merge: 'merge',
+  };
+  let answer = (_: Answer) => {};
+  on.backend
+    .on('GET', '/api/v1/settings', kept, 200, { etag: '"1"' })
+    .onCall('PUT', '/api/v1/settings', () => new Promise<Answer>((done) => (answer = done)));
+  put(on, WorkRules, {});
+  await settled();
+  typeInto(by('rules-running'), '7');
+  by('rules-save').click();
+  await settled();
+  typeInto(by('rules-running'), '9');
+  answer({ status: 200, headers: { etag: '"2"' }, body: JSON.stringify({ ...kept, running_max: 7 }) });
+  await settled();
+  expect((by('rules-running') as HTMLInputElement).value).toBe('9');
+  by('rules-save').click();
+  await settled();
+  expect(on.backend.asked.at(-1)).toMatchObject({ method: 'PUT', version: '"2"', body: { running_max: 9 } });
 });

@@ -167,6 +167,8 @@ describe('the history of the settings', () => {
     const on = await opened();
     await click('config-undo');
     expect(asked(on, 'POST')).toEqual([]);
+    // What it comes to is said first.
+    expect(by('config-comes-to').textContent).toMatch(/Attempts at once.*4.*→.*8/s);
     await click('config-restore-confirm');
     expect(asked(on, 'POST')).toEqual([['/api/v1/settings/rollback', { seq: 20 }]]);
     // Only what was seen is gone back from.

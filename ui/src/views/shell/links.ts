@@ -1,6 +1,6 @@
 /** The screens in their order, with what waits on each. */
-import ActivityIcon from '@lucide/svelte/icons/activity';
 import Bot from '@lucide/svelte/icons/bot';
+import ChartLine from '@lucide/svelte/icons/chart-line';
 import FolderGit from '@lucide/svelte/icons/folder-git-2';
 import GitPullRequest from '@lucide/svelte/icons/git-pull-request-arrow';
 import Hexagon from '@lucide/svelte/icons/hexagon';
@@ -18,7 +18,7 @@ export const LINKS = [
   { view: 'missions', label: 'Missions', icon: ListChecks, first: true },
   { view: 'review', label: 'Review', icon: GitPullRequest, first: false },
   { view: 'agents', label: 'Agents', icon: Bot, first: true },
-  { view: 'performance', label: 'Performance', icon: ActivityIcon, first: false },
+  { view: 'performance', label: 'Performance', icon: ChartLine, first: false },
   { view: 'devlogs', label: 'Devlogs', icon: NotebookText, first: false },
   { view: 'topics', label: 'Topics', icon: Vote, first: false },
   { view: 'places', label: 'Worktrees', icon: FolderGit, first: false },

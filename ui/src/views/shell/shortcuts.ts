@@ -17,7 +17,7 @@ export const KEYS: readonly { keys: string; does: string }[] = [
   { keys: 'g s', does: 'Go to the settings' },
   { keys: 'n', does: 'New mission' },
   { keys: 'Ctrl Shift .', does: 'Stop all agents, from everywhere' },
-  { keys: 'Esc', does: 'Close what is open' },
+  { keys: 'Esc', does: 'Close what is open, then the latest notice' },
 ];
 
 /** What is pressed while the missions are looked at. */
@@ -77,6 +77,7 @@ export function shortcuts(hive: Hive): (event: KeyboardEvent) => void {
     else if (event.key === 'g') prefixAt = event.timeStamp;
     else if (event.key === 'n' && !ownN(router.route)) sheets.show({ kind: 'new-mission', agent: null });
     else if (event.key === '?') sheets.show({ kind: 'keys' });
+    else if (event.key === 'Escape' && hive.notices.list.length > 0) hive.notices.closeLast();
     else return;
     event.preventDefault();
   };
