@@ -7,6 +7,7 @@
 
 mod estimate;
 pub mod history;
+pub mod query;
 mod sample;
 pub mod similar;
 
