@@ -119,6 +119,8 @@ pub(crate) struct Opened<T> {
     pub(crate) readers: SqlitePool,
     /// What was read of it.
     pub(crate) found: T,
+    /// Where a damaged file was put that was in its place.
+    pub(crate) aside: Option<PathBuf>,
 }
 
 /// Why a file was not opened.
@@ -171,10 +173,11 @@ impl Spare {
             kept = %aside.display(),
             "a damaged file was set aside; what was kept until now is in there, a fresh one is begun"
         );
-        self.attempt(path, contents).await.map_err(|trouble| match trouble {
+        let opened = self.attempt(path, contents).await.map_err(|trouble| match trouble {
             Trouble::Refused(error) => error,
             Trouble::Damaged(reason) => SpareError::Unusable { path: path.to_owned(), reason },
-        })
+        })?;
+        Ok(Opened { aside: Some(aside), ..opened })
     }
 
     async fn attempt<C: Contents>(
@@ -207,7 +210,7 @@ impl Spare {
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     .test_before_acquire(false)
                     .connect_lazy_with(connect.read_only(true));
-                Ok(Opened { writer, writing, readers, found })
+                Ok(Opened { writer, writing, readers, found, aside: None })
             }
             Err(trouble) => {
                 // Closed before it may be renamed; what closing says adds nothing.

@@ -29,6 +29,7 @@ mod tests;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -247,6 +248,7 @@ pub struct Telemetry {
     readers: SqlitePool,
     writer: TaskTracker,
     series_max: u64,
+    set_aside: Option<Arc<Path>>,
 }
 
 impl Telemetry {
@@ -288,7 +290,8 @@ impl Telemetry {
         writer.spawn(task.run());
         writer.close();
         let series_max = options.series_max as u64;
-        Ok(Self { inputs, shared, readers: opened.readers, writer, series_max })
+        let set_aside = opened.aside.map(Arc::from);
+        Ok(Self { inputs, shared, readers: opened.readers, writer, series_max, set_aside })
     }
 
     /// The number of a series, for [`Telemetry::record_batch`]; a new one if it is not known.
@@ -405,6 +408,13 @@ impl Telemetry {
             Some((key::read_key(&found.key), at, value))
         });
         Ok(latest.filter(|(_, _, value)| value.is_finite()).collect())
+    }
+
+    /// Where the file lies now that was found damaged, or of another release, when this one was
+    /// opened; `None` where there was no such file.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.set_aside.as_deref()
     }
 
     /// What happened to samples since the file was made.

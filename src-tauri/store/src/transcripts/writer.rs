@@ -83,7 +83,7 @@ impl Together {
 
 impl Writer {
     pub(super) fn new(start: Start, opened: Opened<i64>) -> Self {
-        let Opened { writer, writing, readers, found } = opened;
+        let Opened { writer, writing, readers, found, .. } = opened;
         Self { start, conn: writer, connect: writing, readers, revision: found }
     }
 

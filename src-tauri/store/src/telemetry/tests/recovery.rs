@@ -89,11 +89,16 @@ async fn a_damaged_file_is_set_aside_and_a_fresh_one_made() {
         let bench = Bench::new();
         fs::write(bench.file(), &damaged).expect("written");
         let telemetry = bench.open().await;
+        let aside = format!("{FILE}.damaged-{START_MS:013}");
+        let told = telemetry.set_aside().map(std::path::Path::to_owned);
+        assert_eq!(told, Some(bench.folder.path().join(&aside)), "{name}");
         record(&telemetry, &[(0, 5.0)]);
         telemetry.flush().await.expect("flushed");
         assert_eq!(count(&telemetry, 0, HOUR_MS).await, 1, "{name}");
         telemetry.close().await;
-        let aside = format!("{FILE}.damaged-{START_MS:013}");
+        let telemetry = bench.open().await;
+        assert_eq!(telemetry.set_aside(), None, "{name}: told once");
+        telemetry.close().await;
         let kept = fs::read(bench.folder.path().join(aside));
         assert_eq!(kept.expect("set aside").len(), damaged.len(), "{name}");
     }
