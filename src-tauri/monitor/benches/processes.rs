@@ -47,13 +47,6 @@ fn scans(criterion: &mut Criterion) {
     for agents in AGENTS {
         let swarm = Swarm::start(agents);
         let roots = swarm.roots();
-        let all = std::fs::read_dir("/proc").map_or(0, |found| {
-            found
-                .flatten()
-                .filter(|it| it.file_name().to_string_lossy().parse::<u32>().is_ok())
-                .count()
-        });
-        eprintln!("{agents} trees of 2 processes; {all} processes on this machine");
         let mut native = Processes::native().expect("there is a process table");
         let mut portable = Processes::portable().expect("there is a process table");
         let look = |processes: &mut Processes| {

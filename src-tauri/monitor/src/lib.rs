@@ -14,7 +14,9 @@
 mod clocks;
 mod collect;
 mod flow;
+pub mod health;
 mod identity;
+mod ids;
 mod interest;
 mod lag;
 mod machine;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use model::event::{Event, Fact};
 use model::id::{AgentId, AttemptId, MissionId};
 use model::inbox::Request;
-use model::signal::Tick;
+use model::signal::{Mark, MarkKind};
 use store::Ledger;
 use store::telemetry::{Recorded, Telemetry};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -21,6 +22,7 @@ use tracing::{debug, error, info, warn};
 use crate::clocks::{Clocks, Jump};
 use crate::collect::{Collector, Measured};
 use crate::flow::Flow;
+use crate::ids::{Grid, Ids};
 use crate::interest::Interest;
 use crate::lag::Lag;
 use crate::pace::Pace;
@@ -67,6 +69,8 @@ pub(crate) async fn start(
         interest: Interest::default(),
         sources: Sources::default(),
         lag: Lag::default(),
+        ids: Ids::default(),
+        grid: Grid::default(),
     };
     let (collector, measured) = measure(collector, rounds.told.roster.watched())
         .await
@@ -223,6 +227,8 @@ struct Rounds {
     interest: Interest,
     sources: Sources,
     lag: Lag,
+    ids: Ids,
+    grid: Grid,
 }
 
 impl Rounds {
@@ -250,9 +256,10 @@ impl Rounds {
                     Err(RecvError::Closed) => following = false,
                 },
                 due = ticker.tick() => {
-                    let interval = self.pace.interval();
+                    let (interval, missed) = (self.pace.interval(), self.pace.missed());
                     self.pace.measured(due);
                     collector = self.round(collector).await;
+                    self.mark_missed(missed);
                     if self.pace.interval() != interval {
                         ticker = self::ticker(self.pace.interval());
                     }
@@ -323,8 +330,9 @@ impl Rounds {
 
     /// Makes a measurement known: to telemetry, and to those who watch.
     async fn take(&mut self, measured: Measured) {
-        let at = self.ctx.clock.now();
-        self.notice_jumps(at);
+        let now = self.ctx.clock.now();
+        self.notice_jumps(now);
+        let at = self.grid.next(now, self.pace.interval());
         if self.told.flow.is_stale()
             && let Ok(counts) = self.ctx.ledger.counts().await
         {
@@ -342,26 +350,47 @@ impl Rounds {
         self.told.flow.put(&mut samples);
         samples.add("engine_task_lag_seconds", self.lag.take().as_secs_f64());
         self.sources.measure(&mut samples);
-        let tick = Tick { at, samples: samples.named() };
-        if self.ctx.telemetry.record(tick) == Recorded::Dropped {
+        let batch = self.ids.batch(at, &samples, &self.ctx.telemetry);
+        if self.ctx.telemetry.record_batch(batch) == Recorded::Dropped {
             debug!(tick = snapshot.tick, "telemetry is busy; this measurement is a gap");
         }
         self.snapshots.send_replace(Arc::new(snapshot));
     }
 
-    fn notice_jumps(&mut self, at: jiff::Timestamp) {
+    fn notice_jumps(&mut self, at: Timestamp) {
         let now = Clocks::read(at, self.began);
         for jump in now.since(&self.clocks) {
             match jump {
                 Jump::Slept(ms) => {
-                    info!(ms, "the machine slept; there is a gap in what was measured")
+                    info!(ms, "the machine slept; there is a gap in what was measured");
+                    self.mark(at, MarkKind::Suspended, ms);
                 }
                 Jump::Set(ms) => {
-                    info!(ms, "the clock was set; what was measured goes on from there")
+                    info!(ms, "the clock was set; what was measured goes on from there");
+                    self.mark(at, MarkKind::ClockStepped, ms);
                 }
             }
         }
         self.clocks = now;
+    }
+
+    fn mark(&self, at: Timestamp, kind: MarkKind, span_ms: i64) {
+        if self.ctx.telemetry.mark(Mark { at, kind, span_ms }) == Recorded::Dropped {
+            debug!(
+                kind = kind.as_str(),
+                span_ms, "telemetry is busy; what happened to time is not kept"
+            );
+        }
+    }
+
+    /// Marks measurements that were due since the last one and did not happen.
+    fn mark_missed(&self, before: u64) {
+        let missed = self.pace.missed().saturating_sub(before);
+        if missed > 0 {
+            let span = self.pace.interval().as_millis().saturating_mul(u128::from(missed));
+            let span_ms = i64::try_from(span).unwrap_or(i64::MAX);
+            self.mark(self.ctx.clock.now(), MarkKind::Missed, span_ms);
+        }
     }
 
     fn mind_the_battery(&mut self, snapshot: &Snapshot) {

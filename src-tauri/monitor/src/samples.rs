@@ -126,6 +126,10 @@ impl Samples {
         self.0.push((Key { name, part, labels }, value));
     }
 
+    pub(crate) fn each(&self) -> &[(Key, f64)] {
+        &self.0
+    }
+
     /// The samples as the store names them.
     #[must_use]
     pub fn named(&self) -> Vec<(SeriesKey, f64)> {

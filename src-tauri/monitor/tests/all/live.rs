@@ -304,3 +304,44 @@ async fn an_attempt_of_an_earlier_run_is_measured_from_the_first_look() {
     running.stop().await;
     assert!(began.elapsed() < Duration::from_secs(10), "cancelling took long");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_of_an_agent_go_on_when_the_measuring_begins_anew() {
+    let world = World::open().await;
+    let sleeper = Sleeper::start();
+    world.start(&sleeper.0).await;
+    let agent = world.agent;
+    std::fs::create_dir_all(world.dir.attempt(world.attempt)).unwrap();
+    let printed = world.dir.attempt(world.attempt).join(model::process::file::STDOUT);
+    let running = Running::start(&world).await;
+    std::fs::write(&printed, "hello").unwrap();
+    let output = |snapshot: &Snapshot| snapshot.agents.get(&agent).map(|it| it.totals.output_bytes);
+    running.until("the output", |it| output(it) == Some(5)).await;
+    running.stop().await;
+    world.telemetry.flush().await.unwrap();
+
+    let running = Running::start(&world).await;
+    running.until("the same total", |it| output(it) == Some(5)).await;
+    std::fs::write(&printed, "hello, world").unwrap();
+    running.until("more output", |it| output(it) == Some(12)).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_a_screen_is_looked_at_four_times_a_second_until_it_is_closed() {
+    let world = World::open().await;
+    let sleeper = Sleeper::start();
+    world.start(&sleeper.0).await;
+    let running = Running::start(&world).await;
+    let mut close_ups = running.monitor.close_ups();
+    assert_eq!(close_ups.borrow_and_update().at, None, "nobody looks");
+    let screen = running.monitor.interest().screen();
+    assert_eq!(screen.show(&[world.agent]), 1);
+    for _ in 0..3 {
+        let changed = tokio::time::timeout(Duration::from_secs(60), close_ups.changed()).await;
+        changed.unwrap().unwrap();
+    }
+    let found = close_ups.borrow_and_update().clone();
+    assert_eq!(found.agents[&world.agent].processes, 1);
+    running.stop().await;
+}
