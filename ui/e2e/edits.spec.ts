@@ -28,7 +28,7 @@ test('settings changed by somebody else meanwhile are shown, and saving keeps bo
   await other.getByTestId('rules-save').click();
   await expect(other.getByTestId('rules-save')).toBeDisabled();
 
-  await page.getByTestId('rules-merge').selectOption('squash');
+  await page.getByLabel('Starts per cycle').fill('49');
   await page.getByTestId('rules-save').click();
   const held = page.getByTestId('changed-meanwhile');
   await expect(held).toBeFocused();
@@ -36,14 +36,14 @@ test('settings changed by somebody else meanwhile are shown, and saving keeps bo
   await expect(held.getByTestId('meanwhile-field')).toHaveCount(1);
   await expect(held.getByTestId('meanwhile-field')).toContainText('Attempts at once');
   await expect(held.getByTestId('meanwhile-field')).toContainText('13');
-  await expect(page.getByTestId('rules-merge')).toHaveValue('squash');
+  await expect(page.getByLabel('Starts per cycle')).toHaveValue('49');
   await page.getByTestId('meanwhile-over').click();
   await expect(held).toHaveCount(0);
   await expect(page.getByTestId('rules-running')).toHaveValue('13');
   await expect(page.getByTestId('rules-save')).toBeDisabled();
   await other.reload();
   await openRules(other);
-  await expect(other.getByTestId('rules-merge')).toHaveValue('squash');
+  await expect(other.getByLabel('Starts per cycle')).toHaveValue('49');
   await expect(other.getByTestId('rules-running')).toHaveValue('13');
   await other.close();
 });

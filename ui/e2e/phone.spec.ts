@@ -36,6 +36,10 @@ const overflowing = (page: Page): Promise<string[]> =>
       }
       if (!scrolled && (box.right > edge + 1 || box.left < -1)) found.push(name(one));
     }
+    // A panel cuts off what it has no room for: a squashed one shows nothing.
+    for (const panel of Array.from(document.querySelectorAll('section.panel')))
+      if (panel.scrollHeight > panel.clientHeight + 2)
+        found.push(`the panel ${panel.getAttribute('aria-label')} is squashed`);
     return found;
   });
 

@@ -47,9 +47,7 @@ export const NOTCH = 1.25;
 const LABEL_PX = 76;
 /** Round numbers of bytes. */
 const BINARY: number[] = [0, 1, 2, 3, 4, 5].flatMap((power) =>
-  [1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 250, 256, 500, 512].map(
-    (n) => n * 1_024 ** power,
-  ),
+  [1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100, 128, 256, 512].map((n) => n * 1_024 ** power),
 );
 /** How far above the highest sample the axis reaches. */
 const ROOM = 1.08;
