@@ -7,6 +7,7 @@ use model::id::{AttemptId, MissionId};
 use model::process::{LaunchSpec, Sandbox, Supervision, TerminalSize};
 use model::trace;
 
+use crate::run_files::read_spec;
 use crate::runtime::presets::{Added, Additions};
 
 /// The longest single argument Linux takes, in bytes, without its closing NUL (`MAX_ARG_STRLEN`).
@@ -63,6 +64,13 @@ pub struct Prepared {
     pub spec: LaunchSpec,
     /// What it reads on standard input; nothing when an argument carries the brief.
     pub stdin: Option<Vec<u8>>,
+}
+
+/// What a run's program was given as variables, beside those it inherited and its secrets; nothing where
+/// that cannot be read.
+#[must_use]
+pub fn variables(run: &Path) -> Vec<(String, String)> {
+    read_spec(run).ok().flatten().map(|spec| spec.env).unwrap_or_default()
 }
 
 /// What keeps a brief from being handed over.

@@ -1,7 +1,6 @@
 //! Starts runs through the shim, waits for them, and ends them.
 
 use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -12,7 +11,6 @@ use model::process::{
 };
 use rustix::process::Signal;
 use shim::{proc, tree};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::run_files::{bare_record, grace_of, prepare, put_exit, read_exit, read_process};
 use crate::step::{self, Step};
+use crate::watch::over;
 use crate::{descriptors, survey};
 
 /// Where the shim is looked for first.
@@ -31,10 +30,6 @@ const SHIM_LOG: &str = "shim.log";
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How much longer than the grace a shim may take to end its tree.
 const STOP_TIME: Duration = Duration::from_secs(8);
-/// How often a process is looked at where the system does not tell when it ends.
-const LOOK: Duration = Duration::from_millis(500);
-/// How often a record that is there and cannot be read is tried, a second apart.
-const READ_TRIES: u32 = 60;
 
 /// What keeps a run from being started, watched or ended.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +98,18 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// Whether there was no descriptor to do it with: trying again helps.
+    #[must_use]
+    pub fn is_want(&self) -> bool {
+        match self {
+            Self::Prepare { source, .. }
+            | Self::Spawn { source, .. }
+            | Self::Record { source, .. } => proc::is_want(source),
+            Self::Unsure => true,
+            _ => false,
+        }
+    }
+
     /// Whether a record is there and is none: trying again does not help.
     pub(crate) fn is_damage(&self) -> bool {
         let damage = [ErrorKind::InvalidData, ErrorKind::UnexpectedEof];
@@ -171,8 +178,9 @@ impl Launcher {
     /// Uses this shim.
     #[must_use]
     pub fn with_shim(shim: PathBuf) -> Self {
-        // Each agent that is talked to needs four descriptors.
         descriptors::raise();
+        // What is known now need not be asked for when no descriptor is left.
+        survey::boot();
         Self {
             shim,
             answer_time: ANSWER_TIME,
@@ -489,53 +497,6 @@ fn started(run: &Path) -> Result<Option<ProcessIdentity>, LaunchError> {
             LaunchError::NotStarted { reason }
         }),
     }
-}
-
-/// Waits for the end of the run; nothing when its shim went without a record that can be read.
-async fn over(run: &Path, identity: &ProcessIdentity) -> Result<Option<ExitRecord>, LaunchError> {
-    // One that cannot be read says nothing: while its shim is there, the run is not over.
-    if let Ok(Some(record)) = read_exit(run) {
-        return Ok(Some(record));
-    }
-    if survey::this_boot(identity) {
-        gone(identity.shim).await;
-    }
-    let mut tries = 1;
-    loop {
-        match read_exit(run) {
-            Err(error) if error.is_damage() => {
-                tracing::error!(run = %run.display(), %error, "how a run ended cannot be read");
-                return Ok(None);
-            }
-            Err(_) if tries < READ_TRIES => tries += 1,
-            read => return read,
-        }
-        sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Waits for the end of a process that need not be a child of this one.
-async fn gone(process: ProcessRef) {
-    let held = proc::hold(process).and_then(watchable);
-    loop {
-        match (proc::life(process), &held) {
-            (proc::Life::Gone, _) => return,
-            (proc::Life::Alive, Some(held)) => {
-                // Looked at again now and then, in case the notice gets lost.
-                let _ = timeout(LOOK * 10, held.readable()).await;
-            }
-            // What cannot be looked at has not ended.
-            (proc::Life::Alive | proc::Life::Unknown, _) => sleep(LOOK / 5).await,
-        }
-    }
-}
-
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe for types that lie about their descriptor; an OwnedFd does not"
-)]
-fn watchable(held: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
-    AsyncFd::new(held).ok()
 }
 
 fn lost(identity: &ProcessIdentity) -> ExitRecord {

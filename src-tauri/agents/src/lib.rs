@@ -12,7 +12,7 @@ mod census;
 pub mod channel;
 mod checkouts;
 pub mod checkpoint;
-mod descriptors;
+pub mod descriptors;
 pub mod desktop;
 pub mod detect;
 pub mod errand;
@@ -45,8 +45,10 @@ pub mod token;
 pub mod transcript;
 pub mod trash;
 pub mod vault;
+mod watch;
 pub mod worktree;
 
 pub use launcher::{Found, LaunchError, Launcher};
+pub use shim::proc::is_want;
 /// Records beside a run, whole or not at all.
 pub use shim::record;

@@ -116,6 +116,12 @@ impl LineReader {
         RawLine { offset, next_offset, bytes, cut: self.inside || too_long }
     }
 
+    /// Closes the file where others need its descriptor more; the next line opens it again. What
+    /// was read ahead stays.
+    pub fn close(&mut self) {
+        self.file = None;
+    }
+
     fn open(&mut self) -> std::io::Result<bool> {
         if self.file.is_none() {
             match File::open(&self.path) {
@@ -275,6 +281,18 @@ mod tests {
         assert_eq!(shape, [(8 << 20, false), (most, true), (0, true), (0, true), (4, false)]);
         let inside = all(file.path(), lines[1].next_offset);
         assert_eq!(inside[..], lines[2..], "a reader that starts again in the middle knows it");
+    }
+
+    #[test]
+    fn a_reader_that_was_closed_goes_on_where_it_was() {
+        let file = file_of(b"one\ntwo\nthree\n");
+        let mut reader = LineReader::new(file.path());
+        assert_eq!(reader.next_line(0).unwrap().unwrap().bytes, b"one");
+        reader.close();
+        assert_eq!(reader.next_line(4).unwrap().unwrap().bytes, b"two");
+        assert_eq!(reader.next_line(8).unwrap().unwrap().bytes, b"three");
+        reader.close();
+        assert_eq!(reader.next_line(14).unwrap(), None);
     }
 
     fn give_up(file: &tempfile::NamedTempFile, bytes: u64) {

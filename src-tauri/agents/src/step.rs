@@ -38,6 +38,14 @@ steps! {
     Started "start recorded" "It is recorded that the program runs.";
     OpeningSent "opening sent" "The agent was told what to do.";
     FirstWords "first words" "The agent has said something.";
+    AskHeard "permission asked" "The agent asks for a permission, and that is not recorded.";
+    AskRecorded "permission recorded" "It is recorded what the agent asks.";
+    AnswerFound "answer found" "The captain has answered, and the agent was not told.";
+    AnswerTold "answer told" "What tells the agent the answer is kept, and that is not recorded.";
+    AnswerRecorded "answer recorded" "It is recorded that the agent was told the answer.";
+    MessageTold "message told" "What tells the agent a message is kept, and that is not recorded.";
+    MessageRecorded "message recorded" "It is recorded that the agent was told a message.";
+    HandoverSaid "handover said" "The agent has said what it hands over, and its attempt goes on.";
     Judged "conversation over" "It is known how the conversation ended, and its program still runs.";
     ExitFound "exit written" "The program has ended, and that is not recorded.";
     ExitRecorded "exit recorded" "It is recorded that the program has ended.";

@@ -24,9 +24,17 @@ pub(crate) fn rebooted(identity: &ProcessIdentity) -> bool {
     boot().is_some_and(|boot| boot != identity.boot_id)
 }
 
-fn boot() -> Option<&'static str> {
-    static BOOT: OnceLock<Option<String>> = OnceLock::new();
-    BOOT.get_or_init(|| proc::boot_id().ok()).as_deref()
+/// Which boot this is; asked again as long as the system did not say: there may have been no
+/// descriptor to ask with.
+pub(crate) fn boot() -> Option<&'static str> {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if BOOT.get().is_none()
+        && let Ok(boot) = proc::boot_id()
+    {
+        // Somebody else may have been faster, with the same answer.
+        let _ = BOOT.set(boot);
+    }
+    BOOT.get().map(String::as_str)
 }
 
 /// What is left of a run whose shim is gone: its program, what carries its marker, and their

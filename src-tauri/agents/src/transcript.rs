@@ -46,6 +46,15 @@ pub enum TranscriptError {
     },
 }
 
+impl TranscriptError {
+    /// Whether there was no descriptor to read with: trying again helps.
+    #[must_use]
+    pub fn is_want(&self) -> bool {
+        let Self::Read { source, .. } = self;
+        crate::is_want(source)
+    }
+}
+
 /// Whether bytes may still follow the end of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::usage::Context;
+use crate::usage::{Context, Usage};
 
 /// What a conversation is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -55,6 +55,8 @@ pub struct Activity {
     pub turn: u32,
     /// How full its context is.
     pub context: Option<Context>,
+    /// What it has used by now, as it says itself; newer than what is recorded.
+    pub usage: Option<Usage>,
     /// Silence that is still normal for such an agent, in seconds.
     pub quiet_after_s: u32,
     /// Silence after which it is called stalled, in seconds.

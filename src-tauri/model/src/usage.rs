@@ -91,6 +91,8 @@ pub enum UsageSource {
     Otlp,
     /// The agent's own result says so, for the whole of its work.
     Result,
+    /// Read from the file that the agent itself writes of its session.
+    SessionFile,
     /// Summed up from what the agent said of each request or turn.
     Sum,
     /// The agent said only a part, such as its last request.
@@ -99,7 +101,8 @@ pub enum UsageSource {
 
 impl UsageSource {
     /// Every source, best first.
-    pub const ALL: [Self; 4] = [Self::Otlp, Self::Result, Self::Sum, Self::Partial];
+    pub const ALL: [Self; 5] =
+        [Self::Otlp, Self::Result, Self::SessionFile, Self::Sum, Self::Partial];
 
     /// The word used in storage and interfaces.
     #[must_use]
@@ -107,6 +110,7 @@ impl UsageSource {
         match self {
             Self::Otlp => "otlp",
             Self::Result => "result",
+            Self::SessionFile => "session_file",
             Self::Sum => "sum",
             Self::Partial => "partial",
         }

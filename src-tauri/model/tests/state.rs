@@ -61,6 +61,7 @@ fn activity(phase: Phase) -> Activity {
         said: None,
         turn: 1,
         context: None,
+        usage: None,
         quiet_after_s: 120,
         stalled_after_s: 600,
     }

@@ -18,6 +18,7 @@ use model::id::{AttemptId, CorrelationId, Draw};
 use model::mission::Mission;
 use model::process::Supervision;
 use model::refusal::{Code, Refusal};
+use model::usage::Usage;
 use store::ledger::{Ledger, ReadError, StoredAnswer};
 use store::transcripts::Transcripts;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -327,6 +328,13 @@ impl Orchestrator {
     #[must_use]
     pub fn activities(&self) -> HashMap<AttemptId, Activity> {
         self.board.activities()
+    }
+
+    /// What a conversation that is under way has used by now, according to each source that was heard
+    /// since it was taken up: newer than what is recorded, which is done at a slower pace.
+    #[must_use]
+    pub fn used(&self, id: AttemptId) -> Vec<Usage> {
+        self.board.usage(id)
     }
 
     /// Agents that failed again and again and get no mission, and until when.

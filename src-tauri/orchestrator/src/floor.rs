@@ -58,7 +58,7 @@ pub(crate) use talk::{Board, Poke};
 /// The first pause before something is told or tried again; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The directory of a run in which its gates run.
 const GATES: &str = "gates";
 
@@ -75,6 +75,8 @@ enum Hindrance {
     Elsewhere,
     #[error("{0}")]
     NotStarted(String),
+    #[error("{0}")]
+    NoRoom(agents::descriptors::Full),
     #[error("failed to {0}")]
     Launch(LaunchError),
     #[error("failed to {0}")]
@@ -306,6 +308,25 @@ impl FloorSetup {
                 Err(err) => warn!(attempt = %id, %err, "an attempt could not be read"),
             }
             self.rest(&mut pause).await?;
+        }
+    }
+
+    /// Reads something beside a run; again and again as long as there is no descriptor to read with.
+    async fn read_at_last<T>(
+        &self,
+        read: impl Fn() -> std::io::Result<T> + Send,
+    ) -> std::io::Result<T> {
+        let mut pause = PAUSE;
+        loop {
+            match read() {
+                Err(err) if agents::is_want(&err) => {
+                    warn!(%err, "something beside a run cannot be read yet");
+                    if self.rest(&mut pause).await.is_none() {
+                        return Err(err);
+                    }
+                }
+                read => return read,
+            }
         }
     }
 

@@ -9,9 +9,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use model::process::file;
 use serde::{Deserialize, Serialize};
+
+use crate::proc;
 
 /// The longest text of one input, in bytes.
 pub const INPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -23,6 +26,8 @@ const UNREAD_BYTES_MAX: usize = 64 * 1024;
 const PATH_BYTES_MAX: usize = 100;
 /// How much is read at a time, in bytes.
 const READ_BYTES: usize = 16 * 1024;
+/// How long nothing is done where there is no descriptor for a connection.
+const WANT_TIME: Duration = Duration::from_millis(20);
 
 /// What the engine says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,8 +162,15 @@ impl Control {
         let mut new = false;
         // At most a few at a time: whoever connects without end must not keep the pump from its work.
         for _ in 0..16 {
-            let Ok((stream, _)) = self.listener.accept() else {
-                break;
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if proc::is_want(&error) => {
+                    // It goes on waiting to be accepted; without a pause that would be asked for
+                    // again and again.
+                    std::thread::sleep(WANT_TIME);
+                    break;
+                }
+                Err(_) => break,
             };
             if stream.set_nonblocking(true).is_ok() {
                 self.engine = Some(Engine { stream, line: Vec::new(), unread: Vec::new() });

@@ -34,7 +34,10 @@ impl Terminal {
         open: impl FnOnce() -> rustix::io::Result<OwnedFd>,
     ) -> Result<Self, NotStarted> {
         let failed = |error: Errno| match error {
-            Errno::NOSPC | Errno::MFILE | Errno::NFILE | Errno::IO => NotStarted::NoTerminalLeft,
+            // POSIX calls it "try again" when there is none left, and Linux "no space".
+            Errno::AGAIN | Errno::NOSPC | Errno::MFILE | Errno::NFILE | Errno::IO => {
+                NotStarted::NoTerminalLeft
+            }
             error => NotStarted::Terminal(error.into()),
         };
         let ours = open().map_err(failed)?;

@@ -11,6 +11,7 @@ pub mod command;
 pub mod headless;
 pub mod presets;
 pub mod prices;
+pub mod session_file;
 pub mod sheet;
 pub mod signs;
 pub mod usage;

@@ -11,6 +11,7 @@ use toml::Spanned;
 use utoipa::ToSchema;
 
 use super::headless::Format;
+use super::session_file;
 use super::sheet::{self, Sheet, SheetError};
 use super::ways::Ways;
 
@@ -445,6 +446,8 @@ impl Presets {
         check_name(&entry.name)?;
         if let Some(ways) = &entry.ways {
             check_signs(ways.limit_signs.iter().chain(&ways.login_signs))?;
+            let file = ways.session_file.as_ref();
+            file.map_or(Ok(()), session_file::check).map_err(|err| Wrong(err.to_string()))?;
         }
         entry.ways = entry.ways.map(|ways| with_signs(ways, &self.signs));
         let at = self.all.iter().position(|preset| preset.name == entry.name);

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::ways::{Covers, UsageFields, UsagePlace, UsageRule};
 
 /// The most model names that are told.
-const MODELS_MAX: usize = 8;
+pub(super) const MODELS_MAX: usize = 8;
 /// The longest name of a model, in bytes.
 const MODEL_BYTES_MAX: usize = 100;
 /// A number above this is no figure of one message; sums of what is below it do not overflow.
@@ -47,20 +47,43 @@ struct Read {
 
 /// Figures of one message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Figures {
-    tokens: Tokens,
-    cost_micros: Option<u64>,
-    requests: Option<u64>,
-    model_ms: Option<u64>,
+pub(super) struct Figures {
+    pub(super) tokens: Tokens,
+    pub(super) cost_micros: Option<u64>,
+    pub(super) requests: Option<u64>,
+    pub(super) model_ms: Option<u64>,
 }
 
 impl Figures {
-    fn plus(&self, other: &Self) -> Self {
+    pub(super) fn plus(&self, other: &Self) -> Self {
         Self {
             tokens: self.tokens.plus(&other.tokens),
             cost_micros: add(self.cost_micros, other.cost_micros),
             requests: add(self.requests, other.requests),
             model_ms: add(self.model_ms, other.model_ms),
+        }
+    }
+
+    /// What was added since a total was `before`; all of it where the total began anew.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        if self.tokens.total() < before.tokens.total() {
+            return *self;
+        }
+        let more = |now: Option<u64>, before: Option<u64>| {
+            now.map(|now| now.saturating_sub(before.unwrap_or(0)))
+        };
+        let (now, then) = (&self.tokens, &before.tokens);
+        Self {
+            tokens: Tokens {
+                uncached_input: more(now.uncached_input, then.uncached_input),
+                cache_read: more(now.cache_read, then.cache_read),
+                cache_write: more(now.cache_write, then.cache_write),
+                output: more(now.output, then.output),
+                reasoning: more(now.reasoning, then.reasoning),
+            },
+            cost_micros: more(self.cost_micros, before.cost_micros),
+            requests: more(self.requests, before.requests),
+            model_ms: more(self.model_ms, before.model_ms),
         }
     }
 
@@ -237,7 +260,7 @@ impl Meter {
 }
 
 /// The less, the better.
-const fn rank(covers: Covers) -> u8 {
+pub(super) const fn rank(covers: Covers) -> u8 {
     match covers {
         Covers::Conversation => 0,
         Covers::Turn => 1,
@@ -246,7 +269,7 @@ const fn rank(covers: Covers) -> u8 {
     }
 }
 
-fn figures(at: &Value, rule: &UsageRule) -> Figures {
+pub(super) fn figures(at: &Value, rule: &UsageRule) -> Figures {
     let UsageFields { input, cache_read, cache_write, output, reasoning, .. } = &rule.fields;
     let number = |field: &Option<String>| {
         field.as_deref().and_then(|field| find(at, field)).and_then(whole_number)
@@ -276,7 +299,7 @@ fn figures(at: &Value, rule: &UsageRule) -> Figures {
 }
 
 /// What a JSON pointer leads to; the slash at its beginning may be left out.
-fn find<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     if pointer.is_empty() || pointer.starts_with('/') {
         value.pointer(pointer)
     } else {
@@ -284,7 +307,7 @@ fn find<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     }
 }
 
-fn text(at: &Value, field: Option<&str>) -> Option<String> {
+pub(super) fn text(at: &Value, field: Option<&str>) -> Option<String> {
     let name = find(at, field?)?.as_str()?.trim();
     (!name.is_empty()).then(|| model::conversation::cut(name, MODEL_BYTES_MAX))
 }

@@ -22,6 +22,8 @@ pub struct Ways {
     pub cancel_looks_done: bool,
     /// Where its usage is, and what that means.
     pub usage: Vec<UsageRule>,
+    /// The file it writes of a session, where that says what it used.
+    pub session_file: Option<SessionFile>,
     /// A tool call that takes longer is slow, in seconds.
     pub slow_tool_s: u32,
     /// Silence that is still normal, in seconds.
@@ -49,6 +51,7 @@ impl Default for Ways {
             loads_after_kill: true,
             cancel_looks_done: false,
             usage: Vec::new(),
+            session_file: None,
             slow_tool_s: model::conversation::SLOW_TOOL_S,
             quiet_after_s: 120,
             stalled_after_s: 600,
@@ -58,6 +61,32 @@ impl Default for Ways {
             login_signs: Vec::new(),
         }
     }
+}
+
+/// A file that an agent itself writes of each session: a JSON object a line. It is only read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionFile {
+    /// Where the agent keeps its data: the first of these whose variable it has.
+    pub roots: Vec<SessionRoot>,
+    /// The file, from there: `*` stands for any part of a name, `{session}` for the id of the session.
+    pub path: String,
+    /// JSON pointers to what tells the kind of a line; the kind is what they lead to, joined by `/`.
+    pub kind: Vec<String>,
+    /// Which kinds of lines (`in = "update"`) say what was used. What covers the `conversation` is the
+    /// total of the session so far; what covers a `request` is added up.
+    pub usage: Vec<UsageRule>,
+}
+
+/// Where an agent may keep its data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRoot {
+    /// A variable that names a directory.
+    pub env: String,
+    /// The place below that.
+    #[serde(default)]
+    pub below: String,
 }
 
 /// One step into a mode.

@@ -266,7 +266,12 @@ impl Engine {
     /// When there is no such attempt.
     pub async fn usage(&self, id: AttemptId) -> Result<UsageView, Refusal> {
         resolve::attempt(&self.0.ledger, id).await?;
-        let sources = self.0.ledger.usage_of(id).await.map_err(unreadable)?;
+        let mut sources = self.0.ledger.usage_of(id).await.map_err(unreadable)?;
+        for newer in self.0.orchestrator.used(id) {
+            sources.retain(|known| known.source != newer.source);
+            sources.push(newer);
+        }
+        sources.sort_by_key(|usage| usage.source);
         let calls = self.0.transcripts.tool_calls(id).await.map_err(untold)?;
         Ok(UsageView {
             best: Usage::best(&sources).cloned(),

@@ -51,7 +51,11 @@ impl FloorSetup {
                     }
                 }
             }
-            _ => Box::pin(self.watch(id, opening, process, cancel)).await,
+            _ => {
+                // Its descriptors are open as soon as it is watched.
+                drop(right);
+                Box::pin(self.watch(id, opening, process, cancel)).await
+            }
         };
         match watched {
             Ok(Watched::Over(record)) => Box::pin(self.over(id, process, record)).await,
@@ -134,8 +138,7 @@ impl FloorSetup {
         let run = self.run(id);
         let mut driver = CommandDriver::new(false);
         // An engine may have died before it was written; written again it is the same entry.
-        let kept =
-            Kept::recall(&run).map_err(|source| LaunchError::Record { path: run.clone(), source });
+        let kept = self.read_at_last(|| Kept::recall(&run)).await;
         match (opening, kept) {
             (_, Ok(Some(kept))) => {
                 let at = kept.at;
@@ -179,13 +182,14 @@ impl FloorSetup {
         opening: Option<Opening>,
     ) -> Result<Beginning, Hindrance> {
         let run = self.run(case.attempt.id);
-        let kept = Memory::recall(&run).map_err(Hindrance::Conversation)?;
+        let kept = self.read_at_last(|| Memory::recall(&run)).await;
+        let kept = kept.map_err(Hindrance::Conversation)?;
         let mut token = None;
         let (driver, opening, memory) = match (kept, opening) {
             (Some(memory), _) => {
                 // Its token is kept nowhere; one that may not have reached it is replaced.
                 let tools = match memory.session {
-                    None => self.own_tools(&case.attempt),
+                    None => self.own_tools(&case.attempt).await,
                     Some(_) => None,
                 };
                 token = tools.as_ref().map(|tools| tools.token.clone());
@@ -241,14 +245,17 @@ impl FloorSetup {
         let Some(before) = before.filter(cut_off) else {
             return Ok(None);
         };
-        let kept = Memory::recall(&self.run(before.id)).map_err(Hindrance::Conversation)?;
+        let run = self.run(before.id);
+        let kept = self.read_at_last(|| Memory::recall(&run)).await;
+        let kept = kept.map_err(Hindrance::Conversation)?;
         Ok(kept.and_then(|kept| kept.session))
     }
 
     /// Our own tools as an attempt's agent sees them; nothing while the engine does not listen.
-    pub(super) fn own_tools(&self, attempt: &Attempt) -> Option<OwnTools> {
+    pub(super) async fn own_tools(&self, attempt: &Attempt) -> Option<OwnTools> {
         let url = self.url.borrow().clone()?;
-        match token::mint(&self.run(attempt.id), attempt.id) {
+        let run = self.run(attempt.id);
+        match self.read_at_last(|| token::mint(&run, attempt.id)).await {
             Ok(token) => {
                 Some(OwnTools { url: format!("{}/mcp", url.trim_end_matches('/')), token })
             }

@@ -42,14 +42,13 @@ impl FloorSetup {
             return Box::pin(self.begin_elsewhere(case, cancel)).await;
         }
         let preset = case.agent.as_ref().and_then(|agent| agent.runtime.preset());
-        let mut right = None;
         let presets = self.presets.now();
-        if let Some(preset) = preset.and_then(|name| presets.find(name)) {
-            match cancel.run_until_cancelled(self.starts.wait(preset)).await {
-                Some(may) => right = may,
-                None => return,
-            }
-        }
+        let preset = preset.and_then(|name| presets.find(name));
+        let right = match cancel.run_until_cancelled(self.starts.wait(preset)).await {
+            Some(Ok(right)) => right,
+            Some(Err(full)) => return self.not_started(id, &Hindrance::NoRoom(full)).await,
+            None => return,
+        };
         match Box::pin(self.launch(&case, cancel)).await {
             Ok(Some((process, opening))) => {
                 if self.tell(Input::Started { id, process: process.clone() }).await {
@@ -57,20 +56,24 @@ impl FloorSetup {
                     let Some(case) = self.case_at_last(id).await else {
                         return;
                     };
-                    Box::pin(self.follow(case, Some((opening, right)), &process, cancel)).await;
+                    Box::pin(self.follow(case, Some((opening, Some(right))), &process, cancel))
+                        .await;
                 }
             }
             Ok(None) => {}
-            Err(hindrance) => {
-                // What may run all the same is ended before anything is said.
-                if Box::pin(self.end_at_last(&self.run(id))).await.is_none() {
-                    return;
-                }
-                let reason = hindrance.to_string();
-                let record = self.record(Exit::NotStarted { reason });
-                self.tell(Input::Exited { id, record }).await;
-            }
+            Err(hindrance) => self.not_started(id, &hindrance).await,
         }
+    }
+
+    /// Tells that a program was not started. What may run all the same is ended before anything is
+    /// said.
+    async fn not_started(&self, id: AttemptId, hindrance: &Hindrance) {
+        if Box::pin(self.end_at_last(&self.run(id))).await.is_none() {
+            return;
+        }
+        let reason = hindrance.to_string();
+        let record = self.record(Exit::NotStarted { reason });
+        self.tell(Input::Exited { id, record }).await;
     }
 
     /// Makes the workplace and starts the program; nothing when the attempt was asked to stop.
@@ -82,7 +85,7 @@ impl FloorSetup {
         let agent = case.agent.as_ref().ok_or(Hindrance::NoAgent)?;
         let id = case.attempt.id;
         let run = self.run(id);
-        if let Some(process) = self.launcher.started(&run).map_err(Hindrance::Launch)? {
+        if let Some(process) = self.started_at_last(&run).await? {
             // An engine before this one started it, and died before that was recorded.
             return Ok(Some((process, self.opening_again(case, agent).await?)));
         }
@@ -98,6 +101,18 @@ impl FloorSetup {
             }
             Err(LaunchError::NotStarted { reason }) => Err(Hindrance::NotStarted(reason)),
             Err(err) => Err(Hindrance::Launch(err)),
+        }
+    }
+
+    /// Who was started in a run by an engine before this one. As long as that cannot be read, nothing
+    /// is done: a program that runs must not be taken for none.
+    async fn started_at_last(&self, run: &Path) -> Result<Option<ProcessIdentity>, Hindrance> {
+        let mut pause = PAUSE;
+        loop {
+            match self.launcher.started(run) {
+                Err(err) if err.is_want() && self.rest(&mut pause).await.is_some() => {}
+                started => return started.map_err(Hindrance::Launch),
+            }
         }
     }
 
@@ -126,10 +141,12 @@ impl FloorSetup {
         }
         let directory = Path::new(&workplace.directory);
         self.lay_files(case, &workplace)?;
-        let opening = match Kept::recall(&run).map_err(Hindrance::Conversation)? {
+        let kept = self.read_at_last(|| Kept::recall(&run)).await;
+        let opening = match kept.map_err(Hindrance::Conversation)? {
             // A shim that was started before may have got to it: then this is what was told.
             Some(kept) => {
-                Opening { tools: self.own_tools(&case.attempt), ..kept.opening(directory) }
+                let tools = self.own_tools(&case.attempt).await;
+                Opening { tools, ..kept.opening(directory) }
             }
             None => self.opening(case, agent, directory).await?,
         };
@@ -277,7 +294,19 @@ impl FloorSetup {
         let run = self.run(id);
         let frozen = case.attempt.frozen;
         self.attached.hold(id, frozen);
-        if let Ok(Found::Running(process)) = self.launcher.look(&run) {
+        let mut pause = PAUSE;
+        let found = loop {
+            match self.launcher.look(&run) {
+                Err(err) if err.is_want() => {
+                    warn!(attempt = %id, %err, "processes cannot be held or let go yet");
+                    if self.rest(&mut pause).await.is_none() {
+                        return;
+                    }
+                }
+                found => break found,
+            }
+        };
+        if let Ok(Found::Running(process)) = found {
             let done = if frozen {
                 self.launcher.freeze(&run, &process).await
             } else {

@@ -31,7 +31,7 @@ impl FloorSetup {
         agent: &Agent,
         directory: &Path,
     ) -> Result<Opening, Hindrance> {
-        let tools = self.own_tools(&case.attempt);
+        let tools = self.own_tools(&case.attempt).await;
         let session = self.session_before(case, agent).await?;
         let directory = directory.display().to_string();
         if matches!(agent.runtime, Runtime::Command { .. }) {
@@ -74,14 +74,16 @@ impl FloorSetup {
         agent: &Agent,
     ) -> Result<Opening, Hindrance> {
         let place = case.attempt.workplace.as_ref().map_or("/", |it| &it.directory);
-        let kept = Kept::recall(&self.run(case.attempt.id)).map_err(Hindrance::Conversation)?;
+        let run = self.run(case.attempt.id);
+        let kept = self.read_at_last(|| Kept::recall(&run)).await;
+        let kept = kept.map_err(Hindrance::Conversation)?;
         let Some(kept) = kept else {
             return self.opening(case, agent, Path::new(place)).await;
         };
         // Who speaks a protocol is told of its tools there, and its token is kept nowhere; the others
         // have had theirs from the start.
         let tools = match agent.runtime {
-            Runtime::Acp { .. } => self.own_tools(&case.attempt),
+            Runtime::Acp { .. } => self.own_tools(&case.attempt).await,
             _ => None,
         };
         Ok(Opening { tools, ..kept.opening(Path::new(place)) })

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use model::activity::{Activity, Phase};
 use model::clock::SharedClock;
 use model::id::AttemptId;
-use model::usage::Context;
+use model::usage::{Context, Usage};
 use tokio::sync::mpsc;
 
 /// Wishes that may wait for one conversation; a further one is refused.
@@ -49,6 +49,8 @@ pub enum NotReached {
 
 struct Place {
     activity: Activity,
+    /// What it used by now, according to each source.
+    used: Vec<Usage>,
     pokes: mpsc::Sender<Poke>,
 }
 
@@ -82,10 +84,11 @@ impl Board {
             said: None,
             turn: 0,
             context: None,
+            usage: None,
             quiet_after_s: silence.quiet_after_s,
             stalled_after_s: silence.stalled_after_s,
         };
-        self.places().insert(id, Place { activity, pokes });
+        self.places().insert(id, Place { activity, used: Vec::new(), pokes });
         receiver
     }
 
@@ -182,6 +185,20 @@ impl Board {
             line.chars().filter(|ch| !ch.is_control()).take(SAID_CHARS_MAX).collect::<String>()
         });
         self.change(id, |activity| activity.said = shown);
+    }
+
+    /// What a source says by now takes the place of what it said before.
+    pub(super) fn used(&self, id: AttemptId, usage: Usage) {
+        if let Some(place) = self.places().get_mut(&id) {
+            place.used.retain(|known| known.source != usage.source);
+            place.used.push(usage);
+            place.activity.usage = Usage::best(&place.used).cloned();
+        }
+    }
+
+    /// What a conversation used by now, according to each source that was heard since it was joined.
+    pub(crate) fn usage(&self, id: AttemptId) -> Vec<Usage> {
+        self.places().get(&id).map(|place| place.used.clone()).unwrap_or_default()
     }
 
     pub(super) fn context(&self, id: AttemptId, context: Context) {

@@ -1,24 +1,20 @@
 //! What happens in a conversation, and what comes of it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use agents::permission::{self, Who};
 use agents::runtime::{Answer, Happening, Stop, Wanted};
+use agents::step::{self, Step};
 use model::activity::Phase;
 use model::agent::CONTEXT_WARN_PERCENT;
 use model::id::{MessageId, RequestId, SystemDraw};
 use model::inbox::{Ask, Request};
-use model::usage::{Context, Usage};
-use tokio::time::Instant;
+use model::usage::Context;
 use tracing::warn;
 
 use super::Talk;
 use super::memory::{Handover, Verdict};
 use crate::input::Input;
-
-/// How often it is recorded within a turn what was used.
-const MEASURE_EVERY: Duration = Duration::from_secs(30);
 
 impl Talk<'_> {
     pub(super) async fn hear(&mut self, happening: Happening) {
@@ -26,6 +22,7 @@ impl Talk<'_> {
         match happening {
             Happening::Opened { session, .. } => {
                 self.memory.session = session;
+                self.open_session_file();
                 if let Some(right) = self.right.take() {
                     self.floor.starts.answered(right);
                 }
@@ -36,34 +33,22 @@ impl Talk<'_> {
                 self.memory.called_off = false;
                 let handing = std::mem::take(&mut self.memory.handing);
                 self.memory.handed.extend(handing);
-                self.deliver().await;
             }
             Happening::Started(messages) => {
                 // A terminal has no turns: what is typed there is begun with.
                 let begun = |id: &mut MessageId| messages.contains(id);
                 let typed: Vec<MessageId> = self.memory.handing.extract_if(.., begun).collect();
                 self.memory.handed.extend(typed);
-                self.deliver().await;
                 let messages = self.recorded(messages);
-                if !messages.is_empty() {
-                    self.tell(Input::Begun { messages }).await;
-                }
+                self.memory.begun.extend(messages);
             }
             Happening::Acknowledged { messages, said } => {
                 self.tell(Input::Acknowledged { id: self.id, said }).await;
                 let messages = self.recorded(messages);
-                if !messages.is_empty() {
-                    self.tell(Input::Answered { messages }).await;
-                }
+                self.memory.answered.extend(messages);
             }
             Happening::NotDelivered { messages, why } => self.not_delivered(messages, &why).await,
-            Happening::Used(usage) => {
-                self.used = Some(*usage);
-                // A turn may take hours.
-                if self.measured.elapsed() >= MEASURE_EVERY {
-                    self.measure().await;
-                }
-            }
+            Happening::Used(usage) => self.used(*usage).await,
             Happening::Context(context) => self.filled(context).await,
             Happening::Tool(tool) => board.tool(self.id, tool),
             Happening::Limited { until, said } => {
@@ -71,11 +56,11 @@ impl Talk<'_> {
             }
             Happening::TurnEnded { stop, .. } => {
                 board.tool(self.id, None);
-                self.measure().await;
+                self.measure_all().await;
                 self.turn_ended(stop).await;
             }
             Happening::Broken { why, login } => {
-                self.measure().await;
+                self.measure_all().await;
                 self.memory.verdict = Some(Verdict::of(&Stop::Failed { why, login }));
             }
             asks => self.hear_asks(asks).await,
@@ -168,11 +153,13 @@ impl Talk<'_> {
         };
         self.memory.asked.insert(key.clone(), id);
         self.driver.asked_as(&key, id, now);
+        step::reached(Step::AskHeard);
         if !self.tell(Input::Asked(Box::new(request))).await {
             // Nobody can be asked any more: the attempt ends, or asks too much at once.
             self.memory.asked.remove(&key);
             self.driver.answer(&key, None, &Answer::Cancelled, now);
         }
+        step::reached(Step::AskRecorded);
         self.show_asking();
     }
 
@@ -222,6 +209,7 @@ impl Talk<'_> {
             }
             // It did not let its turn be called off, so that nothing can be asked of it.
             Handover::Cancelled | Handover::Asked => {
+                step::reached(Step::HandoverSaid);
                 let text = self.memory.take_written();
                 self.memory.verdict = Some(Verdict::HandedOver { text });
                 return;
@@ -236,24 +224,5 @@ impl Talk<'_> {
             Stop::Cancelled if self.memory.called_off => Verdict::CalledOff,
             stop => Verdict::of(&stop),
         });
-    }
-
-    /// Records what was used, by our own prices too.
-    async fn measure(&mut self) {
-        if let Some(usage) = self.used.take() {
-            self.measured = Instant::now();
-            let usage = self.priced(usage);
-            self.tell(Input::Measured { id: self.id, usage: Box::new(usage) }).await;
-        }
-    }
-
-    fn priced(&self, mut usage: Usage) -> Usage {
-        let known = usage.model.as_deref();
-        let prices = self.floor.prices.now();
-        if let Some(cost) = known.and_then(|model| prices.cost(model, &usage.tokens)) {
-            usage.own_cost_micros = Some(cost.micros);
-            usage.prices_of = Some(cost.prices_of);
-        }
-        usage
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agents::channel::{Channel, LOOK, ShimSays};
 use agents::lines::{LineReader, RawLine};
 use agents::runtime::{Driver, Line};
+use agents::transcript::TranscriptError;
 use jiff::Timestamp;
 use model::conversation::Stream;
 use model::process::{TerminalSize, file};
@@ -45,6 +46,8 @@ struct Source {
     stream: Stream,
     reader: LineReader,
     offset: u64,
+    /// Whether there was no descriptor to read it with, the last time.
+    wants: bool,
 }
 
 impl Source {
@@ -53,7 +56,7 @@ impl Source {
             Stream::Stdout => file::STDOUT,
             Stream::Stderr => file::STDERR,
         };
-        Self { stream, reader: LineReader::new(&run.join(name)), offset }
+        Self { stream, reader: LineReader::new(&run.join(name)), offset, wants: false }
     }
 
     fn next(&mut self, to_the_end: bool) -> Option<Printed> {
@@ -61,6 +64,7 @@ impl Source {
             true => self.reader.last_line(self.offset),
             false => self.reader.next_line(self.offset),
         };
+        self.wants = read.as_ref().is_err_and(TranscriptError::is_want);
         match read {
             Ok(line) => line.map(|line| {
                 self.offset = line.next_offset;
@@ -85,6 +89,8 @@ pub(super) struct Wire {
     ended: bool,
     /// The number of the last line that was written since the shim was reached.
     said: u64,
+    /// How far it was told that standard output was read.
+    acknowledged: u64,
     /// The number of the last line the shim took.
     taken: u64,
     /// Nothing is said before.
@@ -103,6 +109,7 @@ impl Wire {
             stderr: Source::new(run, Stream::Stderr, memory.stderr),
             ended: false,
             said: 0,
+            acknowledged: 0,
             taken: 0,
             not_before: Instant::now(),
             token,
@@ -114,6 +121,19 @@ impl Wire {
     /// Whether the shim cannot be reached.
     pub(super) const fn is_lost(&self) -> bool {
         self.channel.is_none()
+    }
+
+    /// Whether something could not be read for want of a descriptor, the last time.
+    pub(super) const fn wants(&self) -> bool {
+        self.stdout.wants || self.stderr.wants
+    }
+
+    /// Closes all that it holds open, and opens it again when it is needed. Where every descriptor is
+    /// held by those that wait for another one, nobody would go on.
+    pub(super) fn let_go(&mut self) {
+        self.channel = None;
+        self.stdout.reader.close();
+        self.stderr.reader.close();
     }
 
     /// How far both streams were read.
@@ -134,7 +154,7 @@ impl Wire {
         match Channel::connect(&self.run).await {
             Ok(channel) => {
                 self.channel = Some(channel);
-                self.said = 0;
+                (self.said, self.acknowledged) = (0, 0);
             }
             // It ends with its program, whose end is noticed elsewhere.
             Err(err) => tracing::debug!(run = %self.run.display(), %err, "no shim was reached"),
@@ -180,7 +200,11 @@ impl Wire {
 
     /// The next whole line of either stream.
     pub(super) fn next_line(&mut self) -> Option<Printed> {
-        self.stdout.next(self.ended).or_else(|| self.stderr.next(self.ended))
+        let line = self.stdout.next(self.ended).or_else(|| self.stderr.next(self.ended));
+        if self.stdout.wants {
+            self.let_go();
+        }
+        line
     }
 
     /// From now on a last line without an end is one too: the program prints no more.
@@ -190,6 +214,10 @@ impl Wire {
 
     /// Tells the shim how far standard output was read, so that it may go on.
     pub(super) async fn acknowledge(&mut self) {
+        if self.acknowledged == self.stdout.offset {
+            return;
+        }
+        self.acknowledged = self.stdout.offset;
         if let Some(channel) = &mut self.channel
             && channel.read_up_to(self.stdout.offset).await.is_err()
         {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use agents::record;
 use agents::runtime::Stop;
+use agents::runtime::session_file::SessionMeter;
 use model::conversation::{cut, one_line};
 use model::id::{MessageId, RequestId};
 use model::process::Exit;
@@ -38,6 +39,12 @@ pub(crate) struct Memory {
     pub(super) handing: Vec<MessageId>,
     /// Those of them that the program is told of by what is kept with this.
     pub(super) handed: Vec<MessageId>,
+    /// Messages the agent has begun with, and that is not recorded.
+    pub(super) begun: Vec<MessageId>,
+    /// Messages the agent has answered, and that is not recorded.
+    pub(super) answered: Vec<MessageId>,
+    /// Requests whose answers the program is told by what is kept with this, and that is not recorded.
+    pub(super) replied: Vec<RequestId>,
     /// Messages of Hivekeeper itself that are not in the ledger.
     pub(super) own: Vec<MessageId>,
     /// Thresholds of the context that were crossed, in percent.
@@ -46,6 +53,8 @@ pub(crate) struct Memory {
     pub(super) handover: Handover,
     /// What it has written for the next attempt so far: its messages, by their entries.
     pub(super) written: Vec<(String, String)>,
+    /// What the agent writes down of its session, as far as it was read.
+    pub(super) metered: Option<SessionMeter>,
     /// An ACP session that can be taken up again.
     pub(crate) session: Option<String>,
     /// Whether the captain called the turn under way off.

@@ -11,8 +11,10 @@ mod line;
 mod memory;
 mod say;
 mod turn;
+mod used;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use agents::LaunchError;
@@ -26,7 +28,6 @@ use model::conversation::{Body, Entry};
 use model::id::AttemptId;
 use model::mission::Mission;
 use model::process::{Exit, ExitRecord, ProcessIdentity};
-use model::usage::Usage;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ use line::Wire;
 pub(crate) use memory::Memory;
 use memory::Verdict;
 pub(super) use turn::Asked;
+use used::Used;
 
 use super::FloorSetup;
 use super::starts::StartRight;
@@ -54,6 +56,8 @@ const GATHERED_MAX: usize = 256;
 const UNWRITTEN_MAX: usize = 4 * GATHERED_MAX;
 /// How many lines are read before anything else is looked at.
 const LINES_AT_ONCE: usize = 500;
+/// When what could not be read is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
 /// How long an agent that was asked to stop may take to say so.
 const POLITE: Duration = Duration::from_secs(3);
 /// How long a program may take to end once its conversation is over.
@@ -76,10 +80,8 @@ pub(super) struct Talk<'a> {
     gathered_since: Option<Instant>,
     /// Held until the agent has answered.
     right: Option<StartRight>,
-    /// What was used since that was recorded last.
-    used: Option<Usage>,
-    /// When that was.
-    measured: Instant,
+    /// What is used.
+    used: Used,
     /// Whether the attempt was asked to stop: nothing new is begun any more.
     stopping: bool,
     /// Whether its program is being ended: nothing that happens changes how it ended.
@@ -143,8 +145,7 @@ impl FloorSetup {
             pokes,
             gathered: Vec::new(),
             gathered_since: None,
-            used: None,
-            measured: Instant::now(),
+            used: Used::new(),
             right,
             stopping: false,
             ending: false,
@@ -173,7 +174,6 @@ impl Talk<'_> {
         let never = CancellationToken::new();
         let over = launcher.wait(&run, process, &never);
         tokio::pin!(over);
-        self.deliver().await;
         // What was answered while nobody talked with the agent is told at once.
         self.recall_asked().await;
         self.say_answers().await;
@@ -181,8 +181,13 @@ impl Talk<'_> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.act().await;
+            if self.gathered_since.is_some_and(|since| since.elapsed() >= GATHER)
+                || self.gathered.len() >= GATHERED_MAX
+            {
+                self.keep().await;
+            }
             if self.memory.verdict.is_some() {
-                return self.end_program(process).await.map(Watched::Over);
+                return self.end_program(process, over).await.map(Watched::Over);
             }
             let again = self.read_again();
             tokio::select! {
@@ -198,17 +203,14 @@ impl Talk<'_> {
                 Some(poke) = self.pokes.recv() => self.poked(poke).await,
                 _ = tick.tick() => {
                     self.driver.tick(self.floor.clock.now());
-                    self.deliver().await;
                     if !self.memory.asked.is_empty() {
                         self.say_answers().await;
                     }
+                    self.look_at_session().await;
                 }
-                () = self.wire.wait(again) => drop(self.read().await),
-            }
-            if self.gathered_since.is_some_and(|since| since.elapsed() >= GATHER)
-                || self.gathered.len() >= GATHERED_MAX
-            {
-                self.keep().await;
+                () = self.wire.wait(again) => {
+                    self.read();
+                }
             }
         }
     }
@@ -220,7 +222,7 @@ impl Talk<'_> {
     }
 
     /// Feeds the driver what the program has printed; says whether there was anything.
-    async fn read(&mut self) -> bool {
+    fn read(&mut self) -> bool {
         let mut any = false;
         self.more = true;
         for _ in 0..LINES_AT_ONCE {
@@ -237,7 +239,6 @@ impl Talk<'_> {
         self.memory.read_to(&self.wire);
         if any {
             step::reached(Step::FirstWords);
-            self.wire.acknowledge().await;
         }
         any
     }
@@ -280,12 +281,13 @@ impl Talk<'_> {
                     self.hear(happening).await;
                 }
             }
-            self.say_unsaid().await;
         }
+        // Only now is nothing on its way between the driver and what is kept of it.
         self.say_unsaid().await;
         if self.wire.took(&mut self.memory) {
             self.changed = true;
         }
+        self.deliver().await;
         if self.changed && self.gathered.is_empty() {
             self.keep().await;
         }
@@ -350,13 +352,23 @@ impl Talk<'_> {
     }
 
     /// Keeps what is needed to go on from here, after the entries that were made on the way here.
-    /// Says whether it is kept.
+    /// Says whether it is kept. To be called where everything the driver wants done was done: what is
+    /// on its way then would be lost with this engine.
     async fn keep(&mut self) -> bool {
         self.flush().await;
         self.memory.driver = self.driver.snapshot();
-        match self.memory.keep(&self.run) {
+        let kept = match self.memory.keep(&self.run) {
+            Err(err) if agents::is_want(&err) => {
+                self.wire.let_go();
+                self.memory.keep(&self.run)
+            }
+            kept => kept,
+        };
+        match kept {
             Ok(()) => {
                 self.changed = false;
+                // Before that, an engine that starts again reads it once more.
+                self.wire.acknowledge().await;
                 true
             }
             Err(err) => {
@@ -378,7 +390,7 @@ impl Talk<'_> {
         while answers && !self.driver.takes_messages() && Instant::now() < deadline {
             let rest = deadline.min(Instant::now() + Duration::from_millis(200));
             self.wire.wait(Some(rest)).await;
-            self.read().await;
+            self.read();
             self.act().await;
             if self.wire.is_lost() {
                 break;
@@ -389,35 +401,38 @@ impl Talk<'_> {
         // What was under way is given up here: after this nobody listens.
         self.driver.ended(&Exit::Stopped { killed: false }, self.floor.clock.now());
         self.act().await;
+        self.measure_all().await;
     }
 
     /// Ends the program of a conversation that is over.
-    async fn end_program(&mut self, process: &ProcessIdentity) -> Result<ExitRecord, LaunchError> {
+    async fn end_program(
+        &mut self,
+        process: &ProcessIdentity,
+        mut over: Pin<&mut impl Future<Output = Result<ExitRecord, LaunchError>>>,
+    ) -> Result<ExitRecord, LaunchError> {
         self.flush().await;
         step::reached(Step::Judged);
         self.floor.board.phase(self.id, Phase::Ending);
         self.ending = true;
         self.driver.finish(self.floor.clock.now());
         self.act().await;
-        let never = CancellationToken::new();
-        let (launcher, run) = (self.floor.launcher.clone(), self.run.clone());
-        let over = launcher.wait(&run, process, &never);
-        tokio::pin!(over);
         let deadline = Instant::now() + END;
         let record = loop {
             // The protocol's farewell is read, so that it can be answered to.
             tokio::select! {
-                record = timeout(deadline.saturating_duration_since(Instant::now()), &mut over) => {
+                record = timeout(deadline.saturating_duration_since(Instant::now()), over.as_mut()) => {
                     break match record {
                         Ok(record) => record?,
                         Err(_) => {
+                            // Nothing more is said or read; to end it takes descriptors as well.
+                            self.wire.let_go();
                             let ended = self.floor.end(&self.run, process).await;
                             ended.ok_or(LaunchError::Cancelled)?
                         }
                     };
                 }
                 () = self.wire.wait(None) => {
-                    if !self.read().await && self.wire.is_lost() {
+                    if !self.read() && self.wire.is_lost() {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                     self.act().await;
@@ -425,6 +440,7 @@ impl Talk<'_> {
             }
         };
         let record = self.leave_nothing(process, record).await?;
+        self.measure_all().await;
         let verdict = self.memory.verdict.clone();
         Ok(match verdict {
             Some(verdict) => ExitRecord { exit: verdict.exit(), ..record },
@@ -442,17 +458,27 @@ impl Talk<'_> {
         left.ok_or(LaunchError::Cancelled)
     }
 
+    /// Feeds the driver all that there is, also where a descriptor has to be waited for.
+    async fn read_all(&mut self) {
+        loop {
+            while self.read() {
+                self.act().await;
+            }
+            if !self.wire.wants() {
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
     /// Reads what is left of a program that has ended by itself, and says how its work ended.
     async fn program_ended(&mut self, record: ExitRecord) -> ExitRecord {
-        while self.read().await {
-            self.act().await;
-        }
+        self.read_all().await;
         self.wire.read_to_the_end();
-        while self.read().await {
-            self.act().await;
-        }
+        self.read_all().await;
         let stop = self.driver.ended(&record.exit, self.floor.clock.now());
         self.act().await;
+        self.measure_all().await;
         self.flush().await;
         if let Some(verdict) = self.memory.verdict.clone() {
             return ExitRecord { exit: verdict.exit(), ..record };

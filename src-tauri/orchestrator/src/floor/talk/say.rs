@@ -1,6 +1,7 @@
 //! What is said to an agent: messages, answers, and what the captain types.
 
 use agents::runtime::{Answer, Told};
+use agents::step::{self, Step};
 use model::activity::Phase;
 use model::agent::Runtime;
 use model::id::{MessageId, RequestId};
@@ -10,6 +11,7 @@ use tracing::warn;
 
 use super::Talk;
 use super::board::Poke;
+use super::memory::Memory;
 use crate::input::Input;
 
 /// How much may be typed that a program does not read, in bytes.
@@ -38,7 +40,6 @@ impl Talk<'_> {
             Poke::CancelTurn => self.call_off(),
             Poke::InterruptTurn => self.driver.cancel(now),
         }
-        self.say_unsaid().await;
     }
 
     /// Calls the turn under way off, because the captain wants it.
@@ -95,10 +96,12 @@ impl Talk<'_> {
             else {
                 continue;
             };
+            step::reached(Step::AnswerFound);
             let now = self.floor.clock.now();
             self.driver.answer(&request.key, Some(request.id), &answer, now);
             self.memory.asked.retain(|_, id| *id != request.id);
-            self.tell(Input::ReplyTold(request.id)).await;
+            self.memory.replied.push(request.id);
+            self.changed = true;
             self.show_asking();
         }
     }
@@ -128,16 +131,37 @@ impl Talk<'_> {
         true
     }
 
-    /// Records that messages are with the program, once what tells it of them is kept: an engine that
-    /// dies between the two still says it, and records it then.
+    /// Records that messages and answers are with the program, once what tells it of them is kept: an
+    /// engine that dies between the two still says it, and records it then.
     pub(super) async fn deliver(&mut self) {
+        let Memory { handed, replied, begun, answered, .. } = &self.memory;
+        let nothing =
+            [handed, begun, answered].into_iter().all(Vec::is_empty) && replied.is_empty();
         // What cannot be kept is tried again in a moment.
-        if self.memory.handed.is_empty() || !self.keep().await {
+        if nothing || !self.keep().await {
             return;
         }
-        let messages = std::mem::take(&mut self.memory.handed);
         self.changed = true;
-        self.tell(Input::Delivered { messages, id: self.id }).await;
+        for id in std::mem::take(&mut self.memory.replied) {
+            step::reached(Step::AnswerTold);
+            self.tell(Input::ReplyTold(id)).await;
+            step::reached(Step::AnswerRecorded);
+        }
+        let messages = std::mem::take(&mut self.memory.handed);
+        if !messages.is_empty() {
+            step::reached(Step::MessageTold);
+            self.tell(Input::Delivered { messages, id: self.id }).await;
+            step::reached(Step::MessageRecorded);
+        }
+        // In the order in which it happened: what was not delivered is neither begun with nor answered.
+        let messages = std::mem::take(&mut self.memory.begun);
+        if !messages.is_empty() {
+            self.tell(Input::Begun { messages }).await;
+        }
+        let messages = std::mem::take(&mut self.memory.answered);
+        if !messages.is_empty() {
+            self.tell(Input::Answered { messages }).await;
+        }
     }
 
     /// Notes that messages could not be handed over; after a number of times they wait for the

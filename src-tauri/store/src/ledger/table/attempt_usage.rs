@@ -121,8 +121,8 @@ pub(crate) async fn by_agent(conn: &mut SqliteConnection) -> Result<Vec<AgentUsa
              SELECT attempts.agent_id, attempt_usage.attempt_id, attempt_usage.body,
                  COALESCE(body ->> '$.tokens.uncached_input', body ->> '$.tokens.cache_read',
                      body ->> '$.tokens.cache_write', body ->> '$.tokens.output') IS NULL AS silent,
-                 CASE source WHEN 'otlp' THEN 0 WHEN 'result' THEN 1 WHEN 'sum' THEN 2 ELSE 3 END
-                     AS place
+                 CASE source WHEN 'otlp' THEN 0 WHEN 'result' THEN 1 WHEN 'session_file' THEN 2
+                     WHEN 'sum' THEN 3 ELSE 4 END AS place
              FROM attempt_usage JOIN attempts ON attempts.id = attempt_usage.attempt_id
          ), ranked AS (
              SELECT agent_id, body, ROW_NUMBER()

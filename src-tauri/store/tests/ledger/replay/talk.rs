@@ -200,7 +200,7 @@ impl World {
                 Fact::AttemptAcknowledged { attempt_id, at, said: "I know".to_owned() }
             }
             0 | 1 => {
-                let source = UsageSource::ALL[usize::from(a) % 4];
+                let source = UsageSource::ALL[usize::from(a) % UsageSource::ALL.len()];
                 let mut usage = Usage::none(source);
                 (usage.turns, usage.tokens.output) = (b.into(), Some(a.into()));
                 self.talk.usage.insert((attempt_id, source), usage.clone());
