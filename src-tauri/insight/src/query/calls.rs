@@ -166,24 +166,30 @@ pub(super) fn each(
     first: Option<f64>,
     second: Option<f64>,
 ) -> Option<f64> {
-    let low = |low: f64, value: f64| {
-        if low.is_nan() || value.is_nan() { f64::NAN } else { value.max(low) }
-    };
-    let high = |high: f64, value: f64| {
-        if high.is_nan() || value.is_nan() { f64::NAN } else { value.min(high) }
-    };
     match (function, first, second) {
         (Fun::Each(function), _, _) => Some(function.apply(value)),
         (Fun::Round, to, _) => {
             let per_unit = 1.0 / to.unwrap_or(1.0);
             Some((value * per_unit + 0.5).floor() / per_unit)
         }
-        (Fun::ClampMin, Some(least), _) => Some(low(least, value)),
-        (Fun::ClampMax, Some(most), _) => Some(high(most, value)),
+        (Fun::ClampMin, Some(least), _) => Some(not_below(least, value)),
+        (Fun::ClampMax, Some(most), _) => Some(not_above(most, value)),
         (Fun::Clamp, Some(least), Some(most)) if most < least => None,
-        (Fun::Clamp, Some(least), Some(most)) => Some(low(least, high(most, value))),
+        (Fun::Clamp, Some(least), Some(most)) => Some(not_below(least, not_above(most, value))),
         _ => None,
     }
+}
+
+/// The larger of two; not a number wins over all but infinity, as in Go.
+fn not_below(least: f64, value: f64) -> f64 {
+    let unknown = (least.is_nan() || value.is_nan()) && least.max(value) != f64::INFINITY;
+    if unknown { f64::NAN } else { value.max(least) }
+}
+
+/// The smaller of two; not a number wins over all but minus infinity.
+fn not_above(most: f64, value: f64) -> f64 {
+    let unknown = (most.is_nan() || value.is_nan()) && most.min(value) != f64::NEG_INFINITY;
+    if unknown { f64::NAN } else { value.min(most) }
 }
 
 /// The value of the only series at each moment.

@@ -212,15 +212,16 @@ pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
     values.map(|value| value / count).sum()
 }
 
-/// The variance of a whole population (Welford 1962).
-pub(super) fn variance(values: impl Iterator<Item = f64>) -> f64 {
-    let (mut count, mut mean, mut squares) = (0.0, Exact::default(), Exact::default());
-    for value in values {
-        count += 1.0;
-        let before = value - mean.total();
-        mean.add(before / count);
-        squares.add(before * (value - mean.total()));
-    }
+/// The variance of a whole population. Values are taken relative to the first, so that those that are
+/// large and close together lose nothing.
+pub(super) fn variance(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let Some(first) = values.clone().next() else { return f64::NAN };
+    let apart = values.map(|value| value - first);
+    let middle = mean(apart.clone());
+    let (squares, count) = apart.fold((Exact::default(), 0.0), |(mut squares, count), value| {
+        squares.add((value - middle) * (value - middle));
+        (squares, count + 1.0)
+    });
     squares.total() / count
 }
 
