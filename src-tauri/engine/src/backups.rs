@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use store::ledger::{Backup, BackupError, Ledger, Restored};
 use store::{DataDir, DataDirError};
 
+pub use store::ledger::Revival;
+
 use crate::view::{BackupState, BackupView, Listing};
 use crate::{Caller, Engine};
 
@@ -227,18 +229,23 @@ pub enum RestoreError {
 }
 
 /// Puts a backup in the place of the ledger of a workspace that no engine holds. What was there before
-/// is kept in the workspace.
+/// is kept in the workspace. Tokens and logins that it accepts and the ledger before did not any more are
+/// ended, unless they are to stay.
 ///
 /// # Errors
 /// When an engine or agents of it run, or the backup is not sound; everything is as it was then.
-pub async fn restore(data_dir: &Path, file: &Path) -> Result<Restored, RestoreError> {
+pub async fn restore(
+    data_dir: &Path,
+    file: &Path,
+    revival: Revival,
+) -> Result<Restored, RestoreError> {
     let dir = DataDir::open(data_dir)?;
     let at_work = at_work(&dir.runs())?;
     if at_work > 0 {
         return Err(RestoreError::AtWork(at_work));
     }
     let clock: SharedClock = Arc::new(SystemClock);
-    Ok(store::ledger::restore(&dir, file, &clock).await?)
+    Ok(store::ledger::restore(&dir, file, revival, &clock).await?)
 }
 
 /// How many runs are under way: what they do would be in no ledger.

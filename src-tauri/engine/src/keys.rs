@@ -4,6 +4,8 @@
 //! SHA-256, compared in constant time. A token that is revoked opens nothing from before its
 //! revocation is written on.
 
+mod chain;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -13,8 +15,8 @@ use model::event::{Actor, Fact, NewEvent, Subject};
 use model::id::{AgentId, EventId, SystemDraw, TokenId};
 use model::refusal::{Code, Refusal};
 use model::token::{
-    AccessToken, DAYS_MAX, NAME_CHARS_MAX, PREFIX_CHARS, SCOPES_MAX, SECRET_CHARS, TOKEN_PREFIX,
-    TOKENS_MAX, TokenRole, TokenScope,
+    AccessToken, DAYS_MAX, Maker, NAME_CHARS_MAX, PREFIX_CHARS, SCOPES_MAX, SECRET_CHARS,
+    TOKEN_PREFIX, TOKENS_MAX, TokenRole, TokenScope,
 };
 use sha2::{Digest, Sha256};
 use store::ledger::{Change, CommitError, KeptToken, Ledger, ReadError, StoredAnswer};
@@ -25,6 +27,8 @@ use crate::missions::{invalid, text_line};
 use crate::resolve::unreadable;
 use crate::view::{Listing, MadeToken, NewToken, TokenState, TokenView};
 use crate::{Caller, Engine};
+
+pub(crate) use chain::{Roots, not_ended};
 
 /// A use is written down when the one before is so old, in seconds.
 const USE_EVERY_S: i64 = 60;
@@ -154,6 +158,13 @@ impl Keys {
         let all = self.standing();
         let own = all.by_id.values().filter(|it| it.token.lent_to() == Some(agent));
         own.map(|standing| standing.token.id).collect()
+    }
+
+    /// Whether an agent that runs elsewhere has a token that opens anything.
+    pub(crate) fn lends_to(&self, agent: AgentId, now: Timestamp) -> bool {
+        let all = self.standing();
+        let own = |it: &Standing| it.token.lent_to() == Some(agent) && it.token.is_valid(now);
+        all.by_id.values().any(own)
     }
 
     /// Keeps others from changing the tokens meanwhile.
@@ -304,18 +315,24 @@ impl Engine {
         TokenView { state: TokenState::of(&kept.token, now), used_at, token: kept.token }
     }
 
-    /// Makes a token. Its secret is in the answer and nowhere else.
+    /// Makes a token. Its secret is in the answer and nowhere else. It ends with what it was made by.
     ///
     /// # Errors
     /// When the name is taken, something is out of bounds, or there are too many tokens.
-    pub async fn make_token(&self, caller: &Caller, new: NewToken) -> Result<MadeToken, Refusal> {
+    pub async fn make_token(
+        &self,
+        caller: &Caller,
+        by: Option<Maker>,
+        new: NewToken,
+    ) -> Result<MadeToken, Refusal> {
         let _alone = self.0.keys.changing.lock().await;
         if let Some(known) = self.made_before(caller).await? {
             return Ok(known);
         }
+        self.maker_stands(by)?;
         let now = self.now_for_keys();
         let secret = draw(TOKEN_PREFIX)?;
-        let token = self.checked(new, &secret, now).await?;
+        let token = AccessToken { made_by: by, ..self.checked(new, &secret, now).await? };
         let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
         let answer = caller.answer(serde_json::Value::String(token.id.to_string()));
         let fact = Fact::TokenMade { token: token.clone(), hash: hex(&hash) };
@@ -411,6 +428,7 @@ impl Engine {
             made_at: now,
             expires_at,
             revoked_at: None,
+            made_by: None,
         })
     }
 
@@ -428,12 +446,13 @@ impl Engine {
         }
     }
 
-    /// Revokes a token. It opens nothing from the moment this is called, also where the revocation
-    /// cannot be written at once.
+    /// Revokes a token, with everything that was made by it. They open nothing from the moment this is
+    /// called, also where the revocation cannot be written at once.
     ///
     /// # Errors
     /// When there is no such token, or it was revoked before.
     pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<(), Refusal> {
+        let _no_login = self.0.logins.alone().await;
         let _alone = self.0.keys.changing.lock().await;
         if self.answered_before(caller).await?.is_some() {
             return Ok(());
@@ -450,6 +469,8 @@ impl Engine {
             });
         }
         self.0.keys.drop_token(id);
+        let chain = self.chain_of(&Roots::token(id)).await?;
+        self.end_chain(caller, &chain).await.map_err(|error| not_ended(&error))?;
         let answer = caller.answer(serde_json::Value::Null);
         let fact = Fact::TokenRevoked { token_id: id, at: self.0.clock.now() };
         self.record(caller, fact, answer).await.map_err(|refusal| {

@@ -72,7 +72,7 @@ pub use agents::scan;
 pub use agents::secrets::redact as without_secrets;
 pub use agents::survey::exists as process_exists;
 pub use attached::Lent;
-pub use backups::{RestoreError, restore};
+pub use backups::{RestoreError, Revival, restore};
 pub use doctor::doctor_without_engine;
 pub use figures::{Figures, UsedBy};
 pub use journal::{Format, Rendered};

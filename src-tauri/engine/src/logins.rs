@@ -15,13 +15,13 @@ use model::event::{Actor, Fact};
 use model::id::{LoginId, SystemDraw, TokenId};
 use model::login::{CAPTAIN_DAYS, LOGINS_MAX, Login, LoginEnd, LoginVia, PAIRED_DAYS, agent_text};
 use model::refusal::{Code, Refusal};
-use model::token::{AccessToken, TokenRole};
+use model::token::{AccessToken, Maker, TokenRole};
 use sha2::{Digest, Sha256};
 use store::ledger::{Change, KeptLogin, Ledger, ReadError};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
-use crate::keys::{Bearer, draw, hex, is_older, unwritten};
+use crate::keys::{Bearer, Roots, draw, hex, is_older, not_ended, unwritten};
 use crate::resolve::unreadable;
 use crate::view::{Listing, LoginState, LoginView, NewToken};
 use crate::{Caller, Engine};
@@ -42,6 +42,8 @@ type Hash = [u8; 32];
 pub struct NewLogin {
     /// The token it is to get, where it is paired; nothing for the captain.
     pub pairing: Option<NewToken>,
+    /// The browser whose link it comes in by.
+    pub by: Option<LoginId>,
     /// The page it asks from.
     pub origin: String,
     /// Where it is.
@@ -119,7 +121,7 @@ impl Logins {
     /// Reads the logins.
     pub(crate) async fn read(ledger: &Ledger, now: Timestamp) -> Result<Self, ReadError> {
         let logins = Self::default();
-        for kept in ledger.logins(now, false, SHOWN_MAX).await? {
+        for kept in ledger.standing_logins(now).await? {
             let KeptLogin { login, cookie_hash, page_hash, used_at } = kept;
             let standing = Standing { login, page_hash, used_at, written_at: used_at };
             logins.standing_mut().insert(cookie_hash, standing);
@@ -147,7 +149,13 @@ impl Logins {
         self.standing().get(&digest(cookie)).filter(|it| it.login.is_valid(now)).cloned()
     }
 
-    fn drop_login(&self, id: LoginId) {
+    /// Keeps others from changing the logins meanwhile.
+    pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// Lets a login open nothing from now on.
+    pub(crate) fn drop_login(&self, id: LoginId) {
         self.standing_mut().retain(|_, it| it.login.id != id);
         self.ended.send_modify(|count| *count += 1);
     }
@@ -206,6 +214,7 @@ fn new_login(new: &NewLogin, token: Option<&AccessToken>, now: Timestamp) -> Log
         id: LoginId::draw(now, &mut SystemDraw),
         via,
         token_id: token.map(|token| token.id),
+        made_by: new.by,
         origin: new.origin.clone(),
         from: new.from.map(|ip| ip.to_string()),
         agent: agent_text(&new.agent),
@@ -225,8 +234,13 @@ impl Engine {
         let _alone = self.0.logins.changing.lock().await;
         let _no_other_token = self.0.keys.alone().await;
         let now = self.now_for_keys();
+        let by = new.by.map(|id| Maker::Login { id });
+        self.maker_stands(by)?;
         let token = match new.pairing.clone() {
-            Some(pairing) => Some(self.new_token(pairing).await?),
+            Some(pairing) => {
+                let (token, hash) = self.new_token(pairing).await?;
+                Some((AccessToken { made_by: by, ..token }, hash))
+            }
             None => None,
         };
         let login = new_login(&new, token.as_ref().map(|(token, _)| token), now);
@@ -241,6 +255,11 @@ impl Engine {
         }
         let over = self.giving_way(&login, new.instead_of);
         for (old, why) in &over {
+            // What it lent to others goes first, so that none of it is left behind.
+            let chain = self.chain_of(&Roots::login(old, false)).await?;
+            self.end_chain(&caller.without_key(), &chain)
+                .await
+                .map_err(|error| not_ended(&error))?;
             let by = if *why == LoginEnd::Crowded { Actor::Engine } else { actor.clone() };
             let ends = self.ends_of(old, *why).into_iter();
             events.extend(ends.map(|fact| self.event_by(caller, by.clone(), fact)));
@@ -347,7 +366,8 @@ impl Engine {
         }
     }
 
-    fn stands(&self, id: LoginId) -> bool {
+    /// Whether a login opens anything.
+    pub(crate) fn stands(&self, id: LoginId) -> bool {
         let now = self.now_for_keys();
         self.0.logins.of(id).is_some_and(|login| self.is_good(&login, now))
     }
@@ -409,8 +429,9 @@ impl Engine {
         }
     }
 
-    /// Ends a login, with the token that was made for it. It opens nothing from the moment this is
-    /// called, also where its end cannot be written at once.
+    /// Ends a login, with the token that was made for it and what that lent to others; where it is ended
+    /// from elsewhere, with all that was made in it. They open nothing from the moment this is called,
+    /// also where their end cannot be written at once.
     ///
     /// # Errors
     /// When there is no such login, or it was ended before.
@@ -429,8 +450,11 @@ impl Engine {
             Some(login) => login,
             None => self.login_on_disk(id, now).await?,
         };
+        let _no_token = self.0.keys.alone().await;
         let ends = self.ends_of(&login, why);
         self.forget_login(&login);
+        let chain = self.chain_of(&Roots::login(&login, why == LoginEnd::Revoked)).await?;
+        self.end_chain(caller, &chain).await.map_err(|error| not_ended(&error))?;
         let events = ends.into_iter();
         let events = events.map(|fact| self.event_by(caller, caller.actor.clone(), fact)).collect();
         let answer = caller.answer(serde_json::Value::Null);
@@ -451,6 +475,7 @@ mod tests {
             id: LoginId::draw(made_at, &mut SystemDraw),
             via: LoginVia::Code,
             token_id: token.then(|| model::id::TokenId::draw(made_at, &mut SystemDraw)),
+            made_by: None,
             origin: "http://127.0.0.1:7171".into(),
             from: None,
             agent: String::new(),

@@ -77,6 +77,11 @@ impl Code {
     pub(crate) fn grant(&self) -> &Grant {
         &self.grant
     }
+
+    /// The browser it was asked for by.
+    pub(crate) fn by(&self) -> Option<LoginId> {
+        self.by
+    }
 }
 
 /// What a one-time code gives.

@@ -27,6 +27,9 @@ pub struct Login {
     pub via: LoginVia,
     /// The access token that says what it may do; nothing for the captain.
     pub token_id: Option<TokenId>,
+    /// The browser whose link it came in by; nothing where that was made on this machine.
+    #[serde(default)]
+    pub made_by: Option<LoginId>,
     /// The page it signed in from, such as `http://127.0.0.1:7171`; it is good for nothing elsewhere.
     #[schema(example = "http://127.0.0.1:7171")]
     pub origin: String,
@@ -137,6 +140,7 @@ mod tests {
             id: LoginId::draw(now, &mut SystemDraw),
             via: LoginVia::Code,
             token_id: None,
+            made_by: None,
             origin: "http://127.0.0.1:7171".into(),
             from: Some("127.0.0.1".into()),
             agent: String::new(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::id::{AgentId, MissionId, TokenId};
+use crate::id::{AgentId, LoginId, MissionId, TokenId};
 
 /// What the secret of every access token starts with.
 pub const TOKEN_PREFIX: &str = "hk_t_";
@@ -47,6 +47,25 @@ pub struct AccessToken {
     /// When it was revoked.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked_at: Option<Timestamp>,
+    /// What it was made by, and ends with; nothing where that was the captain, on this machine.
+    #[serde(default)]
+    pub made_by: Option<Maker>,
+}
+
+/// What an access token was made by: when that is taken back, so is the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Maker {
+    /// Another access token, such as that of a paired browser.
+    Token {
+        /// Which one.
+        id: TokenId,
+    },
+    /// A browser that was signed in as the captain.
+    Login {
+        /// Its login.
+        id: LoginId,
+    },
 }
 
 impl AccessToken {
@@ -195,6 +214,7 @@ mod tests {
             made_at: now,
             expires_at: Some(end),
             revoked_at: None,
+            made_by: None,
         };
         assert!(token.is_valid(now));
         assert!(token.is_valid(end - SignedDuration::from_nanos(1)));
@@ -202,6 +222,17 @@ mod tests {
         let forever = AccessToken { expires_at: None, ..token.clone() };
         assert!(forever.is_valid(end));
         assert!(!AccessToken { revoked_at: Some(now), ..forever }.is_valid(now));
+    }
+
+    #[test]
+    fn a_token_from_before_makers_were_kept_is_read_as_the_captains() {
+        let text = r#"{"id":"01a2b3c4-0000-7000-8000-000000000001","name":"ci","prefix":"hk_t_0000000",
+            "role":"viewer","scopes":[],"made_at":"2026-01-31T09:30:00Z","expires_at":null,
+            "revoked_at":null}"#;
+        assert_eq!(serde_json::from_str::<AccessToken>(text).unwrap().made_by, None);
+        let maker = r#"{"kind":"token","id":"01a2b3c4-0000-7000-8000-000000000001"}"#;
+        let read: Maker = serde_json::from_str(maker).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), maker);
     }
 
     #[test]

@@ -48,7 +48,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use backup::{Backup, BackupError, Restored, Revived, RevivedKind, restore};
+pub use backup::{Backup, BackupError, Restored, Revival, Revived, RevivedKind, restore};
 pub use change::{ANSWER_KEPT_H, CHANGE_EVENTS_MAX, Change, Committed, StoredAnswer};
 pub use conversation_reads::{InboxCounts, OPEN_REQUESTS_MAX, WaitingOf};
 pub(crate) use error::{CODE_INTERRUPT, sqlite_code};

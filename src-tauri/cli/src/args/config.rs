@@ -196,6 +196,10 @@ pub(crate) struct Restore {
     /// The backup.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Let access tokens and browsers in again that were revoked or signed out since it was made. They are
+    /// ended otherwise.
+    #[arg(long)]
+    pub(crate) revive: bool,
     /// Do not ask whether to replace the ledger.
     #[arg(long)]
     pub(crate) yes: bool,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use engine::RevivedKind;
 use engine::view::{BackupState, BackupView, Listing};
+use engine::{Restored, Revival, RevivedKind};
 
 use crate::args::{Backup, Restore};
 use crate::failure::Failure;
@@ -80,27 +80,43 @@ pub(crate) async fn restore(args: Restore, place: &Place, out: &mut Out) -> Resu
         args.file.display()
     );
     confirm(OPERATION, &question, args.yes)?;
-    let done =
-        engine::restore(&place.data_dir, &args.file).await.map_err(|error| Failure::of(&error))?;
+    let revival = if args.revive { Revival::Keep } else { Revival::End };
+    let done = engine::restore(&place.data_dir, &args.file, revival).await;
+    let done = done.map_err(|error| Failure::of(&error))?;
     if out.is_json() {
         return out.value(&done);
     }
     out.line(&format!("put back and verified: {} events, head {}", done.events, done.head))?;
-    if let Some(aside) = done.aside {
+    if let Some(aside) = &done.aside {
         out.line(&format!("what was there before is in {}", aside.display()))?;
     }
-    if !done.revived.is_empty() {
-        out.line(
-            "these keys are good now and were not just before; once an engine runs, take back what is \
-             not to be:",
-        )?;
+    say_revived(&done, out)
+}
+
+/// Says what became of keys that the backup accepts and the ledger before did not.
+fn say_revived(done: &Restored, out: &mut Out) -> Result<(), Failure> {
+    if done.revived.is_empty() {
+        return Ok(());
     }
-    for key in done.revived {
+    out.line(match done.revived_ended {
+        true => {
+            "these keys of the backup were not good any more, or it is not known whether they were; they \
+             were ended ('restore --revive' keeps them):"
+        }
+        false => {
+            "these keys are good now and were not just before; once an engine runs, take back what is \
+             not to be:"
+        }
+    })?;
+    for key in &done.revived {
         let (what, end) = match key.kind {
             RevivedKind::Token => ("token", "hivekeeper token revoke"),
             RevivedKind::Login => ("login", "hivekeeper login end"),
         };
-        out.line(&format!("  {what} {}: {end} {}", key.name, key.id))?;
+        out.line(&match done.revived_ended {
+            true => format!("  {what} {}", key.name),
+            false => format!("  {what} {}: {end} {}", key.name, key.id),
+        })?;
     }
     Ok(())
 }

@@ -110,6 +110,7 @@ fn a_backup_is_put_back_only_without_an_engine_and_the_ledger_before_it_is_kept(
     assert!(code == 1 && error.contains("there is no file"), "{error}");
     let done = house.json(&["restore", &file, "--yes"]);
     assert_eq!(done["events"], made["events"], "{done}");
+    assert_eq!(done["revived"], Value::Array(Vec::new()), "{done}");
     assert!(fs::exists(done["aside"].as_str().unwrap()).unwrap());
     assert_eq!(house.json(&["verify"])["sound"], true);
     let house = House::open_in(std::sync::Arc::clone(&house.place), None);
@@ -164,4 +165,24 @@ fn completions_and_manual_pages_are_printed_without_an_engine() {
     let count = json(&out)["files"].as_u64().unwrap();
     assert!(count > 50, "{count}");
     assert!(pages.join("hivekeeper-config-rollback.1").is_file());
+}
+
+#[test]
+fn a_token_that_was_revoked_stays_so_when_a_backup_is_put_back_unless_it_is_to_be_good_again() {
+    let mut house = House::open();
+    let secret = house.json(&["token", "add", "old phone", "--role", "viewer"]);
+    let id = secret["token"]["id"].as_str().unwrap().to_owned();
+    let made = house.json(&["backup"]);
+    let file = made["path"].as_str().unwrap().to_owned();
+    house.ok(&["token", "revoke", &id]);
+    assert_eq!(house.end(), Some(0));
+    let told = house.ok(&["restore", &file, "--yes"]);
+    assert!(told.contains("token old phone") && told.contains("--revive"), "{told}");
+    let mut house = House::open_in(std::sync::Arc::clone(&house.place), None);
+    assert!(!house.ok(&["token", "list"]).contains("old phone"));
+    assert_eq!(house.end(), Some(0));
+    let told = house.ok(&["restore", &file, "--revive", "--yes"]);
+    assert!(told.contains(&format!("token revoke {id}")), "{told}");
+    let house = House::open_in(std::sync::Arc::clone(&house.place), None);
+    assert!(house.ok(&["token", "list"]).contains("old phone"));
 }

@@ -16,9 +16,9 @@ use model::agent::{
     Agent, GRACE_S_DEFAULT, LOST_AFTER_S_DEFAULT, LOST_AFTER_S_RANGE, NAME_CHARS_MAX, Runtime,
 };
 use model::event::{Actor, Fact};
-use model::id::{AgentId, SystemDraw, TokenId};
+use model::id::{AgentId, LoginId, SystemDraw, TokenId};
 use model::refusal::{Code, Refusal};
-use model::token::{AccessToken, PREFIX_CHARS, TOKEN_PREFIX, TokenRole, TokenScope};
+use model::token::{AccessToken, Maker, PREFIX_CHARS, TOKEN_PREFIX, TokenRole, TokenScope};
 use orchestrator::{Input, Say};
 use sha2::{Digest, Sha256};
 use store::ledger::Change;
@@ -68,7 +68,7 @@ fn every_s(lost_after_s: u32) -> u32 {
 
 impl Engine {
     /// Registers an agent that runs elsewhere. By its own token it is the same agent again, with what
-    /// is said of it now; what is left out stays as it is.
+    /// is said of it now; what is left out stays as it is. The token it gets ends with what asked for it.
     ///
     /// # Errors
     /// When the name is taken, or something is out of bounds.
@@ -76,6 +76,7 @@ impl Engine {
         &self,
         caller: &Caller,
         bearer: Option<&Bearer>,
+        login: Option<LoginId>,
         new: NewAttached,
     ) -> Result<AttachedAgent, Refusal> {
         if let Some(lost_after_s) = new.lost_after_s
@@ -100,7 +101,11 @@ impl Engine {
         };
         let token = match (fresh, new.new_token && Lent::of(bearer).is_err()) {
             (true, _) | (_, true) => {
-                self.lend_token(caller, &agent, bearer.and_then(|it| it.expires_at)).await?
+                let by = match (bearer, login) {
+                    (Some(bearer), _) => Some(Maker::Token { id: bearer.id }),
+                    (None, login) => login.map(|id| Maker::Login { id }),
+                };
+                self.lend_token(caller, &agent, by, bearer.and_then(|it| it.expires_at)).await?
             }
             _ => None,
         };
@@ -200,11 +205,12 @@ impl Engine {
     }
 
     /// Makes a token for an agent that runs elsewhere, in place of those it has; nothing where this
-    /// very request made one before. It ends with the token it was asked for by.
+    /// very request made one before. It ends with what it was asked for by.
     async fn lend_token(
         &self,
         caller: &Caller,
         agent: &Agent,
+        by: Option<Maker>,
         expires_at: Option<Timestamp>,
     ) -> Result<Option<String>, Refusal> {
         let caller =
@@ -214,6 +220,7 @@ impl Engine {
         }
         self.end_lent_tokens(&caller.without_key(), agent.id).await?;
         let _alone = self.0.keys.alone().await;
+        self.maker_stands(by)?;
         let (secret, now) = (draw(TOKEN_PREFIX)?, self.now_for_keys());
         let name: String = agent.name.chars().take(NAME_CHARS_MAX).collect();
         let token = AccessToken {
@@ -225,6 +232,7 @@ impl Engine {
             made_at: now,
             expires_at,
             revoked_at: None,
+            made_by: by,
         };
         let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
         let fact = Fact::TokenMade { token: token.clone(), hash: hex(&hash) };

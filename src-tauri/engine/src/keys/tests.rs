@@ -14,6 +14,7 @@ fn token(secret: &str, now: Timestamp) -> (AccessToken, [u8; 32]) {
         made_at: now,
         expires_at: Some(now + SignedDuration::from_secs(300)),
         revoked_at: None,
+        made_by: None,
     };
     (token, Sha256::digest(secret.as_bytes()).into())
 }

@@ -122,12 +122,19 @@ impl Engine {
                 return None;
             }
         };
-        self.is_heard(&attempt).then(|| Speaker {
+        (self.is_heard(&attempt) && self.is_let_in(&attempt)).then(|| Speaker {
             attempt: id,
             mission: attempt.mission_id,
             agent: attempt.agent_id,
             at_work: is_at_work(&attempt),
         })
+    }
+
+    /// Whether the agent of an attempt still comes in by its access token, where it runs elsewhere: what
+    /// it was given with its lease opens nothing for longer.
+    fn is_let_in(&self, attempt: &Attempt) -> bool {
+        let elsewhere = self.0.orchestrator.attached().standing(attempt.agent_id).is_some();
+        !elsewhere || self.0.keys.lends_to(attempt.agent_id, self.now_for_keys())
     }
 
     /// Whether figures of an attempt are still taken.

@@ -30,7 +30,8 @@ pub struct NewAttached {
     /// and as it is when it registers again.
     #[schema(example = 10)]
     pub grace_s: Option<u32>,
-    /// Gives an agent that is there another token in place of the one it had: that one is revoked.
+    /// Gives an agent that is there another token in place of the one it had: that one is revoked. Only
+    /// the captain may ask for it; an access token registers new agents alone.
     pub new_token: bool,
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use engine::EventQuery;
 use engine::view::{
     BackupState, BackupView, ConfigPart, EditHook, EditMission, HookLimit, HookRun, HookView,
     HowChanged, ImportConfig, NewHook, NewMission, NewRule, NewScope, ScopeWord,
 };
+use engine::{EventQuery, Revival};
 use model::config::Configuration;
 use model::event::Actor;
 use model::id::HookId;
@@ -446,7 +446,7 @@ async fn a_backup_is_made_while_work_goes_on_and_is_put_back_only_where_no_engin
     let later = hive.mission(mission("After", "after")).await;
     hive.until(&later, |state| state == MissionState::InReview).await;
     let data = hive.engine.data_dir().to_owned();
-    let refused = engine::restore(&data, &file).await.unwrap_err();
+    let refused = engine::restore(&data, &file, Revival::End).await.unwrap_err();
     assert!(refused.to_string().contains("another engine uses it"), "{refused}");
 
     hive.engine.shutdown().await;
@@ -454,21 +454,21 @@ async fn a_backup_is_made_while_work_goes_on_and_is_put_back_only_where_no_engin
     drop(engine);
     let wrong = place.path().join("no-backup.db");
     std::fs::write(&wrong, "nothing of ours").unwrap();
-    engine::restore(&data, &wrong).await.unwrap_err();
+    engine::restore(&data, &wrong, Revival::End).await.unwrap_err();
     let damaged = place.path().join("damaged.db");
     let mut bytes = std::fs::read(&file).unwrap();
     // A whole page of it, so that nothing of it is unused.
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 4096].fill(0x5a);
     std::fs::write(&damaged, bytes).unwrap();
-    engine::restore(&data, &damaged).await.unwrap_err();
+    engine::restore(&data, &damaged, Revival::End).await.unwrap_err();
     let hive = Hive { engine: open(&data).await, ending, place };
     assert!(hive.engine.mission(&later).await.is_ok(), "what was refused changed nothing");
     hive.engine.shutdown().await;
     let Hive { engine, ending, place } = hive;
     drop(engine);
 
-    let done = engine::restore(&data, &file).await.unwrap();
+    let done = engine::restore(&data, &file, Revival::End).await.unwrap();
     assert_eq!(done.events, made.events.unwrap());
     let aside = done.aside.unwrap();
     assert!(aside.join("ledger.db").is_file() && aside.join("ledger.head").is_file());

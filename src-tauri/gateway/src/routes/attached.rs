@@ -7,7 +7,8 @@ use engine::view::{
     AttachedInbox, AttachedMessages, AttachedOffer, AttachedProgress, AttachedUsage, AttachedWord,
     NewAttached,
 };
-use engine::{Bearer, Lent, NoteTaken};
+use engine::{Bearer, Lent, NoteTaken, SignedIn};
+use futures::future::OptionFuture;
 use http::StatusCode;
 
 use crate::Gate;
@@ -25,7 +26,8 @@ fn lent(bearer: &Token) -> Result<Lent, Problem> {
 ///
 /// The captain or an operator registers it and gives its program the token of the answer. The program
 /// registers again with that token whenever it starts: it is the same agent then, with what is said of
-/// it now; what is left out stays as it is.
+/// it now; what is left out stays as it is. Its token ends with the access token or the browser that it
+/// was asked for by; `new_token` is for the captain alone.
 #[utoipa::path(
     post, path = "/api/v1/attached", tag = "attached",
     request_body = NewAttached,
@@ -35,9 +37,11 @@ fn lent(bearer: &Token) -> Result<Lent, Problem> {
 pub(crate) async fn register_attached(
     State(gate): State<Gate>,
     bearer: Token,
+    login: Option<Extension<SignedIn>>,
     Call { caller, input }: Call<NewAttached>,
 ) -> Result<(StatusCode, Json<AttachedAgent>), Problem> {
-    let made = gate.engine.register_attached(&caller, bearer.as_deref(), input).await?;
+    let login = login.map(|Extension(login)| login.id);
+    let made = gate.engine.register_attached(&caller, bearer.as_deref(), login, input).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
 
@@ -74,7 +78,14 @@ pub(crate) async fn lease_attached(
     bearer: Token,
     Call { caller, input }: Call<AttachedAsk>,
 ) -> Result<Json<AttachedOffer>, Problem> {
-    Ok(Json(gate.engine.attached_lease(&caller, lent(&bearer)?, input).await?))
+    let ended = bearer.as_ref().map(|Extension(bearer)| gate.engine.until_ended(bearer.id));
+    let offer = Box::pin(gate.engine.attached_lease(&caller, lent(&bearer)?, input));
+    // Who waits is let in no longer than the token holds.
+    tokio::select! {
+        offer = offer => Ok(Json(offer?)),
+        Some(()) = OptionFuture::from(ended) => Err(Problem::unauthorized("the token was revoked")
+            .hint("stop working; the captain gives another token")),
+    }
 }
 
 /// Says how far an attempt is.

@@ -86,6 +86,7 @@ pub(crate) async fn log_in(
     let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
     let new = NewLogin {
         pairing,
+        by: code.by(),
         origin: origin_of(&headers, via.as_ref()).unwrap_or_default(),
         from: peer,
         agent: String::from_utf8_lossy(agent).into_owned(),

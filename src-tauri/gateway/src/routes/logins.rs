@@ -44,7 +44,8 @@ pub(crate) async fn list_logins(
 /// Signs a browser out.
 ///
 /// It opens nothing from now on, its live streams end, and the links it asked for work no longer; a
-/// paired one's token is revoked.
+/// paired one's token is revoked. Whatever was made in it ends too: tokens, agents' tokens, and browsers
+/// that came in by its links.
 #[utoipa::path(
     delete, path = "/api/v1/logins/{id}", tag = "house",
     params(("id" = LoginId, Path, description = "The login's id.")),

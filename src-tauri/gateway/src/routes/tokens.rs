@@ -8,7 +8,7 @@ use engine::{Bearer, SignedIn};
 use http::StatusCode;
 use model::id::{LoginId, SystemDraw, TokenId};
 use model::refusal::Code;
-use model::token::{NAME_CHARS_MAX, TokenRole, TokenScope};
+use model::token::{Maker, NAME_CHARS_MAX, TokenRole, TokenScope};
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -48,7 +48,8 @@ pub(crate) async fn list_tokens(
 ///
 /// Its secret is in this answer and in no other: whoever loses it makes another token. A repeated
 /// request under the same idempotency key answers with the token and without its secret. The captain
-/// makes them; an access token cannot, whatever its role.
+/// makes them; an access token cannot, whatever its role. One that was made in a browser ends when that
+/// is signed out from elsewhere.
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = "house",
     request_body(content = NewToken, example = json!({
@@ -70,15 +71,18 @@ pub(crate) async fn list_tokens(
 pub(crate) async fn add_token(
     State(gate): State<Gate>,
     bearer: Option<Extension<Bearer>>,
+    login: Option<Extension<SignedIn>>,
     Call { caller, input }: Call<NewToken>,
 ) -> Result<(StatusCode, Json<MadeToken>), Problem> {
     captain_only(bearer.as_deref())?;
-    Ok((StatusCode::CREATED, Json(gate.engine.make_token(&caller, input).await?)))
+    let by = login.map(|Extension(login)| Maker::Login { id: login.id });
+    Ok((StatusCode::CREATED, Json(gate.engine.make_token(&caller, by, input).await?)))
 }
 
 /// Revokes an access token.
 ///
-/// It opens nothing from now on; a browser that was paired by it is signed out.
+/// It opens nothing from now on, and neither does any token it lent to an agent that runs elsewhere; live
+/// streams end, and a browser that was paired by it is signed out.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = "house",
     params(("id" = TokenId, Path, description = "The token's id.")),

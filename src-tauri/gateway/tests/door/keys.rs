@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use axum::body::Body;
-use engine::view::{MadeToken, NewToken};
+use engine::Bearer;
+use engine::view::{MadeToken, NewAttached, NewToken};
 use gateway::rights::{RULES, Role, Rule};
 use gateway::{Host, InProcess, NoWindow, Outer, Tls};
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -29,7 +30,7 @@ impl House {
         scopes: Vec<TokenScope>,
     ) -> MadeToken {
         let new = NewToken { name: name.to_owned(), role, scopes, days: Some(1) };
-        self.engine.make_token(&caller(), new).await.unwrap()
+        self.engine.make_token(&caller(), None, new).await.unwrap()
     }
 
     /// Asks as a program on this machine does, without a socket.
@@ -156,6 +157,25 @@ async fn a_token_that_is_wrong_revoked_or_of_an_ended_attempt_opens_no_route() {
             assert_eq!(status, 401, "{token} {path}");
         }
     }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_token_that_has_come_to_its_end_opens_no_route() {
+    let house = House::open().await;
+    let lender = house.token("lender", TokenRole::Operator, Vec::new()).await.token.token;
+    let ended = jiff::Timestamp::UNIX_EPOCH;
+    // What is lent ends with what it was lent by.
+    let bearer = Bearer { expires_at: Some(ended), ..Bearer::from(&lender) };
+    let new = NewAttached { name: "late".into(), ..NewAttached::default() };
+    let made = house.engine.register_attached(&caller(), Some(&bearer), None, new).await.unwrap();
+    let secret = made.token.unwrap();
+    for (method, template, rule) in RULES.iter().filter(|(.., rule)| *rule != Rule::Anybody) {
+        let (status, body) = house.with(&secret, method, &filled(template), "").await;
+        assert_eq!(status, 401, "{rule:?} {method} {template}: {body}");
+    }
+    let (_, listed) = house.with(&house.captain(), &Method::GET, "/api/v1/tokens", "").await;
+    assert_eq!(listed["items"][0]["state"], "expired", "{listed}");
     house.close().await;
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    fn of(headers: &HeaderMap, told: &Value) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, told: &Value) -> Self {
         let cookie = headers[header::SET_COOKIE].to_str().unwrap();
         Self {
             id: told["login_id"].as_str().unwrap().to_owned(),
@@ -29,7 +29,7 @@ impl Browser {
         }
     }
 
-    fn headers(&self) -> [(&str, &str); 2] {
+    pub(crate) fn headers(&self) -> [(&str, &str); 2] {
         [("cookie", &self.cookie), ("x-hivekeeper-page", &self.page)]
     }
 }
@@ -43,7 +43,11 @@ impl House {
         link["url"].as_str().unwrap().split_once("#login=").unwrap().1.to_owned()
     }
 
-    async fn sign_in_with(&self, code: &str, more: &[(&str, &str)]) -> (u16, HeaderMap, Value) {
+    pub(crate) async fn sign_in_with(
+        &self,
+        code: &str,
+        more: &[(&str, &str)],
+    ) -> (u16, HeaderMap, Value) {
         let body = json!({ "code": code }).to_string();
         self.with_headers(more, &Method::POST, "/api/v1/login", &body).await
     }
@@ -55,7 +59,7 @@ impl House {
         Browser::of(&headers, &told)
     }
 
-    async fn paired(&self, role: &str) -> Browser {
+    pub(crate) async fn paired(&self, role: &str) -> Browser {
         let body = json!({"role": role, "name": format!("the {role}")}).to_string();
         let (status, link) =
             self.with(&self.captain(), &Method::POST, "/api/v1/pairings", &body).await;
@@ -66,9 +70,21 @@ impl House {
         Browser::of(&headers, &told)
     }
 
-    async fn as_browser(&self, it: &Browser, method: Method, path: &str) -> (u16, Value) {
+    pub(crate) async fn as_browser(
+        &self,
+        it: &Browser,
+        method: Method,
+        path: &str,
+    ) -> (u16, Value) {
         let (status, _, body) = self.with_headers(&it.headers(), &method, path, "").await;
         (status, body)
+    }
+
+    /// The live stream, as a page of that browser opens it.
+    pub(crate) async fn page_stream(&self, browser: &Browser) -> WebSocketStream<TcpStream> {
+        let here = format!("http://{}", self.address());
+        let protocols = format!("hivekeeper.live, {}", browser.page);
+        page_socket(self, browser, &protocols, Some(&here)).await.unwrap()
     }
 
     async fn listed(&self, query: &str) -> Vec<Value> {

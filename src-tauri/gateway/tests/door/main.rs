@@ -8,6 +8,7 @@
 
 mod api;
 mod bad;
+mod chain;
 mod house;
 mod keys;
 mod live;
@@ -17,51 +18,15 @@ mod mcp;
 mod metrics;
 mod otlp;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+#[path = "../hosted/mod.rs"]
+mod hosted;
 
-use engine::view::{NewAgent, NewMission};
-use engine::{Caller, Config, Engine};
-use gateway::{Endpoint, Host, NoWindow};
+use engine::view::{MissionDetail, NewAgent, NewMission};
 use model::attempt::{Attempt, AttemptState};
-use model::event::Actor;
-use model::id::CorrelationId;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The longest a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// An engine that listens, and what it started.
-struct House {
-    engine: Engine,
-    host: Host,
-    place: TempDir,
-    ending: Ending,
-}
-
-/// Ends what still runs when a test is over, passed or not: agents outlive their engine by design.
-struct Ending(PathBuf);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        for run in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
-            let record = std::fs::read_to_string(run.path().join("process.json"));
-            let record: serde_json::Value =
-                record.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            let Some(pid) = record["shim"]["pid"].as_u64() else {
-                continue;
-            };
-            // Nothing is ended by its number alone.
-            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            if line.contains(&run.path().display().to_string()) {
-                drop(std::process::Command::new("kill").arg(pid.to_string()).status());
-            }
-        }
-    }
-}
+use hosted::{House, PATIENCE, caller};
 
 /// An agent at work on a mission.
 struct AtWork {
@@ -71,34 +36,8 @@ struct AtWork {
 }
 
 impl House {
-    async fn open() -> Self {
-        let place = tempfile::tempdir().unwrap();
-        let data = place.path().join("data");
-        let engine = Engine::open(Config::new(data.clone(), "0.0.0-test")).await.unwrap();
-        let host = Self::listen(&engine).await;
-        Self { engine, host, place, ending: Ending(data.join("runs")) }
-    }
-
-    async fn listen(engine: &Engine) -> Host {
-        Host::open(engine, "127.0.0.1:0".parse().unwrap(), Arc::new(NoWindow)).await.unwrap()
-    }
-
-    /// Ends the engine in order and opens its workspace again.
-    async fn reopen(self) -> Self {
-        let Self { engine, host, place, ending } = self;
-        let data = engine.data_dir().to_owned();
-        host.close().await;
-        drop(host);
-        engine.shutdown().await;
-        drop(engine);
-        let engine = Engine::open(Config::new(data, "0.0.0-test")).await.unwrap();
-        let host = Self::listen(&engine).await;
-        Self { engine, host, place, ending }
-    }
-
-    async fn close(self) {
-        self.host.close().await;
-        self.engine.shutdown().await;
+    fn address(&self) -> &str {
+        self.host.url().strip_prefix("http://").unwrap()
     }
 
     /// Has an agent work on something until it is stopped.
@@ -119,27 +58,14 @@ impl House {
         };
         let made = self.engine.add_mission(&caller, new).await.unwrap();
         let mission = made.view.mission.short_id.to_string();
-        let begun = Instant::now();
-        loop {
-            let detail = self.engine.mission(&mission).await.unwrap();
-            let attempt = detail.attempts.first().map(|view| view.attempt.clone());
-            if let Some(attempt) = attempt.filter(|it| it.state == AttemptState::Running) {
-                let run = self.engine.data_dir().join("runs").join(attempt.id.to_string());
-                let token = std::fs::read_to_string(run.join("token")).unwrap();
-                return AtWork { attempt, mission, token };
-            }
-            assert!(begun.elapsed() < PATIENCE, "{detail:#?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// The captain's own token.
-    fn captain(&self) -> String {
-        Endpoint::read(self.engine.data_dir()).unwrap().unwrap().token
-    }
-
-    fn address(&self) -> &str {
-        self.host.url().strip_prefix("http://").unwrap()
+        let running = |attempt: &Attempt| attempt.state == AttemptState::Running;
+        let fits = |detail: &MissionDetail| {
+            detail.attempts.first().is_some_and(|view| running(&view.attempt))
+        };
+        let attempt = self.until_detail(&mission, fits).await.attempts.remove(0).attempt;
+        let run = self.engine.data_dir().join("runs").join(attempt.id.to_string());
+        let token = std::fs::read_to_string(run.join("token")).unwrap();
+        AtWork { attempt, mission, token }
     }
 
     /// Posts over a socket; gives the status and the body.
@@ -188,26 +114,5 @@ impl House {
         let status = head.split(' ').nth(1).and_then(|it| it.parse().ok());
         let body = answer.get(end + 4..).unwrap_or_default().to_vec();
         (status.unwrap_or(0), head, body)
-    }
-
-    /// Waits until what is looked for is there.
-    async fn until<T>(&self, what: &str, look: impl AsyncFn(&Engine) -> Option<T>) -> T {
-        let begun = Instant::now();
-        loop {
-            if let Some(found) = look(&self.engine).await {
-                return found;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{what}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-fn caller() -> Caller {
-    Caller {
-        actor: Actor::Captain,
-        correlation_id: CorrelationId::from_uuid(uuid::Uuid::now_v7()),
-        key: None,
-        fingerprint: [0; 32],
     }
 }

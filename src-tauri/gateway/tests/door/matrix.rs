@@ -63,7 +63,8 @@ async fn an_action_not_granted_is_denied_by_default_and_no_cell_is_allowed_that_
             {
                 let name = format!("{role} {n}");
                 let new = NewToken { name, role: kind, scopes: Vec::new(), days: None };
-                secret = house.engine.make_token(&caller(), new).await.unwrap().secret.unwrap();
+                secret =
+                    house.engine.make_token(&caller(), None, new).await.unwrap().secret.unwrap();
             }
             let (status, body) = status(&house, &secret, method, &filled(template)).await;
             let may = may.iter().any(|it| it == role);

@@ -19,7 +19,7 @@ use super::error::{CommitError, RowError};
 use super::mutant::Mutant;
 use super::project::{project, strokes};
 use super::table::events::{self, EventRow};
-use super::table::{answers, cursors, logins, outbox, tokens};
+use super::table::{answers, cursors, keys, outbox};
 use super::writer::Reply;
 
 /// Missions whose last event's place is kept in memory; then all are forgotten.
@@ -211,8 +211,8 @@ impl Group<'_> {
         if let Some((name, seq)) = &change.cursor {
             self.move_cursor(name, *seq).await?;
         }
-        tokens::note_uses(self.conn, &change.token_uses).await?;
-        logins::note_uses(self.conn, &change.login_uses).await?;
+        keys::note_uses(self.conn, &change.token_uses).await?;
+        keys::note_uses(self.conn, &change.login_uses).await?;
         Ok(Ok(Committed { events, replayed: None }))
     }
 
@@ -303,8 +303,8 @@ impl Group<'_> {
         if let Some((name, seq)) = &change.cursor {
             self.move_cursor(name, *seq).await?;
         }
-        tokens::note_uses(self.conn, &change.token_uses).await?;
-        logins::note_uses(self.conn, &change.login_uses).await?;
+        keys::note_uses(self.conn, &change.token_uses).await?;
+        keys::note_uses(self.conn, &change.login_uses).await?;
         Ok(Committed { events, replayed: None })
     }
 

@@ -6,7 +6,7 @@ use model::message::MessageState;
 use sqlx::SqliteConnection;
 
 use super::error::RowError;
-use super::table::{agents, attempts, logins, messages, missions, requests, tokens, topics, trash};
+use super::table::{agents, attempts, keys, messages, missions, requests, topics, trash};
 
 /// Tells why a fact does not fit.
 pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<RowError, RowError> {
@@ -67,11 +67,11 @@ pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<R
         | Fact::RequestDeferred { request_id, .. }
         | Fact::RequestTold { request_id } => request_misfit(conn, *request_id).await?,
         Fact::RuleRemoved { .. } => "there is no such rule".into(),
-        Fact::TokenRevoked { token_id, .. } => match tokens::is_known(conn, *token_id).await? {
+        Fact::TokenRevoked { token_id, .. } => match keys::is_known(conn, *token_id).await? {
             true => "the token is already revoked".into(),
             false => "there is no such token".into(),
         },
-        Fact::LoggedOut { login_id, .. } => match logins::is_known(conn, *login_id).await? {
+        Fact::LoggedOut { login_id, .. } => match keys::is_known(conn, *login_id).await? {
             true => "the browser is already signed out".into(),
             false => "there is no such login".into(),
         },

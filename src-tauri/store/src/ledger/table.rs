@@ -10,6 +10,7 @@ pub(crate) mod cursors;
 pub(crate) mod devlogs;
 pub(crate) mod events;
 pub(crate) mod gate_results;
+pub(crate) mod keys;
 pub(crate) mod logins;
 pub(crate) mod messages;
 pub(crate) mod mission_lists;

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use model::agent::AGENTS_MAX;
 use model::id::TokenId;
+use model::login::LOGINS_MAX;
 use model::token::TOKENS_MAX;
 
 use super::Ledger;
@@ -52,5 +53,14 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<KeptLogin>, ReadError> {
         read!(self, "list logins", |conn| logins::list(conn, now, ended, clamp(limit)))
+    }
+
+    /// Every login that stands at a time, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn standing_logins(&self, now: Timestamp) -> Result<Vec<KeptLogin>, ReadError> {
+        // As many as the captain may have, and one for each token.
+        read!(self, "list logins", |conn| logins::list(conn, now, false, LOGINS_MAX + TOKENS_MAX))
     }
 }

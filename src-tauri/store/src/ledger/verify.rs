@@ -162,11 +162,11 @@ const PROJECTED: &[(&str, &str)] = &[
     ("rules", "id, pattern, allow, scope, scope_id, created_at"),
     ("attempt_usage", "attempt_id, source, body"),
     ("reports", "agent_id, key, seq"),
-    ("tokens", "id, name, prefix, hash, role, scopes, made_at, expires_at, revoked_at"),
+    ("tokens", "id, name, prefix, hash, role, scopes, made_at, expires_at, revoked_at, made_by"),
     (
         "logins",
         "id, cookie_hash, page_hash, via, token_id, origin, from_address, agent, made_at, \
-         expires_at, ended_at, ended_why",
+         expires_at, ended_at, ended_why, made_by",
     ),
 ];
 

@@ -15,6 +15,7 @@ fn login(token_id: Option<TokenId>) -> Login {
         id: LoginId::draw(now(), &mut Rising),
         via: if token_id.is_some() { LoginVia::Pairing } else { LoginVia::Code },
         token_id,
+        made_by: None,
         origin: "http://127.0.0.1:7171".to_owned(),
         from: Some("127.0.0.1".to_owned()),
         agent: "'; DROP TABLE logins; --".to_owned(),
@@ -77,6 +78,7 @@ async fn a_token_that_is_revoked_ends_the_logins_that_are_its_own() {
         made_at: now(),
         expires_at: None,
         revoked_at: None,
+        made_by: None,
     };
     tell(&place, Fact::TokenMade { token: token.clone(), hash: "1b".repeat(32) }).await.unwrap();
     let (own, other) = (login(Some(token.id)), login(None));

@@ -21,6 +21,7 @@ fn token(name: &str) -> AccessToken {
         made_at: now(),
         expires_at: Some(now() + SignedDuration::from_hours(1)),
         revoked_at: None,
+        made_by: None,
     }
 }
 

@@ -31,6 +31,7 @@ struct LoginRow {
     page_hash: Vec<u8>,
     via: String,
     token_id: Option<Vec<u8>>,
+    made_by: Option<Vec<u8>>,
     origin: String,
     from_address: Option<String>,
     agent: String,
@@ -49,11 +50,12 @@ fn read(row: LoginRow) -> Result<KeptLogin, RowError> {
         }
         _ => None,
     };
-    let token_id = row.token_id.as_deref();
+    let (token_id, made_by) = (row.token_id.as_deref(), row.made_by.as_deref());
     let login = Login {
         id: column::read_id("logins.id", &row.id, LoginId::from_uuid)?,
         via: column::read_word("logins.via", row.via)?,
         token_id: column::read_id_opt("logins.token_id", token_id, TokenId::from_uuid)?,
+        made_by: column::read_id_opt("logins.made_by", made_by, LoginId::from_uuid)?,
         origin: row.origin,
         from: row.from_address,
         agent: row.agent,
@@ -80,8 +82,8 @@ pub(crate) async fn insert(
     let why = ended.map(|ended| column::word("logins.ended_why", &ended.why)).transpose()?;
     sqlx::query(
         "INSERT INTO logins (id, cookie_hash, page_hash, via, token_id, origin, from_address, \
-         agent, made_at, expires_at, ended_at, ended_why) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         agent, made_at, expires_at, ended_at, ended_why, made_by) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(column::id(login.id.as_uuid()))
     .bind(column::hash("logged_in.cookie_hash", cookie_hash)?)
@@ -95,6 +97,7 @@ pub(crate) async fn insert(
     .bind(column::time(login.expires_at))
     .bind(ended.map(|ended| column::time(ended.at)))
     .bind(why)
+    .bind(login.made_by.map(|id| column::id(id.as_uuid())))
     .execute(conn)
     .await?;
     Ok(())
@@ -134,34 +137,6 @@ pub(crate) async fn end_of_token(
     Ok(())
 }
 
-/// Whether there ever was such a login.
-pub(crate) async fn is_known(conn: &mut SqliteConnection, id: LoginId) -> Result<bool, RowError> {
-    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM logins WHERE id = ?")
-        .bind(column::id(id.as_uuid()))
-        .fetch_optional(conn)
-        .await?;
-    Ok(found.is_some())
-}
-
-/// Notes when logins were used; a use that is older than the one that is noted changes nothing.
-pub(crate) async fn note_uses(
-    conn: &mut SqliteConnection,
-    uses: &[(LoginId, Timestamp)],
-) -> Result<(), RowError> {
-    for (id, at) in uses {
-        sqlx::query(
-            "INSERT INTO login_uses (login_id, at) SELECT id, ? FROM logins WHERE id = ? \
-             ON CONFLICT (login_id) DO UPDATE SET at = excluded.at \
-             WHERE excluded.at > login_uses.at",
-        )
-        .bind(column::time(*at))
-        .bind(column::id(id.as_uuid()))
-        .execute(&mut *conn)
-        .await?;
-    }
-    Ok(())
-}
-
 /// The logins that stand at a time, newest first; those that came to their end only where they are
 /// asked for.
 pub(crate) async fn list(
@@ -172,7 +147,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<KeptLogin>, RowError> {
     let rows = sqlx::query_as(
         "SELECT l.id, l.cookie_hash, l.page_hash, l.via, l.token_id, l.origin, l.from_address, \
-         l.agent, l.made_at, l.expires_at, l.ended_at, l.ended_why, u.at AS used_at \
+         l.agent, l.made_at, l.expires_at, l.ended_at, l.ended_why, l.made_by, u.at AS used_at \
          FROM logins l LEFT JOIN login_uses u ON u.login_id = l.id \
          WHERE (l.ended_at IS NULL AND l.expires_at > ?) OR ? ORDER BY l.made_at DESC, l.id DESC LIMIT ?",
     )

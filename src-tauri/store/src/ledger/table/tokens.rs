@@ -11,6 +11,18 @@ use crate::ledger::column;
 use crate::ledger::error::RowError;
 use crate::ledger::page::collect;
 
+/// Tokens with their last use, and which of them.
+macro_rules! selected {
+    ($which:literal) => {
+        concat!(
+            "SELECT t.id, t.name, t.prefix, t.hash, t.role, t.scopes, t.made_at, t.expires_at, \
+             t.revoked_at, t.made_by, u.at AS used_at \
+             FROM tokens t LEFT JOIN token_uses u ON u.token_id = t.id ",
+            $which
+        )
+    };
+}
+
 /// A token with what it is recognised by, and its last use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptToken {
@@ -33,6 +45,7 @@ struct TokenRow {
     made_at: String,
     expires_at: Option<String>,
     revoked_at: Option<String>,
+    made_by: Option<String>,
     used_at: Option<String>,
 }
 
@@ -47,6 +60,7 @@ fn read(row: TokenRow) -> Result<KeptToken, RowError> {
         made_at: column::read_time("tokens.made_at", &row.made_at)?,
         expires_at: column::read_time_opt("tokens.expires_at", row.expires_at.as_deref())?,
         revoked_at: column::read_time_opt("tokens.revoked_at", row.revoked_at.as_deref())?,
+        made_by: column::read_json_opt("tokens.made_by", row.made_by.as_deref())?,
     };
     let used_at = column::read_time_opt("token_uses.at", row.used_at.as_deref())?;
     Ok(KeptToken { token, hash, used_at })
@@ -60,7 +74,7 @@ pub(crate) async fn insert(
 ) -> Result<(), RowError> {
     sqlx::query(
         "INSERT INTO tokens (id, name, prefix, hash, role, scopes, made_at, expires_at, \
-         revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         revoked_at, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(column::id(token.id.as_uuid()))
     .bind(&token.name)
@@ -71,6 +85,7 @@ pub(crate) async fn insert(
     .bind(column::time(token.made_at))
     .bind(token.expires_at.map(column::time))
     .bind(token.revoked_at.map(column::time))
+    .bind(column::json_opt("tokens.made_by", token.made_by.as_ref())?)
     .execute(conn)
     .await?;
     Ok(())
@@ -91,49 +106,14 @@ pub(crate) async fn revoke(
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether a token was ever made.
-pub(crate) async fn is_known(conn: &mut SqliteConnection, id: TokenId) -> Result<bool, RowError> {
-    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM tokens WHERE id = ?")
-        .bind(column::id(id.as_uuid()))
-        .fetch_optional(conn)
-        .await?;
-    Ok(found.is_some())
-}
-
-/// Notes when tokens were used; a use that is older than the one that is noted changes nothing.
-pub(crate) async fn note_uses(
-    conn: &mut SqliteConnection,
-    uses: &[(TokenId, Timestamp)],
-) -> Result<(), RowError> {
-    for (id, at) in uses {
-        sqlx::query(
-            "INSERT INTO token_uses (token_id, at) SELECT id, ? FROM tokens WHERE id = ? \
-             ON CONFLICT (token_id) DO UPDATE SET at = excluded.at \
-             WHERE excluded.at > token_uses.at",
-        )
-        .bind(column::time(*at))
-        .bind(column::id(id.as_uuid()))
-        .execute(&mut *conn)
-        .await?;
-    }
-    Ok(())
-}
-
 /// The tokens, newest first; those that were revoked only where they are asked for.
 pub(crate) async fn list(
     conn: &mut SqliteConnection,
     revoked: bool,
     limit: usize,
 ) -> Result<Vec<KeptToken>, RowError> {
-    let rows = sqlx::query_as(
-        "SELECT t.id, t.name, t.prefix, t.hash, t.role, t.scopes, t.made_at, t.expires_at, \
-         t.revoked_at, u.at AS used_at FROM tokens t LEFT JOIN token_uses u ON u.token_id = t.id \
-         WHERE t.revoked_at IS NULL OR ? ORDER BY t.id DESC LIMIT ?",
-    )
-    .bind(revoked)
-    .bind(limit as i64)
-    .fetch_all(conn)
-    .await?;
+    let sql = selected!("WHERE t.revoked_at IS NULL OR ? ORDER BY t.id DESC LIMIT ?");
+    let rows = sqlx::query_as(sql).bind(revoked).bind(limit as i64).fetch_all(conn).await?;
     collect(rows, read)
 }
 
@@ -142,13 +122,7 @@ pub(crate) async fn get(
     conn: &mut SqliteConnection,
     id: TokenId,
 ) -> Result<Option<KeptToken>, RowError> {
-    let row = sqlx::query_as(
-        "SELECT t.id, t.name, t.prefix, t.hash, t.role, t.scopes, t.made_at, t.expires_at, \
-         t.revoked_at, u.at AS used_at FROM tokens t LEFT JOIN token_uses u ON u.token_id = t.id \
-         WHERE t.id = ?",
-    )
-    .bind(column::id(id.as_uuid()))
-    .fetch_optional(conn)
-    .await?;
+    let sql = selected!("WHERE t.id = ?");
+    let row = sqlx::query_as(sql).bind(column::id(id.as_uuid())).fetch_optional(conn).await?;
     row.map(read).transpose()
 }
