@@ -12,6 +12,7 @@ use engine::view::{
     NewVote, RequestAnswer, RollBack, ScanRequest, SecretValue, TerminalInput,
 };
 use engine::{Bearer, Caller};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use model::event::Actor;
@@ -26,6 +27,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::Gate;
+use crate::again::{Slot, Stop};
 use crate::logging::NewLevel;
 use crate::problem::Problem;
 
@@ -46,7 +48,7 @@ const KEY_CHARS_MAX: usize = 200;
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// A body that a request may carry.
-pub(crate) trait Input: Sized {
+pub(crate) trait Input: Sized + Send {
     /// The most bytes it may have.
     const BYTES_MAX: usize = BODY_BYTES_MAX;
     /// Reads it.
@@ -215,9 +217,9 @@ pub(crate) struct Call<T> {
 }
 
 impl<T: Input> FromRequest<Gate> for Call<T> {
-    type Rejection = Problem;
+    type Rejection = Stop;
 
-    async fn from_request(request: Request, gate: &Gate) -> Result<Self, Problem> {
+    async fn from_request(request: Request, gate: &Gate) -> Result<Self, Stop> {
         let (parts, body) = request.into_parts();
         let key = idempotency_key(&parts.headers)?;
         let body = read_body(&parts.headers, body, T::BYTES_MAX).await?;
@@ -225,6 +227,12 @@ impl<T: Input> FromRequest<Gate> for Call<T> {
         let now = gate.engine.clock().now();
         let bearer = parts.extensions.get::<Bearer>();
         let key = key.map(|key| own_key(bearer, &key));
+        let asked =
+            parts.uri.path_and_query().map_or_else(|| parts.uri.path(), PathAndQuery::as_str);
+        let fingerprint = fingerprint(parts.method.as_str(), asked, &body);
+        if let (Some(key), Some(slot)) = (&key, parts.extensions.get::<Slot>()) {
+            gate.answers.pass(slot, key, fingerprint).await?;
+        }
         Ok(Self {
             caller: Caller {
                 actor: bearer.map_or(Actor::Captain, Bearer::actor),
@@ -234,7 +242,7 @@ impl<T: Input> FromRequest<Gate> for Call<T> {
                     .copied()
                     .unwrap_or_else(|| CorrelationId::draw(now, &mut SystemDraw)),
                 key,
-                fingerprint: fingerprint(parts.method.as_str(), parts.uri.path(), &body),
+                fingerprint,
             },
             input,
         })

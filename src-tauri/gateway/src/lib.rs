@@ -42,6 +42,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 pub use accept::{NotLoopback, bind, bind_again, bind_anywhere, serve};
 pub use access::{Access, AccessError};
+pub use again::ALWAYS_ANEW;
 pub use auth::InProcess;
 pub use client::{Answer, Client, ClientError, McpAnswer};
 pub use door::{DoorError, Tls};
@@ -100,6 +101,7 @@ pub fn router(engine: Engine, access: Arc<Access>, window: Arc<dyn WindowControl
         .fallback(files::serve)
         .method_not_allowed_fallback(wrong_method)
         .with_state(gate.clone())
+        .layer(middleware::from_fn_with_state(gate.clone(), again::told_again))
         .layer(middleware::from_fn_with_state(gate.clone(), auth::guard))
         .layer(middleware::from_fn_with_state(gate.clone(), pace::kept))
         .layer(middleware::from_fn_with_state(gate, latency::timed))

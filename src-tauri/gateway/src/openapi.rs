@@ -21,6 +21,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 pub use codes::{matrix, table};
 
+use crate::again::ALWAYS_ANEW;
 use crate::problem::Problem;
 use crate::rights::{Rule, Verdict, look_up};
 use crate::routes;
@@ -155,7 +156,8 @@ fn complete(
         operation.responses.responses.insert(status.to_string(), described);
     }
     if *method != Method::GET {
-        operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
+        let key = idempotency_key(method, path);
+        operation.parameters.get_or_insert_default().push(RefOr::T(key));
     }
     if look_up(method, path) == Verdict::Rule(Rule::Anybody) {
         operation.security = Some(vec![SecurityRequirement::default()]);
@@ -166,15 +168,23 @@ fn complete(
     components
 }
 
-fn idempotency_key() -> Parameter {
+fn idempotency_key(method: &Method, path: &str) -> Parameter {
+    let anew = ALWAYS_ANEW.iter().find(|(anew, it, _)| anew == method && *it == path);
+    let description = match anew {
+        None => {
+            "A value of the caller's making: the same request under the same key is carried out \
+             once and answered alike, for 24 hours."
+                .to_owned()
+        }
+        Some((.., why)) => {
+            format!("A value of the caller's making. This is answered anew under any: {why}.")
+        }
+    };
     ParameterBuilder::new()
         .name("Idempotency-Key")
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
-        .description(Some(
-            "A value of the caller's making: the same request under the same key is carried out \
-             once and answered alike, for 24 hours.",
-        ))
+        .description(Some(description))
         .schema(Some(
             ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,200}$")).build(),
         ))

@@ -104,25 +104,10 @@ const OWN: &[(&str, &[Code])] = &[
     ("vote_on_topic", &[NOT_FOUND, CONFLICT]),
 ];
 
-/// Operations that keep no answer under an idempotency key: they change nothing that lasts, or doing
-/// them again changes nothing more.
-const FORGETFUL: &[&str] = &[
-    "beat_attached",
-    "lease_attached",
-    "check_command",
-    "check_mission",
-    "focus_window",
-    "halt_swarm",
-    "log_in",
-    "make_login_link",
-    "pair",
-    "reconcile",
-    "resize_terminal",
-    "scan",
-    "try_preset",
-    "keep_secret",
-    "put_log_level",
-];
+/// Operations for which a key that was used for another request is nothing to refuse: they are done or
+/// told anew each time, and the ledger keeps nothing of them.
+const FORGETFUL: &[&str] =
+    &["beat_attached", "halt_swarm", "keep_secret", "lease_attached", "log_in"];
 
 /// Operations that cannot fail within: they ask nothing of the disk.
 const CALM: &[&str] = &[

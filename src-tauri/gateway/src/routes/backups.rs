@@ -34,6 +34,5 @@ pub(crate) async fn make_backup(
     State(gate): State<Gate>,
     Call { caller, .. }: Call<Nothing>,
 ) -> Result<(StatusCode, Json<BackupView>), Problem> {
-    let begun = gate.answers.once(&caller, async { gate.engine.back_up(&caller) }).await?;
-    Ok((StatusCode::ACCEPTED, Json(begun)))
+    Ok((StatusCode::ACCEPTED, Json(gate.engine.back_up(&caller)?)))
 }

@@ -81,6 +81,5 @@ pub(crate) async fn import_config(
     Call { caller, input }: Call<ImportConfig>,
 ) -> Result<Json<Imported>, Problem> {
     let _alone = gate.edits.lock().await;
-    let import = Box::pin(gate.engine.import_config(&caller, input));
-    Ok(Json(gate.answers.once(&caller, import).await?))
+    Ok(Json(gate.engine.import_config(&caller, input).await?))
 }

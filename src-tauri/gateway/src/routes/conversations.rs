@@ -138,7 +138,7 @@ pub(crate) async fn type_into_terminal(
     Call { caller, input }: Call<TerminalInput>,
 ) -> Result<StatusCode, Problem> {
     let attempt = name.parse("an attempt")?;
-    gate.answers.once(&caller, gate.engine.type_into(&caller, attempt, input)).await?;
+    gate.engine.type_into(&caller, attempt, input).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -174,6 +174,6 @@ pub(crate) async fn cancel_turn(
     Call { caller, .. }: Call<Nothing>,
 ) -> Result<StatusCode, Problem> {
     let attempt = name.parse("an attempt")?;
-    gate.answers.once(&caller, gate.engine.cancel_turn(&caller, attempt)).await?;
+    gate.engine.cancel_turn(&caller, attempt).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -20,7 +20,7 @@ pub(crate) async fn start_demo(
     State(gate): State<Gate>,
     Call { caller, .. }: Call<Nothing>,
 ) -> Result<(StatusCode, Json<DemoView>), Problem> {
-    let demo = gate.answers.once(&caller, gate.engine.start_demo(&caller)).await?;
+    let demo = gate.engine.start_demo(&caller).await?;
     Ok((StatusCode::CREATED, Json(demo)))
 }
 
@@ -35,6 +35,6 @@ pub(crate) async fn remove_demo(
     State(gate): State<Gate>,
     Call { caller, .. }: Call<Nothing>,
 ) -> Result<StatusCode, Problem> {
-    gate.answers.once(&caller, gate.engine.remove_demo(&caller)).await?;
+    gate.engine.remove_demo(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -57,7 +57,7 @@ pub(crate) async fn broadcast(
     State(gate): State<Gate>,
     Call { caller, input }: Call<NewBroadcast>,
 ) -> Result<(StatusCode, Json<BroadcastView>), Problem> {
-    let told = gate.answers.once(&caller, gate.engine.broadcast(&caller, input)).await?;
+    let told = gate.engine.broadcast(&caller, input).await?;
     Ok((StatusCode::CREATED, Json(told)))
 }
 

@@ -350,7 +350,7 @@ pub(crate) async fn import_missions(
     State(gate): State<Gate>,
     Call { caller, input }: Call<ImportRequest>,
 ) -> Result<Json<ImportResult>, Problem> {
-    Ok(Json(gate.answers.once(&caller, gate.engine.import(&caller, input)).await?))
+    Ok(Json(gate.engine.import(&caller, input).await?))
 }
 
 /// Explains why a mission waits and went to whom.

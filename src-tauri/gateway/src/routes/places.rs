@@ -46,7 +46,7 @@ pub(crate) async fn clean_worktrees(
     State(gate): State<Gate>,
     Call { caller, input }: Call<CleanRequest>,
 ) -> Result<Json<CleanView>, Problem> {
-    Ok(Json(gate.answers.once(&caller, Box::pin(gate.engine.clean(&caller, input))).await?))
+    Ok(Json(gate.engine.clean(&caller, input).await?))
 }
 
 /// Lists what is in the trash.

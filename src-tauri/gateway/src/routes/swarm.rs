@@ -65,7 +65,7 @@ pub(crate) async fn restart_failed(
     State(gate): State<Gate>,
     Call { caller, .. }: Call<Nothing>,
 ) -> Result<Json<RecoveryReport>, Problem> {
-    Ok(Json(gate.answers.once(&caller, gate.engine.restart_failed(&caller)).await?))
+    Ok(Json(gate.engine.restart_failed(&caller).await?))
 }
 
 /// Moves every failed mission to the trash.
@@ -79,7 +79,7 @@ pub(crate) async fn clear_failed(
     State(gate): State<Gate>,
     Call { caller, .. }: Call<Nothing>,
 ) -> Result<Json<RecoveryReport>, Problem> {
-    Ok(Json(gate.answers.once(&caller, Box::pin(gate.engine.clear_failed(&caller))).await?))
+    Ok(Json(gate.engine.clear_failed(&caller).await?))
 }
 
 /// Compares the engine's own picture with the ledger.
