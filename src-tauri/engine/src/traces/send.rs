@@ -61,14 +61,27 @@ impl SendError {
     }
 }
 
-/// Sends a body to an address.
+/// Sends a body to an address. Where that answers is not gone on to another one.
 pub(super) async fn post(url: &str, body: Bytes) -> Result<(), SendError> {
-    tokio::time::timeout(TIMEOUT, post_at_leisure(url, body))
+    post_within(TIMEOUT, url, body, trust).await
+}
+
+async fn post_within(
+    longest: Duration,
+    url: &str,
+    body: Bytes,
+    trust: impl Fn() -> Result<Arc<ClientConfig>, SendError>,
+) -> Result<(), SendError> {
+    tokio::time::timeout(longest, post_at_leisure(url, body, trust))
         .await
         .unwrap_or(Err(SendError::Silent))
 }
 
-async fn post_at_leisure(url: &str, body: Bytes) -> Result<(), SendError> {
+async fn post_at_leisure(
+    url: &str,
+    body: Bytes,
+    trust: impl Fn() -> Result<Arc<ClientConfig>, SendError>,
+) -> Result<(), SendError> {
     let address = |why| SendError::Address(url.to_owned(), why);
     if let Some(why) = model::trace::wrong_endpoint(url) {
         return Err(address(why));
@@ -96,7 +109,16 @@ async fn post_at_leisure(url: &str, body: Bytes) -> Result<(), SendError> {
     }
     let name = ServerName::try_from(host).map_err(|_| address("its host is no name"))?;
     let connector = TlsConnector::from(trust()?);
-    exchange(connector.connect(name, stream).await.map_err(SendError::Connect)?, request).await
+    exchange(connector.connect(name, stream).await.map_err(unsecured)?, request).await
+}
+
+/// Why there is no encrypted connection: a certificate that nobody vouches for is none the next time.
+fn unsecured(error: io::Error) -> SendError {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(wrong @ rustls::Error::InvalidCertificate(_)) => SendError::Trust(wrong.clone()),
+        _ => SendError::Connect(error),
+    }
 }
 
 async fn exchange(
@@ -110,16 +132,20 @@ async fn exchange(
     let status = tokio::select! {
         biased;
         answer = &mut answer => answer?.status(),
-        ended = connection => {
-            ended?;
-            // It may have ended with the answer.
-            answer.await?.status()
-        }
+        // It may have ended with the answer, in order or not: many close without a word of it.
+        ended = connection => match answer.await {
+            Ok(answer) => answer.status(),
+            Err(error) => {
+                ended?;
+                return Err(error.into());
+            }
+        },
     };
     if status.is_success() { Ok(()) } else { Err(SendError::Refused(status)) }
 }
 
-/// The authorities that this machine trusts, read once.
+/// The authorities that this machine trusts, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, read
+/// once.
 fn trust() -> Result<Arc<ClientConfig>, SendError> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
@@ -131,10 +157,18 @@ fn trust() -> Result<Arc<ClientConfig>, SendError> {
     if taken == 0 {
         tracing::warn!("this machine trusts no authority: no receiver of traces can be trusted");
     }
+    let config = trusting(roots)?;
+    Ok(Arc::clone(CONFIG.get_or_init(|| config)))
+}
+
+fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, SendError> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(SendError::Trust)?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
+    Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests;
