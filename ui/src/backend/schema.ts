@@ -174,7 +174,8 @@ export interface paths {
          * Registers an agent that runs elsewhere.
          * @description The captain or an operator registers it and gives its program the token of the answer. The program
          *     registers again with that token whenever it starts: it is the same agent then, with what is said of
-         *     it now; what is left out stays as it is.
+         *     it now; what is left out stays as it is. Its token ends with the access token or the browser that it
+         *     was asked for by; `new_token` is for the captain alone.
          */
         post: operations["register_attached"];
         delete?: never;
@@ -1110,7 +1111,8 @@ export interface paths {
         /**
          * Signs a browser out.
          * @description It opens nothing from now on, its live streams end, and the links it asked for work no longer; a
-         *     paired one's token is revoked.
+         *     paired one's token is revoked. Whatever was made in it ends too: tokens, agents' tokens, and browsers
+         *     that came in by its links.
          */
         delete: operations["end_login"];
         options?: never;
@@ -2364,7 +2366,8 @@ export interface paths {
          * Makes an access token.
          * @description Its secret is in this answer and in no other: whoever loses it makes another token. A repeated
          *     request under the same idempotency key answers with the token and without its secret. The captain
-         *     makes them; an access token cannot, whatever its role.
+         *     makes them; an access token cannot, whatever its role. One that was made in a browser ends when that
+         *     is signed out from elsewhere.
          */
         post: operations["add_token"];
         delete?: never;
@@ -2385,7 +2388,8 @@ export interface paths {
         post?: never;
         /**
          * Revokes an access token.
-         * @description It opens nothing from now on; a browser that was paired by it is signed out.
+         * @description It opens nothing from now on, and neither does any token it lent to an agent that runs elsewhere; live
+         *     streams end, and a browser that was paired by it is signed out.
          */
         delete: operations["revoke_token"];
         options?: never;
@@ -2819,6 +2823,7 @@ export interface components {
              * @description When it was revoked.
              */
             revoked_at?: string | null;
+            made_by?: components["schemas"]["Maker"] | null;
         };
         /** @description What is seen of a conversation. */
         Activity: {
@@ -2849,7 +2854,6 @@ export interface components {
              */
             turn: number;
             context?: components["schemas"]["Context"] | null;
-            usage?: components["schemas"]["Usage"] | null;
             /**
              * Format: uint32
              * @description Silence that is still normal for such an agent, in seconds.
@@ -6252,6 +6256,7 @@ export interface components {
             /** @description How it came in. */
             via: components["schemas"]["LoginVia"];
             token_id?: components["schemas"]["TokenId"] | null;
+            made_by?: components["schemas"]["LoginId"] | null;
             /**
              * @description The page it signed in from, such as `http://127.0.0.1:7171`; it is good for nothing elsewhere.
              * @example http://127.0.0.1:7171
@@ -6377,6 +6382,18 @@ export interface components {
              *     again; nothing where the request was carried out before, under the same idempotency key.
              */
             secret?: string | null;
+        };
+        /** @description What an access token was made by: when that is taken back, so is the token. */
+        Maker: {
+            /** @description Which one. */
+            id: components["schemas"]["TokenId"];
+            /** @enum {string} */
+            kind: "token";
+        } | {
+            /** @description Its login. */
+            id: components["schemas"]["LoginId"];
+            /** @enum {string} */
+            kind: "login";
         };
         /** @description A share with the interval that holds the true one in 95 of 100 such samples. */
         Measured: {
@@ -6794,7 +6811,8 @@ export interface components {
              */
             grace_s: number | null;
             /**
-             * @description Gives an agent that is there another token in place of the one it had: that one is revoked.
+             * @description Gives an agent that is there another token in place of the one it had: that one is revoked. Only
+             *     the captain may ask for it; an access token registers new agents alone.
              * @default false
              */
             new_token: boolean;
@@ -8854,7 +8872,7 @@ export interface components {
          * @description Where figures come from, best first.
          * @enum {string}
          */
-        UsageSource: "otlp" | "result" | "session_file" | "sum" | "partial";
+        UsageSource: "otlp" | "result" | "sum" | "partial";
         /** @description What an attempt has used. */
         UsageView: {
             best?: components["schemas"]["Usage"] | null;
@@ -10512,7 +10530,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                /** @description A value of the caller's making. This is answered anew under any: the token is shown once; the ledger answers without it. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -10717,7 +10735,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                /** @description A value of the caller's making. This is answered anew under any: it says that the agent is there now. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -10766,7 +10784,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                /** @description A value of the caller's making. This is answered anew under any: whoever has a lease gets the same one again. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -11439,7 +11457,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict.conflict"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -11906,6 +11924,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -13363,7 +13382,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict.conflict"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -13375,7 +13394,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                /** @description A value of the caller's making. This is answered anew under any: its code works once, and what it gives is told once. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -13453,7 +13472,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict.conflict"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -13557,7 +13576,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                /** @description A value of the caller's making. This is answered anew under any: whoever asked is not known any more. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -14258,6 +14277,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -18052,7 +18072,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict.conflict"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -18381,6 +18401,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -18509,6 +18530,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -19123,6 +19145,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
@@ -19215,7 +19238,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                /** @description A value of the caller's making. This is answered anew under any: what tells requests apart would be a hash of the secret. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -19807,7 +19830,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                /** @description A value of the caller's making. This is answered anew under any: an emergency stop is obeyed each time. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -20193,7 +20216,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                /** @description A value of the caller's making. This is answered anew under any: the secret is shown once; the ledger answers without it. */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -20875,7 +20898,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict.conflict"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["Invalid"];
