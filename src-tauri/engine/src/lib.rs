@@ -35,6 +35,7 @@ mod roster;
 mod rules;
 mod scope;
 mod secrets;
+mod signals;
 mod steady;
 mod talk;
 mod telemetry_in;
@@ -82,6 +83,10 @@ pub use missions::MissionQuery;
 pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
 pub use output::TranscriptQuery;
 pub use scope::Named;
+pub use signals::{
+    AnswerTier, AnsweredSeries, KnownSeries, LatestSample, QUESTION_DEADLINE,
+    QUESTION_DEADLINE_MAX, QuestionStats, SignalAnswer, SignalAsk, SignalQuestion, TopBy, When,
+};
 pub use store::ledger::{AgentUsage, LedgerStatus, Restored, Revived, RevivedKind, Verification};
 pub use store::telemetry::TelemetryCounters;
 pub use talk::{ConversationQuery, MessageQuery, RequestQuery, SearchQuery};
@@ -104,6 +109,7 @@ use crate::presets::Shelf;
 use crate::reports::Courier;
 use crate::rescue::Rescues;
 use crate::roster::Roster;
+use crate::signals::Questions;
 use crate::steady::Steady;
 use crate::telemetry_in::Received;
 use crate::traces::Traces;
@@ -158,6 +164,7 @@ struct Parts {
     bench: Bench,
     hooks: Hooks,
     backups: Backups,
+    questions: Questions,
     vault: Vault,
     /// One change of an agent at a time: each is of what it was before.
     agents_turn: tokio::sync::Mutex<()>,

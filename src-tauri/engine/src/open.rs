@@ -30,6 +30,7 @@ use crate::presets::Shelf;
 use crate::reports::Courier;
 use crate::rescue::Rescues;
 use crate::roster::Roster;
+use crate::signals::Questions;
 use crate::steady::Steady;
 use crate::telemetry_in::Received;
 use crate::traces::Traces;
@@ -145,7 +146,6 @@ impl Engine {
         let keys = Keys::read(&ledger).await?;
         let (hooks, vault) = (ledger.hooks().await?, Vault::open(dir.root()));
         let happenings = ledger.subscribe();
-        let logins = Logins::read(&ledger, clock.now()).await?;
         let losses = Losses::read(&ledger, clock.now()).await?;
         let traces_to = ledger.settings().await?.traces_to;
         let url = watch::Sender::new(None);
@@ -178,7 +178,7 @@ impl Engine {
             started_at: clock.now(),
             hub: Hub::new(epoch()),
             keys,
-            logins,
+            logins: Logins::read(&ledger, clock.now()).await?,
             steady: Steady::new(clock.now()),
             roster: Roster::default(),
             rescues: Rescues::default(),
@@ -187,6 +187,7 @@ impl Engine {
             bench: Bench::default(),
             hooks: Hooks::new(hooks),
             backups: Backups::default(),
+            questions: Questions::default(),
             vault,
             agents_turn: tokio::sync::Mutex::default(),
             secrets_turn: tokio::sync::Mutex::default(),

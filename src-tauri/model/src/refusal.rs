@@ -86,19 +86,29 @@ pub struct Refusal {
     pub hint: Option<String>,
     /// What would have been accepted instead: inputs, or candidates.
     pub allowed: Vec<String>,
+    /// The character of what was sent that is at fault, counted from 1, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
 }
 
 impl Refusal {
     /// A refusal with nothing but its reason.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, allowed: Vec::new() }
+        Self { code, message: message.into(), hint: None, allowed: Vec::new(), position: None }
     }
 
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the character that is at fault, counted from 1.
+    #[must_use]
+    pub fn at(mut self, position: u32) -> Self {
+        self.position = Some(position);
         self
     }
 
