@@ -68,6 +68,8 @@ pub(crate) async fn timed(State(gate): State<Gate>, request: Request, next: Next
     let path = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let route = path.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    gate.latency.took(&method, route, response.status(), begun.elapsed().as_secs_f64());
+    let took = begun.elapsed();
+    gate.latency.took(&method, route, response.status(), took.as_secs_f64());
+    gate.engine.request_took(took);
     response
 }

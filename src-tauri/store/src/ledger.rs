@@ -367,6 +367,12 @@ impl Ledger {
         }
     }
 
+    /// How long groups took from begin to acknowledgement since the start, in seconds.
+    #[must_use]
+    pub fn commit_times(&self) -> &model::signal::Histogram {
+        &self.0.gauges.commit_s
+    }
+
     /// Writes what waits, then closes. Later calls are refused; calling it again is harmless.
     pub async fn close(&self) {
         // Readers first: the last connection to go empties the write-ahead log, and that is the

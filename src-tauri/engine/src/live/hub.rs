@@ -1,6 +1,7 @@
 //! The hub: numbers frames, keeps the last of them, and knows who listens to what.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Hub {
     state: Mutex<State>,
     latest: watch::Sender<u64>,
     events_through: Mutex<u64>,
+    /// Frames that listeners were too slow for.
+    dropped: AtomicU64,
     /// Wakes those who make frames: there is somebody to make them for.
     pub(crate) wanted: Notify,
     /// Wakes the one who follows conversations.
@@ -115,6 +118,7 @@ impl Hub {
             limits,
             state: Mutex::default(),
             latest: watch::Sender::new(0),
+            dropped: AtomicU64::new(0),
             events_through: Mutex::default(),
             wanted: Notify::new(),
             to_follow: Notify::new(),
@@ -138,6 +142,11 @@ impl Hub {
     #[must_use]
     pub fn listeners(&self) -> usize {
         self.latest.receiver_count()
+    }
+
+    /// Frames that listeners were too slow for, since the start.
+    pub(crate) fn frames_dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -234,6 +243,7 @@ impl Hub {
     pub(super) fn after(&self, seen: u64, topics: &HashMap<LiveTopic, u64>) -> Next {
         let state = self.state();
         if let Some(lost) = state.rings.lost(seen, topics) {
+            self.dropped.fetch_add(lost, Ordering::Relaxed);
             return Next::Lost(lost);
         }
         let next = state.rings.next(seen, topics);

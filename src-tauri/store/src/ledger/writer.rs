@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use model::clock::SharedClock;
 use model::event::Event;
+use model::signal::Histogram;
+use model::signal::catalogue::SHORT_BOUNDS;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -44,13 +46,27 @@ pub(crate) struct Request {
 }
 
 /// What others may see of the writer at any time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gauges {
     pub(crate) commit_us: AtomicU64,
+    pub(crate) commit_s: Histogram,
     pub(crate) groups: AtomicU64,
     pub(crate) changes: AtomicU64,
     pub(crate) head_seq: AtomicU64,
     pub(crate) recovering: AtomicBool,
+}
+
+impl Default for Gauges {
+    fn default() -> Self {
+        Self {
+            commit_us: AtomicU64::default(),
+            commit_s: Histogram::new(SHORT_BOUNDS),
+            groups: AtomicU64::default(),
+            changes: AtomicU64::default(),
+            head_seq: AtomicU64::default(),
+            recovering: AtomicBool::default(),
+        }
+    }
 }
 
 /// What the writer is given.
@@ -258,8 +274,10 @@ impl Writer {
     }
 
     fn measure(&self, began: Instant, changes: usize) {
-        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = began.elapsed();
         let gauges = &self.start.gauges;
+        gauges.commit_s.observe(took.as_secs_f64());
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         gauges.commit_us.store(took, Ordering::Relaxed);
         gauges.groups.fetch_add(1, Ordering::Relaxed);
         gauges.changes.fetch_add(changes as u64, Ordering::Relaxed);
