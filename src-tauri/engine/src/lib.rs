@@ -25,6 +25,7 @@ mod missions;
 mod network;
 mod open;
 mod output;
+mod own;
 mod presets;
 mod pulse;
 mod recovery;
@@ -58,7 +59,7 @@ use model::clock::SharedClock;
 use model::event::Actor;
 use model::id::CorrelationId;
 use model::refusal::{Code, Refusal};
-use monitor::{Monitor, Snapshot};
+use monitor::Snapshot;
 use orchestrator::Orchestrator;
 use store::DataDir;
 use store::ledger::Ledger;
@@ -105,6 +106,7 @@ use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::live::Hub;
 use crate::logins::Logins;
+use crate::own::Measuring;
 use crate::presets::Shelf;
 use crate::reports::Courier;
 use crate::rescue::Rescues;
@@ -152,7 +154,7 @@ struct Parts {
     orchestrator: Orchestrator,
     launcher: Launcher,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    _monitor: Monitor,
+    measuring: Measuring,
     hub: Arc<Hub>,
     keys: Keys,
     logins: Logins,

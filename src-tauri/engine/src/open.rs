@@ -26,6 +26,7 @@ use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::live::Hub;
 use crate::logins::Logins;
+use crate::own::Measuring;
 use crate::presets::Shelf;
 use crate::reports::Courier;
 use crate::rescue::Rescues;
@@ -194,7 +195,7 @@ impl Engine {
             memory_free_percent,
             running_max: config.running_max,
             snapshots: monitor.snapshots(),
-            _monitor: monitor,
+            measuring: Measuring::with(monitor),
             dir,
             clock,
             ledger,
@@ -219,6 +220,7 @@ impl Engine {
 
     /// Starts what is done beside everything else for as long as the engine runs.
     fn begin_tending(&self) {
+        self.begin_own_figures();
         let tasks = &self.0.tasks;
         tasks.spawn(self.clone().tend_the_trash());
         tasks.spawn(self.clone().tend_the_reports());
