@@ -27,6 +27,7 @@ use crate::start::Start;
 /// Runs the window until it is closed.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     begun::now();
+    engine::heap::share();
     let args = match args::parse(args) {
         Ok(args) => args,
         Err(asked @ NoStart::Asked(_)) => {

@@ -69,6 +69,13 @@ rule!(processes_start_in_agents_and_shim,
         [("tests/window.rs", "Command::new(\"sh\")")],
     ]
 );
+rule!(unsafe_stands_in_one_module,
+    refuses: [
+        [("src-tauri/engine/src/a.rs", "let it = unsafe { get() };")],
+        [("src-tauri/store/src/a.rs", "#![expect(unsafe_code, reason = \"fast\")]")],
+    ],
+    accepts: [[("src-tauri/engine/src/heap.rs", "let _ = unsafe { trim() };")]]
+);
 rule!(the_wall_clock_is_read_in_one_place,
     refuses: [
         [("src-tauri/engine/src/a.rs", "let t = Timestamp::now();")],

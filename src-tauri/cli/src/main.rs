@@ -30,6 +30,7 @@ const BLOCKING_THREADS: usize = 8;
 const STACK_BYTES: usize = if cfg!(debug_assertions) { 8 * 1024 * 1024 } else { 1024 * 1024 };
 
 fn main() -> ExitCode {
+    engine::heap::share();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misused(&error),

@@ -15,6 +15,7 @@ mod doctor;
 mod evidence;
 mod figures;
 mod halting;
+pub mod heap;
 mod hooks;
 mod keeping;
 mod keys;

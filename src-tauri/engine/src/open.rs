@@ -227,6 +227,7 @@ impl Engine {
         tasks.spawn(self.clone().sweep_trials());
         tasks.spawn(self.clone().tend_the_traces());
         tasks.spawn(self.clone().tend_the_stalled());
+        tasks.spawn(self.clone().tend_the_heap());
     }
 }
 
