@@ -57,6 +57,7 @@ pub(crate) use open::CACHE_SIZE;
 pub use page::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page};
 pub use table::attempt_history::{AgentCounts, PAST_MAX, PastAttempt};
 pub use table::attempt_usage::AgentUsage;
+pub use table::attempts::Hold;
 pub use table::devlogs::DevlogFilter;
 pub use table::events::EventFilter;
 pub use table::logins::KeptLogin;
@@ -71,6 +72,7 @@ pub use table::rules::RULES_MAX;
 pub use table::tokens::KeptToken;
 pub use table::trash::TrashFilter;
 pub use verify::{FINDINGS_MAX, Finding, Verification};
+pub use workspace_reads::Circumstances;
 
 use crate::datadir::DataDir;
 use open::{Files, Settings};

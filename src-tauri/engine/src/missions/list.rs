@@ -162,12 +162,8 @@ impl Engine {
     pub(crate) async fn surroundings(&self, missions: &[Mission]) -> Result<Surroundings, Refusal> {
         let ledger = &self.0.ledger;
         let agents = self.known_agents().await?;
-        let unfinished = ledger.unfinished_attempts().await.map_err(unreadable)?;
-        let reviews = ledger.pending_reviews().await.map_err(unreadable)?;
-        let settings = ledger.settings().await.map_err(unreadable)?;
-        let recorded = ledger.halted().await.map_err(unreadable)?.is_some();
-        let occupying = || unfinished.iter().filter(|attempt| attempt.occupies_agent());
-        let reviewers = reviews.iter().map(|(_, _, agent)| *agent);
+        let now = ledger.circumstances().await.map_err(unreadable)?;
+        let occupied = now.holds.iter().filter(|hold| hold.occupies_agent).count();
         let mut wanted: Vec<MissionId> = missions
             .iter()
             .filter(|mission| matches!(mission.state, MissionState::Queued | MissionState::Paused))
@@ -191,15 +187,15 @@ impl Engine {
         Ok(Surroundings {
             standing: self.standing(missions).await?,
             names: names(&agents),
-            at_work: unfinished.iter().map(|it| (it.mission_id, it.agent_id)).collect(),
+            at_work: now.holds.iter().map(|hold| (hold.mission_id, hold.agent_id)).collect(),
             held: self.0.orchestrator.held(),
             absent: self.0.orchestrator.attached().absent(agents.iter()),
-            busy: occupying().map(|attempt| attempt.agent_id).chain(reviewers).collect(),
-            under_way: occupying().count() + reviews.len(),
-            running_max: settings.running_max.unwrap_or(self.0.running_max),
-            halted: recorded || self.0.orchestrator.is_halted(),
+            busy: now.busy(),
+            under_way: occupied + now.reviewers.len(),
+            running_max: now.settings.running_max.unwrap_or(self.0.running_max),
+            halted: now.halted || self.0.orchestrator.is_halted(),
             memory_free_percent: *self.0.memory_free_percent.borrow(),
-            memory_free_min_percent: settings.memory_free_min_percent,
+            memory_free_min_percent: now.settings.memory_free_min_percent,
             dependencies,
             now: self.0.clock.now(),
             agents,

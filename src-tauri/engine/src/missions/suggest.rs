@@ -23,11 +23,8 @@ impl Engine {
         mission: &Mission,
         back: &Background,
     ) -> Result<Option<Suggestion>, Refusal> {
-        let unfinished = self.0.ledger.unfinished_attempts().await.map_err(unreadable)?;
-        let reviews = self.0.ledger.pending_reviews().await.map_err(unreadable)?;
-        let at_work = unfinished.iter().filter(|it| it.occupies_agent()).map(|it| it.agent_id);
-        let busy = at_work.chain(reviews.iter().map(|(_, _, agent)| *agent)).collect();
-        Ok(suggestion(mission, back, &busy))
+        let now = self.0.ledger.circumstances().await.map_err(unreadable)?;
+        Ok(suggestion(mission, back, &now.busy()))
     }
 }
 

@@ -17,8 +17,8 @@ use super::rules::checked_pattern;
 use crate::missions::{invalid, names};
 use crate::resolve::{self, unreadable};
 use crate::view::{
-    AnswerWord, InboxTotals, InboxView, RequestAnswer, RequestPage, RequestView, ReviewWaiting,
-    ScopeWord,
+    AnswerWord, InboxTotals, InboxView, MessageView, RequestAnswer, RequestPage, RequestView,
+    ReviewWaiting, ScopeWord,
 };
 use crate::{Caller, Engine};
 
@@ -43,37 +43,48 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn inbox(&self) -> Result<InboxView, Refusal> {
-        let ledger = &self.0.ledger;
+        let counts = self.inbox_totals().await?;
+        // What there is none of need not be looked for; what comes in between is told by the stream.
+        let requests = if counts.permissions + counts.questions == 0 {
+            Vec::new()
+        } else {
+            self.open_requests().await?
+        };
+        let reviews = if counts.reviews == 0 { Vec::new() } else { self.waiting_reviews().await? };
+        let quarantined =
+            if counts.quarantined == 0 { Vec::new() } else { self.quarantined().await? };
+        Ok(InboxView { requests, reviews, quarantined, counts })
+    }
+
+    /// What waits for an answer, the longest waiting first.
+    async fn open_requests(&self) -> Result<Vec<RequestView>, Refusal> {
         let now = self.0.clock.now();
-        let mut open = ledger.open_requests().await.map_err(unreadable)?;
+        let mut open = self.0.ledger.open_requests().await.map_err(unreadable)?;
         // Those that were put off come last; sorting keeps the rest in its order.
         open.sort_by_key(|request| request.not_before.is_some_and(|until| until > now));
+        self.request_views(open).await
+    }
+
+    /// The messages and reports in quarantine, newest first.
+    async fn quarantined(&self) -> Result<Vec<MessageView>, Refusal> {
         let filter = MessageFilter {
             states: vec![MessageState::Quarantined],
             limit: PAGE_ROWS_MAX,
             ..MessageFilter::default()
         };
-        let quarantined = ledger.messages(filter).await.map_err(unreadable)?;
-        Ok(InboxView {
-            requests: self.request_views(open).await?,
-            reviews: self.waiting_reviews().await?,
-            quarantined: self.message_views(quarantined.items).await?,
-            counts: self.inbox_totals().await?,
-        })
+        let page = self.0.ledger.messages(filter).await.map_err(unreadable)?;
+        self.message_views(page.items).await
     }
 
     /// How much waits for the captain.
     pub(crate) async fn inbox_totals(&self) -> Result<InboxTotals, Refusal> {
-        let ledger = &self.0.ledger;
-        let counts = ledger.inbox_counts().await.map_err(unreadable)?;
-        let missions = ledger.counts().await.map_err(unreadable)?.missions;
-        let reviews = missions.get(&MissionState::InReview).copied().unwrap_or(0);
+        let counts = self.0.ledger.inbox_counts().await.map_err(unreadable)?;
         Ok(InboxTotals {
             permissions: counts.requests.saturating_sub(counts.questions),
             questions: counts.questions,
-            reviews,
+            reviews: counts.reviews,
             quarantined: counts.quarantined,
-            total: counts.requests + reviews + counts.quarantined,
+            total: counts.requests + counts.reviews + counts.quarantined,
         })
     }
 

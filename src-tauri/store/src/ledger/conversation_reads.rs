@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use model::id::{AgentId, AttemptId, MessageId, MissionId, RequestId};
 use model::inbox::{OPEN_MAX, Request, Rule};
 use model::message::{Message, WAITING_MAX};
+use model::mission::MissionState;
 use model::usage::Usage;
 use serde::Serialize;
 use sqlx::Connection;
@@ -18,7 +19,7 @@ use super::reader::read;
 use super::table::attempt_usage::{self, AgentUsage};
 use super::table::messages::{self, MessageFilter};
 use super::table::requests::{self, RequestFilter};
-use super::table::{reports, rules};
+use super::table::{mission_lists, reports, rules};
 
 /// The most requests that [`Ledger::open_requests`] hands out, the oldest.
 pub const OPEN_REQUESTS_MAX: u32 = 5_000;
@@ -37,6 +38,8 @@ pub struct InboxCounts {
     pub deferred: u64,
     /// Messages in quarantine.
     pub quarantined: u64,
+    /// Missions in review.
+    pub reviews: u64,
 }
 
 /// What waits for an agent, and for the captain because of it.
@@ -244,11 +247,13 @@ impl Ledger {
         read!(self, "count the inbox", |conn| async {
             let mut snapshot = conn.begin().await?;
             let waiting = requests::count_waiting(&mut snapshot, now).await?;
+            let missions = mission_lists::counts(&mut snapshot).await?;
             Ok(InboxCounts {
                 requests: waiting.permissions + waiting.questions,
                 questions: waiting.questions,
                 deferred: waiting.deferred,
                 quarantined: messages::count_quarantined(&mut snapshot).await?,
+                reviews: missions.get(&MissionState::InReview).copied().unwrap_or(0),
             })
         })
     }

@@ -2,23 +2,66 @@
 //!
 //! Tested in `tests/ledger/workspace.rs`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use model::hook::Hook;
-use model::id::{TopicId, TrashId};
+use model::id::{AgentId, TopicId, TrashId};
 use model::policy::Policy;
 use model::settings::{Settings, Template};
 use model::topic::{Topic, Vote};
 use model::trash::TrashItem;
+use sqlx::Connection as _;
 
 use super::Ledger;
 use super::error::ReadError;
 use super::page::{Page, clamp, cut, read_cursor};
 use super::reader::read;
+use super::table::attempts::{self, Hold};
 use super::table::named::{self, Halted, KeptSecret};
-use super::table::topics;
 use super::table::trash::{self, TrashFilter};
+use super::table::{reviews, topics};
+
+/// What the states of missions are derived from besides themselves, at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Circumstances {
+    /// What attempts that are not over hold, oldest first.
+    pub holds: Vec<Hold>,
+    /// The agents that were asked to review and have not answered, longest first.
+    pub reviewers: Vec<AgentId>,
+    /// The settings.
+    pub settings: Settings,
+    /// Whether everything is stopped.
+    pub halted: bool,
+}
+
+impl Circumstances {
+    /// The agents that cannot take a mission now.
+    #[must_use]
+    pub fn busy(&self) -> BTreeSet<AgentId> {
+        let occupied = self.holds.iter().filter(|hold| hold.occupies_agent);
+        occupied.map(|hold| hold.agent_id).chain(self.reviewers.iter().copied()).collect()
+    }
+}
 
 impl Ledger {
+    /// What the states of missions are derived from besides themselves.
+    ///
+    /// # Errors
+    /// When it cannot be read in time.
+    pub async fn circumstances(&self) -> Result<Circumstances, ReadError> {
+        read!(self, "read who is at work", |conn| async {
+            let mut snapshot = conn.begin().await?;
+            let reviews = reviews::pending(&mut snapshot).await?;
+            Ok(Circumstances {
+                holds: attempts::holds(&mut snapshot).await?,
+                reviewers: reviews.into_iter().map(|(_, _, agent)| agent).collect(),
+                settings: named::settings(&mut snapshot).await?,
+                halted: named::halted(&mut snapshot).await?.is_some(),
+            })
+        })
+    }
+
     /// The settings of the workspace; the defaults until they were changed.
     ///
     /// # Errors

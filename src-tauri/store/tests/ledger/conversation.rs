@@ -214,7 +214,8 @@ async fn a_request_ends_once_and_its_answer_is_told_once() {
     let request_id = permission.id;
     commit(ledger, Fact::RequestDeferred { request_id, not_before: later }).await;
     let counts = ledger.inbox_counts().await.unwrap();
-    let expected = InboxCounts { requests: 2, questions: 1, deferred: 1, quarantined: 0 };
+    let expected =
+        InboxCounts { requests: 2, questions: 1, deferred: 1, quarantined: 0, reviews: 0 };
     assert_eq!(counts, expected);
     let reason = refused(ledger, Fact::RequestTold { request_id }).await;
     assert_eq!(reason, "the request still waits for an answer");

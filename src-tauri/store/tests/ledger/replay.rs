@@ -243,6 +243,13 @@ impl World {
         }
         let live = ledger.unfinished_attempts().await.unwrap();
         assert!(live.iter().eq(self.attempts.values().filter(|a| !a.state.is_final())));
+        let now = ledger.circumstances().await.unwrap();
+        let held = now.holds.iter().map(|it| (it.mission_id, it.agent_id, it.occupies_agent));
+        assert!(held.eq(live.iter().map(|a| (a.mission_id, a.agent_id, a.occupies_agent()))));
+        let reviews = ledger.pending_reviews().await.unwrap();
+        assert!(now.reviewers.iter().eq(reviews.iter().map(|(_, _, agent)| agent)));
+        assert_eq!(now.settings, ledger.settings().await.unwrap());
+        assert_eq!(now.halted, ledger.halted().await.unwrap().is_some());
         for (id, devlog) in &self.devlogs {
             assert_eq!(ledger.devlog(*id).await.unwrap().as_ref(), Some(devlog));
         }
@@ -253,6 +260,8 @@ impl World {
         for state in MissionState::ALL {
             assert_eq!(counts.missions.get(&state).copied().unwrap_or(0), of(state));
         }
+        let in_review = of(MissionState::InReview);
+        assert_eq!(ledger.inbox_counts().await.unwrap().reviews, in_review);
     }
 }
 

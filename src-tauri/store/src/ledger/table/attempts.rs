@@ -324,6 +324,35 @@ pub(crate) async fn unfinished_of_agent(
     query::all_of(conn, sql, id.as_uuid(), read).await
 }
 
+/// Which agent has which mission, by an attempt that is not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// The mission.
+    pub mission_id: MissionId,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Whether it keeps the agent from other missions; one in review does not.
+    pub occupies_agent: bool,
+}
+
+/// What every attempt that is not over holds, oldest first.
+pub(crate) async fn holds(conn: &mut SqliteConnection) -> Result<Vec<Hold>, RowError> {
+    let rows: Vec<(Vec<u8>, Vec<u8>, bool)> = sqlx::query_as(concat!(
+        "SELECT mission_id, agent_id, in_review FROM attempts WHERE ",
+        live!(),
+        " ORDER BY id"
+    ))
+    .fetch_all(conn)
+    .await?;
+    collect(rows, |(mission, agent, in_review)| {
+        Ok(Hold {
+            mission_id: column::read_id("attempts.mission_id", &mission, MissionId::from_uuid)?,
+            agent_id: column::read_id("attempts.agent_id", &agent, AgentId::from_uuid)?,
+            occupies_agent: !in_review,
+        })
+    })
+}
+
 /// Every attempt that is not over, oldest first.
 pub(crate) async fn unfinished(conn: &mut SqliteConnection) -> Result<Vec<Attempt>, RowError> {
     let rows = sqlx::query_as(concat!(
