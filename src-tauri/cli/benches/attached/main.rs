@@ -194,13 +194,16 @@ async fn register(address: &str, captain: &str, count: usize) -> Vec<Agent> {
 
 /// A mission for each, from a file.
 fn missions(house: &House, agents: &[Agent]) {
-    let file = house.place.path().join("missions.csv");
-    let mut rows = "title,brief,agent\n".to_owned();
-    for agent in agents {
-        rows.push_str(&format!("Work of {0},What {0} does.,{0}\n", agent.name));
+    // A file holds a thousand at most.
+    for (n, agents) in agents.chunks(1_000).enumerate() {
+        let file = house.place.path().join(format!("missions-{n}.csv"));
+        let mut rows = "title,brief,agent\n".to_owned();
+        for agent in agents {
+            rows.push_str(&format!("Work of {0},What {0} does.,{0}\n", agent.name));
+        }
+        std::fs::write(&file, rows).unwrap();
+        house.ok(&["mission", "import", file.to_str().unwrap(), "--apply", "--queue"]);
     }
-    std::fs::write(&file, rows).unwrap();
-    house.ok(&["mission", "import", file.to_str().unwrap(), "--apply", "--queue"]);
 }
 
 async fn lease_all(address: &str, agents: Vec<Agent>) -> Vec<Agent> {
@@ -313,11 +316,13 @@ async fn listen(client: &Client, told: Arc<Mutex<Told>>) -> tokio::task::JoinHan
 /// Asks for what the UI shows, each route once a second.
 fn ask(address: &str, captain: &str, times: Times) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for path in ASKED {
+    for (n, path) in ASKED.into_iter().enumerate() {
+        // Spread over the second: how long a route takes, not how long nine wait for each other.
+        let first = tokio::time::Instant::now() + BEAT.mul_f64(n as f64 / ASKED.len() as f64);
         let (times, address, token) = (Arc::clone(&times), address.to_owned(), captain.to_owned());
         tasks.spawn(async move {
             let mut line = Line::open(&address).await.unwrap();
-            let mut ticks = tokio::time::interval(BEAT);
+            let mut ticks = tokio::time::interval_at(first, BEAT);
             loop {
                 ticks.tick().await;
                 let began = Instant::now();
