@@ -5,9 +5,8 @@
  * stands still; it goes on by itself afterwards.
  */
 import type { Api } from '../backend/api';
-import { movedSpan, type Span, zoomedSpan } from '../kit/timeaxis';
 import { type Curve, readSource, type Source } from './signals';
-import { RANGE_MAX_MS, RANGE_MIN_MS, type Range, spanOf } from './timerange';
+import { RANGE_MAX_MS, RANGE_MIN_MS, type Range, type Span, spanOf } from './timerange';
 
 /** Between two frames. */
 export const FRAME_MS = 250;
@@ -101,15 +100,17 @@ export class Performance {
 
   /** Shorter or longer, with the moment at one part of it staying where it is. */
   zoom(by: number, part: number): void {
-    const length = this.span.to - this.span.from;
-    const factor = Math.min(RANGE_MAX_MS / length, Math.max(RANGE_MIN_MS / length, by));
-    const span = this.#upToNow(zoomedSpan(this.span, factor, part));
+    const now = this.span.to - this.span.from;
+    const length = Math.min(RANGE_MAX_MS, Math.max(RANGE_MIN_MS, now * by));
+    const from = this.span.from + (now - length) * part;
+    const span = this.#upToNow({ from, to: from + length });
     this.#set({ kind: 'between', ...span });
   }
 
   /** Earlier or later by a part of its length. */
   pan(parts: number): void {
-    const span = this.#upToNow(movedSpan(this.span, parts));
+    const by = (this.span.to - this.span.from) * parts;
+    const span = this.#upToNow({ from: this.span.from + by, to: this.span.to + by });
     this.#set({ kind: 'between', ...span });
   }
 

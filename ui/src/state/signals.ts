@@ -4,7 +4,7 @@
  */
 import { type Api, Refusal } from '../backend/api';
 import type { SeriesRange } from '../backend/types';
-import type { Span } from '../kit/timeaxis';
+import type { Span } from './timerange';
 
 export type Bucket = SeriesRange['buckets'][number];
 

@@ -1,5 +1,10 @@
 /** The stretch of time that is looked at: as it is typed, as it is shown, and as moments. */
-import type { Span } from '../kit/timeaxis';
+
+/** From and to, in milliseconds since 1970. */
+export interface Span {
+  from: number;
+  to: number;
+}
 
 /** The time up to now, which goes on, or a stretch that stands still. */
 export type Range = { kind: 'last'; ms: number } | { kind: 'between'; from: number; to: number };
