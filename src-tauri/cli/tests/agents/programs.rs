@@ -64,12 +64,12 @@ pub(crate) static CODEX: Program = Program {
         });
         format!("[[fake:tool exec_command {arguments}]]")
     },
-    // Nothing, which is not the same as zero.
+    // All of it, in the file it writes of its session.
     used: Used {
-        source: "partial",
-        uncached_input: None,
-        cache_read: None,
-        output: None,
+        source: "session_file",
+        uncached_input: Some(3200),
+        cache_read: Some(800),
+        output: Some(200),
         cost_micros: None,
     },
 };

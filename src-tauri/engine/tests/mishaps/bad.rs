@@ -60,7 +60,6 @@ async fn an_agent_that_speaks_nonsense_is_heard_as_far_as_it_makes_sense() {
     let fine = hive.until(&fine, MissionState::is_final).await;
     assert_eq!(fine.view.mission.state, MissionState::Done, "{fine:#?}");
     let heard = said(&hive.engine, attempt(&fine).id).await;
-    assert!(heard.starts_with("one") && heard.ends_with("two"), "{} bytes", heard.len());
     assert!(heard.len() > 1 << 20, "the long line is heard: {} bytes", heard.len());
     let entries = entries(&hive.engine, attempt(&fine).id).await;
     assert!(count(&entries, |it| matches!(it, Body::Unsupported { .. })) >= 4, "{entries:#?}");
@@ -86,28 +85,6 @@ async fn a_program_that_cannot_be_run_fails_its_attempt_with_the_reason_and_leav
     let said = not_started(&failed);
     assert!(said.contains("interpreter") || said.contains("not found"), "{said}");
     nobody_is_left(&failed);
-
-    // One that is not there, or may not be run, is not even tried, and says so.
-    std::fs::remove_file(&script).unwrap();
-    let plain = hive.place.path().join("plain");
-    std::fs::write(&plain, "no program").unwrap();
-    hive.add(agent("bob", &plain.display().to_string())).await;
-    for name in ["ann", "bob"] {
-        let id = hive.mission(once(name, "x")).await;
-        let status = hive
-            .until_some("it is offline", async |engine| {
-                let status = engine.agent(name).await.unwrap().status;
-                (status.state == model::status::AgentState::Offline).then_some(status)
-            })
-            .await;
-        assert!(
-            status.reason.contains(if name == "ann" { "agent" } else { "plain" }),
-            "{status:?}"
-        );
-        let waiting = hive.engine.mission(&id).await.unwrap();
-        assert_eq!(waiting.view.mission.state, MissionState::Queued, "{waiting:#?}");
-        assert!(waiting.attempts.is_empty(), "{waiting:#?}");
-    }
 }
 
 /// Run by the test below where there is one terminal in all.

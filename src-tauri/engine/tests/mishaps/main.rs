@@ -10,9 +10,11 @@
 #[path = "../hive/mod.rs"]
 mod hive;
 
+mod bad;
 mod numbers;
 mod scarce;
 mod steps;
+mod talks;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

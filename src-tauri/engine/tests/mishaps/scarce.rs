@@ -189,3 +189,70 @@ fn more_agents_than_descriptors_all_come_to_their_end() {
     assert!(status.success(), "{status}");
     assert!(place.path().join("all is well").exists(), "it did not run");
 }
+
+/// Those that hold all the descriptors there are need one more each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copy_with_no_descriptor_but_those_it_holds() {
+    let Some(place) = std::env::var_os(PLACE) else {
+        return;
+    };
+    const AGENTS: usize = 6;
+    let place = Path::new(&place).to_owned();
+    let few = Rlimit { current: Some(OPEN_FILES), maximum: Some(OPEN_FILES) };
+    setrlimit(Resource::Nofile, few).unwrap();
+    let hive = Hive::open().await;
+    let (ready, go) = (place.join("ready"), place.join("go"));
+    std::fs::write(&ready, "").unwrap();
+    let mut missions = Vec::new();
+    for n in 0..AGENTS {
+        let name = format!("agent-{n}");
+        hive.add(acp(&name)).await;
+        let brief = format!("@say before\n@until {}\n@say after", go.display());
+        missions.push(hive.mission(of(&name, &brief)).await);
+    }
+    for id in &missions {
+        hive.until_some("it speaks", async |engine| {
+            let detail = engine.mission(id).await.unwrap();
+            let id = detail.attempts.first()?.attempt.id;
+            said(engine, id).await.contains("before").then_some(())
+        })
+        .await;
+    }
+    // None of them is given back, as long as the missions are under way.
+    let mut taken = Vec::new();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        while let Ok(file) = File::open("/dev/null") {
+            taken.push(file);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::rename(&ready, &go).unwrap();
+    for id in &missions {
+        let done = hive.until(id, MissionState::is_final).await;
+        assert_eq!(done.view.mission.state, MissionState::Done, "{done:#?}");
+        let [view] = done.attempts.as_slice() else {
+            panic!("one attempt is enough: {done:#?}");
+        };
+        let said = said(&hive.engine, view.attempt.id).await;
+        let times = |word: &str| said.matches(word).count();
+        assert_eq!((times("before"), times("after")), (1, 1), "{said}");
+    }
+    drop(taken);
+    for id in &missions {
+        for view in hive.engine.mission(id).await.unwrap().attempts {
+            assert_eq!(processes_of(&view.attempt.id.to_string()), Vec::<String>::new());
+        }
+    }
+    hive.end_soundly("no descriptor but their own").await;
+    std::fs::write(place.join("all is well"), "").unwrap();
+}
+
+#[test]
+fn agents_that_hold_every_descriptor_and_need_one_more_let_go_and_go_on() {
+    let place = tempfile::tempdir().unwrap();
+    let mut child = copy("scarce::copy_with_no_descriptor_but_those_it_holds", place.path());
+    let status = child.status().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(place.path().join("all is well").exists(), "it did not run");
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use agents::step::{self, Step};
 use engine::view::{MissionDetail, NewAgent};
+use model::agent::Conduct;
 use model::attempt::AttemptState;
 use model::conversation::{Body, Stream};
 use model::mission::MissionState;
@@ -13,7 +14,7 @@ use model::process::Exit;
 use model::transition::MissionInput;
 
 use crate::hive::{self, Hive, acp, agent, processes_of};
-use crate::{PLACE, copy, count, entries, lines, of, only_mission, said};
+use crate::{PLACE, copy, count, entries, lines, of, only_mission, said, talks};
 
 /// Names the walk to the copy that dies on it.
 const WALK: &str = "HIVEKEEPER_TEST_WALK";
@@ -29,6 +30,12 @@ enum Walk {
     Talk,
     /// It is cancelled while its program runs.
     Cancel,
+    /// Its agent asks for a permission, and gets it.
+    Ask,
+    /// Its agent is told a message.
+    Message,
+    /// Its agent hands over to the next attempt.
+    Handover,
 }
 
 const BEGINNING: &[Step] = &[
@@ -51,6 +58,8 @@ const END: &[Step] = &[
     Step::Verified,
     Step::Accepted,
 ];
+const ASK: &[Step] =
+    &[Step::AskHeard, Step::AskRecorded, Step::AnswerFound, Step::AnswerTold, Step::AnswerRecorded];
 const STOP: &[Step] = &[
     Step::StopAsked,
     Step::StopSent,
@@ -63,13 +72,34 @@ const STOP: &[Step] = &[
 ];
 
 impl Walk {
-    const ALL: [Self; 3] = [Self::Command, Self::Talk, Self::Cancel];
+    const ALL: [Self; 6] =
+        [Self::Command, Self::Talk, Self::Cancel, Self::Ask, Self::Message, Self::Handover];
 
     fn steps(self) -> Vec<Step> {
         match self {
             Self::Command => [BEGINNING, END].concat(),
             Self::Talk => [BEGINNING, &[Step::FirstWords, Step::Judged], END].concat(),
             Self::Cancel => STOP.to_vec(),
+            Self::Ask => ASK.to_vec(),
+            Self::Message => vec![Step::MessageTold, Step::MessageRecorded],
+            Self::Handover => vec![Step::HandoverSaid, Step::Judged],
+        }
+    }
+
+    /// What the agent is told to do.
+    fn brief(self, place: &Path) -> String {
+        let at = |name: &str| place.join(name).display().to_string();
+        match self {
+            Self::Command | Self::Talk | Self::Cancel => {
+                "@say first words\n@write work.txt x".to_owned()
+            }
+            Self::Ask => {
+                format!("@say first words\n@run echo ran >> {}\n@write work.txt x", at("ran"))
+            }
+            Self::Message => {
+                format!("@say first words\n@until {}\n@write work.txt x", at("go"))
+            }
+            Self::Handover => "@say first words\n@context 90 100\n@hang".to_owned(),
         }
     }
 
@@ -80,7 +110,11 @@ impl Walk {
                 let script = format!("echo ran >> {ran}; echo first words; echo x > work.txt");
                 agent("ann", &format!("sh -c '{script}'"))
             }
-            Self::Talk => acp("ann"),
+            Self::Talk | Self::Ask | Self::Message => acp("ann"),
+            Self::Handover => {
+                let conduct = Conduct { handover_at_percent: Some(80), ..Conduct::default() };
+                NewAgent { conduct, ..acp("ann") }
+            }
             Self::Cancel => {
                 let script = format!("echo ran >> {ran}; echo first words; exec sleep 600");
                 agent("ann", &format!("sh -c '{script}'"))
@@ -125,7 +159,7 @@ async fn copy_that_dies_at_a_step() {
     let mission = engine::view::NewMission {
         repository: Some(place.join("repository").display().to_string()),
         gates: vec![gate, "file: work.txt".to_owned()],
-        ..of("ann", "@say first words\n@write work.txt x")
+        ..of("ann", &walk.brief(place))
     };
     let made = engine.add_mission(&hive::caller(), mission).await.unwrap();
     let id = made.view.mission.short_id.to_string();
@@ -139,6 +173,14 @@ async fn copy_that_dies_at_a_step() {
             let cancel = MissionInput::Cancel;
             let ask = engine::view::Ask::default();
             engine.ask_mission(&hive::caller(), &id, cancel, ask).await.unwrap();
+        }
+        match walk {
+            Walk::Ask => talks::allow_all(&engine).await,
+            Walk::Message if !asked && talks::has_begun(&engine, &detail).await => {
+                asked = true;
+                talks::send(&engine, place).await;
+            }
+            _ => {}
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
@@ -174,7 +216,17 @@ async fn dies_at(walk: Walk, step: Step) {
     engine.set_endpoint("http://127.0.0.1:9".to_owned());
     let hive = Hive { engine, ending, place: ground.0 };
     let id = only_mission(&hive.engine).await.view.mission.short_id.to_string();
-    hive.until(&id, MissionState::is_final).await;
+    if walk == Walk::Handover {
+        return talks::handed_over(&at, hive, &id).await;
+    }
+    hive.until_some(&at, async |engine| {
+        if walk == Walk::Ask {
+            talks::allow_all(engine).await;
+        }
+        let state = engine.mission(&id).await.unwrap().view.mission.state;
+        state.is_final().then_some(())
+    })
+    .await;
     let detail = hive.until_over(&id).await;
     is_right(walk, &at, &hive, &detail).await;
     nothing_is_left(&at, hive, &detail.attempts[0].attempt.id.to_string()).await;
@@ -191,7 +243,7 @@ async fn is_right(walk: Walk, at: &str, hive: &Hive, detail: &MissionDetail) {
     let run = hive.engine.data_dir().join("runs").join(attempt.id.to_string());
     let (state, exit) = match walk {
         Walk::Command => (AttemptState::Accepted, Exit::Code { code: 0 }),
-        Walk::Talk => {
+        Walk::Talk | Walk::Ask | Walk::Message | Walk::Handover => {
             let reason = "it says that it is done".to_owned();
             (AttemptState::Accepted, Exit::Answered { completed: true, reason })
         }
@@ -200,13 +252,20 @@ async fn is_right(walk: Walk, at: &str, hive: &Hive, detail: &MissionDetail) {
     assert_eq!((attempt.state, attempt.exit()), (state, Some(&exit)), "{at}");
 
     let entries = entries(&hive.engine, attempt.id).await;
-    assert_eq!(count(&entries, |it| matches!(it, Body::Prompt { .. })), 1, "{at}: {entries:#?}");
+    let turns = if walk == Walk::Message { 2 } else { 1 };
+    let prompts = count(&entries, |it| matches!(it, Body::Prompt { .. }));
+    assert_eq!(prompts, turns, "{at}: {entries:#?}");
     let ran = hive.place.path().join("ran");
-    if walk == Walk::Talk {
+    if matches!(walk, Walk::Talk | Walk::Ask | Walk::Message) {
         let said = said(&hive.engine, attempt.id).await;
         assert_eq!(said.matches("first words").count(), 1, "{at}: {said}");
         let sent = std::fs::read_to_string(run.join("stdin.log")).unwrap();
-        assert_eq!(sent.matches("session/prompt").count(), 1, "{at}: {sent}");
+        assert_eq!(sent.matches("session/prompt").count(), turns, "{at}: {sent}");
+        match walk {
+            Walk::Ask => talks::asked_once(at, hive, &sent).await,
+            Walk::Message => talks::told_once(at, hive, &said).await,
+            _ => {}
+        }
     } else {
         assert_eq!(lines(&ran), 1, "{at}: the program ran once");
         assert_eq!(hive.printed(detail).await, "first words\n", "{at}");
@@ -220,7 +279,7 @@ async fn is_right(walk: Walk, at: &str, hive: &Hive, detail: &MissionDetail) {
 }
 
 /// No process, no token, nothing to be done, and a ledger that is sound.
-async fn nothing_is_left(at: &str, hive: Hive, id: &str) {
+pub(crate) async fn nothing_is_left(at: &str, hive: Hive, id: &str) {
     let run = hive.engine.data_dir().join("runs").join(id);
     assert_eq!(processes_of(id), Vec::<String>::new(), "{at}");
     let gate = run.join("gates/0").display().to_string();
@@ -276,4 +335,19 @@ async fn an_engine_killed_at_any_step_of_a_conversation_leaves_no_wrong_state_an
 #[tokio::test]
 async fn an_engine_killed_at_any_step_of_a_stop_leaves_no_wrong_state_and_no_orphan() {
     dies_at_each(Walk::Cancel).await;
+}
+
+#[tokio::test]
+async fn an_engine_killed_at_any_step_of_a_permission_asks_once_and_tells_the_answer_once() {
+    dies_at_each(Walk::Ask).await;
+}
+
+#[tokio::test]
+async fn an_engine_killed_at_any_step_of_a_message_tells_it_once() {
+    dies_at_each(Walk::Message).await;
+}
+
+#[tokio::test]
+async fn an_engine_killed_at_any_step_of_a_handover_hands_over_once() {
+    dies_at_each(Walk::Handover).await;
 }

@@ -21,3 +21,4 @@ mod talking;
 mod traces;
 mod turns;
 mod unwatched;
+mod used;
