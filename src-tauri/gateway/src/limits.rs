@@ -1,6 +1,7 @@
 //! How often somebody may ask: a measure for each token, and one for each peer that shows none.
 //!
-//! Who is known never waits for who is not, though both may come from the same address.
+//! Who is known never waits for who is not, though both may come from the same address. Who is not, and
+//! asks too often, loses its connection with all that it had sent ahead on it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -98,7 +99,8 @@ impl Limits {
 
     /// Counts a request for what anybody may ask.
     pub(crate) fn anybody(&self, peer: IpAddr) -> Result<(), Problem> {
-        count(&self.anybody, &peer, "too many requests from this address").map_err(told)
+        let often = "too many requests from this address";
+        count(&self.anybody, &peer, often).map_err(|wait| told(wait).closing())
     }
 
     /// Counts a login code that was none.
@@ -117,7 +119,7 @@ impl Limits {
             if spent.len() <= REMEMBERED {
                 spent.insert(peer, now + wait);
             }
-            told((wait, detail))
+            told((wait, detail)).closing()
         })
     }
 
@@ -125,7 +127,8 @@ impl Limits {
     pub(crate) fn may_try(&self, peer: IpAddr) -> Result<(), Problem> {
         let until = locked(&self.spent).get(&peer).copied();
         let wait = until.and_then(|until| until.checked_duration_since(Instant::now()));
-        wait.filter(|wait| !wait.is_zero()).map_or(Ok(()), |wait| Err(told((wait, TOO_STRANGE))))
+        wait.filter(|wait| !wait.is_zero())
+            .map_or(Ok(()), |wait| Err(told((wait, TOO_STRANGE)).closing()))
     }
 
     /// Whether a token was found to be an attempt's before.

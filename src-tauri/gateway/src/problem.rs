@@ -1,5 +1,7 @@
 //! Problem details (RFC 9457): how every refusal of the API looks.
 
+use std::num::NonZeroU32;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::refusal::{Code, Refusal};
@@ -35,10 +37,15 @@ pub struct Problem {
     /// What would have been accepted instead.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed: Vec<String>,
+    /// The character of what was sent that is at fault, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
     #[serde(skip)]
-    retry_after_s: Option<u32>,
+    retry_after_s: Option<NonZeroU32>,
     #[serde(skip)]
     allow: Option<Box<str>>,
+    #[serde(skip)]
+    closes: bool,
 }
 
 impl Problem {
@@ -52,8 +59,10 @@ impl Problem {
             code,
             hint: None,
             allowed: Vec::new(),
+            position: None,
             retry_after_s: None,
             allow: None,
+            closes: false,
         }
     }
 
@@ -93,7 +102,14 @@ impl Problem {
     /// Adds after how many seconds to try again.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after_s = Some(seconds);
+        self.retry_after_s = NonZeroU32::new(seconds);
+        self
+    }
+
+    /// Ends the connection with this answer: what else was sent on it is not looked at.
+    #[must_use]
+    pub(crate) fn closing(mut self) -> Self {
+        self.closes = true;
         self
     }
 
@@ -149,8 +165,9 @@ impl From<Refusal> for Problem {
         let mut problem = Self::new(status(refusal.code), refusal.code, refusal.message);
         problem.hint = refusal.hint.map(Into::into);
         problem.allowed = refusal.allowed;
+        problem.position = refusal.position;
         if refusal.code == Code::Busy {
-            problem.retry_after_s = Some(RETRY_AFTER_S);
+            problem = problem.retry_after(RETRY_AFTER_S);
         }
         problem
     }
@@ -168,7 +185,10 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = self.retry_after_s {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.get()));
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(

@@ -381,6 +381,22 @@ async fn who_takes_every_place_of_a_connection_is_cut_off_and_others_get_in() {
 }
 
 #[tokio::test]
+async fn a_stranger_that_sends_requests_ahead_and_reads_nothing_loses_its_connection() {
+    const SENT: usize = 3_000;
+    let house = House::open().await;
+    let mut stream = TcpStream::connect(house.address()).await.unwrap();
+    let ask = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", house.address());
+    // It may be cut off before everything is sent.
+    drop(stream.write_all(ask.repeat(SENT).as_bytes()).await);
+    let mut answers = Vec::new();
+    let reading = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answers));
+    drop(reading.await.expect("it is cut off"));
+    let answered = String::from_utf8_lossy(&answers).matches("HTTP/1.1 ").count();
+    assert!((100..SENT - 500).contains(&answered), "{answered} of {SENT} were answered");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_flood_of_wrong_tokens_is_cut_short_and_holds_up_nobody_who_is_known() {
     let house = House::open().await;
     let work = house.at_work("ann").await;
