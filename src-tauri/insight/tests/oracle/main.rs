@@ -1,7 +1,11 @@
 //! Prometheus itself is asked the same: random expressions over random series, the same data.
 //!
 //! Where there is no Prometheus the test says so and passes; scripts/promtool.sh fetches one.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it cannot do"
+)]
 
 mod expressions;
 mod prometheus;

@@ -4,7 +4,11 @@
 //! writes the same samples as text for other programs (`scripts/bench-telemetry.sh`).
 
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on ends there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a measurement that cannot go on ends there"
+)]
 
 mod export;
 mod ours;

@@ -22,8 +22,11 @@ enum Kind {
     Progress,
 }
 
+/// A signal's name, its label besides the agent, and how it moves.
+type Described = (&'static str, Option<(&'static str, &'static str)>, Kind);
+
 /// The signals of an agent, with the label they have besides it.
-const SIGNALS: [(&str, Option<(&str, &str)>, Kind); PER_AGENT] = [
+const SIGNALS: [Described; PER_AGENT] = [
     ("agent_cpu_percent", None, Kind::Load),
     ("agent_memory_bytes", None, Kind::Memory),
     ("agent_processes", None, Kind::Level),
@@ -97,7 +100,7 @@ impl Shape {
     /// Agents work in spells of some minutes, half of the time.
     fn at_work(&self) -> bool {
         let spell = 240 + self.agent * 37 % 420;
-        Dice(self.agent << 32 | (self.second + self.agent * 61) / spell).next() & 1 == 0
+        Dice((self.agent << 32) | ((self.second + self.agent * 61) / spell)).next() & 1 == 0
     }
 
     /// The sample of the next second.

@@ -9,6 +9,8 @@ pub(super) const MINUTE_MS: i64 = 60_000;
 pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// The largest scaled number: beyond it, floating point skips whole numbers.
 const SCALED_MAX: i64 = 1 << 53;
+/// Half a resolution, and what floating point adds to it in the middle between two multiples.
+const HALF: f64 = 0.500_000_1;
 /// The bit that is a number's sign.
 const SIGN: u64 = 1 << 63;
 
@@ -56,12 +58,14 @@ pub(super) struct Scale(pub(super) f64);
 
 impl Scale {
     /// The nearest multiple; the number itself, as [`keep_bits`] writes it, where it is not finite or
-    /// too large for a multiple to be exact. That is never taken for a multiple: it lies beyond 2^53,
+    /// so large that what comes back of a multiple would be farther away than half a resolution. That is never taken for a multiple: it lies beyond 2^53,
     /// as the exponent is in the highest bits.
     pub(super) fn kept(self, value: f64) -> i64 {
         let scaled = (value / self.0).round();
         // NaN compares false.
-        if scaled.abs() <= SCALED_MAX as f64 { scaled as i64 } else { keep_bits(value) }
+        let is_near = scaled.abs() <= SCALED_MAX as f64
+            && (self.number(scaled) - value).abs() <= self.0 * HALF;
+        if is_near { scaled as i64 } else { keep_bits(value) }
     }
 
     /// The number that was kept.
