@@ -424,6 +424,10 @@ def journal(engine, mission):
     engine.call("report_day", day=time.strftime("%Y-%m-%d", time.gmtime()), format="md", zone="Europe/Berlin")
     engine.call("list_signals")
     engine.call("query_signal", name="machine.cpu.percent" if "machine.cpu" in json.dumps(engine.get("/api/v1/signals")) else engine.get("/api/v1/signals")["items"][0]["name"], last=600, points=2)
+    engine.call("list_series", match="machine_cpu_percent")
+    engine.call("query_moment", expr="avg_over_time(machine_cpu_percent[5m])")
+    engine.call("query_range", expr="machine_cpu_percent", last=600, points=2)
+    engine.call("list_questions")
     engine.call("list_events", mission=mission, limit=2)
 
 

@@ -331,13 +331,17 @@ fn what_is_measured_is_read_by_name() {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
         let read = house.json(&["signal", "query", "engine_memory_bytes", "--last", "10m"]);
-        if read["items"][0]["buckets"][0]["max"].as_f64() > Some(0.0) {
+        if read["series"][0]["buckets"][0]["max"].as_f64() > Some(0.0) {
             break;
         }
         assert!(Instant::now() < until, "nothing was measured: {read}");
     }
     let (code, _, error) = house.run(&["signal", "query", "no_such_signal"]);
     assert_eq!(code, 1, "{error}");
+    let (code, _, error) = house.run(&["signal", "query", "rates(engine_memory_bytes[1m])"]);
+    assert!(code == 1 && error.contains("did you mean rate?"), "{error}");
+    let csv = house.ok(&["signal", "query", "engine_memory_bytes / 1024", "--csv"]);
+    assert!(csv.starts_with("at,series,unit,min,max,mean,last,count"), "{csv}");
     assert!(house.ok(&["signal", "list"]).contains("machine_cpu_percent"));
 }
 

@@ -2217,6 +2217,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/signals/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Evaluates an expression at a moment.
+         * @description The language is PromQL's as far as it goes (`docs/query.md`); what it does not have is refused with
+         *     its `position`. A series has one bucket, whose values are all the same.
+         */
+        get: operations["query_moment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/signals/query_range": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Evaluates an expression over a range of time.
+         * @description The range is `from` and `to`, or the `last` seconds. Each column holds the smallest, largest, mean
+         *     and last value and how many there are: of a plain signal of everything that was measured in it, of
+         *     any other expression of up to ten moments. `step` asks for single moments instead, as Prometheus
+         *     answers. What was not measured is not there: a gap stays a gap.
+         */
+        get: operations["query_range"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/signals/questions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the questions that are being answered.
+         * @description With how far each has come.
+         */
+        get: operations["list_questions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/signals/questions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Gives up a question that is being answered.
+         * @description A question whose request is dropped is given up by itself.
+         */
+        delete: operations["cancel_question"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/signals/range": {
         parameters: {
             query?: never;
@@ -2230,6 +2314,26 @@ export interface paths {
          *     bucket. The range is `from` and `to`, or the `last` seconds.
          */
         get: operations["query_signal"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/signals/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists series.
+         * @description Every series that a selector finds, with its latest sample.
+         */
+        get: operations["list_series"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2854,6 +2958,7 @@ export interface components {
              */
             turn: number;
             context?: components["schemas"]["Context"] | null;
+            usage?: components["schemas"]["Usage"] | null;
             /**
              * Format: uint32
              * @description Silence that is still normal for such an agent, in seconds.
@@ -2997,10 +3102,26 @@ export interface components {
             supervision?: components["schemas"]["Supervision"] | null;
         };
         /**
+         * @description How finely what was measured was read for an answer.
+         * @enum {string}
+         */
+        AnswerTier: "raw" | "minute" | "hour";
+        /**
          * @description What kind of answer.
          * @enum {string}
          */
         AnswerWord: "once" | "always" | "deny" | "not_now" | "text";
+        /** @description A series of an answer. */
+        AnsweredSeries: {
+            /** @description Its labels, the signal's name as `__name__` where there is one. */
+            labels: {
+                [key: string]: string;
+            };
+            /** @description The unit of its values; empty where there is none. */
+            unit: string;
+            /** @description Its values, oldest first; where nothing was measured there is none. */
+            buckets: components["schemas"]["Bucket"][];
+        };
         /** @description How fast the API answered of late. */
         ApiFigures: {
             /**
@@ -5591,12 +5712,35 @@ export interface components {
          * @enum {string}
          */
         Kind: "command" | "acp" | "headless";
+        /** @description A series that is known, with its latest sample. */
+        KnownSeries: {
+            /** @description Its name and labels. */
+            key: components["schemas"]["SeriesKey"];
+            /** @description What its numbers mean. */
+            kind: components["schemas"]["SignalKind"];
+            /** @description Their unit. */
+            unit: string;
+            latest?: components["schemas"]["LatestSample"] | null;
+        };
         /** @description The policy of missions with a label. */
         LabelPolicy: {
             /** @description The label. */
             label: string;
             /** @description The policy's name. */
             policy: string;
+        };
+        /** @description The latest sample of a series. */
+        LatestSample: {
+            /**
+             * Format: date-time
+             * @description When it was taken.
+             */
+            at: string;
+            /**
+             * Format: double
+             * @description Its value; nothing where it is not a finite number.
+             */
+            value?: number | null;
         };
         /** @description How much is logged. */
         LevelView: {
@@ -5977,6 +6121,21 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Listing_KnownSeries: {
+            /** @description The items of this page. */
+            items: {
+                /** @description Its name and labels. */
+                key: components["schemas"]["SeriesKey"];
+                /** @description What its numbers mean. */
+                kind: components["schemas"]["SignalKind"];
+                /** @description Their unit. */
+                unit: string;
+                latest?: components["schemas"]["LatestSample"] | null;
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Listing_LogLine: {
             /** @description The items of this page. */
             items: {
@@ -6163,6 +6322,41 @@ export interface components {
                 bounds: number[];
                 /** @description What it says. */
                 description: string;
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_SignalQuestion: {
+            /** @description The items of this page. */
+            items: {
+                /**
+                 * Format: uint64
+                 * @description Its number, to give it up by.
+                 */
+                id: number;
+                /** @description The expression. */
+                expr: string;
+                /**
+                 * Format: date-time
+                 * @description Since when.
+                 */
+                since: string;
+                /**
+                 * Format: uint64
+                 * @description Series that were found so far.
+                 */
+                series_found: number;
+                /**
+                 * Format: uint64
+                 * @description Of which so many were read.
+                 */
+                series_read: number;
+                /**
+                 * Format: uint64
+                 * @description Samples that were read so far.
+                 */
+                samples_read: number;
             }[];
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
@@ -6395,6 +6589,27 @@ export interface components {
             /** @enum {string} */
             kind: "login";
         };
+        /** @description A moment at which something happened to time. */
+        Mark: {
+            /**
+             * Format: date-time
+             * @description When it was noticed.
+             */
+            at: string;
+            /** @description What it was. */
+            kind: components["schemas"]["MarkKind"];
+            /**
+             * Format: int64
+             * @description How long it lasted, or how far the clock was set, in milliseconds; below zero where it was
+             *     set back.
+             */
+            span_ms: number;
+        };
+        /**
+         * @description Why there is a gap, or a step, in everything that was measured.
+         * @enum {string}
+         */
+        MarkKind: "suspended" | "clock_stepped" | "missed";
         /** @description A share with the interval that holds the true one in 95 of 100 such samples. */
         Measured: {
             /**
@@ -7591,6 +7806,11 @@ export interface components {
             hint?: string | null;
             /** @description What would have been accepted instead. */
             allowed?: string[];
+            /**
+             * Format: uint32
+             * @description The character of what was sent that is at fault, counted from 1.
+             */
+            position?: number | null;
         };
         /** @description The processes of a run. */
         ProcessIdentity: {
@@ -7649,6 +7869,24 @@ export interface components {
              * @example M4 4h7v1h-7z
              */
             path: string;
+        };
+        /** @description What an answer took. */
+        QuestionStats: {
+            /**
+             * Format: uint64
+             * @description Series that were read.
+             */
+            series: number;
+            /**
+             * Format: uint64
+             * @description Samples, or sums of samples, that were read.
+             */
+            samples_read: number;
+            /**
+             * Format: uint64
+             * @description How long it took, in milliseconds.
+             */
+            ms: number;
         };
         /** @description Something that waits its turn. */
         QueueView: {
@@ -8309,11 +8547,74 @@ export interface components {
             /** @description What it says. */
             description: string;
         };
+        /** @description An answer to a question about what was measured. */
+        SignalAnswer: {
+            /** @description How finely what was measured was read. */
+            tier: components["schemas"]["AnswerTier"];
+            /**
+             * Format: uint64
+             * @description The width of a bucket, or the distance of moments, in milliseconds; 0 for one moment.
+             */
+            step_ms: number;
+            /**
+             * Format: date-time
+             * @description The beginning of what was asked for.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description Its end.
+             */
+            to: string;
+            /** @description The series. */
+            series: components["schemas"]["AnsweredSeries"][];
+            /**
+             * Format: uint64
+             * @description Series that were left out because only the top ones were asked for.
+             */
+            left_out: number;
+            /** @description What happened to time meanwhile, such as a machine that slept. */
+            marks: components["schemas"]["Mark"][];
+            /** @description What one should know of the answer. */
+            notes: string[];
+            /** @description What it took. */
+            stats: components["schemas"]["QuestionStats"];
+        };
         /**
          * @description What the numbers of a signal mean.
          * @enum {string}
          */
         SignalKind: "gauge" | "counter" | "state" | "histogram";
+        /** @description A question that is being answered. */
+        SignalQuestion: {
+            /**
+             * Format: uint64
+             * @description Its number, to give it up by.
+             */
+            id: number;
+            /** @description The expression. */
+            expr: string;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
+            /**
+             * Format: uint64
+             * @description Series that were found so far.
+             */
+            series_found: number;
+            /**
+             * Format: uint64
+             * @description Of which so many were read.
+             */
+            series_read: number;
+            /**
+             * Format: uint64
+             * @description Samples that were read so far.
+             */
+            samples_read: number;
+        };
         /** @description A mission that says nearly the same. */
         Similar: {
             /** @description The mission. */
@@ -8872,7 +9173,7 @@ export interface components {
          * @description Where figures come from, best first.
          * @enum {string}
          */
-        UsageSource: "otlp" | "result" | "sum" | "partial";
+        UsageSource: "otlp" | "result" | "session_file" | "sum" | "partial";
         /** @description What an attempt has used. */
         UsageView: {
             best?: components["schemas"]["Usage"] | null;
@@ -19681,6 +19982,8 @@ export interface operations {
                      *           "kind": "gauge",
                      *           "resolution": 0.1,
                      *           "labels": [],
+                     *           "states": [],
+                     *           "bounds": [],
                      *           "description": "Processor use of the machine, 100 % = all cores."
                      *         },
                      *         {
@@ -19689,6 +19992,8 @@ export interface operations {
                      *           "kind": "gauge",
                      *           "resolution": 1024,
                      *           "labels": [],
+                     *           "states": [],
+                     *           "bounds": [],
                      *           "description": "Memory in use."
                      *         }
                      *       ],
@@ -19701,6 +20006,256 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    query_moment: {
+        parameters: {
+            query: {
+                /**
+                 * @description The expression, such as `topk(3, avg_over_time(agent_cpu_percent[5m]))`.
+                 * @example topk(3, avg_over_time(agent_cpu_percent[5m]))
+                 */
+                expr: string;
+                /** @description The moment, RFC 3339; now unless given. */
+                at?: string;
+                /** @description For how many seconds a sample counts as present; by the intervals of the series unless given, 300 is Prometheus' own. */
+                lookback?: number;
+                /** @description How many seconds it may take, 1 to 25; 10 unless given. */
+                timeout?: number;
+                /** @description json or csv; as `Accept` says unless given. */
+                format?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The series. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "tier": "raw",
+                     *       "step_ms": 0,
+                     *       "from": "2026-03-14T09:26:53.589Z",
+                     *       "to": "2026-03-14T09:26:53.589Z",
+                     *       "series": [
+                     *         {
+                     *           "labels": {
+                     *             "agent": "bee"
+                     *           },
+                     *           "unit": "%",
+                     *           "buckets": [
+                     *             {
+                     *               "at": "2026-03-14T09:26:53.589Z",
+                     *               "min": 12.5,
+                     *               "max": 12.5,
+                     *               "mean": 12.5,
+                     *               "last": 12.5,
+                     *               "count": 1
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "left_out": 0,
+                     *       "marks": [],
+                     *       "notes": [],
+                     *       "stats": {
+                     *         "series": 1,
+                     *         "samples_read": 4,
+                     *         "ms": 1
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignalAnswer"];
+                    "text/csv": string;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    query_range: {
+        parameters: {
+            query: {
+                /**
+                 * @description The expression, such as `sum by (agent) (rate(agent_output_bytes_total[1m]))`.
+                 * @example machine_cpu_percent
+                 */
+                expr: string;
+                /** @description The start of the range, RFC 3339. */
+                from?: string;
+                /** @description Its end, RFC 3339; now unless given. */
+                to?: string;
+                /**
+                 * @description The length of a range that ends now, in seconds; 600 unless given.
+                 * @example 600
+                 */
+                last?: number;
+                /**
+                 * @description How many columns, 1 to 2000; 200 unless given.
+                 * @example 2
+                 */
+                points?: number;
+                /** @description Moments so many seconds apart, instead of columns. */
+                step?: number;
+                /** @description For how many seconds a sample counts as present; by the intervals of the series unless given, 300 is Prometheus' own. */
+                lookback?: number;
+                /** @description Only so many series, 1 to 500, ranked over the whole range. */
+                top?: number;
+                /** @description By what they are ranked: mean, max, min (smallest first) or last; mean unless given. */
+                top_by?: string;
+                /** @description How many seconds it may take, 1 to 25; 10 unless given. */
+                timeout?: number;
+                /** @description json or csv; as `Accept` says unless given. */
+                format?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The series. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "tier": "raw",
+                     *       "step_ms": 300000,
+                     *       "from": "2026-03-14T09:16:53.589Z",
+                     *       "to": "2026-03-14T09:26:53.589Z",
+                     *       "series": [
+                     *         {
+                     *           "labels": {
+                     *             "__name__": "machine_cpu_percent"
+                     *           },
+                     *           "unit": "%",
+                     *           "buckets": [
+                     *             {
+                     *               "at": "2026-03-14T09:21:53.589Z",
+                     *               "min": 98.5,
+                     *               "max": 100,
+                     *               "mean": 99.25,
+                     *               "last": 99,
+                     *               "count": 4
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "left_out": 0,
+                     *       "marks": [],
+                     *       "notes": [],
+                     *       "stats": {
+                     *         "series": 1,
+                     *         "samples_read": 4,
+                     *         "ms": 1
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignalAnswer"];
+                    "text/csv": string;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict.conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_questions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The questions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 7,
+                     *           "expr": "quantile_over_time(0.95, agent_cpu_percent[7d])",
+                     *           "since": "2026-03-14T09:26:53.589Z",
+                     *           "series_found": 200,
+                     *           "series_read": 64,
+                     *           "samples_read": 5529600
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Listing_SignalQuestion"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    cancel_question: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The question's number.
+                 * @example 7
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It will end. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -19775,6 +20330,60 @@ export interface operations {
             422: components["responses"]["Invalid"];
             429: components["responses"]["Busy"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_series: {
+        parameters: {
+            query: {
+                /**
+                 * @description The selector, such as `agent_cpu_percent` or `{agent="a1"}`.
+                 * @example agent_cpu_percent
+                 */
+                match: string;
+                /** @description Where the page before ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The series. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "key": {
+                     *             "name": "agent_cpu_percent",
+                     *             "labels": {
+                     *               "agent": "bee"
+                     *             }
+                     *           },
+                     *           "kind": "gauge",
+                     *           "unit": "%",
+                     *           "latest": {
+                     *             "at": "2026-03-14T09:26:53.589Z",
+                     *             "value": 12.5
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Listing_KnownSeries"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
             503: components["responses"]["Unavailable"];
         };
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Which, given};
-use crate::selector::{Selector, duration};
+use crate::selector::duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
@@ -125,19 +125,28 @@ pub(crate) enum Signal {
     /// List what is measured.
     #[command(after_help = "Example: hivekeeper signal list")]
     List,
-    /// Read a signal over a range of time.
-    #[command(after_help = "Example: hivekeeper signal query machine_cpu_percent --last 10m")]
+    /// Evaluate an expression over a range of time.
+    #[command(
+        after_help = "Example: hivekeeper signal query 'sum by (agent) (rate(agent_output_bytes_total[1m]))' --last 1h --csv"
+    )]
     Query(QuerySignal),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct QuerySignal {
-    /// The signal, such as machine_cpu_percent or 'agent_cpu_percent{agent="a1"}'.
-    pub(crate) signal: Selector,
+    /// The expression, such as 'agent_cpu_percent{agent="a1"}' or 'topk(3, agent_cpu_percent)'.
+    #[arg(value_name = "EXPR")]
+    pub(crate) expr: String,
     /// How far back, such as 10m or 2h.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) last: Duration,
     /// How many buckets at most.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(crate) points: u32,
+    /// Only so many series, ranked by their mean over the whole time.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) top: Option<u32>,
+    /// Print comma-separated values.
+    #[arg(long)]
+    pub(crate) csv: bool,
 }

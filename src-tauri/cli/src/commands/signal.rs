@@ -1,12 +1,12 @@
 //! `hivekeeper signal`.
 
 use engine::view::Listing;
-use model::signal::SeriesRange;
+use engine::{AnsweredSeries, SignalAnswer};
 use serde::{Deserialize, Serialize};
 
 use crate::args::{QuerySignal, Signal};
 use crate::failure::Failure;
-use crate::out::{Out, time};
+use crate::out::{Out, remark, time};
 use crate::remote::{Place, Remote};
 use crate::selector::encode;
 
@@ -45,39 +45,51 @@ async fn list(place: &Place, out: &mut Out) -> Result<(), Failure> {
 }
 
 async fn query(args: &QuerySignal, place: &Place, out: &mut Out) -> Result<(), Failure> {
-    let operation = format!("read the signal {}", args.signal.name);
-    let remote = Remote::find(place, &operation)?;
+    const OPERATION: &str = "evaluate the expression";
+    let remote = Remote::find(place, OPERATION)?;
     let mut path = format!(
-        "/api/v1/signals/range?name={}&last={}&points={}",
-        encode(&args.signal.name),
+        "/api/v1/signals/query_range?expr={}&last={}&points={}",
+        encode(&args.expr),
         args.last.as_secs().max(1),
         args.points
     );
-    for (label, value) in &args.signal.labels {
-        path.push_str(&format!("&label={}", encode(&format!("{label}:{value}"))));
+    if let Some(top) = args.top {
+        path.push_str(&format!("&top={top}"));
     }
-    let ranges: Listing<SeriesRange> = remote.get(&operation, &path).await?;
+    if args.csv {
+        path.push_str("&format=csv");
+        let answer = remote.get_raw(OPERATION, &path).await?;
+        return out.raw(&answer.body);
+    }
+    let answer: SignalAnswer = remote.get(OPERATION, &path).await?;
     if out.is_json() {
-        return out.value(&ranges);
+        return out.value(&answer);
     }
-    if ranges.items.is_empty() {
+    for note in &answer.notes {
+        remark(note);
+    }
+    if answer.series.is_empty() {
         return out.line("nothing was measured in that time");
     }
-    for range in &ranges.items {
-        show(range, out)?;
+    for series in &answer.series {
+        show(series, out)?;
+    }
+    if answer.left_out > 0 {
+        out.line(&format!("{} more series were left out", answer.left_out))?;
     }
     Ok(())
 }
 
-fn show(range: &SeriesRange, out: &mut Out) -> Result<(), Failure> {
-    let labels: Vec<String> =
-        range.key.labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-    let braces = match labels.is_empty() {
+fn show(series: &AnsweredSeries, out: &mut Out) -> Result<(), Failure> {
+    let name = series.labels.get("__name__").map_or("", String::as_str);
+    let labels = series.labels.iter().filter(|(label, _)| *label != "__name__");
+    let labels: Vec<String> = labels.map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+    let braces = match labels.is_empty() && !name.is_empty() {
         true => String::new(),
         false => format!("{{{}}}", labels.join(",")),
     };
-    out.line(&format!("{}{braces} {}", range.key.name, range.unit))?;
-    let rows: Vec<Vec<String>> = range
+    out.line(&format!("{name}{braces} {}", series.unit))?;
+    let rows: Vec<Vec<String>> = series
         .buckets
         .iter()
         .map(|bucket| {
@@ -91,5 +103,5 @@ fn show(range: &SeriesRange, out: &mut Out) -> Result<(), Failure> {
             ]
         })
         .collect();
-    out.table(&["FROM", "MIN", "MEAN", "MAX", "LAST", "SAMPLES"], &rows)
+    out.table(&["FROM", "MIN", "MEAN", "MAX", "LAST", "COUNT"], &rows)
 }

@@ -17,6 +17,7 @@ mod matrix;
 mod mcp;
 mod metrics;
 mod otlp;
+mod signals;
 
 #[path = "../hosted/mod.rs"]
 mod hosted;
