@@ -45,6 +45,8 @@ export NO_AT_BRIDGE=1
 export LIBGL_ALWAYS_SOFTWARE=1
 # There is no graphics card behind this screen.
 export WEBKIT_DISABLE_DMABUF_RENDERER=1
+# A keychain that starts on a bus of its own is locked, and nobody is there to unlock it.
+export HIVEKEEPER_KEYCHAIN="${HIVEKEEPER_KEYCHAIN:-off}"
 export LANG="${LANG:-C.UTF-8}"
 unset WAYLAND_DISPLAY DBUS_SESSION_BUS_ADDRESS
 

@@ -159,6 +159,13 @@ impl Vault {
         Self::with(data_dir, Chain::new(Arc::new(find), PATIENCE))
     }
 
+    /// The vault of the workspace in this directory, which keeps everything in its file.
+    #[must_use]
+    pub fn without_keychain(data_dir: &Path) -> Self {
+        let none = || Err(NoKeychain("this workspace uses none".to_owned()));
+        Self::with(data_dir, Chain::new(Arc::new(none), PATIENCE))
+    }
+
     fn with(data_dir: &Path, chain: Chain) -> Self {
         let hash = Sha256::digest(data_dir.as_os_str().as_encoded_bytes());
         let hex: String =

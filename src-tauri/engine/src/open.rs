@@ -58,13 +58,21 @@ pub struct Config {
     pub version: &'static str,
     /// How many attempts may run at once.
     pub running_max: u32,
+    /// Whether secrets go into the system's keychain where there is one.
+    pub keychain: bool,
 }
 
 impl Config {
     /// The usual configuration for a workspace.
     #[must_use]
     pub const fn new(data_dir: PathBuf, version: &'static str) -> Self {
-        Self { data_dir, version, running_max: RUNNING_MAX_DEFAULT }
+        Self { data_dir, version, running_max: RUNNING_MAX_DEFAULT, keychain: true }
+    }
+
+    /// The same, with every secret in the workspace's own file, whatever keychain the machine has.
+    #[must_use]
+    pub fn without_keychain(self) -> Self {
+        Self { keychain: false, ..self }
     }
 }
 
@@ -145,7 +153,7 @@ impl Engine {
         begin_journal(stores, &clock, &tasks, &cancel);
         let memory_free_percent = measured_memory(monitor.snapshots(), &tasks, cancel.clone());
         let keys = Keys::read(&ledger).await?;
-        let (hooks, vault) = (ledger.hooks().await?, Vault::open(dir.root()));
+        let (hooks, vault) = (ledger.hooks().await?, vault(dir.root(), config.keychain));
         let happenings = ledger.subscribe();
         let losses = Losses::read(&ledger, clock.now()).await?;
         let traces_to = ledger.settings().await?.traces_to;
@@ -273,6 +281,11 @@ fn free_percent(snapshot: &Snapshot) -> Option<u8> {
 /// A name for this run of the engine that no other run has.
 fn epoch() -> String {
     SystemDraw.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where the secrets of a workspace are kept.
+fn vault(root: &Path, keychain: bool) -> Vault {
+    if keychain { Vault::open(root) } else { Vault::without_keychain(root) }
 }
 
 /// Records the start, and whether the run before ended in order; gives the ledger's head.

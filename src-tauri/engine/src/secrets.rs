@@ -176,7 +176,13 @@ fn not_kept(error: VaultError) -> Refusal {
             "nothing was changed; try again where the keychain can be reached, or set the secret \
              anew to use it without"
         }
-        _ => "nothing was changed; unlock the keychain, or look at the file",
+        VaultError::Keychain { .. } | VaultError::Silent { .. } => {
+            "nothing was changed; unlock the keychain, or start Hivekeeper with \
+             HIVEKEEPER_KEYCHAIN=off to use a file that only you can read"
+        }
+        VaultError::Unknown { .. } | VaultError::File { .. } => {
+            "nothing was changed; look at the file"
+        }
     };
     Refusal::new(Code::Internal, text).hint(hint)
 }

@@ -66,7 +66,9 @@ fn caller() -> Caller {
 
 async fn measure(count: usize) {
     let place = tempfile::tempdir().unwrap();
-    let engine = Engine::open(Config::new(place.path().join("data"), "bench")).await.unwrap();
+    let engine = Engine::open(Config::new(place.path().join("data"), "bench").without_keychain())
+        .await
+        .unwrap();
     let mut adding = JoinSet::new();
     for n in 0..count {
         let engine = engine.clone();

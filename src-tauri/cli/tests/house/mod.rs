@@ -30,6 +30,8 @@ fn program(path: &Path, data: &Path, args: &[&str]) -> Command {
         .args(args)
         .env("HIVEKEEPER_DATA_DIR", data)
         .env_remove("HIVEKEEPER_LOG")
+        // Whatever keychain this machine has is not a test's to write into.
+        .env("HIVEKEEPER_KEYCHAIN", "off")
         .stdin(Stdio::null());
     command
 }

@@ -256,14 +256,14 @@ fn beside(name: &str) -> String {
 }
 
 pub(crate) async fn open(data: &Path) -> Engine {
-    Engine::open(Config::new(data.to_owned(), "0.0.0-test")).await.unwrap()
+    Engine::open(Config::new(data.to_owned(), "0.0.0-test").without_keychain()).await.unwrap()
 }
 
 /// Opens a workspace as soon as nobody else holds it.
 pub(crate) async fn open_when_free(data: &Path) -> Engine {
     let start = Instant::now();
     loop {
-        match Engine::open(Config::new(data.to_owned(), "0.0.0-test")).await {
+        match Engine::open(Config::new(data.to_owned(), "0.0.0-test").without_keychain()).await {
             Ok(engine) => return engine,
             Err(err) => assert!(err.is_locked() && start.elapsed() < PATIENCE, "{err:?}"),
         }

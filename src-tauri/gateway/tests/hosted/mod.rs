@@ -52,7 +52,8 @@ impl House {
 
     async fn open_in(place: TempDir, ending: Ending) -> Self {
         let data = place.path().join("data");
-        let engine = Engine::open(Config::new(data, "0.0.0-test")).await.unwrap();
+        let engine =
+            Engine::open(Config::new(data, "0.0.0-test").without_keychain()).await.unwrap();
         let host = Self::listen(&engine).await;
         Self { engine, host, place, ending }
     }

@@ -102,7 +102,7 @@ impl World {
             transcripts: Transcripts::open(&dir, Arc::new(SystemClock)).await.unwrap(),
             presets: Arc::new(Live::<Presets>::built_in()),
             prices: Arc::new(Live::<Prices>::built_in()),
-            vault: agents::vault::Vault::open(dir.root()),
+            vault: agents::vault::Vault::without_keychain(dir.root()),
             halt_mark: dir.root().join("halted"),
         };
         let orchestrator = Orchestrator::start(setup, &tasks, cancel.clone()).await.unwrap();
