@@ -49,6 +49,8 @@ export interface Backend {
   /** Lets the captain choose a directory; absent where the page cannot see directories. */
   pickDirectory?: () => Promise<string | null>;
   openExternal(url: string): Promise<void>;
+  /** Calls back when another page signs this browser in, until the answer is called; absent where nobody signs in. */
+  onSignIn?: (call: () => void) => () => void;
 }
 
 /** The answer never came: the engine is not there, or the connection broke. */

@@ -117,6 +117,15 @@ class BrowserBackend implements Backend {
 
   savePicture = async (name: string, picture: Blob): Promise<void> => download(name, picture);
 
+  onSignIn = (call: () => void): (() => void) => {
+    // Told to every page of this address but the one that did it.
+    const changed = ({ key, newValue }: StorageEvent) => {
+      if (key === PAGE_KEY && newValue !== null) call();
+    };
+    addEventListener('storage', changed);
+    return () => removeEventListener('storage', changed);
+  };
+
   async openExternal(url: string): Promise<void> {
     window.open(url, '_blank', 'noopener,noreferrer');
   }

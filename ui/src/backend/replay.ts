@@ -16,6 +16,8 @@ export class ReplayBackend implements Backend {
   readonly opened: (From | null)[] = [];
   readonly told: { subscribe: readonly string[]; unsubscribe: readonly string[] }[] = [];
   readonly saved: { name: string; text: string }[] = [];
+  /** Told when another page signs in. */
+  signedIn: () => void = () => undefined;
   #live: LiveHandlers | null = null;
   #topics: readonly string[] = [];
   #answers = new Map<string, () => Answer | Promise<Answer>>();
@@ -93,6 +95,13 @@ export class ReplayBackend implements Backend {
     this.saved.push({ name, text });
     return name;
   }
+
+  onSignIn = (call: () => void): (() => void) => {
+    this.signedIn = call;
+    return () => {
+      this.signedIn = () => undefined;
+    };
+  };
 
   async openExternal(): Promise<void> {}
 }

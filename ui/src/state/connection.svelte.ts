@@ -3,6 +3,9 @@
  *
  * What is known of a topic is known up to a number. The stream goes on after the smallest of these, and what a topic
  * has told already is passed over. What cannot be told without a gap begins with a reset and a snapshot.
+ *
+ * All pages of a browser have one login. When one of them signs in anew, the engine ends what the others hear before
+ * they can know: whoever was let in and is not any more looks again for a while, and goes on once the browser is let in.
  */
 import type { Backend, From, Live } from '../backend/backend';
 import { showHiddenIn } from '../backend/hidden';
@@ -34,6 +37,9 @@ export const SILENCE_MS = 20_000;
 /** What every screen lives on; missions and the inbox are read again when events speak of them. */
 export const STANDING: readonly string[] = ['agents', 'signals', 'events'];
 
+/** How long to wait before each further look whether this browser is signed in. */
+export const LOOKS_MS: readonly number[] = [150, 350, 1000, 2000];
+
 /** How long to wait before the `n`-th try in a row, from 0. */
 export const patience = (n: number): number => Math.min(15_000, 500 * 2 ** n);
 
@@ -52,6 +58,10 @@ export class Connection {
   #cancelTimer: (() => void) | null = null;
   #heardAt = 0;
   #tries = 0;
+  /** How often it was found, in a row, that this browser is not signed in. */
+  #looks = 0;
+  /** Counts what was begun, so that what was found out for something else is passed over. */
+  #begun = 0;
   #waiting: Frame[] = [];
   #scheduled = false;
   /** Something has begun anew, and what is not on the stream was not read since. */
@@ -68,6 +78,7 @@ export class Connection {
   ) {}
 
   start(): void {
+    this.backend.onSignIn?.(() => this.#signedInElsewhere());
     this.#open();
     this.#watch();
   }
@@ -82,6 +93,7 @@ export class Connection {
 
   /** This browser was signed out: nothing more comes, and nothing is tried again. */
   leave(): void {
+    this.#begun += 1;
     this.#cancelTimer?.();
     this.#live?.close();
     this.#live = null;
@@ -112,6 +124,18 @@ export class Connection {
     };
   }
 
+  /** Another page of this browser signed in, maybe as somebody else. */
+  #signedInElsewhere(): void {
+    if (this.link === 'live') return;
+    if (this.link === 'signed_out') {
+      this.link = 'reconnecting';
+      this.#epoch = null;
+      this.#known.clear();
+    }
+    this.#looks = 0;
+    this.retryNow();
+  }
+
   #wanted(): string[] {
     return [...STANDING, ...this.#followed.keys()];
   }
@@ -124,6 +148,7 @@ export class Connection {
   }
 
   #open(): void {
+    this.#begun += 1;
     this.#live?.close();
     this.#building.clear();
     this.#heardAt = this.clockwork.now();
@@ -148,6 +173,7 @@ export class Connection {
     this.link = 'live';
     this.brokenAt = null;
     this.#tries = 0;
+    this.#looks = 0;
     this.#heardAt = this.clockwork.now();
   }
 
@@ -199,10 +225,22 @@ export class Connection {
     this.#live = null;
     this.brokenAt ??= this.clockwork.now();
     if (this.link !== 'connecting') this.link = 'reconnecting';
-    if (!(await this.signedIn())) {
-      this.link = 'signed_out';
+    await this.#judge();
+  }
+
+  /** Tries again after a while, unless this browser is signed out. */
+  async #judge(): Promise<void> {
+    const begun = this.#begun;
+    const signedIn = await this.signedIn();
+    if (begun !== this.#begun) return;
+    if (!signedIn) {
+      const wait = this.link === 'connecting' ? undefined : LOOKS_MS[this.#looks];
+      this.#looks += 1;
+      if (wait === undefined) this.link = 'signed_out';
+      else this.#cancelTimer = this.clockwork.later(() => void this.#judge(), wait);
       return;
     }
+    this.#looks = 0;
     this.#cancelTimer = this.clockwork.later(() => this.#open(), patience(this.#tries));
     this.#tries += 1;
     if (this.link === 'connecting' && this.#tries > 1) this.link = 'reconnecting';

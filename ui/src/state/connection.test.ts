@@ -1,7 +1,7 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { ReplayBackend } from '../backend/replay';
 import type { Frame, Payload } from '../backend/types';
-import { type Clockwork, Connection, patience, SILENCE_MS, STANDING } from './connection.svelte';
+import { type Clockwork, Connection, LOOKS_MS, patience, SILENCE_MS, STANDING } from './connection.svelte';
 
 /** Time that stands still until it is moved. */
 class Still implements Clockwork {
@@ -168,12 +168,63 @@ test('what is followed is subscribed to, told apart, and asked for again after a
   expect(heard).toEqual([3, 4, 5]);
 });
 
+/** Every look that is still to come, one after the other. */
+async function looksAgain(): Promise<void> {
+  for (const wait of LOOKS_MS) {
+    clock.pass(wait);
+    await settled();
+  }
+}
+
 test('whoever is signed out stays out until a new login', async () => {
   signedIn = false;
   backend.breakOff();
   await settled();
+  await looksAgain();
   expect(connection.link).toBe('signed_out');
   clock.pass(60_000);
+  await settled();
+  expect(backend.opened).toHaveLength(1);
+});
+
+test('a page goes on that was cut off while another page of its browser signs in', async () => {
+  signedIn = false;
+  backend.breakOff();
+  await settled();
+  expect(connection.link).toBe('reconnecting');
+  clock.pass(LOOKS_MS[0] ?? 0);
+  await settled();
+  expect(connection.link).toBe('reconnecting');
+  signedIn = true;
+  await looksAgain();
+  clock.pass(patience(0));
+  backend.open();
+  expect(connection.link).toBe('live');
+});
+
+test('a page that is signed out goes on when another page of its browser signs in', async () => {
+  signedIn = false;
+  backend.breakOff();
+  await settled();
+  await looksAgain();
+  expect(connection.link).toBe('signed_out');
+  reread.mockClear();
+  signedIn = true;
+  backend.signedIn();
+  expect(connection.link).toBe('reconnecting');
+  backend.open();
+  expect(connection.link).toBe('live');
+  // Maybe as somebody else: what was known is not gone on from.
+  expect(backend.opened.at(-1)).toBeNull();
+  expect(reread).toHaveBeenCalledTimes(1);
+});
+
+test('who signs out while it is asked whether it is signed in stays out', async () => {
+  backend.breakOff();
+  connection.leave();
+  await settled();
+  clock.pass(60_000);
+  expect(connection.link).toBe('signed_out');
   expect(backend.opened).toHaveLength(1);
 });
 
