@@ -19,6 +19,7 @@ test('what the machine and an agent use is shown over one stretch of time, and s
   const machine = page.getByTestId('panel-machine-cpu');
   await expect(machine.locator('canvas')).toBeVisible();
   await expect(machine.getByTestId('legend-row')).toContainText('in use');
+  await page.mouse.move(2, 2);
   await expect(page.getByTestId('range-state')).toHaveAttribute('data-state', 'live');
 
   // By text; what is wrong is said and nothing changes.
@@ -107,6 +108,87 @@ test('what the machine and an agent use is shown over one stretch of time, and s
   await memory.getByTestId('panel-png').click();
   const png = readFileSync(await (await download).path());
   expect(png.subarray(1, 4).toString()).toBe('PNG');
-  await expect(page.getByTestId('panel-agent-tokens').getByTestId('no-data')).toContainText('No data');
+  const tokens = page.getByTestId('panel-agent-tokens');
+  await tokens.scrollIntoViewIfNeeded();
+  await expect(tokens.getByTestId('no-data')).toContainText('No data');
+
+  // Only what is in sight is asked for.
+  const asked: string[] = [];
+  page.on('request', (request) => {
+    const url = new URL(request.url());
+    if (url.pathname === '/api/v1/signals/query_range') asked.push(url.searchParams.get('expr') ?? '');
+  });
+  await machine.scrollIntoViewIfNeeded();
+  await expect.poll(() => asked.includes('machine_cpu_percent')).toBe(true);
+  expect(asked.some((expr) => expr.includes('engine_api_seconds'))).toBe(false);
+
+  // One agent alone, in the address as well.
+  await page.getByTestId('compare').fill('burner');
+  await page.getByTestId('compare').press('Enter');
+  await expect(page.getByRole('button', { name: 'Without burner' })).toBeVisible();
+  expect(page.url()).toContain('agents=');
+  await agents.scrollIntoViewIfNeeded();
+  await expect.poll(() => asked.some((expr) => /agent_cpu_percent\{agent="/.test(expr))).toBe(true);
+  await page.getByTestId('compare').fill('nobody');
+  await page.getByTestId('compare').press('Enter');
+  await expect(page.getByText('No agent is called “nobody”.')).toBeVisible();
+  await page.getByTestId('compare-all').click();
+  await expect(page.getByTestId('compare-all')).toHaveCount(0);
   expect(broken).toEqual([]);
+});
+
+test('an expression of one’s own is a panel; what is wrong is said at its place', async ({ page }) => {
+  await signIn(page);
+  await page.getByTestId('nav-performance').click();
+  await page.getByTestId('range').fill('last 5 min');
+  await page.getByTestId('range').press('Enter');
+  await page.getByTestId('expression-new').click();
+  const expression = page.getByTestId('expression');
+  await expression.fill('rate(machine_load)');
+  await expression.press('Enter');
+  await expect(page.getByTestId('expression-place').locator('mark')).toHaveText(/./);
+  // The name of a signal is completed.
+  await expression.fill('machine_lo');
+  await page.getByRole('list', { name: 'Signals' }).getByRole('button').first().click();
+  await expect(expression).toHaveValue('machine_load');
+  await page.getByTestId('expression-title').fill('How much waits');
+  await page.getByTestId('expression-limit').fill('500');
+  await page.getByTestId('expression-save').click();
+  const panel = page.getByRole('region', { name: 'How much waits' });
+  await expect(panel.locator('canvas')).toBeVisible();
+  await expect(panel.getByTestId('legend-row')).toHaveCount(3);
+  await expect(panel.getByTestId('legend-row').first()).toContainText('minutes');
+  // It is there again.
+  await page.reload();
+  await expect(panel).toBeVisible();
+  await panel.getByTestId('expression-edit').click();
+  await page.getByTestId('expression').fill('sum(machine_load)');
+  await page.getByTestId('expression-save').click();
+  await panel.scrollIntoViewIfNeeded();
+  await expect(panel.getByTestId('legend-row')).toHaveCount(1);
+  await panel.getByTestId('expression-remove').click();
+  await expect(panel).toHaveCount(0);
+});
+
+test('what an agent uses and says stands on one time axis, zoomed as one', async ({ page }) => {
+  await signIn(page);
+  await page.getByTestId('nav-agents').click();
+  await page.getByTestId('agent-table').getByText('burner').click();
+  const charts = page.getByTestId('resource-charts');
+  await charts.scrollIntoViewIfNeeded();
+  await expect(charts.locator('figure[data-measure="cpu"] canvas')).toBeVisible();
+  await expect(charts.locator('figure[data-measure="memory"] canvas')).toBeVisible();
+  await expect(page.getByTestId('resource-unsaid')).toContainText('tokens a minute');
+  const strip = charts.locator('figure[data-measure="cpu"]').getByRole('application');
+  await strip.focus();
+  await page.keyboard.press('+');
+  await expect(page.getByTestId('resource-reset')).toBeVisible();
+  await page.getByTestId('resource-reset').click();
+  await expect(page.getByTestId('resource-reset')).toHaveCount(0);
+  const download = page.waitForEvent('download');
+  await page.getByTestId('resource-csv').click();
+  const csv = readFileSync(await (await download).path(), 'utf8').split('\r\n');
+  expect(csv[0]).toContain('Processor (%) max');
+  await page.getByRole('link', { name: 'Compare it with others' }).click();
+  await expect(page.getByRole('button', { name: 'Without burner' })).toBeVisible();
 });

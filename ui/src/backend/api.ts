@@ -3,7 +3,7 @@ import createClient, { type Client } from 'openapi-fetch';
 import type { Backend, Method } from './backend';
 import { showHidden } from './hidden';
 import type { components, paths } from './schema';
-import type { EditMission, MissionInput, NewMission, OutputStream, Wish } from './types';
+import type { EditMission, MissionInput, NewMission, OutputStream, SignalAnswer, Wish } from './types';
 
 /** A request that was refused: what happened, what to do, what would have been accepted. */
 export class Refusal extends Error {
@@ -13,6 +13,8 @@ export class Refusal extends Error {
     message: string,
     readonly hint: string | null,
     readonly allowed: string[],
+    /** The character of what was sent that is at fault, counted from 1. */
+    readonly position: number | null = null,
   ) {
     super(message);
     this.name = 'Refusal';
@@ -38,6 +40,7 @@ export function refusal(status: number, body: unknown): Refusal {
     message,
     problem.hint ?? null,
     problem.allowed ?? [],
+    problem.position ?? null,
   );
 }
 
@@ -242,8 +245,22 @@ export class Api {
     good(this.#client.GET('/api/v1/attempts/{id}/transcript', { params: { path: { id }, query }, signal }));
   events = async (query: paths['/api/v1/events']['get']['parameters']['query'] = {}) =>
     (await good(this.#client.GET('/api/v1/events', { params: { query } }))).items;
-  range = async (query: paths['/api/v1/signals/range']['get']['parameters']['query']) =>
-    (await good(this.#client.GET('/api/v1/signals/range', { params: { query } }))).items;
+
+  signals = async () => (await good(this.#client.GET('/api/v1/signals'))).items;
+  /** An expression over a range of time. */
+  signalsOver = async (
+    query: paths['/api/v1/signals/query_range']['get']['parameters']['query'],
+    signal?: AbortSignal,
+  ): Promise<SignalAnswer> =>
+    (await good(
+      this.#client.GET('/api/v1/signals/query_range', { params: { query }, signal }),
+    )) as SignalAnswer;
+  /** An expression at a moment. */
+  signalsAt = async (
+    query: paths['/api/v1/signals/query']['get']['parameters']['query'],
+    signal?: AbortSignal,
+  ): Promise<SignalAnswer> =>
+    (await good(this.#client.GET('/api/v1/signals/query', { params: { query }, signal }))) as SignalAnswer;
 
   devlogs = (query: paths['/api/v1/devlogs']['get']['parameters']['query'] = {}) =>
     good(this.#client.GET('/api/v1/devlogs', { params: { query } }));

@@ -41,7 +41,11 @@ export type Payload = Schemas['Payload'];
 export type Policy = Schemas['Policy'];
 export type Priority = Schemas['Priority'];
 export type RepositoryView = Schemas['RepositoryView'];
-export type SeriesRange = Schemas['SeriesRange'];
+/** A signal of the catalogue. */
+export type Signal = Schemas['Signal'];
+export type SignalAnswer = Schemas['SignalAnswer'];
+/** A moment at which something happened to time: the machine slept, the clock was set. */
+export type SignalMark = Schemas['Mark'];
 export type SuggestedAgent = Schemas['SuggestedAgent'];
 export type Suggestion = Schemas['Suggestion'];
 export type TranscriptChunk = Schemas['TranscriptChunk'];

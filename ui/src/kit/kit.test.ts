@@ -19,7 +19,7 @@ test.each([
 ])('%s bytes are %s', (n, text) => expect(bytes(n)).toBe(text));
 
 test.each([
-  [0, '0.0 %'],
+  [0, '0 %'],
   [9.94, '9.9 %'],
   [37.6, '38 %'],
   [null, NONE],

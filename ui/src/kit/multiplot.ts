@@ -1,11 +1,15 @@
 /** How a chart of several curves looks and is steered with the mouse. */
 import type uPlot from 'uplot';
+import { drawThresholds, drawTimeMarks, lonely, nears, type Threshold, type TimeMark } from './plotmarks';
 import { clockTime } from './time';
 import { ticks } from './timeaxis';
 import { token } from './tokens';
 
-/** Seconds since 1970, then mean, least and most of each curve. */
-export type MultiData = (number | null)[][];
+/**
+ * Seconds since 1970, then mean, least and most of each curve: null in a gap, undefined where only others were
+ * measured, which is none.
+ */
+export type MultiData = (number | null | undefined)[][];
 
 /** A part of the time axis, in milliseconds since 1970. */
 export interface Stretch {
@@ -32,6 +36,11 @@ export interface MultiLook {
   binary: boolean;
   /** The least the upper end of the axis may be; nothing where it follows what is shown. */
   top: number | null;
+  /** Where it is one of several over the same axis: the height of a strip, its time only where it is said. */
+  strip: boolean;
+  timeAxis: boolean;
+  thresholds: () => readonly Threshold[];
+  marks: () => readonly TimeMark[];
   sync: string;
   stretch: () => Stretch;
   onhover: (index: number | null) => void;
@@ -64,7 +73,7 @@ export function multiOptions(look: MultiLook): uPlot.Options {
     width: look.width,
     height: look.height,
     legend: { show: false },
-    padding: [8, 12, 0, 0],
+    padding: [8, 12, look.timeAxis ? 0 : 8, 0],
     cursor: {
       // What is dragged here is not dragged in the other charts: the range is shared anyway.
       sync: {
@@ -95,15 +104,16 @@ export function multiOptions(look: MultiLook): uPlot.Options {
           return [from / 1_000, to / 1_000];
         },
       },
-      y: { range: (_plot, _min, max) => [0, Math.max(look.top ?? 0, (max ?? 0) > 0 ? max * ROOM : 1)] },
+      y: { range: (_plot, min, max) => height(look, min ?? 0, max ?? 0) },
     },
     axes: [
       {
         ...axis,
         grid: { stroke: token('--grid-line'), width: 1 },
-        size: 24,
+        size: look.timeAxis ? 24 : 0,
         splits: (plot) => splits(plot).map(({ at }) => at / 1_000),
         values: (plot, at) => {
+          if (!look.timeAxis) return at.map(() => '');
           const words = new Map(splits(plot).map((tick) => [tick.at / 1_000, tick.label]));
           return at.map((s) => words.get(s) ?? clockTime(s * 1_000));
         },
@@ -112,7 +122,7 @@ export function multiOptions(look: MultiLook): uPlot.Options {
         ...axis,
         grid: { stroke: token('--grid-line'), width: 1 },
         size: 72,
-        space: 28,
+        space: look.strip ? 24 : 28,
         ...(look.binary ? { incrs: BINARY } : {}),
         values: (_plot, at) => at.map((value) => look.format(value)),
       },
@@ -124,7 +134,15 @@ export function multiOptions(look: MultiLook): uPlot.Options {
           stroke: strokes[i],
           width: 1.75,
           dash: [...dash],
-          points: { show: false },
+          points: {
+            show: true,
+            size: 4,
+            fill: strokes[i],
+            filter: (plot: uPlot, at: number) => {
+              const [from, to] = plot.series[at]?.idxs ?? [0, 0];
+              return lonely(plot.data[at] ?? [], from, to);
+            },
+          },
           spanGaps: false,
         },
         hidden,
@@ -144,8 +162,18 @@ export function multiOptions(look: MultiLook): uPlot.Options {
         },
       ],
       ready: [(plot) => wheel(plot, look.steering)],
+      drawClear: [(plot) => drawTimeMarks(plot, look.marks())],
+      draw: [(plot) => drawThresholds(plot, look.thresholds())],
     },
   };
+}
+
+/** From nothing up to what is shown, and to the thresholds it comes near. */
+function height(look: MultiLook, min: number, max: number): [number, number] {
+  const near = look.thresholds().filter((one) => nears(max, one));
+  const most = Math.max(look.top ?? 0, max, ...near.map(({ value }) => value));
+  const least = min < 0 ? min * ROOM : 0;
+  return [least, most > 0 ? (most === look.top ? most : most * ROOM) : least < 0 ? 0 : 1];
 }
 
 /** The sample under the crosshair; nothing where there is none near it. */

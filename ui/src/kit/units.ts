@@ -21,7 +21,7 @@ export function bytes(n: number | null | undefined): string {
 
 export function percent(n: number | null | undefined): string {
   if (n === null || n === undefined || !Number.isFinite(n)) return NONE;
-  return `${n >= 10 ? n.toFixed(0) : n.toFixed(1)} %`;
+  return `${n >= 10 || n === 0 ? n.toFixed(0) : n.toFixed(1)} %`;
 }
 
 export const count = (n: number | null | undefined): string =>

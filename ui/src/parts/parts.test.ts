@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { AgentView, Event, MissionState, MissionView, SeriesRange } from '../state/types';
+import type { AgentView, Event, MissionState, MissionView } from '../state/types';
 import { triage } from '../views/deck/triage';
 import { found, rank } from '../views/shell/commands';
-import { align } from './chart/align';
 import { words } from './event/words';
 import { asksOf, COLUMNS, dropAsk, MISSION_STATES, whose } from './mission/words';
 
@@ -162,39 +161,6 @@ describe('triage', () => {
     expect(asks).toMatchObject({ total: 2, about: '1 to review, below' });
     expect(asks?.items).toHaveLength(1);
   });
-});
-
-describe('series on one axis', () => {
-  const series = (step_ms: number, seconds: number[]): SeriesRange => ({
-    key: { name: 'x', labels: {} },
-    unit: '',
-    step_ms,
-    buckets: seconds.map((s) => ({
-      at: new Date(s * 1000).toISOString(),
-      min: s,
-      max: s,
-      mean: s,
-      last: s,
-      count: 1,
-    })),
-  });
-
-  test('a stretch without samples is a gap', () => {
-    expect(align([series(1000, [1, 2, 9, 10])])[0]?.slice(0, 2)).toEqual([
-      [1, 2, 3, 9, 10],
-      [1, 2, null, 9, 10],
-    ]);
-  });
-
-  test('all have the same moments, and no value where they have none', () => {
-    expect(align([series(1000, [1, 2]), series(1000, [2, 3]), null]).map((data) => data[1])).toEqual([
-      [1, 2, null],
-      [null, 2, 3],
-      [null, null, null],
-    ]);
-  });
-
-  test('nothing measured is nothing drawn', () => expect(align([null])[0]?.[0]).toEqual([]));
 });
 
 describe('the palette', () => {

@@ -4,8 +4,8 @@
  * Everything that was read is shown together, at most once in 250 ms. While the captain looks at a moment, the time
  * stands still; it goes on by itself afterwards.
  */
-import type { Api } from '../backend/api';
-import { type Curve, readSource, type Source } from './signals';
+import { type Api, Refusal } from '../backend/api';
+import { type Reading, readSource, type Source, type Tier } from './signals';
 import { RANGE_MAX_MS, RANGE_MIN_MS, type Range, type Span, spanOf } from './timerange';
 
 /** Between two frames. */
@@ -14,34 +14,51 @@ export const FRAME_MS = 250;
 const PERIOD_MS = { min: 1_000, max: 15_000 };
 /** Before something that failed is read again. */
 const AGAIN_MS = 3_000;
+/** Between two samples at least. */
+const SAMPLE_MS = 1_000;
 /** Columns at most and at least, however wide a panel is. */
 const POINTS = { min: 60, max: 1_000 };
 const DEFAULT: Range = { kind: 'last', ms: 3_600_000 };
+/** Panels read at once: the engine answers a few questions at a time, and others ask too. */
+const AT_ONCE = 2;
+/** What takes long is read seldom: the pause after a reading is so many times as long as it took. */
+const REST = 12;
+/** Curves of one source at most; of more than these the largest are read. */
+export const CURVES_READ = 16;
+/** How an expression that is wrong, or asks for too much, is refused: asked again it would be so again. */
+const WRONG = 'invalid_input';
+/** A reading that nobody waits for any more is called off when it has taken this long. */
+const STALE_MS = 1_000;
 
 /** What one panel shows. */
 export class Feed {
-  /** The curves of each source; nothing where the engine does not know its signal. */
-  curves = $state.raw<readonly (readonly Curve[] | null)[]>([]);
-  /** The stretch of time they were read for. */
+  /** What was read of each source; nothing where the engine does not know its signal. */
+  readings = $state.raw<readonly (Reading | null)[]>([]);
+  /** The stretch of time it was read for. */
   span = $state.raw<Span | null>(null);
-  problem = $state<string | null>(null);
+  problem = $state.raw<Refusal | null>(null);
 
   /** Whether it is on the screen. */
   visible = false;
   points = POINTS.max;
-  busy = false;
+  /** What calls off the reading that is under way. */
+  reading: AbortController | null = null;
   /** What was asked for last, and when that was. */
   asked = '';
-  failedAt = Number.NEGATIVE_INFINITY;
+  readAt = Number.NEGATIVE_INFINITY;
+  /** Before this it is not read again only because time went on. */
+  restsUntil = Number.NEGATIVE_INFINITY;
+  /** How finely each expression was read the last time. */
+  tiers = new Map<string, Tier>();
 
-  constructor(readonly sources: readonly Source[]) {}
+  constructor(public sources: readonly Source[]) {}
 }
 
 interface Found {
   feed: Feed;
   span: Span;
-  curves: readonly (readonly Curve[] | null)[] | null;
-  problem: string | null;
+  readings: readonly (Reading | null)[] | null;
+  problem: Refusal | null;
 }
 
 export class Performance {
@@ -57,9 +74,10 @@ export class Performance {
   #chosen: Range = DEFAULT;
   #found: Found[] = [];
   #movedAt = Number.NEGATIVE_INFINITY;
+  #setAt = Number.NEGATIVE_INFINITY;
 
   constructor(
-    private readonly api: Pick<Api, 'range'>,
+    private readonly api: Pick<Api, 'signalsOver'>,
     private readonly now: () => number = () => Date.now(),
     private readonly hidden: () => boolean = () => document.hidden,
   ) {
@@ -75,14 +93,21 @@ export class Performance {
   feed(sources: readonly Source[]): { feed: Feed; close: () => void } {
     const feed = new Feed(sources);
     this.#feeds.add(feed);
-    return { feed, close: () => this.#feeds.delete(feed) };
+    const close = () => {
+      this.#feeds.delete(feed);
+      feed.reading?.abort();
+    };
+    return { feed, close };
   }
 
   /** Begins to read, until the answer is called. */
   start(): () => void {
     const timer = setInterval(() => this.turn(), FRAME_MS);
     this.turn();
-    return () => clearInterval(timer);
+    return () => {
+      clearInterval(timer);
+      for (const feed of this.#feeds) feed.reading?.abort();
+    };
   }
 
   /** Another stretch of time, as it was typed or chosen. */
@@ -129,7 +154,18 @@ export class Performance {
     this.#flush();
     if (this.hidden()) return;
     if (this.following && !this.held && this.now() - this.#movedAt >= this.#period()) this.#move();
-    for (const feed of this.#feeds) if (feed.visible && !feed.busy) void this.#read(feed);
+    let free = AT_ONCE;
+    for (const feed of this.#feeds) {
+      if (!feed.reading) continue;
+      free -= 1;
+      if (feed.readAt < this.#setAt && this.now() - feed.readAt >= STALE_MS) feed.reading.abort();
+    }
+    // Who waited longest comes first.
+    const due = [...this.#feeds].filter((feed) => feed.visible && !feed.reading);
+    for (const feed of due.sort((a, b) => a.readAt - b.readAt)) {
+      if (free <= 0) return;
+      if (this.#read(feed)) free -= 1;
+    }
   }
 
   #period(): number {
@@ -146,6 +182,7 @@ export class Performance {
   #set(range: Range): void {
     this.range = range;
     this.zoomed = range !== this.#chosen;
+    this.#setAt = this.now();
     this.#move();
     this.turn();
   }
@@ -159,36 +196,66 @@ export class Performance {
     const all = this.#found;
     if (all.length === 0) return;
     this.#found = [];
-    for (const { feed, span, curves, problem } of all) {
+    for (const { feed, span, readings, problem } of all) {
       feed.problem = problem;
-      if (curves === null) continue;
-      feed.curves = curves;
+      if (readings === null) continue;
+      feed.readings = readings;
       feed.span = span;
     }
   }
 
-  async #read(feed: Feed): Promise<void> {
-    const points = Math.round(Math.min(POINTS.max, Math.max(POINTS.min, feed.points)));
-    // On whole steps, so that the buckets of one reading and the next have the same bounds.
+  /** As many columns as it is wide, none of them shorter than what is measured. */
+  #points(feed: Feed): number {
+    const wide = Math.min(POINTS.max, Math.max(POINTS.min, feed.points));
+    const samples = Math.ceil((this.span.to - this.span.from) / SAMPLE_MS);
+    return Math.round(Math.max(2, Math.min(wide, samples)));
+  }
+
+  /** Begins to read what a panel shows, where there is something new to read. */
+  #read(feed: Feed): boolean {
+    const points = this.#points(feed);
+    // On whole steps, so that the columns of one reading and the next have the same bounds.
     const step = Math.max(1, (this.span.to - this.span.from) / points);
     const to = Math.ceil(this.span.to / step) * step;
     const span = { from: to - step * points, to };
-    // The last bucket grows while time goes on, so it is read again with each move.
-    const asked = `${span.from} ${span.to} ${points} ${this.following ? this.#movedAt : ''}`;
-    if (feed.asked === asked && feed.problem === null) return;
-    if (feed.problem !== null && this.now() - feed.failedAt < AGAIN_MS) return;
-    feed.busy = true;
-    feed.asked = asked;
+    const what = feed.sources.map(({ expr }) => expr).join('\n');
+    // Moving on with time is no other question: it may be asked a little later.
+    const question = this.following
+      ? `last ${step} ${points} ${what}`
+      : `${span.from} ${to} ${points} ${what}`;
+    const same = feed.asked === question;
+    const now = this.now();
+    if (same && feed.problem !== null) {
+      if (feed.problem.code === WRONG || now - feed.readAt < AGAIN_MS) return false;
+    } else if (same && (!this.following || feed.readAt >= this.#movedAt || now < feed.restsUntil))
+      return false;
+    feed.asked = question;
+    feed.readAt = now;
+    void this.#answer(feed, span, points);
+    return true;
+  }
+
+  async #answer(feed: Feed, span: Span, points: number): Promise<void> {
+    const call = new AbortController();
+    feed.reading = call;
     const shown = this.span;
+    const begun = this.now();
+    const read = async (source: Source) => {
+      const tier = feed.tiers.get(source.expr);
+      const wanted = { span, points, top: CURVES_READ, tier, signal: call.signal };
+      const reading = await readSource(this.api, source, wanted);
+      if (reading) feed.tiers.set(source.expr, reading.tier);
+      return reading;
+    };
     try {
-      const curves = await Promise.all(feed.sources.map((one) => readSource(this.api, one, span, points)));
-      this.#found.push({ feed, span: shown, curves, problem: null });
+      const readings = await Promise.all(feed.sources.map(read));
+      this.#found.push({ feed, span: shown, readings, problem: null });
+      feed.restsUntil = this.now() + REST * (this.now() - begun);
     } catch (error) {
-      feed.failedAt = this.now();
-      const problem = error instanceof Error ? error.message : String(error);
-      this.#found.push({ feed, span: shown, curves: null, problem });
+      if (call.signal.aborted) feed.asked = '';
+      else this.#found.push({ feed, span: shown, readings: null, problem: Refusal.of(error, '') });
     } finally {
-      feed.busy = false;
+      if (feed.reading === call) feed.reading = null;
     }
   }
 }

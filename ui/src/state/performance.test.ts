@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { SeriesRange } from '../backend/types';
-import { Performance } from './performance.svelte';
+import { Refusal } from '../backend/api';
+import type { SignalAnswer } from '../backend/types';
+import { type Feed, Performance } from './performance.svelte';
 
-type Asked = { name: string; from?: string | null; to?: string | null; points?: number | null };
+type Asked = { expr: string; from?: string | null; to?: string | null; points?: number | null };
 
 let now = 0;
 let hidden = false;
@@ -16,26 +17,41 @@ beforeEach(() => {
   fails = false;
 });
 
-const answer = (name: string): SeriesRange[] => [
-  {
-    key: { name, labels: {} },
-    unit: '%',
-    step_ms: 1_000,
-    buckets: [{ at: new Date(now).toISOString(), min: 1, max: 3, mean: 2, last: 2, count: 2 }],
-  },
-];
-const made = () =>
+const answer = (): SignalAnswer => ({
+  tier: 'raw',
+  step_ms: 1_000,
+  from: new Date(now).toISOString(),
+  to: new Date(now).toISOString(),
+  series: [
+    {
+      labels: {},
+      unit: '%',
+      buckets: [{ at: new Date(now).toISOString(), min: 1, max: 3, mean: 2, last: 2, count: 2 }],
+    },
+  ],
+  left_out: 0,
+  marks: [],
+  notes: [],
+  stats: { series: 1, samples_read: 1, ms: 1 },
+});
+const made = (asks?: (query: Asked, signal?: AbortSignal) => Promise<SignalAnswer>) =>
   new Performance(
     {
-      range: async (query: Asked) => {
+      signalsOver: async (query: Asked, signal?: AbortSignal) => {
         asked.push(query);
+        if (asks) return asks(query, signal);
         if (fails) throw new Error('no answer');
-        return answer(query.name);
+        return answer();
       },
     },
     () => now,
     () => hidden,
   );
+const seen = (performance: Performance, ...exprs: string[]): Feed => {
+  const { feed } = performance.feed(exprs.map((expr) => ({ expr })));
+  feed.visible = true;
+  return feed;
+};
 /** Lets answers come, and the next turn show them. */
 async function turn(performance: Performance, ms = 250): Promise<void> {
   for (let i = 0; i < 10; i += 1) await Promise.resolve();
@@ -47,19 +63,17 @@ async function turn(performance: Performance, ms = 250): Promise<void> {
 describe('the performance view', () => {
   test('reads only what is in sight', async () => {
     const performance = made();
-    const seen = performance.feed([{ signal: 'a' }]).feed;
-    performance.feed([{ signal: 'b' }]);
-    seen.visible = true;
+    const feed = seen(performance, 'a');
+    performance.feed([{ expr: 'b' }]);
     performance.turn();
     await turn(performance);
-    expect(new Set(asked.map(({ name }) => name))).toEqual(new Set(['a']));
-    expect(seen.curves[0]?.[0]?.buckets[0]?.mean).toBe(2);
+    expect(new Set(asked.map(({ expr }) => expr))).toEqual(new Set(['a']));
+    expect(feed.readings[0]?.curves[0]?.buckets[0]?.mean).toBe(2);
   });
 
   test('shows what was read with the next frame, and not before', async () => {
     const performance = made();
-    const { feed } = performance.feed([{ signal: 'a' }]);
-    feed.visible = true;
+    const feed = seen(performance, 'a');
     performance.turn();
     for (let i = 0; i < 10; i += 1) await Promise.resolve();
     expect(asked).toHaveLength(1);
@@ -83,7 +97,7 @@ describe('the performance view', () => {
 
   test('does nothing while nobody sees it', async () => {
     const performance = made();
-    performance.feed([{ signal: 'a' }]).feed.visible = true;
+    seen(performance, 'a');
     hidden = true;
     await turn(performance, 60_000);
     expect(asked).toEqual([]);
@@ -91,8 +105,7 @@ describe('the performance view', () => {
 
   test('a stretch that stands still is read once', async () => {
     const performance = made();
-    const { feed } = performance.feed([{ signal: 'a' }]);
-    feed.visible = true;
+    seen(performance, 'a');
     performance.show({ kind: 'between', from: now - 20_000, to: now - 10_000 });
     await turn(performance);
     await turn(performance, 60_000);
@@ -134,15 +147,14 @@ describe('the performance view', () => {
 
   test('says what could not be read, keeps what was, and tries again', async () => {
     const performance = made();
-    const { feed } = performance.feed([{ signal: 'a' }]);
-    feed.visible = true;
+    const feed = seen(performance, 'a');
     performance.turn();
     await turn(performance);
     fails = true;
     await turn(performance, 5_000);
     await turn(performance);
-    expect(feed.problem).toBe('no answer');
-    expect(feed.curves).toHaveLength(1);
+    expect(feed.problem?.message).toBe('no answer');
+    expect(feed.readings).toHaveLength(1);
     const tries = asked.length;
     await turn(performance);
     expect(asked).toHaveLength(tries);
@@ -150,5 +162,77 @@ describe('the performance view', () => {
     await turn(performance, 4_000);
     await turn(performance);
     expect(feed.problem).toBeNull();
+  });
+
+  test('reads two panels at a time, and what was not read for longest first', async () => {
+    const waiting: (() => void)[] = [];
+    const performance = made(
+      () =>
+        new Promise((done) => {
+          waiting.push(() => done(answer()));
+        }),
+    );
+    for (const expr of ['a', 'b', 'c']) seen(performance, expr);
+    performance.turn();
+    expect(asked.map(({ expr }) => expr)).toEqual(['a', 'b']);
+    waiting.shift()?.();
+    await turn(performance);
+    expect(asked.map(({ expr }) => expr)).toEqual(['a', 'b', 'c']);
+  });
+
+  test('what takes long is not asked again at once because time goes on, but is when the question changes', async () => {
+    let took = 2_000;
+    const performance = made(async () => {
+      now += took;
+      return answer();
+    });
+    seen(performance, 'a');
+    performance.turn();
+    await turn(performance);
+    await turn(performance, 10_000);
+    expect(asked).toHaveLength(1);
+    took = 0;
+    await turn(performance, 30_000);
+    expect(asked).toHaveLength(2);
+    performance.show({ kind: 'last', ms: 60_000 });
+    expect(asked).toHaveLength(3);
+  });
+
+  test('an expression that is wrong is not asked again and again, but is when it is another', async () => {
+    const performance = made(() => Promise.reject(new Refusal(400, 'invalid_input', 'no', null, [], 3)));
+    const feed = seen(performance, 'a +');
+    performance.turn();
+    await turn(performance);
+    await turn(performance, 60_000);
+    await turn(performance, 60_000);
+    expect(asked).toHaveLength(1);
+    expect(feed.problem?.position).toBe(3);
+    feed.sources = [{ expr: 'a' }];
+    await turn(performance);
+    expect(asked).toHaveLength(2);
+  });
+
+  test('a reading that nobody waits for any more is called off', async () => {
+    const calledOff: boolean[] = [];
+    const performance = made(
+      (_, signal) =>
+        new Promise((_done, failed) => {
+          signal?.addEventListener('abort', () => {
+            calledOff.push(true);
+            failed(new Error('aborted'));
+          });
+        }),
+    );
+    const feed = seen(performance, 'a');
+    performance.turn();
+    performance.show({ kind: 'last', ms: 60_000 });
+    await turn(performance, 500);
+    expect(calledOff).toEqual([]);
+    now += 1_000;
+    performance.show({ kind: 'last', ms: 120_000 });
+    await turn(performance);
+    expect(calledOff).toEqual([true]);
+    expect(feed.problem).toBeNull();
+    expect(asked).toHaveLength(2);
   });
 });

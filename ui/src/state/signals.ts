@@ -1,114 +1,132 @@
-/**
- * What is asked of the engine's signals. This is the one place that knows how: what a curve is made from is named as a
- * query would, and read with what the engine offers.
- */
+/** What is asked of the engine's signals, as expressions, and what the answers come to. */
 import { type Api, Refusal } from '../backend/api';
-import type { SeriesRange } from '../backend/types';
+import type { SignalAnswer, SignalMark } from '../backend/types';
 import type { Span } from './timerange';
 
-export type Bucket = SeriesRange['buckets'][number];
+export type Bucket = SignalAnswer['series'][number]['buckets'][number];
+export type Tier = SignalAnswer['tier'];
+export type { SignalMark };
 
-/** One signal: its level, or how fast it grows by the second. */
+/** Stands in an expression for a length of time that fits the columns it is asked for. */
+const WINDOW = '$window';
+
+/** One question: an expression, and what its curves are told apart by. */
 export interface Source {
-  signal: string;
-  rate?: boolean;
-  /** One curve for each value of this label, its series added up; without it one curve for all of them. */
+  expr: string;
+  /** One curve for each value of this label. */
   by?: string;
-  /** Series with these labels are left out. */
-  without?: Readonly<Record<string, string>>;
+  /** As many curves as there are series, told apart by all their labels. */
+  each?: boolean;
+}
+
+/** Only series with these values of their labels, or without them. */
+export interface Only {
+  is?: Readonly<Record<string, string | readonly string[]>>;
+  not?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+/** A text between quotation marks, as the language reads it. */
+const quoted = (text: string): string => `"${text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`;
+const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+
+/** A signal's name with its labels in braces. */
+export function selector(signal: string, { is = {}, not = {} }: Only = {}): string {
+  const one = (label: string, value: string | readonly string[], plain: string, regex: string) =>
+    typeof value === 'string'
+      ? `${label}${plain}${quoted(value)}`
+      : value.length === 1
+        ? `${label}${plain}${quoted(value[0] ?? '')}`
+        : `${label}${regex}${quoted(value.map(literal).join('|'))}`;
+  const all = [
+    ...Object.entries(is).map(([label, value]) => one(label, value, '=', '=~')),
+    ...Object.entries(not).map(([label, value]) => one(label, value, '!=', '!~')),
+  ];
+  return all.length === 0 ? signal : `${signal}{${all.join(',')}}`;
+}
+
+/** How fast a counter grows by the second; its series added up, or one curve for each value of a label. */
+export function speed(signal: string, only: Only = {}, by?: string): string {
+  const rate = `rate(${selector(signal, only)}[${WINDOW}])`;
+  return by === undefined ? `sum(${rate})` : `sum by (${by}) (${rate})`;
 }
 
 /** What a source comes to over a stretch of time. */
 export interface Curve {
   /** The value of the label it is told apart by. */
   of: string | null;
+  labels: Readonly<Record<string, string>>;
   unit: string;
   step_ms: number;
   buckets: readonly Bucket[];
 }
 
+/** What was read of a source. */
+export interface Reading {
+  curves: readonly Curve[];
+  /** Curves that were left out, those with the smallest mean. */
+  left: number;
+  marks: readonly SignalMark[];
+  notes: readonly string[];
+  tier: Tier;
+  step_ms: number;
+}
+
 /** How an engine refuses a signal that it does not know. */
 const UNKNOWN = 'not_found';
+/** How much time a rate needs at least to see a counter grow, in seconds: a few samples of each kind. */
+const WINDOW_S: Record<Tier, number> = { raw: 10, minute: 180, hour: 3 * 3_600 };
+
+/** The expression as it is asked, where there is a column each so many milliseconds. */
+export function asked(expr: string, stepMs: number, tier: Tier): string {
+  const seconds = Math.max(WINDOW_S[tier], Math.ceil(stepMs / 1_000));
+  return expr.replaceAll(WINDOW, `${seconds}s`);
+}
+
+export interface Wanted {
+  span: Span;
+  points: number;
+  /** The most curves, those with the largest mean. */
+  top: number;
+  /** How finely it was read the last time. */
+  tier?: Tier;
+  signal?: AbortSignal;
+}
 
 /** Reads a source; nothing where the engine does not know the signal, as an older one does not. */
 export async function readSource(
-  api: Pick<Api, 'range'>,
+  api: Pick<Api, 'signalsOver'>,
   source: Source,
-  span: Span,
-  points: number,
-): Promise<Curve[] | null> {
+  wanted: Wanted,
+): Promise<Reading | null> {
+  const { span, points, top, signal } = wanted;
   const at = (ms: number) => new Date(ms).toISOString();
+  const ask = (tier: Tier) => {
+    const expr = asked(source.expr, (span.to - span.from) / points, tier);
+    return api.signalsOver({ expr, from: at(span.from), to: at(span.to), points, top }, signal);
+  };
   try {
-    const series = await api.range({ name: source.signal, from: at(span.from), to: at(span.to), points });
-    return curvesOf(source, series);
+    const tier = wanted.tier ?? 'raw';
+    const answer = await ask(tier);
+    // What is kept by the minute or the hour has no two samples in a window that is shorter.
+    const again = source.expr.includes(WINDOW) && WINDOW_S[answer.tier] > WINDOW_S[tier];
+    return readingOf(source, again ? await ask(answer.tier) : answer);
   } catch (error) {
     if (error instanceof Refusal && error.code === UNKNOWN) return null;
     throw error;
   }
 }
 
-/** Series as curves: those that belong together added up, totals as rates. */
-export function curvesOf(source: Source, series: readonly SeriesRange[]): Curve[] {
-  const { by, without = {} } = source;
-  const groups = new Map<string, SeriesRange[]>();
-  for (const one of series) {
-    const { labels } = one.key;
-    if (Object.entries(without).some(([label, value]) => labels[label] === value)) continue;
-    const of = by === undefined ? '' : (labels[by] ?? '');
-    groups.set(of, [...(groups.get(of) ?? []), one]);
-  }
-  return [...groups].map(([of, together]) => {
-    const step_ms = Math.max(...together.map((one) => one.step_ms));
-    const ready = together.map(({ buckets }) => (source.rate ? rates(buckets, step_ms) : buckets));
-    return {
-      of: by === undefined ? null : of,
-      unit: together[0]?.unit ?? '',
-      step_ms,
-      buckets: ready.length === 1 ? (ready[0] ?? []) : added(ready, step_ms),
-    };
-  });
-}
-
-/** A stretch without samples longer than this many buckets is a gap: nothing is known of what happened in it. */
-const GAP_STEPS = 2.5;
-
-/** How fast a total grows by the second. One that is smaller than before began anew at zero. */
-export function rates(buckets: readonly Bucket[], stepMs: number): Bucket[] {
-  const found: Bucket[] = [];
-  for (const [i, bucket] of buckets.entries()) {
-    const before = buckets[i - 1];
-    if (!before) continue;
-    const ms = Date.parse(bucket.at) - Date.parse(before.at);
-    if (ms <= 0 || ms > GAP_STEPS * Math.max(stepMs, 1_000)) continue;
-    const grown = bucket.last >= before.last ? bucket.last - before.last : bucket.last;
-    const value = (grown * 1_000) / ms;
-    found.push({ ...bucket, min: value, max: value, mean: value, last: value });
-  }
-  return found;
-}
-
-/** Several as one: what falls into the same bucket is added up. */
-function added(all: readonly (readonly Bucket[])[], stepMs: number): Bucket[] {
-  const step = Math.max(stepMs, 1_000);
-  const sums = new Map<number, Bucket>();
-  for (const bucket of all.flat()) {
-    const moment = Math.round(Date.parse(bucket.at) / step) * step;
-    const sum = sums.get(moment);
-    sums.set(
-      moment,
-      sum
-        ? {
-            at: sum.at,
-            min: sum.min + bucket.min,
-            max: sum.max + bucket.max,
-            mean: sum.mean + bucket.mean,
-            last: sum.last + bucket.last,
-            count: Math.max(sum.count, bucket.count),
-          }
-        : { ...bucket, at: new Date(moment).toISOString() },
-    );
-  }
-  return [...sums].sort(([one], [other]) => one - other).map(([, bucket]) => bucket);
+/** An answer's series as curves. */
+export function readingOf({ by }: Source, answer: SignalAnswer): Reading {
+  const { tier, step_ms, marks, notes, left_out: left } = answer;
+  const curves = answer.series.map(({ labels, unit, buckets }) => ({
+    of: by === undefined ? null : (labels[by] ?? ''),
+    labels,
+    unit,
+    step_ms,
+    buckets,
+  }));
+  return { curves, left, marks, notes, tier, step_ms };
 }
 
 /** What a curve comes to over the time that is shown. */
