@@ -196,8 +196,8 @@ fn a_pattern_fits_a_command_line_only_when_it_fits_each_of_its_commands() {
         "bash -lc 'git status'",
         "git status 2>&1",
         "git status > /dev/null",
-        "git status $DIR",
-        "git status *.rs",
+        "git status src/*.rs",
+        "git status ~/work",
         "# look around first\ngit status",
         "git status # only look",
     ] {
@@ -254,6 +254,8 @@ fn a_pattern_fits_a_command_line_only_when_it_fits_each_of_its_commands() {
         "git status $(git status <<E)\nrm x\nE",
         // What only the star stands for.
         "git status --output=x",
+        "git status $DIR",
+        "git status *.rs",
     ] {
         assert!(!fits(pattern, &run(hole)), "{hole}");
     }
@@ -430,7 +432,13 @@ fn what_always_would_allow_is_no_wider_than_it_looks() {
         (run("git status -s"), "run: git status *"),
         (run("bash -lc 'cargo test -q'"), "run: cargo test *"),
         (run("ls"), "run: ls *"),
-        (run("npm run build"), "run: npm run build *"),
+        (run("npm run build"), "run: =npm run build"),
+        (run("make test"), "run: =make test"),
+        (run("cargo nextest run -p x"), "run: cargo nextest run *"),
+        // Nor is what a star would not stand for.
+        (run("sort -o a b"), "run: =sort -o a b"),
+        (run("cargo test --target-dir /tmp/x"), "run: =cargo test --target-dir /tmp/x"),
+        (run("cat *.txt"), "run: =cat *.txt"),
         (run("rm -rf target"), "run: =rm -rf target"),
         (run("git push"), "run: =git push"),
         (run("sh -c \"$X\""), "run: =sh -c \"$X\""),
@@ -487,12 +495,64 @@ fn a_star_stands_for_no_credentials_and_for_nothing_that_writes_or_starts() {
         ("run: cat *", "cat ~/.ssh/id_ed25519"),
         ("run: cat *", "cat /data/endpoint.json"),
         ("run: cat *", "cat server.key"),
+        // Nor does it behind what the shell makes files of.
+        ("run: cat *", "cat ~/.ss*/id_rs*"),
+        ("run: cat *", "cat .en?"),
+        ("run: cat *", "cat $HOME/x"),
+        ("run: cat *", "cat $KEY_FILE"),
+        ("run: cat *", "cat src/{a,.env}"),
+        ("run: cat *", "cat certs/*"),
+        ("run: cat *", "cat certs/*.p?m"),
+        ("run: cat *", "cat ~/x$(echo .env)"),
+        ("run: head *", "head -n1 conf/cred*s.json"),
+        ("run: git show *", "git show HEAD:.env"),
+        ("run: *", "cat ~/.ss*/id_rs*"),
+        ("run: rg *", "rg . /home/u"),
+        ("run: rg *", "rg . ../other"),
+        // However an option is written.
         ("run: git diff *", "git diff --output=/etc/x"),
+        ("run: git diff *", "git diff --outp=/etc/x"),
+        ("run: git *", "git -c alias.x='!evil' x"),
+        ("run: git *", "git --config-env=core.pager=X log"),
+        ("run: git *", "git grep -O./evil x"),
         ("run: rg *", "rg --pre=./x a"),
         ("run: sort *", "sort -o /etc/x a"),
+        ("run: sort *", "sort --compress-prog=./evil -S 100k big"),
+        ("run: sort *", "sort -uo ~/.bashrc x"),
+        ("run: sort *", "sort --outp=~/.bashrc x"),
         ("run: find *", "find . -delete"),
+        ("run: go test *", "go test --exec=./evil"),
+        ("run: go test *", "go test -o F"),
+        ("run: go test *", "go test -coverprofile=F"),
+        ("run: go build *", "go build -o ~/.local/bin/git ."),
+        ("run: make test *", "make test --eval='x:=$(shell evil)'"),
+        ("run: make test *", "make test -f /tmp/x.mk"),
+        ("run: pytest *", "pytest -p evil"),
+        ("run: pytest *", "pytest --junitxml=~/.bashrc"),
+        ("run: mypy *", "mypy --python-executable ./evil"),
+        ("run: cargo build *", "cargo build --config 'build.rustc-wrapper=\"./evil\"'"),
+        ("run: cargo build *", "cargo build --target-dir /tmp"),
+        ("run: npm test *", "npm test --script-shell=./evil"),
+        ("run: gradle build *", "gradle build --init-script x"),
+        ("run: mvn test *", "mvn test -f /tmp"),
+        // Nor by a program that is named by its place.
+        ("run: /usr/bin/git *", "/usr/bin/git -c alias.x='!evil' x"),
+        ("run: /usr/bin/sort *", "/usr/bin/sort -o x a"),
+        ("run: ./tool *", "./tool --write"),
     ] {
-        assert!(!fits(pattern, &run(command)), "{command}");
+        assert!(!fits(pattern, &run(command)), "{pattern} {command}");
+    }
+    for (pattern, command) in [
+        ("run: git *", "git log -5 --oneline"),
+        ("run: /usr/bin/git *", "/usr/bin/git diff --stat"),
+        ("run: cargo test *", "cargo test -p agents --release -- --nocapture"),
+        ("run: go test *", "go test -run TestX ./..."),
+        ("run: sort *", "sort -rn -k2 a.txt"),
+        ("run: cat *", "cat src/*.rs"),
+        ("run: make --eval=* *", "make --eval=x test"),
+        ("run: ./tool --write *", "./tool --write a"),
+    ] {
+        assert!(fits(pattern, &run(command)), "{pattern} {command}");
     }
     assert!(fits("run: cat *", &run("cat README.md")));
     assert!(fits("run: cat .env", &run("cat .env")), "what is named is meant");
@@ -523,6 +583,15 @@ proptest! {
             }
             let _ = risk(&ask, place.path());
         }
+    }
+
+    #[test]
+    fn no_option_that_nobody_listed_stands_behind_a_star(
+        program in prop::sample::select(vec!["sort", "cat", "rg", "git log", "go test", "cargo test", "make x", "z"]),
+        option in "--[a-z]{1,12}-(to|run|out|exec)[a-z]{0,5}(=[a-z./]{0,9})?",
+    ) {
+        let line = format!("{program} {option}");
+        prop_assert!(!fits(&format!("run: {program} *"), &run(&line)), "{line}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Invariants: a rule that forbids wins over one that allows, however narrow either is; a request is
 //! allowed only when each of its parts is.
 
+mod options;
 mod parts;
 mod pattern;
 mod places;

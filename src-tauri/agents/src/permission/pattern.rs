@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! run: git status *      the program and words; a last * stands for any further words that name no
-//!                        credentials and do not make the program write or start something else
+//!                        credentials, and of options for those only that are known to be harmless
+//! run: *                 any program with any words that name no credentials
 //! run: =make && ./x      exactly this line
 //! edit: src/**           files below the worktree; with a leading / any files
 //! edit: =PATH            exactly the path that the agent names
@@ -17,8 +18,9 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobMatcher};
 use model::inbox::PermissionAsk;
 
+use super::options::{is_deep, is_harmless, is_option};
 use super::parts::{self, Part};
-use super::places::{Place, is_secret};
+use super::places::{Place, leads_out, names_secret, stays_plain};
 use super::shell::{self, Command, Word};
 
 /// The longest pattern, in bytes.
@@ -28,20 +30,6 @@ const STARTERS: &[&str] = &[
     "sudo", "doas", "env", "nice", "nohup", "timeout", "time", "xargs", "command", "exec",
     "stdbuf", "setsid", "ionice", "eval", "builtin", "chroot", "su", "watch", "busybox",
     "parallel", "unshare", "flock", "script", "strace",
-];
-
-/// Options that make a program write or start something else than its name tells: a `*` does not
-/// stand for them.
-const TELLTALE: &[(&str, &[&str])] = &[
-    ("git", &["--output", "--ext-diff", "--textconv", "--exec", "--upload-pack", "--receive-pack"]),
-    ("find", &["-exec", "-ok", "-delete", "-fprint", "-fls"]),
-    ("sort", &["-o", "--output", "--compress-program"]),
-    ("tree", &["-o"]),
-    ("rg", &["--pre", "--hostname-bin"]),
-    ("sed", &["-i", "--in-place"]),
-    ("date", &["-s", "--set"]),
-    ("go", &["-exec", "-toolexec", "-vettool"]),
-    ("tar", &["--to-command", "--use-compress-program", "--checkpoint-action", "-I"]),
 ];
 
 /// What a rule fits.
@@ -234,17 +222,32 @@ fn says_nothing(part: &Part, ask: &PermissionAsk) -> bool {
     }
 }
 
-/// Whether the words that only a `*` stands for name no credentials, and make no program write or
-/// start something that its name does not tell of.
+/// Whether the words that only a `*` stands for name no credentials, and hold no option that is not
+/// known to be harmless. Where `*` is all there is, any program is meant with any options.
 fn is_harmless_behind(patterns: &[Glob], words: &[Word]) -> bool {
-    let program = words.first().map(|word| word.text.as_str()).unwrap_or_default();
-    let options = TELLTALE.iter().filter(|(name, _)| *name == program);
-    let options: Vec<&str> = options.flat_map(|(_, options)| options.iter().copied()).collect();
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    let program = texts.first().copied().unwrap_or_default();
     words.iter().enumerate().all(|(at, word)| {
-        let named = matches!(patterns.get(at), Some(Glob::Exact(_)));
-        let telltale = |option: &&str| word.text.starts_with(*option);
-        named || !(is_secret(&word.text) || options.iter().any(telltale))
+        let option = match patterns.get(at) {
+            Some(Glob::Exact(_)) => return true,
+            // `--name=*` names the option; what it is given may be anything.
+            Some(Glob::Parts(parts)) => {
+                parts.first().is_some_and(|first| first.starts_with('-') && first.contains('='))
+            }
+            None => false,
+        };
+        if names_secret(&word.text) || (word.expands && !expands_plainly(word)) {
+            return false;
+        }
+        let any = patterns.is_empty() || at == 0 || option;
+        any || ((!is_option(program, &word.text) || is_harmless(&texts, at))
+            && !(is_deep(program) && leads_out(&word.text)))
     })
+}
+
+/// Whether what a shell makes of a word is no option, and no file with credentials.
+fn expands_plainly(word: &Word) -> bool {
+    !word.replaced && stays_plain(&word.text)
 }
 
 fn tool(ask: &PermissionAsk) -> &str {

@@ -118,6 +118,47 @@ pub(super) fn is_secret(path: &str) -> bool {
     dot_env || key || parts.any(|part| SECRET_NAMES.contains(&part))
 }
 
+/// Whether a word names a file with credentials, be it behind a colon, as git writes it, or behind
+/// the name of an option.
+pub(super) fn names_secret(word: &str) -> bool {
+    is_secret(word) || word.split([':', '=', ',']).any(is_secret)
+}
+
+/// Whether a word may lead out of the directory a program works in.
+pub(super) fn leads_out(word: &str) -> bool {
+    word.starts_with(['/', '~']) || word.split('/').any(|part| part == "..")
+}
+
+/// Whether everything that a shell makes of a word with `*`, `?` or a leading `~` is a file that is
+/// surely none with credentials, and never an option.
+pub(super) fn stays_plain(word: &str) -> bool {
+    let rest = word.strip_prefix("~/").unwrap_or(word);
+    let known = !rest.contains(['$', '`', '{', '}', '[', ']', '(', ')']);
+    let named = word != rest || !rest.starts_with(['-', '*', '?', '~', '+', '@']);
+    known && named && rest.split('/').filter(|part| part.contains(['*', '?'])).all(part_stays_plain)
+}
+
+fn part_stays_plain(part: &str) -> bool {
+    let tail = part.rsplit(['*', '?']).next().unwrap_or_default();
+    // What begins with a dot is hidden, and much of it is secret.
+    let unsure = part.starts_with('.') || tail.is_empty() || part.matches(['*', '?']).count() > 4;
+    let keys = || SECRET_ENDS.iter().any(|end| tail.ends_with(end) || end.ends_with(tail));
+    let names = || SECRET_NAMES.iter().any(|name| is_like(part.as_bytes(), name.as_bytes()));
+    !unsure && !keys() && !names()
+}
+
+fn is_like(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), None) => is_like(rest, name),
+        (Some((b'*', rest)), Some((_, behind))) => is_like(rest, name) || is_like(pattern, behind),
+        (Some((wanted, rest)), Some((found, behind))) => {
+            (*wanted == b'?' || wanted == found) && is_like(rest, behind)
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

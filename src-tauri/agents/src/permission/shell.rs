@@ -28,6 +28,8 @@ pub(super) struct Word {
     pub(super) text: String,
     /// Whether the shell makes something else of it first.
     pub(super) expands: bool,
+    /// Whether something stands in it that only the shell knows: a variable, or what a command prints.
+    pub(super) replaced: bool,
 }
 
 /// A program with its words.
@@ -357,12 +359,14 @@ impl Reader {
         self.at += 1;
         if first == Some('`') {
             word.expands = true;
+            word.replaced = true;
             self.backticks();
             return;
         }
         match self.peek(0) {
             Some('(') => {
                 word.expands = true;
+                word.replaced = true;
                 self.at += 1;
                 // Arithmetic has commands as well, but not of this shape.
                 self.all.opaque |= self.peek(0) == Some('(');
@@ -370,6 +374,7 @@ impl Reader {
             }
             Some('{') => {
                 word.expands = true;
+                word.replaced = true;
                 self.at += 1;
                 let mut simple = true;
                 while let Some(ch) = self.peek(0) {
@@ -384,10 +389,12 @@ impl Reader {
             }
             Some('\'' | '"' | '[') => {
                 word.expands = true;
+                word.replaced = true;
                 self.all.opaque = true;
             }
             Some(ch) if ch.is_ascii_alphanumeric() || "_?!#$*@-".contains(ch) => {
                 word.expands = true;
+                word.replaced = true;
                 word.text.push('$');
             }
             _ => word.text.push('$'),
@@ -445,7 +452,7 @@ impl Reader {
             let tabs = self.eat("-");
             self.blanks();
             let start = self.at;
-            let Word { text: end, expands } = self.word();
+            let Word { text: end, expands, .. } = self.word();
             let quoted =
                 self.chars[start..self.at].iter().any(|ch| matches!(ch, '\'' | '"' | '\\'));
             // What a shell would replace elsewhere is the end as it stands here.

@@ -6,27 +6,16 @@ use model::conversation::cut;
 use model::inbox::PermissionAsk;
 
 use super::parts::{self, Part};
-use super::pattern::PATTERN_BYTES_MAX;
-use super::places::{Place, is_secret};
+use super::pattern::{PATTERN_BYTES_MAX, Pattern};
+use super::places::Place;
 use super::shell::{Command, Word};
 
-/// Programs whose first word says what they do; those words that are safe to repeat with others.
+/// Programs whose first word says what they do, and those words that are safe to repeat with others.
+/// What runs a script by its name, or takes settings as plain words (`npm run`, `make`), is not here.
 const VERBS: &[(&str, &[&str])] = &[
     ("git", &["status", "diff", "log", "show", "add", "commit", "blame", "rev-parse", "ls-files"]),
-    (
-        "cargo",
-        &["build", "check", "test", "clippy", "fmt", "doc", "tree", "metadata", "nextest", "bench"],
-    ),
-    ("npm", &["test", "run", "ls"]),
-    ("pnpm", &["test", "run", "ls"]),
-    ("yarn", &["test", "run"]),
+    ("cargo", &["build", "check", "test", "clippy", "fmt", "doc", "tree", "metadata", "bench"]),
     ("go", &["build", "test", "vet", "fmt"]),
-    ("make", &[]),
-    ("just", &[]),
-    ("dotnet", &["build", "test"]),
-    ("gradle", &["build", "test"]),
-    ("mvn", &["test", "compile"]),
-    ("uv", &["run"]),
 ];
 /// Programs that only look, or run the project's own tests: what a `*` may stand for changes nothing.
 const LOOKERS: &[&str] = &[
@@ -40,7 +29,7 @@ const LOOKERS: &[&str] = &[
 pub fn pattern(ask: &PermissionAsk, worktree: &Path) -> String {
     let parts = parts::of(ask, worktree);
     let suggested = if let Some(command) = &ask.command {
-        of_command(command, &parts)
+        of_command(command, &parts, ask)
     } else if let Some(host) = parts.iter().find_map(host) {
         format!("fetch: {host}")
     } else {
@@ -71,21 +60,22 @@ fn exactly(part: &Part) -> Option<String> {
     (!path.is_empty()).then(|| format!("{kind}: ={path}"))
 }
 
-fn of_command(command: &str, parts: &[Part]) -> String {
+fn of_command(command: &str, parts: &[Part], ask: &PermissionAsk) -> String {
     let exact = || format!("run: ={}", command.trim());
     let mut suggested: Option<String> = None;
     for part in parts {
         let Part::Run(command) = part else { return exact() };
-        if command.words.iter().any(|word| is_secret(&word.text)) {
-            return exact();
-        }
         match (widened(command), &suggested) {
             (None, _) => return exact(),
             (Some(new), Some(old)) if new != *old => return exact(),
             (Some(new), _) => suggested = Some(new),
         }
     }
-    suggested.unwrap_or_else(exact)
+    // A `*` does not stand for everything: what it leaves out is suggested as it is.
+    let covers = |text: &String| {
+        Pattern::parse(text).is_ok_and(|it| parts.iter().all(|part| it.covers(part, ask)))
+    };
+    suggested.filter(covers).unwrap_or_else(exact)
 }
 
 fn widened(command: &Command) -> Option<String> {
@@ -96,15 +86,14 @@ fn widened(command: &Command) -> Option<String> {
     if LOOKERS.contains(&program.as_str()) {
         return Some(format!("run: {program} *"));
     }
-    let (_, verbs) = VERBS.iter().find(|(name, _)| name == program)?;
     let verb = plain(command.words.get(1)?)?;
-    let known = verbs.contains(&verb.as_str()) || (verbs.is_empty() && !verb.starts_with('-'));
-    // `npm run` and its like do what the word behind says.
-    if known && verb == "run" {
-        let what = plain(command.words.get(2)?)?;
-        return Some(format!("run: {program} run {what} *"));
+    // It has verbs of its own.
+    if program == "cargo" && verb == "nextest" {
+        let runs = plain(command.words.get(2)?)? == "run";
+        return runs.then(|| "run: cargo nextest run *".to_owned());
     }
-    known.then(|| format!("run: {program} {verb} *"))
+    let (_, verbs) = VERBS.iter().find(|(name, _)| name == program)?;
+    verbs.contains(&verb.as_str()).then(|| format!("run: {program} {verb} *"))
 }
 
 /// The text of a word that a pattern can hold as it is.
