@@ -192,3 +192,23 @@ test('what an agent uses and says stands on one time axis, zoomed as one', async
   await page.getByRole('link', { name: 'Compare it with others' }).click();
   await expect(page.getByRole('button', { name: 'Without burner' })).toBeVisible();
 });
+
+test('the honeycomb is coloured by a signal, and a row of the list has its last minutes', async ({
+  page,
+}) => {
+  await signIn(page);
+  await expect(page.getByTestId('comb-by').locator('option')).not.toHaveCount(1);
+  await page.getByTestId('comb-by').selectOption('agent_memory_bytes');
+  const legend = page.getByTestId('heat-legend');
+  await expect(legend).toContainText('Memory');
+  await expect(legend.getByRole('img')).toHaveAttribute('aria-label', /From 0 B? ?to .*the larger the dot/);
+  // The value is told by the keys as well.
+  const comb = page.getByRole('application', { name: /agents?\./ });
+  await comb.focus();
+  await expect(comb).toContainText('Memory: ');
+  await page.getByTestId('comb-by').selectOption('');
+  await expect(legend).toHaveCount(0);
+  await page.getByTestId('nav-agents').click();
+  const row = page.getByTestId('agent-table').getByRole('row').filter({ hasText: 'burner' });
+  await expect(row.getByRole('img', { name: /Processor in the last 10 minutes: up to/ })).toBeVisible();
+});

@@ -11,11 +11,24 @@ export interface Cell {
   glyph: Glyph;
   /** Whether it is alive: drawn full instead of as an outline. */
   live: boolean;
+  /** What it is coloured by in place of its state; nothing where it has no value. */
+  heat?: { part: number; text: string } | null;
 }
+
+/** Steps of the scale of values. */
+export const HEAT_STEPS = 5;
+/** From this step on what stands on it is in the other colour. */
+const HEAT_HIGH = 4;
+
+/** The step of a part of the scale, from 1. */
+export const heatStep = (part: number): number =>
+  Math.min(HEAT_STEPS, Math.floor(Math.max(0, part) * HEAT_STEPS) + 1);
 
 /** Below this radius a cell has only its colour and shape of line, above it a glyph, then a name. */
 const GLYPH_FROM = 7;
 const NAME_FROM = 30;
+/** From this radius on a value is written in its cell; below it a dot grows with it. */
+const VALUE_FROM = 20;
 
 const TOKENS: Record<Tone, [string, string]> = {
   you: ['--accent', '--accent-bg'],
@@ -78,6 +91,11 @@ export function draw(
     const ink = colours[cell.tone];
     to.save();
     to.translate(x, y);
+    if (cell.heat !== undefined) {
+      heated(to, { shape, radius, focused: index === at ? focus : null }, cell, cell.heat);
+      to.restore();
+      continue;
+    }
     to.fillStyle = ink.fill;
     to.fill(shape);
     to.strokeStyle = index === at ? focus : ink.line;
@@ -99,6 +117,41 @@ export function draw(
       to.fillText(fitted(to, cell.name, radius * 1.5), 0, radius * 0.34);
     }
     to.restore();
+  }
+}
+
+interface Shaped {
+  shape: Path2D;
+  radius: number;
+  /** The colour of its edge where it is pointed at. */
+  focused: string | null;
+}
+
+/** A cell coloured by a value: darker or lighter, and written or as a dot that grows with it. */
+function heated(
+  to: CanvasRenderingContext2D,
+  { shape, radius, focused }: Shaped,
+  cell: Cell,
+  heat: NonNullable<Cell['heat']> | null,
+): void {
+  const step = heat ? heatStep(heat.part) : 0;
+  const on = token(step >= HEAT_HIGH ? '--on-heat-high' : '--on-heat-low');
+  to.fillStyle = token(heat ? `--heat-${step}` : '--bg-sunken');
+  to.fill(shape);
+  to.strokeStyle = focused ?? token('--line-strong');
+  to.lineWidth = focused ? 3 : 1;
+  if (!heat) to.setLineDash([2, 3]);
+  to.stroke(shape);
+  to.setLineDash([]);
+  to.fillStyle = heat ? on : token('--text-dim');
+  if (radius >= VALUE_FROM) {
+    const named = radius >= NAME_FROM;
+    to.fillText(fitted(to, heat?.text ?? '\u2014', radius * 1.6), 0, named ? radius * 0.3 : 0);
+    if (named) to.fillText(fitted(to, cell.name, radius * 1.5), 0, -radius * 0.18);
+  } else if (heat) {
+    to.beginPath();
+    to.arc(0, 0, Math.max(0.5, radius * 0.62 * Math.sqrt(Math.min(1, heat.part))), 0, 2 * Math.PI);
+    to.fill();
   }
 }
 
