@@ -31,6 +31,8 @@ use source::TelemetrySource;
 
 /// Questions that are answered at once.
 const AT_ONCE: usize = 4;
+/// From so many questions on that are being answered, others are refused.
+pub(crate) const QUESTIONS_BUSY: usize = AT_ONCE;
 /// How long a question waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 /// The longest a question may take.
@@ -86,12 +88,16 @@ pub struct SignalAsk {
 pub(crate) struct Questions {
     next: AtomicU64,
     running: Mutex<BTreeMap<u64, Running>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Default for Questions {
     fn default() -> Self {
-        Self { next: AtomicU64::new(1), running: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+        Self {
+            next: AtomicU64::new(1),
+            running: Mutex::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 }
 
@@ -104,6 +110,11 @@ struct Running {
 }
 
 impl Questions {
+    /// How many questions are being answered or wait.
+    pub(crate) fn running_count(&self) -> usize {
+        self.running().len()
+    }
+
     fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
         // Nothing panics while it is held, and the map is whole after every change.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
@@ -161,8 +172,8 @@ impl Engine {
     pub async fn ask_signals(&self, ask: SignalAsk) -> Result<SignalAnswer, Refusal> {
         let plan = Plan::read(&ask.expr).map_err(|fault| refused(fault.into()))?;
         known(&plan)?;
-        let turn = tokio::time::timeout(TURN, self.0.questions.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
+        let turns = Arc::clone(&self.0.questions.turns);
+        let Ok(Ok(turn)) = tokio::time::timeout(TURN, turns.acquire_owned()).await else {
             let message = format!("{AT_ONCE} questions about signals are being answered");
             return Err(Refusal::new(Code::Busy, message).hint("ask again in a moment"));
         };
@@ -179,7 +190,11 @@ impl Engine {
         let watch = Watch { progress, cancel, until: begun + deadline, deadline };
         let (telemetry, asked) = (self.0.telemetry.clone(), ask.clone());
         let handle = Handle::current();
-        let evaluate = move || evaluate(&plan, &asked, &telemetry, &handle, &watch);
+        let evaluate = move || {
+            // Who stops waiting gives up the question, not its turn: its thread is busy until it sees.
+            let _turn = turn;
+            evaluate(&plan, &asked, &telemetry, &handle, &watch)
+        };
         let found = tokio::task::spawn_blocking(evaluate).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "a question ended early");
             Refusal::new(Code::Internal, "failed to answer the expression: its thread ended")

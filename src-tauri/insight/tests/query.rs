@@ -359,6 +359,49 @@ fn an_evaluation_is_bounded_and_can_be_ended() {
 }
 
 #[test]
+fn no_expression_makes_more_than_it_may() {
+    // A label that grows by each replacement.
+    let once = |of: &str, from: &str| {
+        let by = "$0".repeat(40);
+        format!("label_replace({of}, \"a\", \"{by}\", \"{from}\", \".*\")")
+    };
+    let grown = once(&once(&once("load", "__name__"), "a"), "a");
+    let source = shop();
+    let plan = Plan::read(&grown).unwrap();
+    let error = ask(&plan, &source).at(330_000).unwrap_err();
+    assert!(error.to_string().contains("bytes long"), "{error}");
+
+    // Each series against another one at each moment.
+    let mut source = InMemory::default();
+    for agent in 0..60_i64 {
+        let name = agent.to_string();
+        seconds(&mut source, &labels("turn", &[("agent", &name)]), 600, |second| {
+            if second % 60 == agent { 2.0 } else { 1.0 }
+        });
+    }
+    let first = "label_replace(topk(1, turn), \"who\", \"$1\", \"agent\", \"(.*)\")";
+    let limits = Limits { values: 400_000, ..Limits::default() };
+    let settings = Settings { limits, ..Settings::default() };
+    let answered = |text: &str| {
+        let plan = Plan::read(text).unwrap();
+        Ask { settings, ..ask(&plan, &source) }.steps(1000, 600_000, 1000)
+    };
+    let shares = answered(&format!("turn / on() group_left() {first}")).unwrap();
+    assert_eq!(shares.series.len(), 60);
+    let each = answered(&format!("turn / on() group_left(who) {first}")).unwrap_err();
+    assert!(matches!(each, QueryError::TooMuch { what: "values", .. }), "{each}");
+
+    // More moments of more series than a page can show.
+    let mut source = InMemory::default();
+    for agent in 0..1400 {
+        seconds(&mut source, &labels("turn", &[("agent", &agent.to_string())]), 1, |_| 1.0);
+    }
+    let plan = Plan::read("turn").unwrap();
+    let error = ask(&plan, &source).steps(1000, 300_000, 1000).unwrap_err();
+    assert!(matches!(error, QueryError::TooMuch { what: "columns", .. }), "{error}");
+}
+
+#[test]
 fn ranges_that_cannot_be_are_refused() {
     let source = shop();
     let plan = Plan::read("load").unwrap();

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use model::signal::{self, SignalKind};
 use store::telemetry::{Batch, SeriesId, Telemetry};
 
 use crate::samples::{Key, Samples};
@@ -11,10 +12,15 @@ use crate::samples::{Key, Samples};
 /// refused is asked for again.
 const FORGOTTEN_AFTER: u64 = 600;
 
+/// After how far a step back of the clock counters do not wait for it: it was ahead before.
+const HELD_BACK_MAX: SignedDuration = SignedDuration::from_hours(2);
+
 #[derive(Debug)]
 struct Known {
     /// Nothing where it was refused.
     id: Option<SeriesId>,
+    /// Whether it only grows.
+    grows: bool,
     asked: u64,
     used: u64,
 }
@@ -24,6 +30,8 @@ struct Known {
 pub(crate) struct Ids {
     known: HashMap<Key, Known>,
     batches: u64,
+    /// The latest moment of which there are samples.
+    latest: Option<Timestamp>,
 }
 
 impl Ids {
@@ -36,17 +44,27 @@ impl Ids {
     ) -> Batch {
         self.batches += 1;
         let now = self.batches;
+        // Where the clock was set back, moments come a second time. What goes up and down is kept of
+        // both; a counter among its own later values would look as if it had begun anew, again and again.
+        let back = self.latest.map_or(SignedDuration::MIN, |latest| latest.duration_since(at));
+        let again = (SignedDuration::ZERO..=HELD_BACK_MAX).contains(&back);
+        if !again {
+            self.latest = Some(at);
+        }
         let mut batch = Batch { at, samples: Vec::with_capacity(samples.each().len()) };
         for (key, value) in samples.each() {
             let id = match self.known.get_mut(key) {
                 Some(known) if known.id.is_some() || now - known.asked < FORGOTTEN_AFTER => {
                     known.used = now;
-                    known.id
+                    known.id.filter(|_| !(again && known.grows))
                 }
                 _ => {
-                    let id = telemetry.series(&key.series()).ok();
-                    self.known.insert(key.clone(), Known { id, asked: now, used: now });
-                    id
+                    let series = key.series();
+                    let kind = signal::of_series(&series.name).map(|of| of.kind());
+                    let grows = matches!(kind, Some(SignalKind::Counter | SignalKind::Histogram));
+                    let id = telemetry.series(&series).ok();
+                    self.known.insert(key.clone(), Known { id, grows, asked: now, used: now });
+                    id.filter(|_| !(again && grows))
                 }
             };
             batch.samples.extend(id.map(|id| (id, *value)));
@@ -106,6 +124,28 @@ mod tests {
         // The clock was set back; and twice within one step.
         assert_eq!([500_000, 500_100, 501_010].map(&mut next), [500_000, 500_100, 501_100]);
         assert_eq!(next(i64::from(i32::MAX)), 2_147_484_100, "the nearest one");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn where_the_clock_is_set_back_no_counter_looks_as_if_it_had_begun_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&home.path().join("data")).unwrap();
+        let options = TelemetryOptions::default();
+        let telemetry = Telemetry::open_with(&dir, Arc::new(SystemClock), options).await.unwrap();
+        let mut ids = Ids::default();
+        let mut samples = Samples::default();
+        samples.add("machine_cpu_percent", 1.0);
+        samples.add_of("agent_tokens_total", ("agent", "a"), 2.0);
+        let mut kept = |s: i64| {
+            let at = Timestamp::from_second(1_700_000_000 + s).unwrap();
+            ids.batch(at, &samples, &telemetry).samples.len()
+        };
+        assert_eq!([0, 1, 2].map(&mut kept), [2; 3]);
+        // A second back, and an hour: levels are kept, counters wait until time goes on.
+        assert_eq!([1, 2, -3600, -1, 2, 3].map(&mut kept), [1, 1, 1, 1, 1, 2]);
+        // It was wrong before: nothing waits for a day.
+        assert_eq!([-86_400, -86_399].map(&mut kept), [2; 2]);
+        telemetry.close().await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,7 @@ use crate::datadir::DataDir;
 use crate::spare::SpareError;
 use counters::Counted;
 use memory::Found;
+use retention::Witness;
 use writer::{Input, Shared, Writer};
 
 pub use counters::TelemetryCounters;
@@ -140,6 +141,10 @@ pub struct TelemetryOptions {
     pub late_window: Duration,
     /// How far ahead of now the moment of a sample may be.
     pub ahead_window: Duration,
+    /// How many samples may wait for a disk that takes none; beyond, the oldest are given up.
+    pub waiting_samples_max: usize,
+    /// How long a clock that jumped ahead must go on evenly before what it makes old is deleted.
+    pub trust_after: Duration,
 }
 
 impl Default for TelemetryOptions {
@@ -155,6 +160,8 @@ impl Default for TelemetryOptions {
             queue_ticks: 64,
             late_window: Duration::from_secs(3600),
             ahead_window: Duration::from_secs(300),
+            waiting_samples_max: 2_000_000,
+            trust_after: Duration::from_secs(3600),
         }
     }
 }
@@ -286,6 +293,7 @@ impl Telemetry {
             inputs: receiver,
             roller,
             sizes,
+            witness: Witness::default(),
         };
         writer.spawn(task.run());
         writer.close();
@@ -331,7 +339,7 @@ impl Telemetry {
     /// The series that are chosen, in the order in which they were begun.
     #[must_use]
     pub fn select(&self, selector: &Selector) -> Vec<SeriesMeta> {
-        let found = self.shared.with(|memory| memory.select(selector));
+        let found = self.shared.select(selector);
         let meta = |found: Found| {
             let key = key::read_key(&found.key);
             // A signal that the catalogue no longer has is shown as a level.
@@ -402,7 +410,7 @@ impl Telemetry {
         labels: &BTreeMap<String, String>,
     ) -> Result<Vec<(SeriesKey, Timestamp, f64)>, ReadError> {
         let selector = Selector::labelled(name, labels);
-        let found = self.shared.with(|memory| memory.select(&selector));
+        let found = self.shared.select(&selector);
         let latest = found.into_iter().filter_map(|found| {
             let (at, value) = latest_of(&found)?;
             Some((key::read_key(&found.key), at, value))

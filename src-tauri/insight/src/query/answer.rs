@@ -136,6 +136,9 @@ impl Ask<'_> {
         run.tier = self.tier(grid.start_ms, 0)?;
         self.note_tier(&mut run);
         let lines = lines(run.eval(&self.plan.expr, grid)?);
+        if grid.count > 1 {
+            columns::room(lines.len(), i64::try_from(grid.count).unwrap_or(i64::MAX))?;
+        }
         let mut series: Vec<Points> = lines.into_iter().map(|line| points(line, grid)).collect();
         if grid.count > 1 {
             series.sort_by(|one, other| one.labels.cmp(&other.labels));

@@ -1,6 +1,7 @@
 //! Operators between numbers and series.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::calls::shown;
 use super::error::QueryError;
@@ -65,7 +66,7 @@ impl Run<'_> {
 
     /// One group of series with the same values of the labels that count.
     fn match_group(
-        &self,
+        &mut self,
         binary: &Binary,
         (left, right): (&[Line], &[Line]),
         sides: &Sides,
@@ -80,6 +81,7 @@ impl Run<'_> {
         let mut taken = vec![false; both.len()];
         for many in many {
             let many = &many_lines[*many];
+            self.worked(both.len())?;
             // What the other side is called may change from moment to moment.
             let mut results: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
             for (place, value) in many.values.iter().enumerate().filter(|(_, it)| is_there(**it)) {
@@ -101,10 +103,20 @@ impl Run<'_> {
                         "add on(...) or ignoring(...) with group_left, or aggregate the left side";
                     return Err(self.fault(&binary.op_span, what).hint(hint).into());
                 }
-                results.entry(other).or_insert_with(|| vec![absent(); both.len()])[place] = value;
+                // Only labels that are taken over tell the results of one series apart.
+                let place_of = if binary.matching.include.is_empty() { 0 } else { other };
+                let values = match results.entry(place_of) {
+                    Entry::Occupied(values) => values.into_mut(),
+                    Entry::Vacant(free) => {
+                        self.charge(both.len())?;
+                        free.insert(vec![absent(); both.len()])
+                    }
+                };
+                values[place] = value;
             }
-            for (other, values) in results {
-                let labels = result_labels(binary, &many.labels, &one_lines[other].labels);
+            for (place_of, values) in results {
+                // Where none is taken over, the labels of the other side are not looked at.
+                let labels = result_labels(binary, &many.labels, &one_lines[place_of].labels);
                 lines.push(Line { labels, values });
             }
         }

@@ -10,6 +10,9 @@ use super::labels::{Compare, Labels, NAME, whole};
 use super::over;
 use super::tree::{Expr, Kind, Of, Window};
 
+/// The longest a label may become, in bytes: as long as the labels of a series may be in all.
+const LABEL_BYTES_MAX: usize = 1024;
+
 /// The label that holds the upper bound of a histogram's bucket.
 const LE: &str = "le";
 
@@ -152,6 +155,11 @@ impl Run<'_> {
             if let Some(captures) = regex.captures(&value) {
                 let mut replaced = String::new();
                 captures.expand(replacement, &mut replaced);
+                if replaced.len() > LABEL_BYTES_MAX {
+                    let what = format!("a label would be {} bytes long", replaced.len());
+                    let hint = format!("at most {LABEL_BYTES_MAX}; replace by less");
+                    return Err(self.fault(&span, what).hint(hint).into());
+                }
                 line.labels.set(to, replaced);
             }
         }

@@ -109,7 +109,8 @@ fn row(line: Line, start_ms: i64, step_ms: i64, moments: i64) -> Row {
     Row { columns: columns.collect(), labels: line.labels }
 }
 
-fn room(series: usize, columns: i64) -> Result<(), QueryError> {
+/// Refuses more columns, or moments, than an answer may have.
+pub(super) fn room(series: usize, columns: i64) -> Result<(), QueryError> {
     let found = (series as u64).saturating_mul(columns.unsigned_abs());
     if found > COLUMNS_MAX {
         return Err(QueryError::TooMuch { what: "columns", found, max: COLUMNS_MAX });

@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
         Ok(Value::Vector(self.settle(lines, &expr.span)?))
     }
 
-    fn charge(&mut self, values: usize) -> Result<(), QueryError> {
+    pub(super) fn charge(&mut self, values: usize) -> Result<(), QueryError> {
         self.values += values as u64;
         let max = self.settings.limits.values;
         if self.values > max {

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use super::chain::{Tail, hex};
 use super::error::{CODE_CORRUPT, CODE_NOT_A_DATABASE, OpenError, RowError, sqlite_code};
 use super::head::{self, Head, HeadFile};
+use super::page::PAGE_ROWS_MAX;
 use super::table::events;
 use super::writer::GROUP_EVENTS_MAX;
 
@@ -114,6 +115,8 @@ pub(crate) fn options(path: &Path, settings: &Settings) -> SqliteConnectOptions 
         .pragma("cell_size_check", "ON")
         .pragma("trusted_schema", "OFF")
         .pragma("cache_size", CACHE_SIZE)
+        // A page of a list in one go: each time the buffer is full costs two changes of the thread.
+        .row_buffer_size(PAGE_ROWS_MAX as usize + 1)
         .disable_statement_logging()
 }
 

@@ -59,10 +59,12 @@ impl Contents for Restore<'_> {
         let ms = |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let limits = Limits {
             series_max: self.0.series_max,
+            waiting_max: self.0.waiting_samples_max,
             late_ms: ms(self.0.late_window),
             ahead_ms: ms(self.0.ahead_window),
         };
-        let mut memory = Memory::new(series, next_seq, limits);
+        let highest = tables::number(conn, tables::HIGHEST_SERIES).await?;
+        let mut memory = Memory::new(series, highest, next_seq, limits);
         let mut begins = HashMap::new();
         each_row(conn, |_, row| {
             if let Some(row) = row {
@@ -74,7 +76,7 @@ impl Contents for Restore<'_> {
         .await?;
         each_row(conn, |seq, row| {
             if let Some(row) = row {
-                memory.replay(seq, &row, &begins, &counters);
+                memory.replay(seq, &row, &begins);
             } else {
                 tracing::warn!(seq, "telemetry journal row skipped: its bytes are damaged");
             }

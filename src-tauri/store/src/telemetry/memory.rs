@@ -10,7 +10,7 @@ use model::signal::{self, Mark, SeriesKey};
 use super::Refused;
 use super::blob::{JOURNAL_ROW_SAMPLES, JournalRow};
 use super::counters::{Counted, Counters};
-use super::key::{self, Selector};
+use super::key;
 use super::packed::{End, Packed};
 use super::place::{SERIES_MAX, WINDOW_MS, has_place, window_of, window_start};
 use super::tally::{Point, Scale, is_multiple, tidy};
@@ -25,8 +25,6 @@ const JOURNAL_ROWS_MAX: i64 = 240;
 const LATE_ROWS_MAX: i64 = 24;
 /// Chunks of late samples that may be open.
 const LATE_CHUNKS_MAX: usize = 4096;
-/// Samples that may wait for a disk that takes none; beyond, the oldest are given up.
-const CLOSING_SAMPLES_MAX: usize = 2_000_000;
 /// Marks that may wait.
 const MARKS_WAITING_MAX: usize = 1000;
 
@@ -142,6 +140,9 @@ impl Batch {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) series_max: usize,
+    /// Samples that may wait for a disk that takes none. Only what a flush has failed on counts: after
+    /// a pause every open chunk is closed at once, and all of them are to be written.
+    pub(super) waiting_max: usize,
     pub(super) late_ms: i64,
     pub(super) ahead_ms: i64,
 }
@@ -155,7 +156,6 @@ pub(super) struct Memory {
     /// Chunks of late samples, by series and window.
     late: BTreeMap<(i64, i64), Open>,
     closing: VecDeque<Arc<Chunk>>,
-    closing_samples: usize,
     marks: VecDeque<Mark>,
     limits: Limits,
     next_seq: i64,
@@ -163,19 +163,20 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Starts from what the file holds.
-    pub(super) fn new(rows: Vec<SeriesRow>, next_seq: i64, limits: Limits) -> Self {
+    /// Starts from what the file holds; `highest` is the highest id that was ever given.
+    pub(super) fn new(rows: Vec<SeriesRow>, highest: i64, next_seq: i64, limits: Limits) -> Self {
         let mut memory = Self {
             series: Vec::new(),
             by_key: HashMap::new(),
             late: BTreeMap::new(),
             closing: VecDeque::new(),
-            closing_samples: 0,
             marks: VecDeque::new(),
             limits,
             next_seq,
             scratch: String::new(),
         };
+        let given = usize::try_from(highest.clamp(0, SERIES_MAX)).unwrap_or_default() + 1;
+        memory.series.resize_with(given, || None);
         for row in rows {
             memory.insert(Series { row, stored: true, closed: None, open: None });
         }
@@ -189,6 +190,11 @@ impl Memory {
         }
         self.by_key.insert(Arc::clone(&series.row.key), series.row.id);
         self.series[at] = Some(Box::new(series));
+    }
+
+    /// The highest id that was ever given.
+    pub(super) fn highest_id(&self) -> i64 {
+        self.series.len().max(1) as i64 - 1
     }
 
     /// How many series there are.
@@ -272,7 +278,7 @@ impl Memory {
             taken += 1;
             numberless += u64::from(!is_multiple(point.value));
             twice += u64::from(series.row.latest.is_some_and(|latest| latest.at == at));
-            self.push(id, point, now_ms, counters);
+            self.push(id, point, now_ms);
         }
         counters.add(Counted::Recorded, taken);
         counters.add(Counted::NoMultiple, numberless);
@@ -281,7 +287,7 @@ impl Memory {
     }
 
     /// Puts a sample into its chunk.
-    fn push(&mut self, id: i64, point: Point, now_ms: i64, counters: &Counters) {
+    fn push(&mut self, id: i64, point: Point, now_ms: i64) {
         let at = usize::try_from(id).unwrap_or_default();
         let Some(series) = self.series.get_mut(at).and_then(Option::as_deref_mut) else {
             return;
@@ -296,13 +302,13 @@ impl Memory {
             None => (window, true),
         };
         if window < open_window && !next {
-            self.push_late(id, window, point, counters);
+            self.push_late(id, window, point);
             return;
         }
         let left = series.open.take_if(|open| open.window != window);
         if let Some(left) = left {
             series.closed = next_place(series.closed, left.window);
-            self.close_chunk(id, *left, counters);
+            self.close_chunk(id, *left);
         }
         let Some(series) = self.series.get_mut(at).and_then(Option::as_deref_mut) else {
             return;
@@ -319,11 +325,11 @@ impl Memory {
         open.points.push(point);
         if let Some(full) = series.open.take_if(|open| open.points.len() >= CHUNK_SAMPLES) {
             series.closed = next_place(series.closed, full.window);
-            self.close_chunk(id, *full, counters);
+            self.close_chunk(id, *full);
         }
     }
 
-    fn push_late(&mut self, id: i64, window: i64, point: Point, counters: &Counters) {
+    fn push_late(&mut self, id: i64, window: i64, point: Point) {
         let open = self.late.entry((id, window)).or_insert_with(|| Open::new(window, Part::Among));
         open.points.push(point);
         let full = open.points.len() >= CHUNK_SAMPLES;
@@ -332,20 +338,24 @@ impl Memory {
         let over = over.flatten().map(|(place, _)| *place);
         for place in place.into_iter().chain(over) {
             if let Some(open) = self.late.remove(&place) {
-                self.close_chunk(place.0, open, counters);
+                self.close_chunk(place.0, open);
             }
         }
     }
 
-    fn close_chunk(&mut self, series: i64, open: Open, counters: &Counters) {
-        self.closing_samples += open.points.len();
+    fn close_chunk(&mut self, series: i64, open: Open) {
         let Open { window, part, points, .. } = open;
         self.closing.push_back(Arc::new(Chunk { series, window, part, points }));
-        while self.closing_samples > CLOSING_SAMPLES_MAX {
+    }
+
+    /// Notes that a batch could not be written: what waits too long is given up, the oldest first.
+    pub(super) fn refused(&mut self, batch: &Batch, counters: &Counters) {
+        let mut samples: usize = batch.chunks.iter().map(|chunk| chunk.points.len()).sum();
+        while samples > self.limits.waiting_max {
             let Some(lost) = self.closing.pop_front() else {
                 break;
             };
-            self.closing_samples -= lost.points.len();
+            samples -= lost.points.len();
             counters.add(Counted::Lost, lost.points.len() as u64);
         }
     }
@@ -364,13 +374,7 @@ impl Memory {
     }
 
     /// Takes back the samples of a journal row; `begins` says from which row on they count.
-    pub(super) fn replay(
-        &mut self,
-        seq: i64,
-        row: &JournalRow,
-        begins: &HashMap<i64, i64>,
-        counters: &Counters,
-    ) {
+    pub(super) fn replay(&mut self, seq: i64, row: &JournalRow, begins: &HashMap<i64, i64>) {
         let mut points = row.points.as_slice();
         for (id, count) in &row.series {
             let (own, rest) = points.split_at_checked(*count).unwrap_or((points, &[]));
@@ -380,7 +384,7 @@ impl Memory {
             }
             for point in own.iter().filter(|point| has_place(point.at)) {
                 // Nothing is of the future: what was taken then is taken now.
-                self.push(*id, *point, i64::MAX, counters);
+                self.push(*id, *point, i64::MAX);
             }
             let series = self.series.get_mut(usize::try_from(*id).unwrap_or_default());
             let open = series.and_then(|it| it.as_mut()).and_then(|it| it.open.as_mut());
@@ -390,8 +394,8 @@ impl Memory {
     }
 
     /// Closes chunks whose time is over, and gathers what the file does not hold yet.
-    pub(super) fn prepare(&mut self, now_ms: i64, counters: &Counters) -> Batch {
-        self.close_stale(now_ms, counters);
+    pub(super) fn prepare(&mut self, now_ms: i64) -> Batch {
+        self.close_stale(now_ms);
         let seq = self.next_seq;
         let chunks: Vec<Arc<Chunk>> = self.closing.iter().cloned().collect();
         let mut batch =
@@ -426,7 +430,7 @@ impl Memory {
         batch
     }
 
-    fn close_stale(&mut self, now_ms: i64, counters: &Counters) {
+    fn close_stale(&mut self, now_ms: i64) {
         let next_seq = self.next_seq;
         let mut stale = Vec::new();
         for series in self.series.iter_mut().filter_map(Option::as_deref_mut) {
@@ -442,15 +446,12 @@ impl Memory {
         let late = self.late.extract_if(.., over).map(|((id, _), open)| (id, open));
         stale.extend(late.collect::<Vec<_>>());
         for (id, open) in stale {
-            self.close_chunk(id, open, counters);
+            self.close_chunk(id, open);
         }
     }
 
     /// Notes that a batch is in the file.
     pub(super) fn committed(&mut self, batch: &Batch) {
-        for chunk in &batch.chunks {
-            self.closing_samples -= chunk.points.len();
-        }
         self.closing.drain(..batch.chunks.len());
         self.marks.drain(..batch.marks.len().min(self.marks.len()));
         for (seq, row) in (batch.seq..).zip(&batch.journal) {
@@ -471,10 +472,9 @@ impl Memory {
         self.next_seq += batch.journal.len() as i64;
     }
 
-    /// The series that are chosen, by their ids in order.
-    pub(super) fn select(&self, selector: &Selector) -> Vec<Found> {
-        let chosen = self.all().filter(|series| selector.accepts(&series.row.key));
-        chosen.map(|series| found(&series.row)).collect()
+    /// Every series, by their ids in order: what a selector is held against where nobody waits for it.
+    pub(super) fn every(&self) -> Vec<Found> {
+        self.all().map(|series| found(&series.row)).collect()
     }
 
     /// The series of an id.

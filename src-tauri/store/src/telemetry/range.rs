@@ -27,7 +27,7 @@ pub(super) async fn range(
         return Err(ReadError::Backwards { from: query.from, to: query.to });
     }
     let selector = Selector::labelled(&query.name, &query.labels);
-    let found = shared.with(|memory| memory.select(&selector));
+    let found = shared.select(&selector);
     if found.len() > SERIES_MAX {
         return Err(ReadError::TooManySeries { found: found.len(), max: SERIES_MAX });
     }

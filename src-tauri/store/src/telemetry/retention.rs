@@ -21,6 +21,8 @@ const SLICE_MAX: i64 = 4096;
 const SLICE_TIME: Duration = Duration::from_millis(12);
 /// How long all of it may take in one go; the rest is left to the next.
 const TIME_MAX: Duration = Duration::from_millis(250);
+/// How far a clock may be ahead of what it should say before it is doubted.
+const JUMP_MS: i64 = 600_000;
 /// Series forgotten in one go.
 const SERIES_SLICE: usize = 200;
 /// What the tiers may take of the disk budget, in eighths.
@@ -34,6 +36,43 @@ pub(super) struct Retention<'a> {
     pub(super) roller: &'a mut Roller,
     pub(super) sizes: &'a mut Sizes,
     pub(super) now_ms: i64,
+    pub(super) witness: &'a mut Witness,
+}
+
+/// Watches the clock by which things get old. One that was set ahead, or stood for a while, makes
+/// everything old at once; it is believed when it has gone on evenly for long enough.
+#[derive(Debug, Default)]
+pub(super) struct Witness {
+    /// When it was looked at last, by the clock that only goes on, and what it said.
+    last: Option<(Instant, i64)>,
+    doubted_since: Option<Instant>,
+}
+
+impl Witness {
+    /// Whether what is old by a clock may be deleted, seen at the same moment of both clocks.
+    fn trusts(
+        &mut self,
+        (now, now_ms): (Instant, i64),
+        newest_ms: Option<i64>,
+        after: Duration,
+    ) -> bool {
+        let expected_ms = match self.last {
+            Some((then, then_ms)) => {
+                let passed_ms = i64::try_from((now - then).as_millis()).unwrap_or(i64::MAX);
+                Some(then_ms.saturating_add(passed_ms))
+            }
+            // What was measured before this start.
+            None => newest_ms,
+        };
+        self.last = Some((now, now_ms));
+        if expected_ms.is_some_and(|expected| now_ms > expected.saturating_add(JUMP_MS)) {
+            self.doubted_since = Some(now);
+        }
+        if self.doubted_since.is_some_and(|since| now - since >= after) {
+            self.doubted_since = None;
+        }
+        self.doubted_since.is_none()
+    }
 }
 
 /// How many rows at once, and for how long.
@@ -46,14 +85,14 @@ struct Pace {
 impl Retention<'_> {
     /// Deletes by age, then by budget, the oldest first. Samples go only once they are rolled up.
     pub(super) async fn run(mut self) -> sqlx::Result<()> {
-        // A clock that jumped ahead deletes nothing that is young by its own measure.
         let newest_ms = self.shared.with(|memory| memory.newest_ms());
+        let trusted =
+            self.witness.trusts((Instant::now(), self.now_ms), newest_ms, self.options.trust_after);
+        // What was measured last is as late as it is: where nothing is measured, nothing gets older.
         self.now_ms = newest_ms.map_or(self.now_ms, |newest| newest.min(self.now_ms));
         let mut pace = Pace { until: Instant::now() + TIME_MAX, slice: SLICE, deleted: 0 };
-        let ages = [self.options.raw_age, self.options.minute_age, self.options.hour_age];
-        for (table, age) in Table::ALL.into_iter().zip(ages) {
-            let cutoff = self.before(age);
-            while self.delete(table, cutoff, &mut pace).await? > 0 {}
+        if trusted {
+            self.outgrown(&mut pace).await?;
         }
         self.shrink(&mut pace).await?;
         if pace.deleted > 0 {
@@ -61,9 +100,22 @@ impl Retention<'_> {
             tables::save_sizes(self.conn, *self.sizes).await?;
             spare::give_back_pages(self.conn).await?;
         }
-        let marks = self.before(self.options.minute_age);
-        tables::delete_marks(self.conn, marks).await?;
-        self.forget().await
+        if trusted {
+            let marks = self.before(self.options.minute_age);
+            tables::delete_marks(self.conn, marks).await?;
+            self.forget().await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what is older than it is kept.
+    async fn outgrown(&mut self, pace: &mut Pace) -> sqlx::Result<()> {
+        let ages = [self.options.raw_age, self.options.minute_age, self.options.hour_age];
+        for (table, age) in Table::ALL.into_iter().zip(ages) {
+            let cutoff = self.before(age);
+            while self.delete(table, cutoff, pace).await? > 0 {}
+        }
+        Ok(())
     }
 
     fn before(&self, age: Duration) -> i64 {
@@ -140,11 +192,60 @@ impl Retention<'_> {
             return Ok(());
         }
         let mut tx = self.conn.begin().await?;
+        let highest = self.shared.with(|memory| memory.highest_id());
+        tables::set_number(&mut tx, tables::HIGHEST_SERIES, highest).await?;
         for id in &ids {
             tables::delete_series(&mut tx, *id).await?;
         }
         tx.commit().await?;
         self.shared.with(|memory| memory.forget(&ids));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
+    const DAY_MS: i64 = 24 * HOUR_MS;
+
+    #[test]
+    fn a_clock_that_is_ahead_for_a_minute_makes_nothing_old() {
+        let after = Duration::from_secs(3600);
+        let minute = Duration::from_secs(60);
+        let mut witness = Witness::default();
+        let (mut now, mut wall_ms) = (Instant::now(), 1000 * DAY_MS);
+        let mut looked = |ahead_ms: i64| {
+            now += minute;
+            wall_ms += 60_000;
+            witness.trusts((now, wall_ms + ahead_ms), Some(wall_ms), after)
+        };
+        assert!(looked(0) && looked(0));
+        // A year ahead, for a minute; and right again.
+        assert!(!looked(365 * DAY_MS));
+        for minute in 1..60 {
+            assert!(!looked(0), "{minute} minutes later");
+        }
+        assert!(looked(0), "after an hour of even time");
+        // A little ahead is nothing, back is nothing.
+        assert!(looked(300_000) && looked(0) && looked(-HOUR_MS));
+        // A night asleep: what was measured before it is a night old an hour later.
+        assert!(!looked(9 * HOUR_MS));
+        for _ in 0..59 {
+            assert!(!looked(9 * HOUR_MS));
+        }
+        assert!(looked(9 * HOUR_MS));
+    }
+
+    #[test]
+    fn a_start_long_after_the_last_measurement_waits_as_well() {
+        let after = Duration::from_secs(3600);
+        let now = Instant::now();
+        assert!(Witness::default().trusts((now, DAY_MS), None, after), "there is nothing");
+        assert!(Witness::default().trusts((now, DAY_MS), Some(DAY_MS - 1000), after));
+        let mut witness = Witness::default();
+        assert!(!witness.trusts((now, 2 * DAY_MS), Some(DAY_MS), after));
+        assert!(witness.trusts((now + after, 2 * DAY_MS + HOUR_MS), Some(DAY_MS), after));
     }
 }

@@ -13,6 +13,8 @@ use super::tally::{Point, Scale};
 
 /// Names of single numbers that are not counters of samples.
 pub(super) const CLOSED_CLEANLY: &str = "closed_cleanly";
+/// The highest number a series was ever given; forgotten ones are not given again.
+pub(super) const HIGHEST_SERIES: &str = "highest_series";
 /// Up to this moment everything is in rows of minutes and hours.
 pub(super) const ROLLED_TO: &str = "rolled_to_ms";
 /// The names of what a tier takes, in bytes.

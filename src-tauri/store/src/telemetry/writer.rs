@@ -15,9 +15,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::blob;
 use super::counters::{Counted, Counters};
-use super::memory::{self, CHUNK_SAMPLES, Chunk, Memory, Part};
+use super::key::Selector;
+use super::memory::{self, CHUNK_SAMPLES, Chunk, Found, Memory, Part};
 use super::place::{PARTS_MAX, chunk_key, part_of, window_start};
-use super::retention::Retention;
+use super::retention::{Retention, Witness};
 use super::roll::{self, Roller};
 use super::scan::damaged;
 use super::tables::{self, Sizes};
@@ -52,6 +53,14 @@ impl Shared {
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Memory) -> T) -> T {
         look(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// The series that are chosen, by their ids in order. Patterns take their time, and the writer must
+    /// not wait for them.
+    pub(super) fn select(&self, selector: &Selector) -> Vec<Found> {
+        let mut found = self.with(|memory| memory.every());
+        found.retain(|series| selector.accepts(&series.key));
+        found
+    }
 }
 
 #[derive(Debug)]
@@ -66,6 +75,7 @@ pub(super) struct Writer {
     pub(super) inputs: mpsc::Receiver<Input>,
     pub(super) roller: Roller,
     pub(super) sizes: Sizes,
+    pub(super) witness: Witness,
 }
 
 impl Writer {
@@ -132,7 +142,7 @@ impl Writer {
     /// Writes what memory holds; with `thorough`, the counters too.
     async fn flush(&mut self, thorough: bool) -> Result<(), FlushError> {
         let now_ms = self.clock.now().as_millisecond();
-        let batch = self.shared.with(|memory| memory.prepare(now_ms, &self.shared.counters));
+        let batch = self.shared.with(|memory| memory.prepare(now_ms));
         if batch.is_empty() && !thorough {
             return Ok(());
         }
@@ -151,6 +161,7 @@ impl Writer {
             }
             Err(source) => {
                 self.shared.counters.add(Counted::FlushFailed, 1);
+                self.shared.with(|memory| memory.refused(&batch, &self.shared.counters));
                 let damaged = spare::is_damage(&source);
                 tracing::warn!(error = %source, damaged, "telemetry flush failed, will be tried again");
                 Err(FlushError::Storage { source })
@@ -226,6 +237,7 @@ impl Writer {
                     roller: &mut self.roller,
                     sizes: &mut self.sizes,
                     now_ms,
+                    witness: &mut self.witness,
                 };
                 retention.run().await
             }

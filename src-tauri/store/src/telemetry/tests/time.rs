@@ -142,6 +142,51 @@ async fn a_clock_that_is_set_loses_nothing_that_is_measured() {
 }
 
 #[tokio::test]
+async fn after_a_pause_every_chunk_is_over_at_once_and_none_is_given_up() {
+    let mut bench = Bench::new();
+    bench.options.waiting_samples_max = 1000;
+    let telemetry = bench.open().await;
+    let keys = (0..20).map(|core: u8| SeriesKey {
+        name: "machine_core_cpu_percent".to_owned(),
+        labels: BTreeMap::from([("core".to_owned(), core.to_string())]),
+    });
+    let ids: Vec<SeriesId> =
+        keys.map(|key| telemetry.series(&key).expect("a known signal")).collect();
+    let measured = |seconds: std::ops::Range<i64>| {
+        let (bench, telemetry, ids) = (&bench, &telemetry, &ids);
+        async move {
+            for second in seconds {
+                let samples = ids.iter().map(|id| (*id, second as f64)).collect();
+                let batch = Batch { at: at(second * 1000), samples };
+                assert_eq!(telemetry.record_batch(batch), Recorded::Taken);
+                bench.clock.advance(SignedDuration::from_secs(1));
+                if second % 30 == 29 {
+                    telemetry.flush().await.expect("flushed");
+                }
+            }
+        }
+    };
+    measured(0..300).await;
+    bench.clock.advance(SignedDuration::from_hours(8));
+    measured(8 * 3600 + 300..8 * 3600 + 310).await;
+    telemetry.flush().await.expect("flushed");
+    assert_eq!(telemetry.counters().samples_lost, 0);
+    for id in &ids {
+        assert_eq!(samples(&telemetry, *id, 9 * HOUR_MS).await.len(), 310);
+    }
+    // The same where the pause was the engine's.
+    telemetry.close().await;
+    bench.clock.advance(SignedDuration::from_hours(8));
+    let telemetry = bench.open().await;
+    telemetry.flush().await.expect("flushed");
+    assert_eq!(telemetry.counters().samples_lost, 0);
+    for id in &ids {
+        assert_eq!(samples(&telemetry, *id, 17 * HOUR_MS).await.len(), 310);
+    }
+    telemetry.close().await;
+}
+
+#[tokio::test]
 async fn eight_hours_of_sleep_are_a_gap_and_a_mark() {
     let mut bench = Bench::new();
     strict(&mut bench);
