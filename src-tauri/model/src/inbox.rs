@@ -93,11 +93,14 @@ pub struct PermissionAsk {
     pub name: Option<String>,
     /// The exact command, where it runs one.
     pub command: Option<String>,
+    /// Where it runs that, where the agent says so; otherwise in its worktree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
     /// The files it changes.
     pub changes: Vec<FileChange>,
     /// The files it is about.
     pub places: Vec<String>,
-    /// What the tool is given, where it is neither a command nor a change.
+    /// What the tool is given, where that is no change; of one that runs a command, what else it is given.
     pub input: Option<String>,
     /// Why, as the agent says.
     pub why: Option<String>,

@@ -7537,11 +7537,13 @@ export interface components {
             name?: string | null;
             /** @description The exact command, where it runs one. */
             command?: string | null;
+            /** @description Where it runs that, where the agent says so; otherwise in its worktree. */
+            directory?: string | null;
             /** @description The files it changes. */
             changes: components["schemas"]["FileChange"][];
             /** @description The files it is about. */
             places: string[];
-            /** @description What the tool is given, where it is neither a command nor a change. */
+            /** @description What the tool is given, where that is no change; of one that runs a command, what else it is given. */
             input?: string | null;
             /** @description Why, as the agent says. */
             why?: string | null;

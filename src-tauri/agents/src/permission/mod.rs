@@ -25,6 +25,7 @@ use crate::runtime::Wanted;
 
 pub use self::pattern::{PATTERN_BYTES_MAX, Pattern, PatternError};
 pub use self::risk::risk;
+pub(crate) use self::shell::quoted;
 pub use self::suggest::pattern;
 
 /// Who asks, and where it works.
@@ -41,14 +42,15 @@ pub struct Who<'a> {
 /// A request as the captain sees it: with what it can do at worst, and what *always* would allow.
 #[must_use]
 pub fn assess(wanted: Wanted, worktree: &Path) -> PermissionAsk {
-    let Wanted { title, tool, name, command, changes, places, input, why, agent_remembers } =
-        wanted;
+    let agent_remembers = wanted.agent_remembers;
+    let Wanted { title, tool, name, command, directory, changes, places, input, why, .. } = wanted;
     let unjudged = Risk { level: RiskLevel::Low, reasons: Vec::new() };
     let mut ask = PermissionAsk {
         title,
         tool,
         name,
         command,
+        directory,
         changes,
         places,
         input,

@@ -7,7 +7,7 @@ use model::inbox::PermissionAsk;
 use serde_json::Value;
 use url::Url;
 
-use super::places::{Place, resolve};
+use super::places::{Ground, Place};
 use super::shell::{self, Command, Word};
 
 /// The most files one request is read for.
@@ -24,6 +24,8 @@ pub(super) enum Part {
     Run(Command),
     /// Another program may start this one: looked at to forbid, never to allow.
     Within(Command),
+    /// Works elsewhere than in its worktree.
+    Elsewhere { place: Place },
     /// Does something by a command that cannot be read.
     Opaque,
     /// Changes a file.
@@ -40,9 +42,10 @@ pub(super) enum Part {
 
 /// Every part of a request. There is always at least one.
 pub(super) fn of(ask: &PermissionAsk, worktree: &Path) -> Vec<Part> {
+    let ground = Ground { worktree, directory: ask.directory.as_deref(), moved: false };
     let mut parts = Vec::new();
     if let Some(command) = &ask.command {
-        run(command, worktree, &mut parts);
+        run(command, ground, &mut parts);
     } else if ask.tool == ToolKind::Execute {
         parts.push(Part::Opaque);
     }
@@ -51,15 +54,15 @@ pub(super) fn of(ask: &PermissionAsk, worktree: &Path) -> Vec<Part> {
     match ask.tool {
         ToolKind::Edit | ToolKind::Delete | ToolKind::Move => {
             let before = parts.len();
-            parts.extend(paths.take(FILES_MAX).map(|path| written(path, worktree)));
+            parts.extend(paths.take(FILES_MAX).map(|path| written(path, ground)));
             if parts.len() == before {
                 parts.push(Part::Write { path: String::new(), place: Place::Unknown });
             }
         }
         // Whatever it calls itself: it changes files.
-        _ if changes => parts.extend(paths.take(FILES_MAX).map(|path| written(path, worktree))),
+        _ if changes => parts.extend(paths.take(FILES_MAX).map(|path| written(path, ground))),
         ToolKind::Read | ToolKind::Search | ToolKind::Think if ask.command.is_none() => {
-            parts.extend(ask.places.iter().take(FILES_MAX).map(|path| seen(path, worktree)));
+            parts.extend(ask.places.iter().take(FILES_MAX).map(|path| seen(path, ground)));
             if ask.places.is_empty() {
                 let place = Place::Inside(std::path::PathBuf::new());
                 parts.push(Part::Read { path: None, place });
@@ -78,22 +81,22 @@ pub(super) fn of(ask: &PermissionAsk, worktree: &Path) -> Vec<Part> {
     parts
 }
 
-fn run(command: &str, worktree: &Path, parts: &mut Vec<Part>) {
+fn run(command: &str, ground: Ground<'_>, parts: &mut Vec<Part>) {
     let line = shell::read(command);
-    let moves = line
-        .commands
-        .iter()
-        .any(|command| command.words.first().is_some_and(|it| MOVERS.contains(&it.text.as_str())));
-    let lost = |word: &Word| word.expands || (moves && !word.text.starts_with('/'));
+    let place = ground.home();
+    if !matches!(place, Place::Inside(_)) {
+        parts.push(Part::Elsewhere { place });
+    }
+    let ground = Ground { moved: line.commands.iter().any(moves), ..ground };
+    let leads =
+        |word: &Word| if word.expands { Place::Unknown } else { ground.resolve(&word.text) };
     for command in &line.commands {
         parts.push(Part::Run(command.clone()));
         for word in &command.writes {
-            let place = if lost(word) { Place::Unknown } else { resolve(worktree, &word.text) };
-            parts.push(Part::Write { path: word.text.clone(), place });
+            parts.push(Part::Write { path: word.text.clone(), place: leads(word) });
         }
         for word in &command.reads {
-            let place = if lost(word) { Place::Unknown } else { resolve(worktree, &word.text) };
-            parts.push(Part::Read { path: Some(word.text.clone()), place });
+            parts.push(Part::Read { path: Some(word.text.clone()), place: leads(word) });
         }
     }
     parts.extend(line.within.into_iter().map(Part::Within));
@@ -102,12 +105,23 @@ fn run(command: &str, worktree: &Path, parts: &mut Vec<Part>) {
     }
 }
 
-fn written(path: &str, worktree: &Path) -> Part {
-    Part::Write { path: path.to_owned(), place: resolve(worktree, path) }
+/// Whether a command makes relative paths lead elsewhere for those behind it.
+pub(super) fn moves(command: &Command) -> bool {
+    command.words.first().is_some_and(|word| MOVERS.contains(&word.text.as_str()))
 }
 
-fn seen(path: &str, worktree: &Path) -> Part {
-    Part::Read { path: Some(path.to_owned()), place: resolve(worktree, path) }
+/// The command with the directory it is to run in, as one line.
+pub(super) fn whole_line(ask: &PermissionAsk) -> Option<String> {
+    let directory = shell::quoted(ask.directory.as_deref()?);
+    Some(format!("cd {directory} && {}", ask.command.as_deref()?.trim()))
+}
+
+fn written(path: &str, ground: Ground<'_>) -> Part {
+    Part::Write { path: path.to_owned(), place: ground.resolve(path) }
+}
+
+fn seen(path: &str, ground: Ground<'_>) -> Part {
+    Part::Read { path: Some(path.to_owned()), place: ground.resolve(path) }
 }
 
 fn fetched(ask: &PermissionAsk, parts: &mut Vec<Part>) {

@@ -5,6 +5,8 @@
 //!                        credentials, and of options for those only that are known to be harmless
 //! run: *                 any program with any words that name no credentials
 //! run: =make && ./x      exactly this line
+//! run: =cd DIR && make   likewise, also where the agent names DIR beside the command: no other rule
+//!                        for programs allows one that runs outside of the worktree
 //! edit: src/**           files below the worktree; with a leading / any files
 //! edit: =PATH            exactly the path that the agent names
 //! read: docs/**          likewise, and so is read: =PATH
@@ -21,17 +23,10 @@ use model::inbox::PermissionAsk;
 use super::options::{is_deep, is_harmless, is_option};
 use super::parts::{self, Part};
 use super::places::{Place, leads_out, names_secret, stays_plain};
-use super::shell::{self, Command, Word};
+use super::shell::{self, Command, STARTERS, Word};
 
 /// The longest pattern, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 4096;
-/// Programs that start the program behind them.
-const STARTERS: &[&str] = &[
-    "sudo", "doas", "env", "nice", "nohup", "timeout", "time", "xargs", "command", "exec",
-    "stdbuf", "setsid", "ionice", "eval", "builtin", "chroot", "su", "watch", "busybox",
-    "parallel", "unshare", "flock", "script", "strace",
-];
-
 /// What a rule fits.
 #[derive(Debug, Clone)]
 pub struct Pattern(Kind);
@@ -171,10 +166,14 @@ impl Pattern {
             | (Kind::Path { path, edit: false }, Part::Read { path: Some(asked), .. }) => {
                 asked.trim() == path
             }
+            // The line as a whole, with the files it writes; not what the tool changes besides.
+            (Kind::Line(line), Part::Elsewhere { .. }) => {
+                ask.changes.is_empty() && parts::whole_line(ask).is_some_and(|whole| whole == *line)
+            }
             (Kind::Line(line), _) => {
-                // The line as a whole, with the files it writes; not what the tool changes besides.
-                ask.changes.is_empty()
-                    && ask.command.as_deref().is_some_and(|command| command.trim() == line)
+                let is_so = ask.command.as_deref().is_some_and(|command| command.trim() == line)
+                    || parts::whole_line(ask).is_some_and(|whole| whole == *line);
+                ask.changes.is_empty() && is_so
             }
             (Kind::Run { words, any_more }, Part::Run(command)) => {
                 !command.sets

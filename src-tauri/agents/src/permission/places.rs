@@ -33,6 +33,23 @@ const SECRET_NAMES: &[&str] = &[
     ".my.cnf",
     "credentials.toml",
     "environ",
+    "id_dsa",
+    "id_ecdsa_sk",
+    "id_ed25519_sk",
+    ".htpasswd",
+    ".envrc",
+    ".bash_history",
+    ".zsh_history",
+    "fish_history",
+    "rclone.conf",
+    ".s3cfg",
+    ".boto",
+    "kubeconfig",
+    // Of agents: what they sign in with.
+    "oauth_creds.json",
+    "mcp-oauth-tokens.json",
+    "secrets.yaml",
+    "secrets.yml",
     // Our own: whoever reads it speaks for the captain.
     "endpoint.json",
 ];
@@ -51,6 +68,41 @@ pub(super) enum Place {
     Outside(PathBuf),
     /// Nobody knows.
     Unknown,
+}
+
+/// Where a program works, and what its paths are read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground<'a> {
+    /// The worktree of its attempt.
+    pub(super) worktree: &'a Path,
+    /// Where it is started, where that was said.
+    pub(super) directory: Option<&'a str>,
+    /// Whether it has gone elsewhere since.
+    pub(super) moved: bool,
+}
+
+impl Ground<'_> {
+    /// Where `path` leads.
+    pub(super) fn resolve(self, path: &str) -> Place {
+        let whole = path.starts_with(['/', '~']) || path.starts_with("file://") || path.is_empty();
+        match self.directory {
+            _ if whole => resolve(self.worktree, path),
+            _ if self.moved => Place::Unknown,
+            Some(directory) => match self.home() {
+                Place::Unknown => Place::Unknown,
+                _ => resolve(self.worktree, &format!("{directory}/{path}")),
+            },
+            None => resolve(self.worktree, path),
+        }
+    }
+
+    /// Where it is started.
+    pub(super) fn home(self) -> Place {
+        match self.directory {
+            Some(directory) => resolve(self.worktree, directory),
+            None => Place::Inside(PathBuf::new()),
+        }
+    }
 }
 
 /// Where `path` leads for a program that was started in `worktree`.
@@ -198,6 +250,14 @@ mod tests {
             "/data/endpoint.json",
             "certs/server.key",
             "/proc/1/environ",
+            "/home/a/.gemini/oauth_creds.json",
+            "~/.qwen/oauth_creds.json",
+            "~/.config/goose/secrets.yaml",
+            "/home/a/.bash_history",
+            ".envrc",
+            "~/id_dsa",
+            "conf/.htpasswd",
+            "~/.config/rclone/rclone.conf",
         ] {
             assert!(is_secret(secret), "{secret}");
         }

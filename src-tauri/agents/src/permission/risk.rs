@@ -4,17 +4,38 @@ use std::path::Path;
 
 use model::inbox::{PermissionAsk, Risk, RiskLevel};
 
+use super::options::program_name;
 use super::parts::{self, Part};
-use super::places::{Place, is_secret, resolve};
+use super::places::{Ground, Place, is_secret};
 use super::shell::{Command, Word};
 
 /// The most reasons that are given.
 const REASONS_MAX: usize = 8;
 const ROOT: &[&str] = &["sudo", "doas", "su", "pkexec"];
 const DOWNLOADS: &[&str] = &["curl", "wget", "fetch", "aria2c"];
+/// Programs that run programs; numbers of their versions may stand behind their names.
 const INTERPRETERS: &[&str] = &[
-    "sh", "bash", "zsh", "dash", "ksh", "fish", "python", "python3", "node", "perl", "ruby", "php",
+    "sh",
+    "bash",
+    "zsh",
+    "dash",
+    "ash",
+    "ksh",
+    "fish",
+    "python",
+    "pypy",
+    "node",
+    "deno",
+    "bun",
+    "perl",
+    "ruby",
+    "php",
+    "lua",
+    "osascript",
+    "pwsh",
 ];
+/// What an interpreter is only asked about itself.
+const ABOUT: &[&str] = &["--version", "-V", "-v", "--help", "-h"];
 const REACHES: &[&str] =
     &["ssh", "scp", "sftp", "rsync", "nc", "ncat", "telnet", "ftp", "socat", "ping", "dig"];
 const SYSTEM: &[&str] = &[
@@ -88,13 +109,16 @@ pub fn risk(ask: &PermissionAsk, worktree: &Path) -> Risk {
     let parts = parts::of(ask, worktree);
     let mut found = Found::default();
     let mut downloads = false;
+    let mut ground = Ground { worktree, directory: ask.directory.as_deref(), moved: false };
     for part in &parts {
         match part {
             Part::Run(command) => {
-                of_command(command, worktree, downloads, &mut found);
+                of_command(command, ground, downloads, &mut found);
                 downloads |= any_name(command, DOWNLOADS);
+                ground.moved |= parts::moves(command);
             }
-            Part::Within(command) => of_command(command, worktree, downloads, &mut found),
+            Part::Within(command) => of_command(command, ground, downloads, &mut found),
+            Part::Elsewhere { place } => of_place(place, &mut found),
             Part::Opaque => found.medium("Its command cannot be read for sure"),
             Part::Write { path, place } => of_write(path, place, &mut found),
             Part::Read { path: Some(path), place } => of_read(path, place, &mut found),
@@ -137,6 +161,17 @@ impl Found {
     }
 }
 
+fn of_place(place: &Place, found: &mut Found) {
+    match place {
+        Place::Inside(_) => {}
+        Place::Outside(there) => {
+            found.medium(&format!("It works outside of its worktree: {}", there.display()));
+        }
+        Place::Git => found.high("It works among git's own files"),
+        Place::Unknown => found.medium("Nobody knows where it works"),
+    }
+}
+
 fn of_write(path: &str, place: &Place, found: &mut Found) {
     match place {
         Place::Inside(_) => {}
@@ -168,7 +203,7 @@ fn any_name(command: &Command, names: &[&str]) -> bool {
     command.words.first().is_some_and(|word| names.contains(&name(word)))
 }
 
-fn of_command(command: &Command, worktree: &Path, downloads: bool, found: &mut Found) {
+fn of_command(command: &Command, ground: Ground<'_>, downloads: bool, found: &mut Found) {
     let Some(first) = command.words.first() else { return };
     let program = name(first);
     let args: Vec<&str> = command.words[1..].iter().map(|word| word.text.as_str()).collect();
@@ -178,13 +213,7 @@ fn of_command(command: &Command, worktree: &Path, downloads: bool, found: &mut F
     if ROOT.contains(&program) {
         found.high("It runs as another user");
     }
-    if command.piped && INTERPRETERS.contains(&program) {
-        found.high(if downloads {
-            "It runs what it downloads"
-        } else {
-            "It runs what another program prints"
-        });
-    }
+    of_unread(command, downloads, found);
     if SYSTEM.iter().any(|it| *it == program || program.starts_with("mkfs.")) {
         found.high("It changes the system");
     }
@@ -210,20 +239,45 @@ fn of_command(command: &Command, worktree: &Path, downloads: bool, found: &mut F
     }
     match program {
         "git" => of_git(&args, found),
-        "rm" => of_removal(command, worktree, found),
+        "rm" => of_removal(command, ground, found),
         "find" if args.contains(&"-delete") => found.medium("It removes what it finds"),
         "eval" => found.medium("Its command cannot be read for sure"),
         "sed" if args.iter().any(|arg| arg.starts_with("-i")) => {
-            of_targets(command, worktree, found);
+            of_targets(command, ground, found);
         }
-        program if WRITES.contains(&program) => of_targets(command, worktree, found),
+        program if WRITES.contains(&program) => of_targets(command, ground, found),
         _ => {}
     }
-    of_started(command, worktree, downloads, found);
+    of_started(command, ground, downloads, found);
+}
+
+/// What runs a program that nobody has read: an interpreter, or a file.
+fn of_unread(command: &Command, downloads: bool, found: &mut Found) {
+    let Some(first) = command.words.first() else { return };
+    let program = name(first);
+    if !INTERPRETERS
+        .contains(&program.trim_end_matches(|ch: char| ch.is_ascii_digit() || ch == '.'))
+    {
+        if program_name(&first.text).is_none() {
+            found.medium(&format!("It runs a program that nobody here knows: {}", first.text));
+        }
+        return;
+    }
+    let args = &command.words[1..];
+    let from_elsewhere = command.piped || args.is_empty() || args.iter().any(|arg| arg.replaced);
+    if downloads && from_elsewhere {
+        found.high("It runs what it downloads");
+    } else if command.piped {
+        found.high("It runs what another program prints");
+    }
+    let about = !args.is_empty() && args.iter().all(|arg| ABOUT.contains(&arg.text.as_str()));
+    if !about {
+        found.medium(&format!("It runs a program that nobody here has read, with {program}"));
+    }
 }
 
 /// The program behind one that starts others.
-fn of_started(command: &Command, worktree: &Path, downloads: bool, found: &mut Found) {
+fn of_started(command: &Command, ground: Ground<'_>, downloads: bool, found: &mut Found) {
     let starters =
         ["sudo", "doas", "env", "nice", "nohup", "timeout", "xargs", "time", "command", "exec"];
     if !any_name(command, &starters) {
@@ -235,7 +289,7 @@ fn of_started(command: &Command, worktree: &Path, downloads: bool, found: &mut F
     });
     if let Some(at) = behind {
         let inner = Command { words: command.words[at + 1..].to_vec(), ..Command::default() };
-        of_command(&inner, worktree, downloads, found);
+        of_command(&inner, ground, downloads, found);
     }
 }
 
@@ -291,13 +345,13 @@ fn targets(command: &Command) -> impl Iterator<Item = &Word> {
     command.words[1..].iter().filter(|word| !word.text.starts_with('-'))
 }
 
-fn of_removal(command: &Command, worktree: &Path, found: &mut Found) {
+fn of_removal(command: &Command, ground: Ground<'_>, found: &mut Found) {
     let all = command.words[1..].iter().any(|word| {
         let option = word.text.starts_with('-') && !word.text.starts_with("--");
         word.text == "--recursive" || (option && word.text.contains(['r', 'R']))
     });
     for word in targets(command) {
-        let place = resolve(worktree, &word.text);
+        let place = ground.resolve(&word.text);
         let variable = word.expands && word.text.contains('$');
         match place {
             Place::Git => found.high("It removes git's own files"),
@@ -322,9 +376,9 @@ fn of_removal(command: &Command, worktree: &Path, found: &mut Found) {
     }
 }
 
-fn of_targets(command: &Command, worktree: &Path, found: &mut Found) {
+fn of_targets(command: &Command, ground: Ground<'_>, found: &mut Found) {
     for word in targets(command) {
-        match resolve(worktree, &word.text) {
+        match ground.resolve(&word.text) {
             Place::Outside(there) => {
                 let path = there.display();
                 found.high(&format!("It may write outside of its worktree: {path}"));

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use model::conversation::CUT_MARKER;
+
 /// The longest line that is read, in bytes; a longer one is opaque.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 /// How deep lines may lie in lines.
@@ -14,6 +16,14 @@ const DEPTH_MAX: u8 = 8;
 const COMMANDS_MAX: usize = 500;
 /// Shells that run the line behind their `-c`.
 const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ash", "ksh"];
+/// Programs that start the program behind them.
+pub(super) const STARTERS: &[&str] = &[
+    "sudo", "doas", "env", "nice", "nohup", "timeout", "time", "xargs", "command", "exec",
+    "stdbuf", "setsid", "ionice", "eval", "builtin", "chroot", "su", "watch", "busybox",
+    "parallel", "unshare", "flock", "script", "strace",
+];
+/// Programs that take a whole line as one word, and run it.
+const LINE_TAKERS: &[&str] = &["env", "eval", "su", "watch", "parallel", "script", "flock"];
 /// Words that begin a part of a compound command; the command stands behind them.
 const KEYWORDS: &[&str] =
     &["if", "then", "else", "elif", "do", "while", "until", "time", "!", "{", "coproc"];
@@ -45,6 +55,10 @@ pub(super) struct Command {
     pub(super) reads: Vec<Word>,
     /// Whether it reads what the command before it prints.
     pub(super) piped: bool,
+    /// What it is given to read in the line itself.
+    pub(super) fed: Option<String>,
+    /// The document it is given, until that is read.
+    pub(super) awaits: Option<usize>,
 }
 
 impl Command {
@@ -64,9 +78,19 @@ pub(super) struct Line {
     pub(super) opaque: bool,
 }
 
+/// A word as a shell would have to be given it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Reads a line, and the lines that other shells are given in it.
 pub(super) fn read(line: &str) -> Line {
-    let mut all = Line::default();
+    // Of a line that was cut nobody knows the end.
+    let mut all = Line { opaque: line.ends_with(CUT_MARKER), ..Line::default() };
     read_into(line, 0, &mut all);
     all
 }
@@ -76,7 +100,8 @@ fn read_into(line: &str, depth: u8, all: &mut Line) {
         all.opaque = true;
         return;
     }
-    let mut reader = Reader { chars: line.chars().collect(), at: 0, depth, all: Line::default() };
+    let chars = line.chars().collect();
+    let mut reader = Reader { chars, at: 0, depth, all: Line::default(), heres: 0 };
     reader.commands(None);
     let found = reader.all;
     all.opaque |= found.opaque;
@@ -97,21 +122,50 @@ fn read_into(line: &str, depth: u8, all: &mut Line) {
 }
 
 /// Reads the lines that a command may give to other shells, whatever else it does: behind an option
-/// with a `c` of a shell that stands anywhere in it.
+/// with a `c` of a shell that stands anywhere in it, as one word of a program that runs lines, and
+/// what a shell is given to read. What a shell reads from elsewhere is not known.
 fn read_within(command: &Command, depth: u8, all: &mut Line) {
+    let program = command.words.first().map(base).unwrap_or_default();
     for (at, word) in command.words.iter().enumerate() {
-        let name = word.text.rsplit('/').next().unwrap_or_default();
-        if !SHELLS.contains(&name) {
+        let line = split_string(&word.text);
+        let is_line = line != word.text || line.contains(char::is_whitespace);
+        if at > 0 && is_line && LINE_TAKERS.contains(&program) {
+            read_as_line(line, depth, all);
+        }
+        if !SHELLS.contains(&base(word)) {
             continue;
         }
         let mut behind = command.words[at + 1..].iter().skip_while(|word| !runs_line(word));
         if let (Some(_), Some(line)) = (behind.next(), behind.next()) {
-            let mut inner = Line::default();
-            read_into(&line.text, depth + 1, &mut inner);
-            let room = COMMANDS_MAX.saturating_sub(all.within.len());
-            all.within.extend(inner.commands.into_iter().chain(inner.within).take(room));
+            read_as_line(&line.text, depth, all);
+        }
+        if at == 0 || STARTERS.contains(&program) {
+            all.opaque |= command.piped || command.fed.is_some() || !command.reads.is_empty();
+            if let Some(text) = &command.fed {
+                read_as_line(text, depth, all);
+            }
         }
     }
+}
+
+fn read_as_line(line: &str, depth: u8, all: &mut Line) {
+    let mut inner = Line::default();
+    read_into(line, depth + 1, &mut inner);
+    let room = COMMANDS_MAX.saturating_sub(all.within.len());
+    all.within.extend(inner.commands.into_iter().chain(inner.within).take(room));
+}
+
+fn base(word: &Word) -> &str {
+    word.text.rsplit('/').next().unwrap_or_default()
+}
+
+/// The line behind `-S` of `env`, where it stands in the same word.
+fn split_string(word: &str) -> &str {
+    if let Some(line) = word.strip_prefix("--split-string=") {
+        return line;
+    }
+    let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+    letters.and_then(|letters| letters.split_once('S')).map_or(word, |(_, line)| line)
 }
 
 /// Whether an option of a shell says that the next word is a line to run.
@@ -127,7 +181,10 @@ fn inner_line(command: &Command) -> Option<String> {
         .iter()
         .find_map(|place| program.text.strip_prefix(place))
         .unwrap_or(&program.text);
-    let alone = !command.sets && command.writes.is_empty() && command.reads.is_empty();
+    let alone = !command.sets
+        && command.writes.is_empty()
+        && command.reads.is_empty()
+        && command.fed.is_none();
     let plain = !program.expands && !line.expands && matches!(option.text.as_str(), "-c" | "-lc");
     (alone && plain && !command.piped && SHELLS.contains(&name)).then(|| line.text.clone())
 }
@@ -137,10 +194,13 @@ struct Reader {
     at: usize,
     depth: u8,
     all: Line,
+    /// How many documents were announced.
+    heres: usize,
 }
 
 /// A document that stands behind the line.
 struct Here {
+    n: usize,
     end: String,
     quoted: bool,
     tabs: bool,
@@ -445,7 +505,9 @@ impl Reader {
         }
         if self.eat("<<<") {
             self.blanks();
-            self.word();
+            let given = self.word();
+            self.all.opaque |= given.replaced;
+            command.fed = Some(given.text);
             return;
         }
         if self.eat("<<") {
@@ -457,7 +519,10 @@ impl Reader {
                 self.chars[start..self.at].iter().any(|ch| matches!(ch, '\'' | '"' | '\\'));
             // What a shell would replace elsewhere is the end as it stands here.
             self.all.opaque |= end.is_empty() || expands;
-            heres.push_back(Here { end, quoted, tabs });
+            self.heres += 1;
+            // Of several documents the last one counts; the others belong to nobody.
+            command.awaits = Some(self.heres);
+            heres.push_back(Here { n: self.heres, end, quoted, tabs });
             return;
         }
         let reads = self.peek(0) == Some('<') && self.peek(1) != Some('>');
@@ -511,9 +576,15 @@ impl Reader {
             }
             self.at = self.at.min(self.chars.len());
             self.all.opaque |= !ended;
+            let reader = self.all.commands.iter_mut().find(|it| it.awaits == Some(here.n));
+            match reader {
+                Some(command) => (command.fed, command.awaits) = (Some(body.clone()), None),
+                None => self.all.opaque = true,
+            }
             if !here.quoted && self.depth < DEPTH_MAX {
                 let chars = body.chars().collect();
-                let mut inner = Self { chars, at: 0, depth: self.depth + 1, all: Line::default() };
+                let (all, depth) = (Line::default(), self.depth + 1);
+                let mut inner = Self { chars, at: 0, depth, all, heres: 0 };
                 inner.double_quoted(&mut Word::default(), None);
                 self.all.opaque |= inner.all.opaque;
                 self.all.commands.append(&mut inner.all.commands);

@@ -61,7 +61,9 @@ fn exactly(part: &Part) -> Option<String> {
 }
 
 fn of_command(command: &str, parts: &[Part], ask: &PermissionAsk) -> String {
-    let exact = || format!("run: ={}", command.trim());
+    let elsewhere = parts.iter().any(|part| matches!(part, Part::Elsewhere { .. }));
+    let whole = parts::whole_line(ask).filter(|_| elsewhere);
+    let exact = || format!("run: ={}", whole.as_deref().unwrap_or(command.trim()));
     let mut suggested: Option<String> = None;
     for part in parts {
         let Part::Run(command) = part else { return exact() };

@@ -122,13 +122,16 @@ pub struct Wanted {
     pub tool: ToolKind,
     /// The tool's own name, where it is known.
     pub name: Option<String>,
-    /// The exact command, where it runs one.
+    /// The exact command, where it runs one: with its arguments and variables.
     pub command: Option<String>,
+    /// Where it runs that, where the agent says so.
+    pub directory: Option<String>,
     /// The files it changes.
     pub changes: Vec<FileChange>,
     /// The files it is about.
     pub places: Vec<String>,
-    /// What the tool is given, where it is neither a command nor a change.
+    /// What the tool is given besides its command; all of it, where it is neither a command nor a
+    /// change.
     pub input: Option<String>,
     /// Why, as the agent says.
     pub why: Option<String>,

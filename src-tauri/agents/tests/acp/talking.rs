@@ -150,6 +150,67 @@ fn a_request_that_waits_says_what_is_asked_and_where_it_is_in_the_inbox() {
     assert_eq!((known, answer.as_deref()), (Some(id), Some("the turn was called off")));
 }
 
+/// What a permission is asked for whose tool is given `input`.
+fn asked_with(
+    before: Option<&Value>,
+    input: &Value,
+) -> (Option<String>, Option<String>, Option<String>) {
+    let mut desk = opened();
+    if let Some(before) = before {
+        desk.update(&json!({"sessionUpdate": "tool_call", "toolCallId": "c7", "title": "shell",
+            "kind": "execute", "status": "pending", "rawInput": before}));
+    }
+    let call = json!({"toolCallId": "c7", "title": "shell", "kind": "execute", "rawInput": input});
+    desk.says(&json!({"id": "r1", "method": "session/request_permission", "params": {
+        "sessionId": "s1", "toolCall": call,
+        "options": [{"optionId": "y", "name": "Yes", "kind": "allow_once"}]}}));
+    let asked = desk.asked();
+    let ask = asked.first().unwrap().1;
+    (ask.command.clone(), ask.directory.clone(), ask.input.clone())
+}
+
+#[test]
+fn a_permission_tells_the_whole_command_with_its_arguments_its_variables_and_its_directory() {
+    let some = |text: &str| Some(text.to_owned());
+    for (input, command, directory, besides) in [
+        (
+            json!({"command": "rm -rf build", "cwd": "/home/u/other"}),
+            "rm -rf build",
+            some("/home/u/other"),
+            None,
+        ),
+        (json!({"command": ["make"], "workdir": "sub"}), "make", some("sub"), None),
+        (json!({"command": "git", "args": ["push", "--force"]}), "git push --force", None, None),
+        (json!({"command": "git", "args": ["push", "a b"]}), "git push 'a b'", None, None),
+        (json!({"command": "bash", "args": ["-lc", "rm x"]}), "rm x", None, None),
+        (json!({"command": "make x", "args": "-f y"}), "make x -f y", None, None),
+        (json!({"command": ["bash", "--norc", "x.sh"]}), "bash --norc x.sh", None, None),
+        (
+            json!({"command": "git status", "env": {"GIT_PAGER": "./evil x"}}),
+            "GIT_PAGER='./evil x' git status",
+            None,
+            None,
+        ),
+        (json!({"command": "git status", "env": ["A=1"]}), "A=1 git status", None, None),
+        (
+            json!({"command": "sh", "stdin": "rm x", "timeout": 5}),
+            "sh",
+            None,
+            some(r#"{"stdin":"rm x"}"#),
+        ),
+    ] {
+        let expected = (some(command), directory, besides);
+        assert_eq!(asked_with(None, &input), expected, "{input}");
+        // Told with the call before, and not again.
+        assert_eq!(asked_with(Some(&input), &Value::Null), expected, "{input}");
+    }
+    let nowhere = asked_with(None, &json!({"command": "ls", "cwd": {"a": 1}})).1.unwrap();
+    assert!(nowhere.contains('\0'), "it leads nowhere anybody knows: {nowhere:?}");
+    let other = asked_with(Some(&json!({"path": "x"})), &Value::Null);
+    assert_eq!(other.0, None, "what is no command is not shown as one");
+    assert_eq!(other.2.as_deref(), Some(r#"{"path":"x"}"#));
+}
+
 #[test]
 fn a_turn_that_is_called_off_and_does_not_end_is_given_up_in_time() {
     let mut desk = opened();

@@ -99,6 +99,18 @@ const answers = (on: Stage) =>
     .map(({ path, body }) => [path.split('/').at(-2), body]);
 const peek = () => by('inbox-peek').dataset.request;
 
+test('the directory of a command, and what it is given besides, are seen before the answer', async () => {
+  const ask = permission('rm -rf build');
+  if (ask.kind === 'permission') {
+    ask.permission.directory = '/home/u/other';
+    ask.permission.input = '{"stdin":"rm x"}';
+  }
+  await opened(view([request('1', ask)]));
+  const text = by('inbox-peek').textContent ?? '';
+  for (const part of ['rm -rf build', '/home/u/other', 'What it is given besides', '"stdin"'])
+    expect(text).toContain(part);
+});
+
 test('the exact command, why, how dangerous and why, of whom and for what are seen before the answer', async () => {
   await opened(view(two()));
   const text = by('inbox-peek').textContent ?? '';

@@ -10,6 +10,7 @@ use model::inbox::{ANSWER_BYTES_MAX, OPEN_MAX};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::read::Ran;
 use super::script::SAID_BYTES_MAX;
 use super::{AcpDriver, read, wire};
 use crate::runtime::{Answer, Happening, Wanted};
@@ -78,7 +79,8 @@ impl AcpDriver {
             self.out.send(wire::permission(id, None));
             return;
         }
-        let ask = wanted(told, call.as_ref(), &choices);
+        let ran = call_id.as_deref().and_then(|id| self.state.calls.ran(id)).cloned();
+        let ask = wanted(told, (call.as_ref(), ran), &choices);
         let own = call.as_ref().is_some_and(|call| call.tool == ToolKind::Own);
         // What is asked now counts, not what the call was said to be before.
         let changes = matches!(ask.tool, ToolKind::Edit | ToolKind::Delete | ToolKind::Move);
@@ -276,7 +278,12 @@ fn decide<'a>(choices: &'a [Choice], answer: &Answer) -> (Option<&'a str>, Strin
     }
 }
 
-fn wanted(told: &Value, call: Option<&ToolCall>, choices: &[Choice]) -> Wanted {
+/// What a permission is asked for: what is told now counts, then what was told of the call before.
+fn wanted(
+    told: &Value,
+    (call, before): (Option<&ToolCall>, Option<Ran>),
+    choices: &[Choice],
+) -> Wanted {
     let raw = told.get("rawInput").unwrap_or(&Value::Null);
     let known = |pick: fn(&ToolCall) -> Option<String>| call.and_then(pick);
     let tool = match read::kind(told) {
@@ -300,17 +307,21 @@ fn wanted(told: &Value, call: Option<&ToolCall>, choices: &[Choice]) -> Wanted {
             places.clone_from(&call.places);
         }
     }
-    let run = |call: &ToolCall| call.input.clone().filter(|_| call.tool == ToolKind::Execute);
-    let command = read::command(raw).or_else(|| call.and_then(run));
+    let there = before.as_ref().and_then(|ran| ran.directory.clone());
+    let ran = read::ran(raw).or(before);
+    let (command, directory, besides) = match ran {
+        Some(Ran { command, directory, besides }) => (Some(command), directory.or(there), besides),
+        None => (None, None, None),
+    };
     if places.is_empty() {
         places.extend(read::place(raw));
     }
     let input = read::input(raw).or_else(|| known(|call| call.input.clone()));
-    let input = input.filter(|_| command.is_none() && changes.is_empty());
+    let input = besides.or(input.filter(|_| command.is_none() && changes.is_empty()));
     let why = read::output(told).filter(|why| *why != title);
     let tool = if command.is_some() { ToolKind::Execute } else { tool };
     let agent_remembers = choices.iter().any(|choice| choice.kind == "allow_always");
-    Wanted { title, tool, name, command, changes, places, input, why, agent_remembers }
+    Wanted { title, tool, name, command, directory, changes, places, input, why, agent_remembers }
 }
 
 /// What a permission is asked for: the title, and what it would do where that does not say so. Some

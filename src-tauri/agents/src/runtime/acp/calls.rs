@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
-use model::conversation::{Body, Entry, ToolCall, ToolKind, ToolState, cut};
+use model::conversation::{Body, Entry, TOOL_BYTES_MAX, ToolCall, ToolKind, ToolState, cut};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::read;
+use super::read::{self, Ran};
 use super::script::{Out, Script};
 use super::wire::SERVER_NAME;
 use crate::runtime::ways::Ways;
@@ -41,6 +41,9 @@ pub(super) struct Call {
     /// Whether it waits for a permission.
     asks: bool,
     denied: bool,
+    /// What it runs, where that was told.
+    #[serde(default)]
+    ran: Option<Ran>,
     pub(super) call: ToolCall,
 }
 
@@ -147,7 +150,8 @@ impl Calls {
             slow: false,
         };
         let (entry, turn) = (script.id(&name), measure.turn);
-        let call = Call { id, entry, at, updated_at: at, turn, asks: false, denied: false, call };
+        let (asks, denied, ran) = (false, false, None);
+        let call = Call { id, entry, at, updated_at: at, turn, asks, denied, ran, call };
         self.known.push_back(call);
         self.known.len() - 1
     }
@@ -170,6 +174,12 @@ impl Calls {
     pub(super) fn get(&self, id: &str) -> Option<&ToolCall> {
         let id = cut(id, ID_BYTES_MAX);
         self.known.iter().rev().find(|call| call.id == id).map(|call| &call.call)
+    }
+
+    /// What the call the agent means runs.
+    pub(super) fn ran(&self, id: &str) -> Option<&Ran> {
+        let id = cut(id, ID_BYTES_MAX);
+        self.known.iter().rev().find(|call| call.id == id)?.ran.as_ref()
     }
 
     /// A permission is asked for a call.
@@ -271,6 +281,14 @@ impl Call {
         if let Some(input) = raw.and_then(read::input) {
             call.input = Some(input);
         }
+        // Some agents give the line itself.
+        let line = raw.and_then(Value::as_str).filter(|_| call.tool == ToolKind::Execute);
+        let line = line.map(|line| Ran {
+            command: cut(line, TOOL_BYTES_MAX),
+            directory: None,
+            besides: None,
+        });
+        self.ran = raw.and_then(read::ran).or(line).or(self.ran.take());
         if let Some(output) = read::output(update) {
             call.output = Some(output);
         }

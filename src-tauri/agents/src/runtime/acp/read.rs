@@ -3,7 +3,10 @@
 use model::conversation::{
     CUT_MARKER, FileChange, PlanState, PlanStep, TOOL_BYTES_MAX, ToolKind, ToolState, cut,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::permission::quoted;
 
 /// The most files whose change is kept of one call.
 const CHANGES_MAX: usize = 20;
@@ -15,6 +18,26 @@ const PLACES_MAX: usize = 20;
 const STEPS_MAX: usize = 200;
 /// The longest title, name, place or step, in bytes.
 pub(super) const TITLE_BYTES_MAX: usize = 1000;
+/// The longest directory of a command, in bytes.
+const DIRECTORY_BYTES_MAX: usize = 4096;
+/// Where the arguments of a command stand, beside it.
+const ARGS: &[&str] = &["args", "arguments", "argv"];
+/// Where its variables stand.
+const VARIABLES: &[&str] = &["env", "environment"];
+/// Where the directory stands that it is to run in.
+const DIRECTORIES: &[&str] = &[
+    "cwd",
+    "workdir",
+    "workDir",
+    "working_dir",
+    "workingDir",
+    "working_directory",
+    "workingDirectory",
+    "directory",
+];
+/// What stands beside a command and says nothing of what it does.
+const PLAIN: &[&str] =
+    &["description", "timeout", "timeout_ms", "timeout_secs", "call_id", "turn_id", "parsed_cmd"];
 /// How deep a tool's name is looked for.
 const META_DEPTH_MAX: usize = 3;
 
@@ -114,23 +137,120 @@ fn named_in(meta: &Value, depth: usize) -> Option<String> {
     })
 }
 
-/// The exact command, where a tool is given one.
+/// What a tool runs, as it was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ran {
+    /// The exact command.
+    pub(super) command: String,
+    /// Where it runs, where that was said.
+    pub(super) directory: Option<String>,
+    /// What else it was given.
+    pub(super) besides: Option<String>,
+}
+
+/// What a tool runs, where it is given a command.
+pub(super) fn ran(input: &Value) -> Option<Ran> {
+    Some(Ran { command: command(input)?, directory: directory(input), besides: besides(input) })
+}
+
+/// The exact command, where a tool is given one: with the arguments and the variables beside it.
 pub(super) fn command(input: &Value) -> Option<String> {
     let said = input.get("command").or_else(|| input.get("cmd"))?;
-    let command = match said {
+    let mut line = match said {
         Value::String(text) => text.clone(),
-        Value::Array(words) => {
-            let words: Vec<&str> = words.iter().map(Value::as_str).collect::<Option<_>>()?;
-            match words.as_slice() {
-                [shell, flag, script] if is_shell(shell) && flag.ends_with('c') => {
-                    (*script).to_owned()
-                }
-                words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-            }
-        }
+        Value::Array(words) => joined(&texts(words)?),
         _ => return None,
     };
-    (!command.is_empty()).then(|| cut(&command, TOOL_BYTES_MAX))
+    if let Some(args) = under(input, ARGS) {
+        line = with_args(said, &line, args);
+    }
+    if line.is_empty() {
+        return None;
+    }
+    let set = under(input, VARIABLES).map(set).unwrap_or_default();
+    Some(cut(&format!("{set}{line}"), TOOL_BYTES_MAX))
+}
+
+fn under<'a>(input: &'a Value, keys: &[&str]) -> Option<&'a Value> {
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.is_empty(),
+        _ => false,
+    };
+    keys.iter().filter_map(|key| input.get(key)).find(|value| !empty(value))
+}
+
+fn texts(words: &[Value]) -> Option<Vec<&str>> {
+    words.iter().map(Value::as_str).collect()
+}
+
+/// A list of words as one line; of a shell that is given a line it is that line.
+fn joined(words: &[&str]) -> String {
+    match words {
+        [shell, flag, script] if is_shell(shell) && runs_line(flag) => (*script).to_owned(),
+        words => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn with_args(said: &Value, line: &str, args: &Value) -> String {
+    match args {
+        Value::Array(words) => match (said, texts(words)) {
+            (Value::String(program), Some(words)) if !program.contains(char::is_whitespace) => {
+                joined(&[&[program.as_str()], words.as_slice()].concat())
+            }
+            (_, Some(words)) => format!("{line} {}", joined(&words)),
+            _ => format!("{line} {}", quoted(&args.to_string())),
+        },
+        Value::String(text) => format!("{line} {text}"),
+        _ => format!("{line} {}", quoted(&args.to_string())),
+    }
+}
+
+/// The variables that are set for a command, as a shell writes them before it.
+fn set(variables: &Value) -> String {
+    let name = |name: &str| {
+        let fine = |ch: char| ch.is_ascii_alphanumeric() || ch == '_';
+        !name.is_empty()
+            && !name.starts_with(|ch: char| ch.is_ascii_digit())
+            && name.chars().all(fine)
+    };
+    let pairs: Option<Vec<(&str, &str)>> = match variables {
+        Value::Object(all) => {
+            all.iter().map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
+        }
+        Value::Array(all) => all.iter().map(|pair| pair.as_str()?.split_once('=')).collect(),
+        _ => None,
+    };
+    match pairs.filter(|pairs| pairs.iter().all(|(key, _)| name(key))) {
+        Some(pairs) => {
+            pairs.iter().map(|(name, value)| format!("{name}={} ", quoted(value))).collect()
+        }
+        // Whatever it is, it is something that is set.
+        None => format!("env={} ", quoted(&variables.to_string())),
+    }
+}
+
+/// Where a command is to run. What is no text leads nowhere anybody knows.
+fn directory(input: &Value) -> Option<String> {
+    match under(input, DIRECTORIES)? {
+        Value::String(text) => Some(cut(text, DIRECTORY_BYTES_MAX)),
+        other => Some(cut(&format!("{other}\0"), DIRECTORY_BYTES_MAX)),
+    }
+}
+
+/// What stands beside a command and says something of it.
+fn besides(input: &Value) -> Option<String> {
+    let known = ["command", "cmd"].into_iter().chain(PLAIN.iter().copied());
+    let known: Vec<&str> = known.chain([ARGS, VARIABLES, DIRECTORIES].concat()).collect();
+    let rest: serde_json::Map<String, Value> = input
+        .as_object()?
+        .iter()
+        .filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    (!rest.is_empty()).then(|| cut(&Value::Object(rest).to_string(), TOOL_BYTES_MAX))
 }
 
 fn is_shell(program: &str) -> bool {
@@ -138,12 +258,10 @@ fn is_shell(program: &str) -> bool {
     matches!(name, "sh" | "bash" | "zsh" | "dash" | "fish")
 }
 
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+/// Whether an option of a shell says that the next word is a line: `-c`, or letters that end with it.
+fn runs_line(flag: &str) -> bool {
+    let letters = flag.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+    letters.is_some_and(|letters| letters.ends_with('c'))
 }
 
 /// What a tool is given, as a person reads it; nothing where it is given nothing.

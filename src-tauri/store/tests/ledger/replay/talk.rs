@@ -246,6 +246,7 @@ pub(crate) fn ask(a: u8) -> Ask {
             tool: ToolKind::Execute,
             name: None,
             command: Some("git push".to_owned()),
+            directory: Some("/elsewhere".to_owned()),
             changes: Vec::new(),
             places: vec!["src".to_owned()],
             input: None,
