@@ -8,7 +8,7 @@
 //! RUN/stderr.log    likewise; empty where the program runs in a terminal, which has one stream
 //! RUN/stdout.idx    when which part of stdout.log was written: [`INDEX_RECORD_BYTES`] a record
 //! RUN/stderr.idx    likewise
-//! RUN/stdin.log     what was sent to the program while it ran
+//! RUN/stdin.log     what was sent to the program while it ran; of a terminal only how much was typed
 //! RUN/control.sock  where the engine and the shim talk while the program runs (0600)
 //! RUN/exit.json     written by the shim, complete or not at all, when the whole tree is gone
 //! ```

@@ -55,11 +55,12 @@ pub struct Input {
     seen_n: u64,
     /// The first input that there was no room for: none after it may go before it.
     put_off: Option<u64>,
-    log: Option<(Kept, Values)>,
+    log: Option<(Kept, Redactor)>,
 }
 
 impl Input {
-    /// Writes to `sink`, first of all what the run began with; `log` keeps what was sent.
+    /// Writes to `sink`, first of all what the run began with; `log` keeps what was sent. Of what is
+    /// typed into a terminal it keeps only how much that was: a program may have asked for a password.
     #[must_use]
     pub fn new(sink: Sink, first: Vec<u8>, log: Option<(Kept, Values)>) -> Self {
         let waiting = if first.is_empty() {
@@ -68,6 +69,8 @@ impl Input {
             VecDeque::from([Piece { n: None, bytes: first, last: false }])
         };
         let bytes = waiting.iter().map(|piece| piece.bytes.len()).sum();
+        // A secret may come in several pieces.
+        let log = log.map(|(log, values)| (log, Redactor::new(values)));
         Self { sink, waiting, written: 0, bytes, seen_n: 0, put_off: None, log }
     }
 
@@ -168,14 +171,30 @@ impl Input {
 
     /// Keeps what was sent, without its secrets.
     fn note(&mut self, bytes: &[u8]) {
-        if let Some((log, values)) = &mut self.log {
-            let mut redactor = Redactor::new(values.clone());
-            let mut out = Vec::new();
+        let Some((log, redactor)) = &mut self.log else { return };
+        let mut out = Vec::new();
+        if matches!(self.sink, Sink::Terminal(_)) {
+            out = format!("[typed: {} bytes]\n", bytes.len()).into_bytes();
+        } else {
             redactor.push(bytes, &mut out);
+        }
+        keep(log, &mut out);
+    }
+}
+
+fn keep(log: &mut Kept, out: &mut Vec<u8>) {
+    if !out.is_empty() && log.append(out).is_err() {
+        log.lose(out.len());
+    }
+}
+
+impl Drop for Input {
+    /// What was held back, because it might have been the beginning of a secret, is none.
+    fn drop(&mut self) {
+        if let Some((log, redactor)) = &mut self.log {
+            let mut out = Vec::new();
             redactor.finish(&mut out);
-            if log.append(&mut out).is_err() {
-                log.lose(out.len());
-            }
+            keep(log, &mut out);
         }
     }
 }
@@ -195,6 +214,42 @@ mod tests {
 
     fn say(n: u64, text: &str) -> EngineSays {
         EngineSays::Input { n, text: text.to_owned() }
+    }
+
+    /// What is kept of these pieces, sent one after the other.
+    fn kept_of(pieces: &[&str], sink: fn(OwnedFd) -> Sink, secret: &str) -> String {
+        let place = tempfile::tempdir().unwrap();
+        let (end, _program) = UnixStream::pair().unwrap();
+        end.set_nonblocking(true).unwrap();
+        let log = Kept::open(place.path(), "stdin.log", None, 1 << 20, false).unwrap();
+        let mut values = Values::default();
+        values.add(secret.as_bytes());
+        let mut input = Input::new(sink(end.into()), Vec::new(), Some((log, values)));
+        for (n, piece) in (1..).zip(pieces) {
+            assert_eq!(input.take(say(n, piece)), None);
+            input.write();
+        }
+        drop(input);
+        std::fs::read_to_string(place.path().join("stdin.log")).unwrap()
+    }
+
+    #[test]
+    fn what_is_typed_into_a_terminal_is_not_written_down() {
+        let typed = ["h", "u", "nter2", "\r"];
+        let kept = kept_of(&typed, Sink::Terminal, "something-else");
+        assert_eq!(
+            kept,
+            "[typed: 1 bytes]\n[typed: 1 bytes]\n[typed: 5 bytes]\n[typed: 1 bytes]\n"
+        );
+    }
+
+    #[test]
+    fn a_secret_that_comes_in_pieces_is_taken_out_of_what_is_kept() {
+        let secret = "correct-horse-battery";
+        let pieces = ["say corr", "ect-hor", "se-battery", " and go\n", "cor"];
+        let kept = kept_of(&pieces, Sink::Pipe, secret);
+        assert!(!kept.contains("ect-hor") && !kept.contains("battery"), "{kept}");
+        assert!(kept.starts_with("say ") && kept.ends_with(" and go\ncor"), "{kept}");
     }
 
     #[test]
