@@ -312,6 +312,40 @@ async fn a_sandboxed_agent_changes_no_settings_that_git_reads_for_its_worktree_a
     }
 }
 
+#[tokio::test]
+async fn a_sandboxed_agent_plants_no_settings_for_the_main_checkout_and_its_submodules() {
+    for walls in walls().into_iter().filter(|walls| *walls == Walls::Bubblewrap) {
+        for (extension, module) in [("true", true), ("true", false), ("false", false)] {
+            let repo = Repo::new();
+            repo.git(&["config", "extensions.worktreeConfig", extension]);
+            let tree = PathBuf::from(repo.worktree().await.directory);
+            let common = supervision::git_directories(&tree);
+            if module {
+                let hooks = common[0].join("modules/libs/s/hooks");
+                std::fs::create_dir_all(hooks).unwrap();
+                std::fs::write(common[0].join("modules/libs/s/config"), "[core]\n").unwrap();
+            }
+            let house = House::new();
+            let given = Sandbox {
+                writable: common.iter().map(|path| path.display().to_string()).collect(),
+                ..Sandbox::default()
+            };
+            let text = "c=$(git rev-parse --git-common-dir)\n\
+                        (echo x > $c/config.worktree) 2>/dev/null && echo WRITTEN\n\
+                        rm -f $c/config.worktree 2>/dev/null && echo REMOVED\n\
+                        mkdir -p $c/modules/new 2>/dev/null && echo MADE\n\
+                        mv $c/modules $c/other 2>/dev/null && echo MOVED\n\
+                        (echo x >> $c/modules/libs/s/config) 2>/dev/null && echo SET\n\
+                        (echo x > $c/modules/libs/s/hooks/h) 2>/dev/null && echo HOOKED\n\
+                        git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x && echo fine";
+            let mut spec = house.spec(text, given);
+            spec.directory = tree.display().to_string();
+            let (_, said) = house.run(walls, &spec);
+            assert_eq!(said, "fine\n", "{walls:?} {extension} {module}");
+        }
+    }
+}
+
 #[test]
 fn a_sandbox_that_cannot_be_had_is_named_and_nothing_is_started() {
     for walls in walls() {

@@ -1,7 +1,7 @@
 //! What people are told about it, in plain sentences.
 
 use model::process::{HomeAccess, Sandbox, Supervision};
-use shim::confine::landlock::{FILES_LEVEL, NETWORK_LEVEL};
+use shim::confine::landlock::{FILES_LEVEL, NETWORK_LEVEL, SCOPE_LEVEL};
 
 use super::Probe;
 
@@ -28,7 +28,9 @@ pub const fn supervision_words(way: Supervision) -> &'static str {
 #[must_use]
 pub fn statement(sandbox: &Sandbox, probe: &Probe) -> Vec<String> {
     if probe.bubblewrap.is_ok() {
-        return [protection(sandbox), beside_bubblewrap(sandbox), limits_of_any(sandbox)].concat();
+        let level = probe.landlock.as_ref().ok().copied().unwrap_or_default();
+        let beside = beside_bubblewrap(sandbox, level >= SCOPE_LEVEL);
+        return [protection(sandbox), beside, limits_of_any(sandbox)].concat();
     }
     let needed = if sandbox.network { FILES_LEVEL } else { NETWORK_LEVEL };
     match &probe.landlock {
@@ -74,13 +76,18 @@ fn protection(sandbox: &Sandbox) -> Vec<String> {
     said
 }
 
-fn beside_bubblewrap(sandbox: &Sandbox) -> Vec<String> {
+/// `scoped` is whether the kernel keeps it from sockets without a file as well.
+fn beside_bubblewrap(sandbox: &Sandbox, scoped: bool) -> Vec<String> {
     let mut said = vec![
         "It cannot see or signal processes outside, and cannot gain rights through programs like \
          sudo."
             .to_owned(),
-        "It cannot change the hooks and settings of a repository that is there when it starts, nor \
-         its other worktrees."
+        "It cannot change the hooks and settings of a repository that is there when it starts, of \
+         its submodules and its other worktrees."
+            .to_owned(),
+        "Not protected: what else git finds in a repository it may write, such as its index, its \
+         branches, and a file 'commondir' that makes git look for settings elsewhere: look for one \
+         before you trust a repository that such an agent has worked in."
             .to_owned(),
     ];
     if sandbox.home == HomeAccess::Hidden {
@@ -98,6 +105,15 @@ fn beside_bubblewrap(sandbox: &Sandbox) -> Vec<String> {
          like cannot, at their usual places."
             .to_owned(),
     );
+    if sandbox.network && !scoped {
+        said.push(
+            "Not protected: this kernel is too old to keep it from programs that listen without a \
+             file, such as your screen (X11) and some message buses: it can ask them, and your \
+             screen may let it read what you type. Linux 6.12 closes this; so does a sandbox \
+             without a network."
+                .to_owned(),
+        );
+    }
     said
 }
 
@@ -165,6 +181,12 @@ mod tests {
         assert!(said.contains("UDP") && said.contains("Install bubblewrap"), "{said}");
         let on = Sandbox { writable: vec!["/srv/cache".to_owned()], ..Sandbox::default() };
         let said = statement(&on, &with(true, Some(6))).join("\n");
+        assert!(!said.contains("X11"), "{said}");
+        for level in [None, Some(4)] {
+            let old = statement(&on, &with(true, level)).join("\n");
+            assert!(old.contains("X11") && old.contains("Linux 6.12"), "{old}");
+            assert!(!statement(&off, &with(true, level)).join("\n").contains("X11"), "no network");
+        }
         for part in ["/srv/cache", "keys and passwords", "send anywhere", "Not protected"] {
             assert!(said.contains(part), "{part}: {said}");
         }

@@ -17,6 +17,8 @@ use crate::program::NotStarted;
 pub const FILES_LEVEL: u8 = 3;
 /// The oldest version that knows connections.
 pub const NETWORK_LEVEL: u8 = 4;
+/// The oldest version that keeps programs from sockets without a file (Linux 6.12).
+pub const SCOPE_LEVEL: u8 = 6;
 /// Devices that every program may write to.
 const DEVICES: [&str; 8] = [
     "/dev/null",

@@ -18,6 +18,8 @@ const POINTER_BYTES_MAX: u64 = 8 * 1024;
 const REPLACED: [&str; 2] = ["/tmp", "/run/user"];
 /// The settings of one worktree, in its own place in the repository.
 const WORKTREE_CONFIG: &str = "config.worktree";
+/// Where a repository keeps those of its submodules.
+const MODULES: &str = "modules";
 /// The directory of all runs, inside of the engine's data directory.
 const RUNS: &str = "runs";
 
@@ -148,9 +150,16 @@ fn git_traps(directory: &Path, writable: &[PathBuf]) -> Vec<(PathBuf, bool)> {
     let mut guarded = Vec::new();
     for place in writable.iter().flat_map(|path| [path.clone(), path.join(".git")]) {
         if place.join("objects").is_dir() && place.join("refs").is_dir() {
-            // What is not there cannot be guarded; git itself makes it with every repository.
-            let _ = std::fs::create_dir(place.join("hooks"));
-            guarded.extend(["hooks", "config", "worktrees"].map(|name| (place.join(name), false)));
+            // What is not there cannot be guarded. Hooks are made by git with every repository; without
+            // modules and worktrees' settings an empty place and an empty file are what git finds.
+            for name in ["hooks", MODULES] {
+                let _ = std::fs::create_dir(place.join(name));
+            }
+            let settings = place.join(WORKTREE_CONFIG);
+            let _ = OpenOptions::new().append(true).create(true).open(settings);
+            // Submodules as a whole: a place that is prepared is taken for theirs later.
+            let names = ["hooks", "config", WORKTREE_CONFIG, MODULES, "worktrees"];
+            guarded.extend(names.map(|name| (place.join(name), false)));
         }
     }
     let pointer = directory.join(".git");
@@ -231,7 +240,9 @@ mod tests {
         assert_eq!(shown, [&root.join("data/runs/r"), &root.join("home/bin")]);
         let writable = ["data/worktrees/a", "data/runs/r/tmp", "repo"].map(|name| root.join(name));
         assert_eq!(walls.writable, writable);
-        assert_eq!(walls.guarded, [(root.join("repo/hooks"), false)]);
+        let guarded =
+            ["hooks", "config.worktree", "modules"].map(|name| root.join("repo").join(name));
+        assert_eq!(walls.guarded, guarded.map(|path| (path, false)));
         assert!(walls.tmp.is_dir() && !walls.network);
         let gate = Walls::around(&run.join("gates/1"), &spec, &sandbox, Path::new("/bin/sh"));
         assert_eq!(gate.unwrap().hidden, walls.hidden, "a gate's run lies deeper");
@@ -262,6 +273,8 @@ mod tests {
         let at = |name: &str, open| (root.join(name), open);
         let expected = [
             at("git/hooks", false),
+            at("git/config.worktree", false),
+            at("git/modules", false),
             at("git/worktrees", false),
             at("a/.git", false),
             at("git/worktrees/a", true),
