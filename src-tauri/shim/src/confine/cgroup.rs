@@ -26,6 +26,8 @@ const OWN: &str = "hivekeeper";
 const DEPTH_MAX: u32 = 8;
 /// How long a group may take to become empty after it was killed.
 const EMPTY_TIME: Duration = Duration::from_secs(2);
+/// How long systemd may take to make a scope.
+const SCOPE_TIME: Duration = Duration::from_secs(5);
 /// The weights the kernel knows.
 const WEIGHTS: std::ops::RangeInclusive<u32> = 1..=10_000;
 
@@ -192,6 +194,23 @@ impl Cgroup {
         Ok(held)
     }
 
+    /// Which of `limits` the kernel really holds here: its controllers are there, and it took the
+    /// figures over. What somebody else was asked to set may have been passed over in silence.
+    #[must_use]
+    pub fn holds(&self, limits: &Limits) -> HeldLimits {
+        let text = |name: &str| std::fs::read_to_string(self.0.join(name)).unwrap_or_default();
+        let has = HeldLimits::of_controllers(&text("cgroup.controllers"));
+        // A limit of nothing in particular reads `max`; memory is rounded to whole pages.
+        let at_most = |name: &str, most: Option<u64>| {
+            most.is_none_or(|most| text(name).trim().parse::<u64>().is_ok_and(|now| now <= most))
+        };
+        HeldLimits {
+            memory: has.memory && at_most("memory.max", limits.memory_bytes),
+            processes: has.processes && at_most("pids.max", limits.processes.map(u64::from)),
+            cpu: has.cpu,
+        }
+    }
+
     /// Moves this very process into it.
     ///
     /// # Errors
@@ -312,6 +331,17 @@ pub fn scope(user: bool, limits: &Limits) -> Vec<String> {
     line
 }
 
+/// Whether systemd makes scopes now: its user's instance may be gone with the last session.
+///
+/// # Errors
+/// Why it does not.
+pub fn try_scope(user: bool) -> Result<(), Absent> {
+    let line = scope(user, &Limits::default());
+    let mut command = Command::new(&line[0]);
+    let done = super::ask(command.args(&line[1..]).arg("true"), SCOPE_TIME)?;
+    if done.status.success() { Ok(()) } else { Err(Absent::NoScope) }
+}
+
 /// Tries it: makes a group, puts a process into it, ends the group, and sees it empty.
 ///
 /// # Errors
@@ -389,6 +419,29 @@ mod tests {
         std::fs::write(place.path().join("cgroup.controllers"), controllers).unwrap();
         let group = Cgroup::at(place.path().to_owned());
         (place, group)
+    }
+
+    #[test]
+    fn a_group_that_somebody_else_made_holds_what_can_be_read_there() {
+        let limits = Limits {
+            memory_bytes: Some(2 << 30),
+            processes: Some(64),
+            cpu_weight: Some(50),
+            ..Limits::default()
+        };
+        let (place, group) = fake("cpu memory pids\n");
+        let write = |name: &str, text: &str| std::fs::write(place.path().join(name), text).unwrap();
+        write("memory.max", "2147483648\n");
+        write("pids.max", "max\n");
+        let held = group.holds(&limits);
+        assert_eq!(held, HeldLimits { memory: true, processes: false, cpu: true });
+        assert!(group.holds(&Limits::default()).processes, "nothing was asked of it");
+        write("pids.max", "64\n");
+        assert!(group.holds(&limits).processes);
+        write("cgroup.controllers", "pids\n");
+        let held = group.holds(&limits);
+        assert_eq!(held, HeldLimits { memory: false, processes: true, cpu: false });
+        assert_eq!(Cgroup::at("/no/such".into()).holds(&limits), HeldLimits::default());
     }
 
     #[test]

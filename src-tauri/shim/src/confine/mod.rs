@@ -125,6 +125,7 @@ enum Backend {
 #[derive(Debug)]
 pub struct Confinement {
     backend: Backend,
+    limits: Limits,
     held: HeldLimits,
     /// bubblewrap's own processes, where it is used: its child is known once the program runs.
     wrapped: bool,
@@ -139,6 +140,7 @@ impl Default for Confinement {
     fn default() -> Self {
         Self {
             backend: Backend::Session,
+            limits: Limits::default(),
             held: HeldLimits::default(),
             wrapped: false,
             own: Vec::new(),
@@ -158,7 +160,7 @@ impl Confinement {
     /// When the sandbox cannot be had, or the run's directory cannot be written.
     pub fn arrange(run: &Path, spec: &LaunchSpec, found: &Path) -> Result<Self, NotStarted> {
         let (backend, held, scope) = choose(spec, run);
-        let mut this = Self { backend, held, ..Self::default() };
+        let mut this = Self { backend, held, limits: spec.limits, ..Self::default() };
         let fenced = this.fence(run, spec, found);
         let (wrap, rules) = match fenced {
             Ok(fence) => fence,
@@ -249,7 +251,10 @@ impl Confinement {
             self.own = namespace::own(outer);
         }
         if self.backend == Backend::Cgroup(None) {
-            self.backend = Backend::Cgroup(Cgroup::of_process(pid).ok());
+            let group = Cgroup::of_process(pid).ok();
+            // systemd passes over what its instance was not given: what is not held is watched.
+            self.held = group.as_ref().map(|it| it.holds(&self.limits)).unwrap_or_default();
+            self.backend = Backend::Cgroup(group);
             self.record(run)?;
         }
         Ok(())
@@ -357,6 +362,8 @@ fn choose(spec: &LaunchSpec, run: &Path) -> (Backend, HeldLimits, Vec<String>) {
 fn group(limits: &Limits, run: &Path) -> Result<(Backend, HeldLimits, Vec<String>), Absent> {
     match Way::find()? {
         Way::Scope { user } => {
+            cgroup::try_scope(user)?;
+            // What of it is really held is read where it was made.
             let all = HeldLimits { memory: true, processes: true, cpu: true };
             Ok((Backend::Cgroup(None), all, cgroup::scope(user, limits)))
         }
