@@ -1,7 +1,7 @@
 //! Agents that show no sign of life are woken: nudged, called off, started again, each after a while
 //! and once. What was done is in the log, so that an engine that starts again goes on from there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +31,12 @@ const STEPS_READ: u32 = 50;
 
 /// What was done for the agents that show no sign of life.
 #[derive(Debug, Default)]
-pub(crate) struct Rescues(Mutex<HashMap<AttemptId, Rung>>);
+pub(crate) struct Rescues {
+    known: Mutex<HashMap<AttemptId, Rung>>,
+    /// Messages a turn was called off for, so that its agent hears them: it has nothing else to go on
+    /// with. They are called back when their attempt is over, at most a few for each.
+    promised: Mutex<Vec<(AttemptId, MessageId)>>,
+}
 
 /// How far an agent's rescue is.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +50,36 @@ struct Rung {
 
 impl Rescues {
     fn known(&self) -> MutexGuard<'_, HashMap<AttemptId, Rung>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn promised(&self) -> MutexGuard<'_, Vec<(AttemptId, MessageId)>> {
+        self.promised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.known().is_empty() && self.promised().is_empty()
+    }
+
+    /// Forgets the agents that show signs of life again, and gives the messages they need not hear any
+    /// more: not those their turn was called off for, while they are at work.
+    fn recovered(
+        &self,
+        stalled: impl Fn(AttemptId) -> bool,
+        at_work: &HashSet<AttemptId>,
+    ) -> Vec<MessageId> {
+        let mut known = self.known();
+        let mut promised = self.promised();
+        let mut unneeded = Vec::new();
+        for (id, rung) in known.extract_if(|id, _| !stalled(*id)) {
+            match (rung.step, rung.message) {
+                (RescueStep::Rescue, Some(message)) => promised.push((id, message)),
+                (_, message) => unneeded.extend(message),
+            }
+        }
+        let over = promised.extract_if(.., |(id, _)| !at_work.contains(id));
+        unneeded.extend(over.map(|(_, message)| message));
+        unneeded
     }
 
     /// What was done for an agent that shows no sign of life, in words that follow its reason.
@@ -73,7 +107,7 @@ impl Engine {
 
     async fn wake(&self) -> Result<(), Refusal> {
         let rescues = &self.0.rescues;
-        if !self.anybody_is_silent() && rescues.known().is_empty() {
+        if !self.anybody_is_silent() && rescues.is_empty() {
             return Ok(());
         }
         let views = self.roster_views().await?;
@@ -83,12 +117,10 @@ impl Engine {
             .filter_map(|view| Some((view.current.as_ref()?.attempt_id, view)))
             .filter(|(_, view)| self.is_silent(view))
             .collect();
-        let over: Vec<(AttemptId, Rung)> = {
-            let mut known = rescues.known();
-            known.extract_if(|id, _| !stalled.contains_key(id)).collect()
-        };
-        for (_, rung) in over {
-            self.call_back(rung).await;
+        let at_work: HashSet<AttemptId> =
+            views.iter().filter_map(|view| Some(view.current.as_ref()?.attempt_id)).collect();
+        for message in rescues.recovered(|id| stalled.contains_key(&id), &at_work) {
+            self.call_back(message).await;
         }
         for (id, view) in stalled {
             if let Err(refusal) = self.wake_one(id, view).await {
@@ -201,8 +233,7 @@ impl Engine {
     }
 
     /// What an agent that works again has not yet heard, it need not hear any more.
-    async fn call_back(&self, rung: Rung) {
-        let Some(id) = rung.message else { return };
+    async fn call_back(&self, id: MessageId) {
         let discard = orchestrator::Command::own(Input::DiscardMessage(id));
         if let Err(refusal) = self.0.orchestrator.tell(discard).await {
             tracing::debug!(%refusal, "a nudge was heard already");

@@ -16,6 +16,7 @@
 //! @commit MESSAGE        commit everything in the directory   @child MS  leave a child behind
 //! @usage IN OUT          say at the end what was used         @context USED SIZE  say it now
 //! @sleep MS   @until FILE   @hang (until it is cancelled)   @forever (cancelled or not)
+//! @wind-down FILE        once cancelled, say so again and again until FILE is there
 //! @ignore-cancel         do not hear that a turn is cancelled from now on
 //! @empty                 say nothing             @claim              claim done, having done nothing
 //! @forge                 pretend to be the engine that says the mission is complete

@@ -409,7 +409,13 @@ async fn a_stalled_agent_receives_nudge_rescue_and_restart_in_order_each_once() 
 
 #[tokio::test]
 async fn a_nudged_agent_whose_turn_is_called_off_hears_it_and_goes_on() {
-    let hive = sleepy_hive().await;
+    // How fast it lets its turn be called off is not asked here.
+    let kind = impatient_kinds().replace("cancel_within_s = 1", "cancel_within_s = 30");
+    let kind = kind.replace(
+        "quiet_after_s = 6\nstalled_after_s = 9",
+        "quiet_after_s = 1\nstalled_after_s = 6",
+    );
+    let hive = Hive::open_with("runtimes.toml", &kind).await;
     hive.add(impatient("ada", "")).await;
     let id = hive.mission(of("ada", "@say before\n@hang")).await;
     let attempt = hive.running(&id).await.id;

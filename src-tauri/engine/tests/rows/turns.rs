@@ -1,11 +1,15 @@
 //! What becomes of an agent whose turn the captain calls off, that has to be logged in, or whose work
 //! is in review.
 
-use engine::ConversationQuery;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use engine::view::{NewAgent, NewMessage, NewMission};
+use engine::{ConversationQuery, EventQuery};
 use model::activity::Phase;
 use model::attempt::AttemptState;
 use model::conversation::Body;
+use model::event::{Event, Fact};
 use model::id::AttemptId;
 use model::mission::MissionState;
 use model::process::Exit;
@@ -54,6 +58,12 @@ impl Hive {
         .await
     }
 
+    async fn until_it_says(&self, id: AttemptId, words: &str) {
+        let says = |body: &Body| matches!(body, Body::Message { text } if text.contains(words));
+        self.until_some(words, async |_| self.bodies(id).await.iter().any(says).then_some(()))
+            .await;
+    }
+
     async fn tells(&self, agent: &str, text: &str) {
         let new = NewMessage { text: text.into(), ..NewMessage::default() };
         self.engine.send_message(&self.caller(), agent, new).await.unwrap();
@@ -95,6 +105,72 @@ async fn a_turn_that_is_called_off_with_a_message_waiting_goes_on_with_it() {
     hive.tells("ada", "Stop what you do.").await;
     hive.engine.cancel_turn(&hive.caller(), attempt).await.unwrap();
     let done = hive.until(&id, MissionState::is_final).await;
+    assert_eq!(done.view.mission.state, MissionState::Done, "{done:#?}");
+}
+
+/// Says so once it is called off, and ends its turn when the file is there.
+fn winding_down(file: &Path) -> String {
+    format!("@say on\n@wind-down {}", file.display())
+}
+
+#[tokio::test]
+async fn a_nudge_that_a_turn_was_called_off_for_is_told_although_its_agent_moves_again_before() {
+    let slow = kind("").replace("cancel_within_s = 3", "cancel_within_s = 60");
+    let kind = format!("{slow}quiet_after_s = 1\nstalled_after_s = 2\n");
+    let hive = Hive::open_with("runtimes.toml", &kind).await;
+    hive.add(own("ada")).await;
+    hive.add(own("bob")).await;
+    let go = hive.place.path().join("go");
+    let id = hive.mission(of("ada", &winding_down(&go))).await;
+    let attempt = hive.speaks(&id).await;
+    hive.until_it_says(attempt, "winding down").await;
+    hive.until_some("it is at work again", async |engine| {
+        (engine.agent("ada").await.ok()?.status.state == AgentState::Working).then_some(())
+    })
+    .await;
+    // Whoever nudges another agent later has looked at this one in between.
+    let other = hive.mission(of("bob", "@say on\n@hang")).await;
+    let its = hive.speaks(&other).await;
+    hive.until_some("the other one is nudged", async |engine| {
+        let kind = Some("attempt_rescued".to_owned());
+        let events = engine.events(EventQuery { kind, ..EventQuery::default() }).await.ok()?;
+        let of_it = |event: &Event| matches!(event.fact, Fact::AttemptRescued { attempt_id, .. } if attempt_id == its);
+        events.items.iter().any(of_it).then_some(())
+    })
+    .await;
+    std::fs::write(&go, "").unwrap();
+    let done = hive.until(&id, MissionState::is_final).await;
+    let bodies = hive.bodies(attempt).await;
+    let nudge = |body: &Body| matches!(body, Body::Prompt { text, .. } if text.contains("no sign"));
+    assert!(bodies.iter().any(nudge), "{bodies:#?}");
+    assert_eq!(done.view.mission.state, MissionState::Done, "{done:#?}");
+    hive.ask(&other, MissionInput::Cancel).await.unwrap();
+    hive.until_over(&other).await;
+}
+
+#[tokio::test]
+async fn a_turn_that_ended_in_time_is_not_given_up_by_an_engine_that_reads_it_late() {
+    const WITHIN: Duration = Duration::from_secs(6);
+    let kind = kind("").replace("cancel_within_s = 3", "cancel_within_s = 6");
+    let hive = Hive::open_with("runtimes.toml", &kind).await;
+    hive.add(own("ada")).await;
+    let go = hive.place.path().join("go");
+    let id = hive.mission(of("ada", &winding_down(&go))).await;
+    let attempt = hive.speaks(&id).await;
+    hive.tells("ada", "@say I heard you").await;
+    hive.engine.cancel_turn(&hive.caller(), attempt).await.unwrap();
+    hive.until_it_says(attempt, "winding down").await;
+    // Nothing of this engine runs while its only thread is held here.
+    let held = Instant::now();
+    std::fs::write(&go, "").unwrap();
+    let run = hive.engine.data_dir().join("runs").join(attempt.to_string());
+    let printed = || std::fs::read_to_string(run.join("stdout.log")).unwrap();
+    while !printed().contains("stopReason") || held.elapsed() < WITHIN {
+        assert!(held.elapsed() < 10 * WITHIN, "{}", printed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let done = hive.until_over(&id).await;
+    hive.until_it_says(attempt, "I heard you").await;
     assert_eq!(done.view.mission.state, MissionState::Done, "{done:#?}");
 }
 

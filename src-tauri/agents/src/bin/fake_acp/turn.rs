@@ -71,6 +71,7 @@ impl Turn<'_> {
             }
             "sleep" => self.client.pause(number(rest)?)?,
             "until" => self.until(rest)?,
+            "wind-down" => self.wind_down(rest)?,
             "hang" => self.client.pause(u64::MAX / 2_000)?,
             "forever" => loop {
                 self.client.look(LOOK)?;
@@ -258,6 +259,15 @@ impl Turn<'_> {
     fn until(&mut self, file: &str) -> std::result::Result<(), Halt> {
         while !self.client.cancelled && !std::path::Path::new(file).exists() {
             self.client.look(LOOK)?;
+        }
+        Ok(())
+    }
+
+    fn wind_down(&mut self, file: &str) -> std::result::Result<(), Halt> {
+        self.client.pause(u64::MAX / 2_000)?;
+        while !std::path::Path::new(file).exists() {
+            self.say("winding down\n")?;
+            self.client.look(10 * LOOK)?;
         }
         Ok(())
     }

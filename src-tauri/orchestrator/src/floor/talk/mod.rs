@@ -56,6 +56,8 @@ const GATHERED_MAX: usize = 256;
 const UNWRITTEN_MAX: usize = 4 * GATHERED_MAX;
 /// How many lines are read before anything else is looked at.
 const LINES_AT_ONCE: usize = 500;
+/// How many times as many are read before it is judged how long nothing came.
+const CATCH_UP: usize = 20;
 /// When what could not be read is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 /// How long an agent that was asked to stop may take to say so.
@@ -202,6 +204,7 @@ impl Talk<'_> {
                 }
                 Some(poke) = self.pokes.recv() => self.poked(poke).await,
                 _ = tick.tick() => {
+                    self.catch_up().await;
                     self.driver.tick(self.floor.clock.now());
                     if !self.memory.asked.is_empty() {
                         self.say_answers().await;
@@ -241,6 +244,18 @@ impl Talk<'_> {
             step::reached(Step::FirstWords);
         }
         any
+    }
+
+    /// Hears what has come in meanwhile, before it is judged how long nothing came: an engine that was
+    /// held up finds the answer beside the time that has passed.
+    async fn catch_up(&mut self) {
+        for _ in 0..CATCH_UP {
+            self.read();
+            self.act().await;
+            if !self.more || self.memory.verdict.is_some() {
+                break;
+            }
+        }
     }
 
     /// Does what the driver wants done, until it wants nothing more. What happens in a conversation
