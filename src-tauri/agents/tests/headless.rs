@@ -232,6 +232,20 @@ fn how_it_ended_is_what_it_said_and_how_its_program_ended() {
     assert!(matches!(stop(turns, &OK), Some(Stop::Limit { .. })));
     let refused = format!("{said}\n{}", result(r#","stop_reason":"refusal""#));
     assert_eq!(stop(&refused, &OK), Some(Stop::Refused));
+    // A model that answered is one it is logged in to, whatever was complained of before.
+    for (spoke, login) in [(false, true), (true, false)] {
+        let mut driver = driver("claude");
+        driver.open(opening(), AT);
+        driver.stderr(line("GET /models: HTTP 401"));
+        if spoke {
+            driver.stdout(line(said));
+        }
+        let stop = driver.ended(&Exit::Code { code: 1 }, AT);
+        assert!(
+            matches!(stop, Some(Stop::Failed { login: found, .. }) if found == login),
+            "{stop:?}"
+        );
+    }
     let mut driver = driver("claude");
     driver.open(opening(), AT);
     driver.stderr(line("Error: rate limit reached, retry after 30 s"));

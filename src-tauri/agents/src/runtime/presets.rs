@@ -445,7 +445,7 @@ impl Presets {
     fn take(&mut self, mut entry: Entry) -> Result<(), Wrong> {
         check_name(&entry.name)?;
         if let Some(ways) = &entry.ways {
-            check_signs(ways.limit_signs.iter().chain(&ways.login_signs))?;
+            check_signs(ways.limit_signs.iter().chain(&ways.login_signs).chain(&ways.error_signs))?;
             let file = ways.session_file.as_ref();
             file.map_or(Ok(()), session_file::check).map_err(|err| Wrong(err.to_string()))?;
         }

@@ -38,6 +38,9 @@ pub struct Ways {
     pub limit_signs: Vec<String>,
     /// Texts (regular expressions) that mean: it has to be logged in.
     pub login_signs: Vec<String>,
+    /// How an answer begins (regular expressions) that no model wrote: the agent tells an error of its
+    /// provider as if the model had said it.
+    pub error_signs: Vec<String>,
 }
 
 impl Default for Ways {
@@ -59,6 +62,7 @@ impl Default for Ways {
             cancel_within_s: 10,
             limit_signs: Vec::new(),
             login_signs: Vec::new(),
+            error_signs: Vec::new(),
         }
     }
 }

@@ -267,7 +267,12 @@ pub(crate) fn ways(agent: &str) -> Ways {
                 Covers::Conversation,
                 ["accumulatedInputTokens", "accumulatedOutputTokens"],
             );
-            Ways { tool_names: names("hivekeeper__{tool}"), usage: vec![last, total], ..base }
+            Ways {
+                tool_names: names("hivekeeper__{tool}"),
+                usage: vec![last, total],
+                error_signs: names("^Ran into this error: "),
+                ..base
+            }
         }
         "codex-zed" => Ways { tool_names: names("Tool: hivekeeper/{tool}"), ..base },
         "opencode" => {

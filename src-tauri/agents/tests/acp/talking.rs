@@ -123,6 +123,45 @@ fn a_turn_answered_in_words_is_done_although_the_total_of_tokens_stands_still() 
 }
 
 #[test]
+fn an_answer_that_is_about_an_error_is_an_answer() {
+    let ways = Ways {
+        limit_signs: vec!["(?i)rate limit".to_owned()],
+        login_signs: vec!["(?i)error 401".to_owned(), "authentication failed".to_owned()],
+        error_signs: vec!["^Ran into this error: ".to_owned()],
+        ..Ways::default()
+    };
+    let ended = |stderr: &str, said: &str, result: &Value| {
+        let mut desk = Desk::opened(ways.clone(), PermissionPolicy::Ask);
+        if !stderr.is_empty() {
+            desk.stderr(stderr);
+        }
+        desk.text(said);
+        desk.says(&json!({"id": 3, "result": result}));
+        desk.stops()[0].clone()
+    };
+    let answer = "Your API returns error 401: authentication failed. There is a rate limit, too.";
+    assert_eq!(ended("", answer, &json!({"stopReason": "end_turn"})), Stop::Done);
+    let failed = |stop: &Stop| match stop {
+        Stop::Failed { login, .. } => Some(*login),
+        _ => None,
+    };
+    let none = json!({"stopReason": "end_turn", "usage": {"inputTokens": 0, "outputTokens": 0}});
+    assert_eq!(failed(&ended("", "error 401", &none)), Some(true), "no model wrote it");
+    let plain = json!({"stopReason": "end_turn"});
+    let told = format!("Ran into this error: {answer}");
+    assert_eq!(failed(&ended("", &told, &plain)), Some(true), "it tells errors so");
+    assert_eq!(failed(&ended("HTTP error 401", answer, &plain)), Some(true), "both say so");
+    assert_eq!(failed(&ended("rate limit", "a rate limit", &plain)), Some(false));
+    // What was complained of before a model answered with a tool is over.
+    let mut desk = Desk::opened(ways.clone(), PermissionPolicy::Ask);
+    desk.stderr("HTTP error 401");
+    call(&mut desk, "c1", "in_progress");
+    desk.driver.ended(&Exit::Code { code: 1 }, desk.now);
+    desk.take();
+    assert_eq!(failed(desk.stops()[0]), Some(false));
+}
+
+#[test]
 fn a_request_that_waits_says_what_is_asked_and_where_it_is_in_the_inbox() {
     let mut desk = opened();
     desk.says(

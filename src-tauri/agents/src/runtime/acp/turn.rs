@@ -127,14 +127,19 @@ impl AcpDriver {
             return Stop::Done;
         }
         let said = self.state.script.said().to_owned();
-        if self.signs.login(&said) || (!turn.spoke && self.state.login_sign) {
-            let why = if turn.spoke { said } else { "the agent has to be logged in".to_owned() };
+        if !turn.spoke && self.state.login_sign {
+            let why = "the agent has to be logged in".to_owned();
             return Stop::Failed { why, login: true };
         }
-        let limited = self.signs.limit(&said, at).is_some();
-        if turn.spoke && (limited || output == Some(0)) {
+        // What a model wrote may well be about errors. It is one only where none wrote anything, where
+        // this agent tells errors so, or where its standard error says the same.
+        let none_wrote = output == Some(0) || self.signs.told_error(&said);
+        let login = self.signs.login(&said) && (none_wrote || self.state.login_sign);
+        let complained = self.state.limited_at.zip(self.state.since).is_some_and(|(l, s)| l >= s);
+        let limited = self.signs.limit(&said, at).is_some() && complained;
+        if turn.spoke && (none_wrote || login || limited) {
             self.look_for_signs(&said, at);
-            return Stop::Failed { why: said, login: false };
+            return Stop::Failed { why: said, login };
         }
         if turn.spoke { Stop::Done } else { Stop::Empty }
     }

@@ -132,6 +132,8 @@ impl AcpDriver {
             return false;
         };
         if came.new {
+            // A model that uses tools is one that the agent is logged in to.
+            state.login_sign = false;
             state.meter.tool_called();
         }
         if came.failed {

@@ -118,6 +118,11 @@ impl HeadlessDriver {
     }
 
     fn take_in(&mut self, heard: Heard, raw: &str, at: Timestamp) {
+        // A model that answers is one that the agent is logged in to, whatever was complained of before.
+        let answers = matches!(heard, Heard::Call(_) | Heard::Text { .. } | Heard::Grow { .. });
+        if self.format.is_json() && answers {
+            self.state.login = false;
+        }
         let scribe = &mut self.state.scribe;
         match heard {
             Heard::Opened { conversation, agent, model } => self.opened(conversation, agent, model),
