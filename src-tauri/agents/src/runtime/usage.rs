@@ -34,6 +34,15 @@ pub struct Meter {
     output_before: Option<u64>,
     /// Whether a turn of several requests told only its last one.
     lower_bound: bool,
+    /// Whether it goes on with a session of an earlier attempt.
+    #[serde(default)]
+    goes_on: bool,
+    /// Whether the first total since then was told too late to know how much of it is older.
+    #[serde(default)]
+    begun_late: bool,
+    /// What the session had cost before.
+    #[serde(default)]
+    cost_before: Option<u64>,
 }
 
 /// What one rule has given.
@@ -43,6 +52,22 @@ struct Read {
     done: Figures,
     /// Of the turn under way.
     turn: Figures,
+    /// Of totals: what they were when an earlier session was taken up again.
+    #[serde(default)]
+    before: Figures,
+    /// Whether the next total is the first one since then: how much of it is older is not known.
+    #[serde(default)]
+    unsure: bool,
+}
+
+impl Read {
+    /// Everything since it began. A total that has not moved since says nothing.
+    fn all(&self) -> Figures {
+        if self.before != Figures::default() && self.done == self.before {
+            return self.turn;
+        }
+        self.done.since(&self.before).plus(&self.turn)
+    }
 }
 
 /// Figures of one message.
@@ -129,6 +154,22 @@ impl Meter {
             tool_calls_before: 0,
             output_before: None,
             lower_bound: false,
+            goes_on: false,
+            begun_late: false,
+            cost_before: None,
+        }
+    }
+
+    /// An earlier session goes on: totals that were told so far, or are told next, are of what was
+    /// before, and were counted then.
+    pub fn goes_on(&mut self) {
+        self.goes_on = true;
+        self.cost_before = self.cost_micros;
+        for (rule, read) in self.rules.iter().zip(&mut self.read) {
+            if rule.covers == Covers::Conversation {
+                read.before = read.done;
+                read.unsure = read.done == Figures::default();
+            }
         }
     }
 
@@ -145,6 +186,9 @@ impl Meter {
     /// What the conversation has cost so far, in US dollars, where the protocol itself says so.
     pub fn cost_usd(&mut self, dollars: f64) {
         self.cost_micros = micros(dollars).or(self.cost_micros);
+        if self.goes_on && self.cost_before.is_none() {
+            self.cost_before = self.cost_micros;
+        }
     }
 
     /// How full the context is now.
@@ -174,7 +218,8 @@ impl Meter {
     pub fn turn_output(&self) -> Option<u64> {
         let of_turn = self.read.iter().filter_map(|read| read.turn.tokens.output).max();
         let before = self.output_before.unwrap_or(0);
-        let all = self.usage().tokens.output.filter(|now| before == 0 || *now > before);
+        let begins = before == 0 && !self.goes_on;
+        let all = self.usage().tokens.output.filter(|now| begins || *now > before);
         of_turn.max(all.map(|now| now.saturating_sub(before)))
     }
 
@@ -199,7 +244,7 @@ impl Meter {
     pub fn usage(&self) -> Usage {
         let best = |says: fn(&Figures) -> bool| {
             let told = self.rules.iter().zip(&self.read);
-            told.map(|(rule, read)| (rule.covers, read.done.plus(&read.turn)))
+            told.map(|(rule, read)| (rule.covers, read.all()))
                 .filter(|(_, figures)| says(figures))
                 .min_by_key(|(covers, _)| rank(*covers))
         };
@@ -214,7 +259,7 @@ impl Meter {
             requests: requests.and_then(|(_, figures)| figures.requests),
             reported_cost_micros: cost
                 .and_then(|(_, figures)| figures.cost_micros)
-                .or(self.cost_micros),
+                .or_else(|| self.own_cost()),
             model_ms: time.and_then(|(_, figures)| figures.model_ms),
             turns: self.turns,
             tool_calls: self.tool_calls,
@@ -224,8 +269,19 @@ impl Meter {
         }
     }
 
+    /// What it has cost since it began; where a session goes on, not before a second total says so.
+    fn own_cost(&self) -> Option<u64> {
+        let (now, before) = (self.cost_micros?, self.cost_before);
+        match before {
+            _ if !self.goes_on => Some(now),
+            Some(before) if now > before => Some(now - before),
+            _ => None,
+        }
+    }
+
     const fn source(&self, covers: Covers) -> UsageSource {
         match covers {
+            Covers::Conversation if self.begun_late => UsageSource::Partial,
             Covers::Conversation => UsageSource::Result,
             Covers::LastRequest if self.lower_bound || self.used_tools() => UsageSource::Partial,
             Covers::Turn | Covers::Request | Covers::LastRequest => UsageSource::Sum,
@@ -250,7 +306,13 @@ impl Meter {
             }
             said = true;
             match rule.covers {
-                Covers::Conversation => read.done = read.done.renewed(&figures),
+                Covers::Conversation => {
+                    read.done = read.done.renewed(&figures);
+                    if std::mem::take(&mut read.unsure) {
+                        read.before = read.done;
+                        self.begun_late = true;
+                    }
+                }
                 Covers::Request => read.done = read.done.plus(&figures),
                 Covers::Turn | Covers::LastRequest => read.turn = figures,
             }
@@ -388,6 +450,41 @@ mod tests {
         assert_eq!(usage.tokens.total(), Some(8400));
         assert_eq!(usage.turns, 2);
         assert_eq!(usage.requests, None);
+    }
+
+    #[test]
+    fn what_a_session_had_used_before_it_was_taken_up_again_is_not_counted_again() {
+        let total = |input: u64, output: u64| json!({"usage": {"in": input, "out": output}});
+        let rules = [rule(UsagePlace::Result, None, "/usage", Covers::Conversation)];
+        let mut told = Meter::new(&rules);
+        told.result(&total(5000, 250));
+        told.goes_on();
+        assert_eq!(told.usage().tokens.total(), None, "nothing has been used yet");
+        assert_eq!(told.turn_output(), None);
+        told.result(&total(6000, 300));
+        assert_eq!(told.usage().tokens.input(), Some(1000));
+        assert_eq!(told.turn_output(), Some(50));
+        assert_eq!(told.usage().source, UsageSource::Result);
+
+        // How much of the first total is older is not known.
+        let mut silent = Meter::new(&rules);
+        silent.goes_on();
+        silent.cost_usd(2.0);
+        silent.result(&total(6000, 300));
+        assert_eq!(silent.usage().tokens.total(), None);
+        assert_eq!(silent.usage().reported_cost_micros, None);
+        silent.result(&total(7000, 350));
+        silent.cost_usd(2.5);
+        assert_eq!(silent.usage().tokens.total(), Some(1050));
+        assert_eq!(silent.usage().reported_cost_micros, Some(500_000));
+        assert_eq!(silent.usage().source, UsageSource::Partial, "at least that");
+
+        // A total that begins anew is of this time.
+        let mut anew = Meter::new(&rules);
+        anew.result(&total(5000, 250));
+        anew.goes_on();
+        anew.result(&total(100, 5));
+        assert_eq!(anew.usage().tokens.total(), Some(105));
     }
 
     #[test]

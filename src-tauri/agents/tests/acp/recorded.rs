@@ -215,11 +215,16 @@ fn a_loaded_session_does_not_write_its_history_again() {
         r#"state:1 state The earlier session goes on."#,
         r#"prompt:1 prompt System: Do it."#,
         r#"m1 says FAKE-FINAL"#,
-        r#"usage:1 used Some(6000) + Some(300), context Some(1050)"#,
+        r#"usage:1 used Some(1000) + Some(50), context Some(1050)"#,
     ];
     assert_eq!(desk.written(), expected);
     assert!(desk.methods().contains(&"session/load"));
-    assert_eq!(desk.used().tokens.total(), Some(6300), "the session's figures go on");
+    assert_eq!(desk.used().tokens.total(), Some(1050), "what was before was counted before");
+    let told = desk.told.iter().filter_map(|told| match told {
+        Happening::Used(usage) => usage.tokens.total(),
+        _ => None,
+    });
+    assert_eq!(told.max(), Some(1050), "nor was it ever told");
 }
 
 #[test]

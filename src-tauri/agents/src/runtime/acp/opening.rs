@@ -133,6 +133,7 @@ impl AcpDriver {
         };
         if *sent == Sent::Load {
             self.state.script.state("The earlier session goes on.", false, at, &mut self.out);
+            self.state.meter.goes_on();
         }
         self.state.session = Some(session.clone());
         let again = self.state.can.load && self.state.judge.ways.loads_after_kill;

@@ -41,7 +41,7 @@ impl AcpDriver {
             }
             "elicitation/complete" => {}
             _ if self.has_rule(method) => {
-                if self.state.meter.update(method, params) {
+                if self.state.meter.update(method, params) && !self.is_loading() {
                     self.used_changed();
                 }
             }
@@ -73,7 +73,7 @@ impl AcpDriver {
             self.odd("an update of another session", raw, at);
             return;
         }
-        let loading = self.state.awaited.values().any(|sent| *sent == Sent::Load);
+        let loading = self.is_loading();
         if loading && HISTORY.contains(&kind) {
             return;
         }
@@ -85,9 +85,14 @@ impl AcpDriver {
             };
             self.odd(&why, raw, at);
         }
-        if counted {
+        if counted && !loading {
             self.used_changed();
         }
+    }
+
+    /// Whether an earlier session is being loaded: what is told until then is about what was before.
+    fn is_loading(&self) -> bool {
+        self.state.awaited.values().any(|sent| *sent == Sent::Load)
     }
 
     /// Gives whether the update was understood.
