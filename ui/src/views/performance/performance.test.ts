@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest';
+import { by, put, stage } from '../../state/testing/stage';
+import { Refusal } from '../../state/types';
+import ExpressionFault from './ExpressionFault.svelte';
 import { groupsOf } from './panels';
 
 test('every panel has a name of its own and something to show', () => {
@@ -17,4 +20,14 @@ test('agents that are compared are the only ones asked for', () => {
     );
   for (const expr of asked(['a1', 'b2'])) expect(expr).toContain('agent=~"a1|b2"');
   for (const expr of asked([])) expect(expr).not.toContain('agent=');
+});
+
+test.each([
+  ['rate(machine_load)', 6, 'm'],
+  ['x +', 4, '␣'],
+  [`"${'ä'.repeat(90)}" +`, 93, ' '],
+])('what is wrong with %j is shown at its place', (expr, position, mark) => {
+  const refusal = new Refusal(400, 'invalid_input', 'no', 'write it otherwise', [], position);
+  put(stage(), ExpressionFault, { expr, refusal });
+  expect(by('expression-place').querySelector('mark')?.textContent).toBe(mark);
 });
