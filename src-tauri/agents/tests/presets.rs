@@ -118,6 +118,13 @@ fn an_agent_that_may_only_read_is_started_so_or_is_known_to_be_kept_from_nothing
         assert!(!preset.keeps(ReadOnly) && !preset.keeps(AllowList), "{name}");
         assert!(preset.keeps(AutoInWorktree) && preset.keeps(Unattended), "{name}");
     }
+    // Who speaks the protocol is kept by a mode in which it asks.
+    let custom = presets.find("custom").unwrap();
+    assert!(!custom.keeps(ReadOnly) && !custom.keeps(AllowList), "nobody knows how it is made to");
+    assert!(custom.keeps(AutoInWorktree) && custom.keeps(Ask) && custom.keeps(Unattended));
+    for name in ["claude-acp", "codex-acp", "opencode-acp", "kimi-acp", "qwen-acp", "vibe"] {
+        assert!(presets.find(name).unwrap().keeps(ReadOnly), "{name}");
+    }
     assert!(
         presets.find("goose").unwrap().keeps(ReadOnly) && presets.find("goose").unwrap().keeps(Ask)
     );

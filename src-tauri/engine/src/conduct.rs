@@ -71,7 +71,9 @@ fn checked_reading(
     runtime: &Runtime,
     presets: &Presets,
 ) -> Result<(), Refusal> {
-    let Runtime::Headless { preset, .. } = runtime else { return Ok(()) };
+    let (Runtime::Headless { preset, .. } | Runtime::Acp { preset, .. }) = runtime else {
+        return Ok(());
+    };
     let all = PermissionPolicy::ALL.into_iter();
     let Some(known) = presets.find(preset).filter(|known| !known.keeps(policy)) else {
         return Ok(());
@@ -82,7 +84,13 @@ fn checked_reading(
          permissions '{}'",
         policy.as_str()
     ))
-    .hint("give it a sandbox without places to write, or choose an agent that can be asked")
+    .hint(match runtime {
+        Runtime::Acp { .. } => {
+            "say in runtimes.toml how it is made to ask before it acts (ways.ask_mode, or \
+             ways.asks_by_itself), or choose an agent of another preset"
+        }
+        _ => "give it a sandbox without places to write, or choose an agent that can be asked",
+    })
     .allowed(kept.map(|policy| policy.as_str().to_owned()).collect()))
 }
 
@@ -159,6 +167,24 @@ mod tests {
                 if let Err(refusal) = checked {
                     assert!(refusal.hint.unwrap().contains("acp"));
                     assert_eq!(refusal.allowed.len(), 4);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_agent_that_nobody_knows_how_to_make_ask_is_refused_to_read_only() {
+        let all =
+            [("goose", true), ("claude-acp", true), ("opencode-acp", true), ("custom", false)];
+        for (preset, fits) in all {
+            let (program, args, env) = ("x".to_owned(), Vec::new(), BTreeMap::new());
+            let runtime = Runtime::Acp { program, args, env, preset: preset.into() };
+            for permissions in [PermissionPolicy::ReadOnly, PermissionPolicy::AllowList] {
+                let conduct = Conduct { permissions, ..Conduct::default() };
+                let checked = checked(conduct, &runtime, &Presets::built_in());
+                assert_eq!(checked.is_ok(), fits, "{preset} {permissions:?}");
+                if let Err(refusal) = checked {
+                    assert!(refusal.hint.unwrap().contains("runtimes.toml"));
                 }
             }
         }

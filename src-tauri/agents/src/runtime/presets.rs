@@ -258,7 +258,11 @@ impl Preset {
     #[must_use]
     pub fn keeps(&self, policy: PermissionPolicy) -> bool {
         let only_reads = matches!(policy, PermissionPolicy::ReadOnly | PermissionPolicy::AllowList);
-        self.kind == Kind::Acp || !only_reads || self.modes.read_only.is_some()
+        let kept = match self.kind {
+            Kind::Acp => self.ways.can_be_asked(),
+            Kind::Command | Kind::Headless => self.modes.read_only.is_some(),
+        };
+        !only_reads || kept
     }
 
     /// Whether such an agent can use our tools.

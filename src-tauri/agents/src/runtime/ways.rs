@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct Ways {
     /// What puts the agent into a mode in which it asks before it acts.
     pub ask_mode: Vec<Setting>,
+    /// Whether it asks before it acts without being put into a mode: by what its preset adds for the
+    /// policy, or always.
+    pub asks_by_itself: bool,
     /// What puts it into a mode in which it asks nothing.
     pub unattended_mode: Vec<Setting>,
     /// How it names our tools: `{tool}` stands for the tool's own name.
@@ -47,6 +50,7 @@ impl Default for Ways {
     fn default() -> Self {
         Self {
             ask_mode: Vec::new(),
+            asks_by_itself: false,
             unattended_mode: Vec::new(),
             tool_names: vec!["{tool}".to_owned()],
             client_meta: serde_json::Map::new(),
@@ -64,6 +68,14 @@ impl Default for Ways {
             login_signs: Vec::new(),
             error_signs: Vec::new(),
         }
+    }
+}
+
+impl Ways {
+    /// Whether it is known how such an agent is made to ask before it acts.
+    #[must_use]
+    pub fn can_be_asked(&self) -> bool {
+        self.asks_by_itself || !self.ask_mode.is_empty()
     }
 }
 

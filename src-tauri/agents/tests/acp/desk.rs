@@ -31,7 +31,13 @@ pub(crate) fn tools() -> OwnTools {
 }
 
 impl Desk {
-    pub(crate) fn new(ways: Ways, policy: PermissionPolicy) -> Self {
+    /// An agent that asks by itself, where no mode is named in which it does.
+    pub(crate) fn new(mut ways: Ways, policy: PermissionPolicy) -> Self {
+        ways.asks_by_itself = ways.ask_mode.is_empty();
+        Self::exactly(ways, policy)
+    }
+
+    pub(crate) fn exactly(ways: Ways, policy: PermissionPolicy) -> Self {
         Self::of(AcpDriver::new(ways, policy, own_tools()))
     }
 

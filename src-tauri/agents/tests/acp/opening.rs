@@ -114,6 +114,61 @@ fn a_mode_that_is_not_offered_or_refused_is_told_and_the_work_begins() {
 }
 
 #[test]
+fn an_agent_that_must_ask_and_is_not_made_to_does_not_begin() {
+    use PermissionPolicy::{AllowList, Ask, AutoInWorktree, ReadOnly, Unattended};
+    let session = |mode: &str| {
+        json!({"id": 2, "result": {"sessionId": "s1",
+            "modes": {"currentModeId": "auto", "availableModes": [{"id": "auto"}, {"id": mode}]}}})
+    };
+    let begun = |desk: &Desk| desk.methods().contains(&"session/prompt");
+    let why = |desk: &Desk| {
+        desk.told.iter().find_map(|told| match told {
+            Happening::Broken { why, login: false } => Some(why.clone()),
+            _ => None,
+        })
+    };
+    let asks = Ways { ask_mode: vec![mode("plan")], open_within_s: 10, ..Ways::default() };
+    for policy in [Ask, AllowList, ReadOnly] {
+        for (offers, answer) in [("plan", Some("no")), ("plan", None), ("else", None)] {
+            let mut desk = Desk::exactly(asks.clone(), policy);
+            desk.open("Do it.");
+            desk.says(&can());
+            desk.says(&session(offers));
+            match answer {
+                Some(no) => desk.says(&json!({"id": 3, "error": {"code": -32602, "message": no}})),
+                None => desk.pass(30),
+            }
+            assert!(!begun(&desk) && desk.closed, "{policy:?} {offers} {answer:?}");
+            let why = why(&desk).unwrap();
+            assert!(why.contains("mode plan") && why.contains("runtimes.toml"), "{why}");
+            assert!(why.contains(policy.as_str()), "{why}");
+        }
+        let mut desk = Desk::exactly(asks.clone(), policy);
+        desk.open("Do it.");
+        desk.says(&can());
+        desk.says(&session("plan"));
+        desk.says(&json!({"id": 3, "result": {}}));
+        assert!(begun(&desk), "{policy:?}");
+    }
+    // Of another agent nobody knows how it is made to ask.
+    for (policy, begins) in [
+        (Ask, true),
+        (AllowList, false),
+        (ReadOnly, false),
+        (AutoInWorktree, true),
+        (Unattended, true),
+    ] {
+        let mut desk = Desk::exactly(Ways::default(), policy);
+        desk.open("Do it.");
+        desk.says(&can());
+        desk.says(&session("plan"));
+        assert_eq!(begun(&desk), begins, "{policy:?}");
+        assert_eq!(why(&desk).is_none(), begins, "{policy:?}");
+        assert_eq!(state(&desk, "may act without asking"), policy == Ask, "{policy:?}");
+    }
+}
+
+#[test]
 fn a_mode_that_is_an_option_is_set_as_one_and_silence_does_not_stop_the_work() {
     let ways = Ways { ask_mode: vec![mode("plan")], open_within_s: 10, ..Ways::default() };
     let mut desk = Desk::new(ways, PermissionPolicy::AutoInWorktree);

@@ -535,7 +535,9 @@ async fn what_came_from_one_source_is_not_counted_again_from_another() {
 
 #[tokio::test]
 async fn an_agent_that_is_talked_to_reviews_the_work_of_another_and_changes_nothing() {
-    let hive = Hive::open().await;
+    // Who reviews may only read: how an agent is made to ask has to be known.
+    let asks = "[[runtime]]\nname = \"custom\"\n[runtime.ways]\nask_mode = [{ mode = \"ask\" }]\n";
+    let hive = Hive::open_with("runtimes.toml", asks).await;
     hive.add(acp("ada")).await;
     hive.add(NewAgent { skills: vec!["review".into()], ..acp("rita") }).await;
     let repository = hive.repository("repo");

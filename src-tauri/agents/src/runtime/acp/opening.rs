@@ -42,8 +42,9 @@ impl AcpDriver {
             (Sent::New | Sent::Load, Ok(result)) => self.session_began(sent, result, at),
             (Sent::Setting(_), Ok(_)) => self.next_setting(at),
             (Sent::Setting(setting), Err((_, why))) => {
-                self.without_mode(setting, &why, at);
-                self.next_setting(at);
+                if self.without_mode(setting, &why, at) {
+                    self.next_setting(at);
+                }
             }
             (_, Err((code, why))) if self.is_login(code, &why) => {
                 let logins = self.state.logins.join("; ");
@@ -145,11 +146,15 @@ impl AcpDriver {
             PermissionPolicy::Unattended => ways.unattended_mode.clone(),
             _ => ways.ask_mode.clone(),
         };
+        if !self.knows_how_to_ask(at) {
+            return;
+        }
         for setting in wanted {
             match offered(result, &setting) {
                 Offer::IsSo => {}
                 Offer::As { setting, boolean } => self.state.settings.push((setting, boolean)),
-                Offer::No => self.without_mode(&setting, "it offers no such thing", at),
+                Offer::No if self.without_mode(&setting, "it offers no such thing", at) => {}
+                Offer::No => return,
             }
         }
         self.next_setting(at);
@@ -174,21 +179,62 @@ impl AcpDriver {
             _ => None,
         });
         self.state.awaited.retain(|_, sent| !matches!(sent, Sent::Setting(_)));
-        if let Some(setting) = awaited {
-            self.without_mode(&setting, "it never answered", at);
+        let goes_on =
+            awaited.is_none_or(|setting| self.without_mode(&setting, "it never answered", at));
+        if goes_on {
+            self.next_setting(at);
         }
-        self.next_setting(at);
     }
 
-    fn without_mode(&mut self, setting: &Setting, why: &str, at: Timestamp) {
+    /// Whether the work may begin for all that is known of how this agent is made to ask. Nothing else
+    /// keeps it from acting.
+    fn knows_how_to_ask(&mut self, at: Timestamp) -> bool {
+        let policy = self.state.policy;
+        if policy == PermissionPolicy::Unattended || self.state.judge.ways.can_be_asked() {
+            return true;
+        }
+        let what = "how such an agent is made to ask before it acts is not known";
+        let hint = "say it in runtimes.toml (ways.ask_mode, or ways.asks_by_itself)";
+        if matches!(policy, PermissionPolicy::ReadOnly | PermissionPolicy::AllowList) {
+            let policy = policy.as_str();
+            let why = format!("{what}, so it cannot work with the permissions '{policy}': {hint}");
+            self.broken(why, false, at);
+            return false;
+        }
+        if policy == PermissionPolicy::Ask {
+            let text = format!("It may act without asking: {what}. To be sure, {hint}.");
+            self.state.script.state(&text, true, at, &mut self.out);
+        }
+        true
+    }
+
+    /// The agent is not in the mode it should be in. Gives whether it may work all the same: not where
+    /// it would then do what nobody allows.
+    fn without_mode(&mut self, setting: &Setting, why: &str, at: Timestamp) -> bool {
         let what = match setting {
             Setting::Mode { mode } => format!("mode {mode}"),
             Setting::Option { option, value } => format!("{option} = {value}"),
         };
+        let policy = self.state.policy;
+        let must_ask = matches!(
+            policy,
+            PermissionPolicy::Ask | PermissionPolicy::AllowList | PermissionPolicy::ReadOnly
+        );
+        if must_ask {
+            let why = format!(
+                "the agent was not put into {what}: {why}. With the permissions '{}' it does not \
+                 work without: choose others, install the version that its preset is for, or \
+                 correct ways.ask_mode in runtimes.toml",
+                policy.as_str()
+            );
+            self.broken(why, false, at);
+            return false;
+        }
         let text = format!(
             "The agent was not put into {what}: {why}. It works in the mode it chose itself."
         );
         self.state.script.state(&text, true, at, &mut self.out);
+        true
     }
 
     /// The session is as it should be: the opening is said.
