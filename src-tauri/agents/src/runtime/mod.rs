@@ -292,6 +292,11 @@ pub trait Driver: Send + Sync {
     fn cancel(&mut self, at: Timestamp);
     /// Ends the conversation politely, as far as the protocol goes; ends in [`Act::CloseInput`].
     fn finish(&mut self, at: Timestamp);
+    /// Whether the program ends by itself once its input is closed; there is no use in waiting for one
+    /// that does not.
+    fn ends_on_eof(&self) -> bool {
+        true
+    }
     /// Time has passed.
     fn tick(&mut self, at: Timestamp);
     /// The program has ended: whatever is open is given up. Gives how the work is claimed to have

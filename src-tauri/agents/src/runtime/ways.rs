@@ -17,12 +17,10 @@ pub struct Ways {
     pub tool_names: Vec<String>,
     /// What is said under `_meta` of our abilities: some agents tell more to a client that asks for it.
     pub client_meta: serde_json::Map<String, serde_json::Value>,
-    /// Whether it ends by itself when its standard input is closed.
+    /// Whether it ends by itself when its standard input is closed; one that does not is not waited for.
     pub ends_on_eof: bool,
     /// Whether an earlier ACP session can be loaded after its program was killed.
     pub loads_after_kill: bool,
-    /// Whether a cancelled turn may end as if it were done.
-    pub cancel_looks_done: bool,
     /// Where its usage is, and what that means.
     pub usage: Vec<UsageRule>,
     /// The file it writes of a session, where that says what it used.
@@ -56,7 +54,6 @@ impl Default for Ways {
             client_meta: serde_json::Map::new(),
             ends_on_eof: true,
             loads_after_kill: true,
-            cancel_looks_done: false,
             usage: Vec::new(),
             session_file: None,
             slow_tool_s: model::conversation::SLOW_TOOL_S,

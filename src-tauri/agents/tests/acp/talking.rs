@@ -123,6 +123,15 @@ fn a_turn_answered_in_words_is_done_although_the_total_of_tokens_stands_still() 
 }
 
 #[test]
+fn a_program_that_does_not_end_by_itself_is_known_not_to() {
+    for ends_on_eof in [true, false] {
+        let ways = Ways { ends_on_eof, ..Ways::default() };
+        let desk = Desk::opened(ways, PermissionPolicy::Ask);
+        assert_eq!(desk.driver.ends_on_eof(), ends_on_eof);
+    }
+}
+
+#[test]
 fn an_answer_that_is_about_an_error_is_an_answer() {
     let ways = Ways {
         limit_signs: vec!["(?i)rate limit".to_owned()],

@@ -442,6 +442,10 @@ impl Driver for AcpDriver {
         }
     }
 
+    fn ends_on_eof(&self) -> bool {
+        self.state.judge.ways.ends_on_eof
+    }
+
     fn tick(&mut self, at: Timestamp) {
         let state = &mut self.state;
         state.calls.tick(state.judge.measure(state.turns, at), &mut self.out);

@@ -64,6 +64,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 const POLITE: Duration = Duration::from_secs(3);
 /// How long a program may take to end once its conversation is over.
 const END: Duration = Duration::from_secs(5);
+/// How long the farewell of a program may take that does not end by itself.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// One conversation that is under way.
 pub(super) struct Talk<'a> {
@@ -431,7 +433,8 @@ impl Talk<'_> {
         self.ending = true;
         self.driver.finish(self.floor.clock.now());
         self.act().await;
-        let deadline = Instant::now() + END;
+        let patience = if self.driver.ends_on_eof() { END } else { FAREWELL };
+        let deadline = Instant::now() + patience;
         let record = loop {
             // The protocol's farewell is read, so that it can be answered to.
             tokio::select! {
