@@ -103,6 +103,7 @@ const RULES: &[Rule] = &[
         Proof::Token,
         r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     ),
+    rule("Hivekeeper token", Proof::Shape, r"\bhk_[a-z]_[A-Za-z0-9_]{32,}"),
     rule("npm token", Proof::Token, r"\bnpm_[A-Za-z0-9]{36}\b"),
     rule("PyPI token", Proof::Token, r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}"),
     rule("Hugging Face token", Proof::Token, r"\bhf_[A-Za-z0-9]{34}\b"),

@@ -56,6 +56,7 @@ fn planted() -> Vec<(String, &'static str, String)> {
             &["ey", "J", &jwt_head, ".ey", "J", &jwt_body, ".", &alnum(43)],
             "",
         ),
+        token("Hivekeeper token", "I was given ", &["hk", "_a_", &random(HEX, 64)], ", and"),
         token("npm token", "//registry/:_authToken=", &["np", "m_", &alnum(36)], ""),
         token("Telegram bot token", "/bot", &["12873465", "90:A", "A", &alnum(33)], "/"),
         token("private key", "", &["-----BEGIN RSA PRI", "VATE KEY-----"], ""),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agents::runtime::headless::Format;
 use agents::runtime::presets::{CUSTOM, Kind, custom};
-use model::agent::{Agent, GRACE_S_DEFAULT, GRACE_S_RANGE, NAME_CHARS_MAX, Runtime};
+use model::agent::{Agent, GRACE_S_DEFAULT, GRACE_S_RANGE, HIDDEN, NAME_CHARS_MAX, Runtime};
 use model::id::{AgentId, SystemDraw};
 use model::refusal::{Code, Refusal};
 use model::status::HeldUntil;
@@ -43,6 +43,15 @@ impl Engine {
     pub async fn agent(&self, text: &str) -> Result<AgentView, Refusal> {
         let agent = resolve::agent(&self.0.ledger, text).await?;
         self.roster_view(agent).await
+    }
+
+    /// One agent as it was set, with the values of its variables: for what decides whether an edit
+    /// still fits, not to be told.
+    ///
+    /// # Errors
+    /// When there is no such agent.
+    pub async fn agent_as_set(&self, text: &str) -> Result<Agent, Refusal> {
+        resolve::agent(&self.0.ledger, text).await
     }
 
     /// Creates an agent.
@@ -393,6 +402,7 @@ fn changed_runtime(
 ) -> Result<Runtime, Refusal> {
     let env = match env {
         Some(env) => {
+            let env = kept_where_hidden(env, runtime.env())?;
             checked_env(&env)?;
             env
         }
@@ -413,7 +423,37 @@ fn changed_runtime(
     })
 }
 
+/// Variables as they were edited where their values are not shown: such a value stays as it was.
+fn kept_where_hidden(
+    mut env: BTreeMap<String, String>,
+    before: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    for (key, value) in env.iter_mut().filter(|(_, value)| *value == HIDDEN) {
+        let kept = before.get(key).ok_or_else(|| {
+            invalid(format!("{key} has no value that could stay as it is"))
+                .hint(format!("{HIDDEN} keeps what a variable had; give {key} its value"))
+        })?;
+        value.clone_from(kept);
+    }
+    Ok(env)
+}
+
+/// Refuses what looks like a secret in what is told to whoever may see the agent, and stays in the
+/// ledger and its backups.
+fn without_secrets(what: &str, text: &str) -> Result<(), Refusal> {
+    let Some(found) = text.lines().find_map(agents::secrets::find) else {
+        return Ok(());
+    };
+    Err(invalid(format!("{what} looks like it holds a secret ({})", found.rule)).hint(
+        "keep it with `hivekeeper secret set NAME`, and give the agent a variable with the value \
+         secret:NAME",
+    ))
+}
+
 fn checked_env(env: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    for (key, value) in env {
+        without_secrets(&format!("the variable {key}"), &format!("{key}={value}"))?;
+    }
     if env.len() > ENV_MAX || env.iter().any(|(key, value)| !is_variable(key, value)) {
         return Err(invalid("the environment holds a name or value that cannot be set")
             .hint("names are letters, digits and _, values hold no NUL; at most 200"));
@@ -478,6 +518,7 @@ fn split(command: &str) -> Result<(String, Vec<String>), Refusal> {
     if command.len() > COMMAND_BYTES_MAX || command.contains('\0') {
         return Err(invalid("the command line is too long or holds a NUL character"));
     }
+    without_secrets("the command line", command)?;
     let mut words = shell_words::split(command).map_err(|err| {
         Refusal::new(Code::InvalidInput, format!("the command line cannot be read: {err}"))
             .hint("close every quote")

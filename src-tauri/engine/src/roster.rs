@@ -216,7 +216,7 @@ impl Engine {
             messages_waiting: waiting.messages,
             requests_open: waiting.requests,
             supervision: attempt.and_then(|a| roster.supervision(a, &self.0.dir.attempt(a.id))),
-            agent,
+            agent: Agent { runtime: agent.runtime.told(), ..agent },
         }
     }
 }

@@ -26,6 +26,10 @@ pub const CONTEXT_WARN_PERCENT: [u8; 2] = [70, 90];
 pub const LOST_AFTER_S_DEFAULT: u32 = 60;
 /// The shortest and longest silence that can be set for that, in seconds.
 pub const LOST_AFTER_S_RANGE: std::ops::RangeInclusive<u32> = 2..=3_600;
+/// Stands for the value of a variable wherever an agent is told.
+pub const HIDDEN: &str = "«hidden»";
+/// What a value begins with that names a secret and is none itself.
+const NAMED: &str = "secret:";
 /// The variables of what has none.
 static NO_VARIABLES: BTreeMap<String, String> = BTreeMap::new();
 /// The placeholder in an argument that becomes the brief's text.
@@ -121,6 +125,19 @@ impl Runtime {
             Self::Command { env, .. } | Self::Acp { env, .. } | Self::Headless { env, .. } => env,
             Self::Attached { .. } => &NO_VARIABLES,
         }
+    }
+
+    /// The runtime as it is told to whoever may see agents: without the values of its variables, which
+    /// may be secrets. Names of secrets stay.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        if let Self::Command { env, .. } | Self::Acp { env, .. } | Self::Headless { env, .. } =
+            &mut self
+        {
+            let hidden = |value: &&mut String| !value.is_empty() && !value.starts_with(NAMED);
+            env.values_mut().filter(hidden).for_each(|value| HIDDEN.clone_into(value));
+        }
+        self
     }
 
     /// The preset whose ways it has.

@@ -360,6 +360,46 @@ async fn secrets_live_in_the_os_keychain_and_a_planted_secret_appears_in_no_log_
 }
 
 #[tokio::test]
+async fn what_an_agents_program_is_given_is_told_to_nobody_and_what_looks_like_a_secret_is_refused() {
+    let hive = Hive::open().await;
+    let caller = hive.caller();
+    let given = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let ann = || agent("ann", "sh -c 'echo \"$HOST\"'");
+    let key = ["gh", "p_", "Zq8vT4mWc2Xr9Kd7Lp3Ns6Bj1Hf5Ga0YeUiO"].concat();
+    let with_key = engine::view::NewAgent { env: given(&[("UPSTREAM", key.as_str())]), ..ann() };
+    let refused = hive.engine.add_agent(&caller, with_key).await.unwrap_err();
+    assert!(refused.message.contains("UPSTREAM") && !refused.message.contains(&key), "{refused:?}");
+    assert!(refused.hint.unwrap_or_default().contains("hivekeeper secret set"));
+    let in_line = agent("ann", &format!("curl -H 'X: {key}' example.org"));
+    hive.engine.add_agent(&caller, in_line).await.unwrap_err();
+
+    let env = given(&[("HOST", "db.internal.example"), ("KEY", "secret:db"), ("NONE", "")]);
+    hive.add(engine::view::NewAgent { env, ..ann() }).await;
+    let told = given(&[("HOST", model::agent::HIDDEN), ("KEY", "secret:db"), ("NONE", "")]);
+    assert_eq!(hive.engine.agent("ann").await.unwrap().agent.runtime.env(), &told);
+    let listed = serde_json::to_string(&hive.engine.agents().await.unwrap()).unwrap();
+    let events = hive.engine.events(EventQuery::default()).await.unwrap();
+    let events = serde_json::to_string(&events).unwrap();
+    for text in [listed, events] {
+        assert!(text.contains("HOST") && !text.contains("db.internal.example"), "{text}");
+    }
+    // What is edited as it was shown stays as it was; a name that had no value has none to keep.
+    let mut edited = told.clone();
+    edited.insert("MORE".into(), "1".into());
+    edited.remove("KEY");
+    let edit = |env| engine::view::EditAgent { env: Some(env), ..Default::default() };
+    hive.engine.edit_agent(&caller, "ann", edit(edited)).await.unwrap();
+    let set = hive.engine.agent_as_set("ann").await.unwrap();
+    let kept = given(&[("HOST", "db.internal.example"), ("NONE", ""), ("MORE", "1")]);
+    assert_eq!(set.runtime.env(), &kept);
+    let new = given(&[("NEW", model::agent::HIDDEN)]);
+    let refused = hive.engine.edit_agent(&caller, "ann", edit(new)).await.unwrap_err();
+    assert!(refused.message.contains("NEW has no value"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn an_import_leaves_what_it_does_not_name_and_is_looked_through_as_if_in_earnest() {
     let hive = Hive::open().await;
     let kept = Settings { running_max: Some(3), ..settings(9) };

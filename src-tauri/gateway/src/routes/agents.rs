@@ -6,6 +6,7 @@ use engine::view::{
     AgentView, AttemptView, CommandCheck, DetectedRuntime, EditAgent, Listing, NewAgent,
 };
 use http::StatusCode;
+use model::agent::Agent;
 
 use crate::Gate;
 use crate::call::{Call, CommandLine, Nothing};
@@ -17,9 +18,9 @@ use crate::problem::Problem;
 const ATTEMPTS_DEFAULT: u32 = 50;
 
 /// The tag names what was set about the agent, not what it does.
-fn tagged(view: AgentView) -> Tagged<AgentView> {
-    let tag = Tag::of(&view.agent);
-    Tagged(view, tag)
+async fn tag(gate: &Gate, name: &Name) -> Result<Tag, Problem> {
+    let agent = gate.engine.agent_as_set(&name.0).await?;
+    Ok(Tag::of(&Agent { paused: false, ..agent }))
 }
 
 /// Lists the agents.
@@ -64,7 +65,9 @@ pub(crate) async fn get_agent(
     State(gate): State<Gate>,
     name: Name,
 ) -> Result<Tagged<AgentView>, Problem> {
-    Ok(tagged(gate.engine.agent(&name.0).await?))
+    // Before what it names: what is changed between the two is refused later rather than lost.
+    let tag = tag(&gate, &name).await?;
+    Ok(Tagged(gate.engine.agent(&name.0).await?, tag))
 }
 
 /// Changes an agent.
@@ -86,9 +89,13 @@ pub(crate) async fn edit_agent(
     wanted: IfMatch,
     Call { caller, input }: Call<EditAgent>,
 ) -> Result<Tagged<AgentView>, Problem> {
-    let current = async || Ok(Tag::of(&gate.engine.agent(&name.0).await?.agent));
+    let current = async || tag(&gate, &name).await;
     let _alone = wanted.begin(&gate, &caller, current).await?;
-    Ok(tagged(gate.engine.edit_agent(&caller, &name.0, input).await?))
+    let changed = gate.engine.edit_agent(&caller, &name.0, input).await?;
+    // It may have another name now.
+    let name = Name(changed.agent.id.to_string());
+    let tag = tag(&gate, &name).await?;
+    Ok(Tagged(changed, tag))
 }
 
 /// Removes an agent.

@@ -59,8 +59,8 @@ pub struct Event {
 
 impl Event {
     /// The event as it is told to whoever may read events: without what keys are recognised by, without
-    /// where a browser came from, and without the commands of hooks, which may name secrets. The whole
-    /// stays in the ledger.
+    /// where a browser came from, without the values of agents' variables, and without the commands of
+    /// hooks, which may name secrets. The whole stays in the ledger.
     #[must_use]
     pub fn told(mut self) -> Self {
         match &mut self.fact {
@@ -73,6 +73,10 @@ impl Event {
                 page_hash.clear();
                 login.agent.clear();
                 login.from = None;
+            }
+            // What its program is given may be secret.
+            Fact::AgentAdded { agent } | Fact::AgentChanged { agent } => {
+                agent.runtime = agent.runtime.clone().told();
             }
             // Whoever may see hooks lists them.
             Fact::HookSaved { hook } => hook.command.clear(),
