@@ -6,7 +6,7 @@ use model::refusal::{Code, Refusal};
 
 use crate::Engine;
 use crate::resolve::unreadable;
-use crate::view::{About, QueueView};
+use crate::view::{About, QueueView, TelemetryView};
 
 /// The most entries of the data directory and of the logs that are looked at.
 const ENTRIES_MAX: usize = 10_000;
@@ -57,6 +57,13 @@ impl Engine {
                 max: Some(number(ledger.queue_max)),
             }],
             samples_lost: samples.samples_lost + samples.ticks_dropped,
+            telemetry: TelemetryView {
+                set_aside: parts.telemetry.set_aside().map(|path| path.display().to_string()),
+                series: samples.series,
+                series_max: samples.series_max,
+                over_series_cap: samples.samples_over_series_cap,
+                damaged: samples.journal_rows_damaged + samples.chunks_damaged,
+            },
         })
     }
 }

@@ -43,6 +43,24 @@ pub struct About {
     pub queues: Vec<QueueView>,
     /// Samples that were lost or refused since the telemetry was begun.
     pub samples_lost: u64,
+    /// How the measuring itself is doing.
+    pub telemetry: TelemetryView,
+}
+
+/// How the measuring itself is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TelemetryView {
+    /// Where the file lies now that was found damaged, or of another release, when the engine was
+    /// started; nothing where there was no such file.
+    pub set_aside: Option<String>,
+    /// Series there are.
+    pub series: u64,
+    /// Series there may be.
+    pub series_max: u64,
+    /// Samples of new series that were refused because there were too many.
+    pub over_series_cap: u64,
+    /// Parts of the file that could not be read back.
+    pub damaged: u64,
 }
 
 /// Something that waits its turn.
