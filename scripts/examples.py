@@ -503,6 +503,26 @@ def configuration(engine):
 
 def secrets(engine):
     engine.call("keep_secret", {"value": "EXAMPLE0EXAMPLE0"}, name="model-key")
+def health(engine):
+    url = engine.url + "/healthz"
+    new = {"name": "shop", "probe": {"kind": "http", "url": url, "slow_ms": 800}, "interval_s": 30, "timeout_s": 5}
+    shop = engine.call("add_check", new)["id"]
+    engine.until("a look", lambda: engine.call("get_check", id=shop)["last_at"])
+    engine.call("edit_check", {"interval_s": 60}, id=shop)
+    engine.call("run_check", id=shop)
+    engine.until("a change", lambda: engine.call("get_check_history", id=shop)["changes"])
+    engine.call("list_checks", subject="user", limit=2)
+    engine.call("count_health")
+    nightly = {"name": "nightly dump", "probe": {"kind": "heartbeat", "period_s": 86400, "grace_s": 3600}}
+    nightly = engine.call("add_check", nightly)["id"]
+    engine.call("report_to_check", {"report": "success"}, id=nightly)
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200))
+    window = engine.call("add_maintenance", {"checks": [shop], "until": soon, "note": "the database is moved"})["id"]
+    engine.call("list_maintenance")
+    engine.call("remove_maintenance", id=window)
+    engine.call("remove_check", id=shop)
+
+
     engine.call("list_secrets")
     engine.call("remove_secret", name="model-key")
 
@@ -582,6 +602,7 @@ def main():
             lambda: configuration(engine),
             lambda: secrets(engine),
             lambda: house(engine, repository),
+            lambda: health(engine),
             lambda: keeping(engine),
         ]
         bad = 0

@@ -175,6 +175,17 @@ impl Launcher {
         }
     }
 
+    /// Whether the shim is still where it was found: without it nothing can be started.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn is_there(&self) -> Result<(), LaunchError> {
+        if self.shim.is_file() {
+            return Ok(());
+        }
+        Err(LaunchError::NoShim { searched: self.shim.display().to_string() })
+    }
+
     /// Uses this shim.
     #[must_use]
     pub fn with_shim(shim: PathBuf) -> Self {

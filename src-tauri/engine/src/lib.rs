@@ -16,6 +16,7 @@ mod evidence;
 mod figures;
 mod halting;
 pub mod heap;
+mod health;
 mod hooks;
 mod keeping;
 mod keys;
@@ -80,6 +81,7 @@ pub use doctor::doctor_without_engine;
 pub use figures::{Figures, UsedBy};
 pub use journal::{Format, Rendered};
 pub use keys::Bearer;
+pub use health::CheckQuery;
 pub use logins::{COOKIE_PREFIX, MadeLogin, NewLogin, PAGE_PREFIX, SignedIn};
 pub use missions::MissionQuery;
 pub use open::{Config, OpenError, RUNNING_MAX_DEFAULT, verify};
@@ -105,6 +107,7 @@ use crate::backups::Backups;
 use crate::halting::Losses;
 use crate::hooks::Hooks;
 use crate::keys::Keys;
+use crate::health::Health;
 use crate::live::Hub;
 use crate::logins::Logins;
 use crate::own::Measuring;
@@ -168,6 +171,7 @@ struct Parts {
     hooks: Hooks,
     backups: Backups,
     questions: Questions,
+    health: Arc<Health>,
     vault: Vault,
     /// One change of an agent at a time: each is of what it was before.
     agents_turn: tokio::sync::Mutex<()>,

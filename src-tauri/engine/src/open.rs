@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backups::Backups;
 use crate::halting::Losses;
+use crate::health::Health;
 use crate::hooks::Hooks;
 use crate::keys::Keys;
 use crate::live::Hub;
@@ -195,6 +196,7 @@ impl Engine {
             losses,
             bench: Bench::default(),
             hooks: Hooks::new(hooks),
+            health: Arc::new(Health::new(clock.now())),
             backups: Backups::default(),
             questions: Questions::default(),
             vault,
@@ -222,6 +224,7 @@ impl Engine {
         engine.begin_pulse(events, seen);
         engine.0.tasks.spawn(engine.clone().follow_with_hooks(happenings, seen));
         engine.begin_tending();
+        engine.0.tasks.spawn(engine.clone().tend_the_health(seen));
         unfinished.disarm();
         Ok(engine)
     }

@@ -33,6 +33,11 @@ impl Measuring {
     pub(crate) fn with(monitor: Monitor) -> Self {
         Self { monitor, api: ApiTimes::default() }
     }
+
+    /// Asks this one, too, at every measurement from now on.
+    pub(crate) fn add(&self, source: Arc<dyn Source>) {
+        self.monitor.add(source);
+    }
 }
 
 /// Where the figures are.

@@ -6,10 +6,11 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use engine::view::{
     Ask, Assign, AttachedAsk, AttachedBeat, AttachedEvidence, AttachedFinish, AttachedInbox,
-    AttachedProgress, AttachedUsage, CiResult, CleanRequest, CloseTopic, EditAgent, EditHook,
-    EditMission, HaltRequest, ImportConfig, ImportRequest, NewAgent, NewAttached, NewBroadcast,
-    NewCheckpoint, NewHook, NewMessage, NewMission, NewProgress, NewRule, NewToken, NewTopic,
-    NewVote, RequestAnswer, RollBack, ScanRequest, SecretValue, TerminalInput,
+    AttachedProgress, AttachedUsage, CiResult, CleanRequest, CloseTopic, EditAgent, EditCheck,
+    EditHook, EditMission, HaltRequest, ImportConfig, ImportRequest, NewAgent, NewAttached,
+    NewBroadcast, NewCheck, NewCheckpoint, NewHook, NewMaintenance, NewMessage, NewMission,
+    NewProgress, NewReport, NewRule, NewToken, NewTopic, NewVote, RequestAnswer, RollBack,
+    ScanRequest, SecretValue, TerminalInput,
 };
 use engine::{Bearer, Caller};
 use http::uri::PathAndQuery;
@@ -156,6 +157,9 @@ bodies! {
     ImportConfig: MISSION_BYTES_MAX,
     NewHook: BODY_BYTES_MAX,
     EditHook: BODY_BYTES_MAX,
+    NewCheck: BODY_BYTES_MAX,
+    EditCheck: BODY_BYTES_MAX,
+    NewMaintenance: 64 * 1024,
     SecretValue: BODY_BYTES_MAX,
     NewLevel: 16 * 1024,
     Policy: BODY_BYTES_MAX,
@@ -180,7 +184,7 @@ macro_rules! optional_bodies {
     };
 }
 
-optional_bodies!(Ask, AttachedAsk, AttachedBeat, HaltRequest, CloseTopic, NewCheckpoint);
+optional_bodies!(Ask, AttachedAsk, AttachedBeat, HaltRequest, CloseTopic, NewCheckpoint, NewReport);
 
 /// Reads an object. A list of its values in their order, which the reader takes as well, is none.
 fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

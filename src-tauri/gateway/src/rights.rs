@@ -162,7 +162,7 @@ pub fn area_of(path: &str) -> Option<TokenArea> {
         ("settings" | "policies" | "templates" | "hooks", _) => TokenArea::Rules,
         ("secrets" | "backups" | "log", _) => TokenArea::House,
         ("devlogs" | "reports", _) => TokenArea::Journal,
-        ("signals", _) => TokenArea::Signals,
+        ("signals" | "health", _) => TokenArea::Signals,
         ("events" | "live", _) => TokenArea::Events,
         ("login" | "logout" | "logins", _) => TokenArea::House,
         ("about" | "tokens" | "pairings" | "whoami" | "openapi.json" | "doctor", _)

@@ -12,10 +12,11 @@ use crate::agent::Agent;
 use crate::attempt::{Attempt, AttemptState, Checkpoint, Work, Workplace};
 use crate::devlog::Devlog;
 use crate::gate::{GateResult, Grade};
+use crate::health::{CheckChange, HealthCheck, Maintenance, Report};
 use crate::hook::Hook;
 use crate::id::{
-    AgentId, AttemptId, CheckpointId, DevlogId, HookId, LoginId, MessageId, MissionId, RequestId,
-    RuleId, TokenId, TopicId, TrashId,
+    AgentId, AttemptId, CheckId, CheckpointId, DevlogId, HookId, LoginId, MaintenanceId, MessageId,
+    MissionId, RequestId, RuleId, TokenId, TopicId, TrashId,
 };
 use crate::inbox::{Request, RequestEnd, Rule};
 use crate::login::{Login, LoginEnd};
@@ -281,6 +282,41 @@ pub enum Fact {
         event_seq: u64,
         /// How it ended, in words a person reads.
         reason: String,
+    },
+    /// A health check of the captain's was made, changed, or switched on or off.
+    CheckSaved {
+        /// The check as it is from now on.
+        check: HealthCheck,
+    },
+    /// A health check was removed, with its history.
+    CheckRemoved {
+        /// Which one.
+        check_id: CheckId,
+    },
+    /// Something that is waited for has reported by itself.
+    CheckReported {
+        /// The check that waits for it.
+        check_id: CheckId,
+        /// What it said.
+        report: Report,
+        /// When.
+        #[schema(value_type = String, format = DateTime)]
+        at: Timestamp,
+    },
+    /// Checks found that something is no longer as it was.
+    ChecksChanged {
+        /// What is different, in order; at most 500.
+        changes: Vec<CheckChange>,
+    },
+    /// A time of maintenance was set.
+    MaintenanceSaved {
+        /// The time, and what it is for.
+        maintenance: Maintenance,
+    },
+    /// A time of maintenance was called off, or ended by the captain.
+    MaintenanceRemoved {
+        /// Which one.
+        maintenance_id: MaintenanceId,
     },
     /// A secret was kept, or another value was kept under its name. The value is nowhere in the ledger.
     SecretKept {

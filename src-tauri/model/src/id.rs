@@ -108,6 +108,10 @@ id!(/// Identifies a browser that signed in.
     LoginId);
 id!(/// Identifies a hook.
     HookId);
+id!(/// Identifies a health check of the captain's own.
+    CheckId);
+id!(/// Identifies a time of maintenance.
+    MaintenanceId);
 id!(/// Links everything one request caused.
     CorrelationId);
 

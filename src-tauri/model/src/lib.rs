@@ -16,6 +16,7 @@ pub mod effect;
 pub mod event;
 pub mod gate;
 pub mod gate_line;
+pub mod health;
 pub mod hook;
 pub mod id;
 pub mod inbox;

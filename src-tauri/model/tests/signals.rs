@@ -24,11 +24,12 @@ This page is made from the catalogue: `HIVEKEEPER_UPDATE_DOCS=1 cargo test -p mo
 ";
 
 /// The parts of the page, by how the names of their signals begin.
-const PARTS: [(&str, &str); 4] = [
+const PARTS: [(&str, &str); 5] = [
     ("machine", "The machine"),
     ("agent", "Agents: their processes and their work"),
     ("mission", "Missions and what waits for the captain"),
     ("engine", "The engine itself"),
+    ("health", "Health checks"),
 ];
 
 fn belongs(signal: &Signal, part: &str) -> bool {

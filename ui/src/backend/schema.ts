@@ -99,6 +99,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents/{id}/efficiency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows how well an agent works.
+         * @description As for all agents, of this one only; the others are still what it is compared with.
+         */
+        get: operations["get_efficiency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{id}/messages": {
         parameters: {
             query?: never;
@@ -787,6 +807,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/efficiency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows how well the agents work.
+         * @description Counted anew from the ledger: what ended in the last so many seconds, against the same time before
+         *     and against the other agents. Each figure has the number of cases it rests on, and is nothing where
+         *     there are none.
+         */
+        get: operations["list_efficiency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -822,6 +864,188 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Counts the checks.
+         * @description How many are in order, degraded, failed, and unknown: of the engine's parts, the captain's own, and
+         *     agents.
+         */
+        get: operations["count_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the checks.
+         * @description Those of the engine's parts, then the captain's own, then those of agents, each by name. Whoever may
+         *     not change checks sees no query of an address, and of a command the program alone.
+         */
+        get: operations["list_checks"];
+        put?: never;
+        /**
+         * Makes a check.
+         * @description It is looked at at once, and then at its interval. It has failed after as many bad looks in a row as
+         *     it says, and is in order again after as many good ones.
+         */
+        post: operations["add_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health/checks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows a check.
+         * @description How it is, since when and why, and how much of the time it was in order.
+         */
+        get: operations["get_check"];
+        put?: never;
+        post?: never;
+        /**
+         * Removes a check.
+         * @description With its history. One that another check needs stays.
+         */
+        delete: operations["remove_check"];
+        options?: never;
+        head?: never;
+        /**
+         * Changes a check.
+         * @description What is not named stays. Where it looks at something else from then on, it begins anew; checks of the
+         *     engine's parts and of agents are always there, and cannot be changed.
+         */
+        patch: operations["edit_check"];
+        trace?: never;
+    };
+    "/api/v1/health/checks/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells how a check was.
+         * @description Its last looks, the changes of its state, how much of the time it was in order, and how its outages
+         *     were.
+         */
+        get: operations["get_check_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health/checks/{id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reports to a check that waits.
+         * @description That something begins, is done or alive, or failed. A check of the kind `heartbeat` has failed when
+         *     nothing is reported for its period and its grace.
+         */
+        post: operations["report_to_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health/checks/{id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Looks at a check now.
+         * @description Beside its interval; what is found counts as every look does.
+         */
+        post: operations["run_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health/maintenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the times of maintenance.
+         * @description The oldest first, and whether each is now.
+         */
+        get: operations["list_maintenance"];
+        put?: never;
+        /**
+         * Sets a time of maintenance.
+         * @description While it lasts nobody looks at the checks it is for, and it counts neither for nor against them.
+         */
+        post: operations["add_maintenance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/health/maintenance/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Calls a time of maintenance off.
+         * @description One that is now ends.
+         */
+        delete: operations["remove_maintenance"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2891,6 +3115,8 @@ export interface components {
              * @description Samples that were lost or refused since the telemetry was begun.
              */
             samples_lost: number;
+            /** @description How the measuring itself is doing. */
+            telemetry: components["schemas"]["TelemetryView"];
         };
         /** @description What this engine is, what it uses, and how fast it answers. */
         AboutView: components["schemas"]["About"] & {
@@ -3100,6 +3326,13 @@ export interface components {
              */
             requests_open: number;
             supervision?: components["schemas"]["Supervision"] | null;
+        };
+        /** @description The answer to one question. */
+        Answer: {
+            /** @description How it is with that. */
+            state: components["schemas"]["HealthState"];
+            /** @description Why. */
+            reason: string;
         };
         /**
          * @description How finely what was measured was read for an answer.
@@ -3553,6 +3786,23 @@ export interface components {
             /** @description Why it was not made. */
             problem?: string | null;
         };
+        /** @description What one look found. */
+        BeatView: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description What it found by itself, whatever that came to with the looks before. */
+            state: components["schemas"]["HealthState"];
+            /**
+             * Format: double
+             * @description How long it took, in milliseconds; nothing where there was nothing to wait for.
+             */
+            latency_ms?: number | null;
+            /** @description Why; empty where it was in order. */
+            reason: string;
+        };
         /** @description What an entry says. */
         Body: {
             /** @description Who said it. */
@@ -3747,11 +3997,172 @@ export interface components {
             /** @description What to do about it; nothing when nothing needs doing. */
             fix?: string | null;
         };
+        /** @description A change of how something is. */
+        CheckChange: {
+            /** @description The id of the check. */
+            check: string;
+            /**
+             * Format: date-time
+             * @description Since when: the first of the looks that came to it.
+             */
+            at: string;
+            /**
+             * Format: date-time
+             * @description When it was certain.
+             */
+            confirmed_at: string;
+            /** @description What it was. */
+            from: components["schemas"]["HealthState"];
+            /** @description What it is. */
+            to: components["schemas"]["HealthState"];
+            /** @description Why; empty where it is in order. */
+            reason: string;
+        };
         /**
          * @description How a check came out.
          * @enum {string}
          */
         CheckGrade: "ok" | "degraded" | "failed";
+        /** @description How something was. */
+        CheckHistory: {
+            /**
+             * @description The last looks of this run of the engine, oldest first, at most 240. How long looks took before
+             *     that is the signal `health_check_latency_seconds`.
+             */
+            beats: components["schemas"]["BeatView"][];
+            /** @description How its state changed, oldest first, at most 1,000, the latest. */
+            changes: components["schemas"]["CheckChange"][];
+            /**
+             * Format: double
+             * @description How much of that time it was in order, from 0 to 1; nothing where that is not known.
+             */
+            uptime?: number | null;
+            /**
+             * Format: uint32
+             * @description How often it failed.
+             */
+            outages: number;
+            /**
+             * Format: double
+             * @description How long an outage lasted on average, in seconds; nothing where there was none.
+             */
+            mean_to_repair_s?: number | null;
+            /**
+             * Format: double
+             * @description How long it worked between two outages on average, in seconds; nothing where there was none.
+             */
+            mean_between_failures_s?: number | null;
+        };
+        /**
+         * Format: uuid
+         * @description Identifies a health check of the captain's own.
+         */
+        CheckId: string;
+        /**
+         * @description The kind of a check.
+         * @enum {string}
+         */
+        CheckKind: "engine" | "agent" | "http" | "tcp" | "command" | "file_age" | "disk" | "certificate" | "heartbeat";
+        /** @description What a look found that was asked for. */
+        CheckRun: {
+            /** @description What it found. */
+            beat: components["schemas"]["BeatView"];
+            /** @description How the check stands with it. */
+            check: components["schemas"]["CheckView"];
+        };
+        /** @description What of a check of the captain's own can be changed. */
+        CheckSettingsView: {
+            /**
+             * @description What a look does. Whoever may not change checks sees no query of an address, and of a command the
+             *     program alone.
+             */
+            probe: components["schemas"]["Probe"];
+            /**
+             * Format: uint32
+             * @description Time between two looks, in seconds.
+             */
+            interval_s: number;
+            /**
+             * Format: uint32
+             * @description How long a look may take, in seconds.
+             */
+            timeout_s: number;
+            /**
+             * Format: uint32
+             * @description Bad looks in a row until it has failed.
+             */
+            failures: number;
+            /**
+             * Format: uint32
+             * @description Good looks in a row until it is in order again.
+             */
+            successes: number;
+            /**
+             * Format: uint32
+             * @description How long it may take until its first good look, in seconds.
+             */
+            start_within_s?: number | null;
+            /** @description The checks it needs, by their ids. */
+            needs: string[];
+            /** @description Whether it is looked at at all. */
+            enabled: boolean;
+        };
+        /** @description What a check is about, and which one. */
+        CheckSubject: {
+            /** @description What it is. */
+            kind: components["schemas"]["SubjectKind"];
+            /** @description The part's name, the agent's id, or the check's own id. */
+            id: string;
+        };
+        /** @description How something is. */
+        CheckView: {
+            /**
+             * @description Its id: a UUID, `engine.` and a part's name, or `agent.` and an agent's id.
+             * @example engine.store
+             */
+            id: string;
+            /** @description Its name. */
+            name: string;
+            /** @description What kind of check it is. */
+            kind: components["schemas"]["CheckKind"];
+            /** @description What it is about. */
+            subject: components["schemas"]["CheckSubject"];
+            /** @description How it is. */
+            state: components["schemas"]["HealthState"];
+            /** @description Why; empty where it is in order. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Since when: the first of the looks that came to it.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When it was looked at last.
+             */
+            last_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it is looked at next; nothing where it is watched all the time, or switched off.
+             */
+            next_at?: string | null;
+            /**
+             * Format: double
+             * @description How long the last look took, in milliseconds; nothing where there was nothing to wait for.
+             */
+            latency_ms?: number | null;
+            /** @description Whether it is being looked at at this moment. */
+            running: boolean;
+            /** @description How much of the time it was in order. */
+            uptime: components["schemas"]["UptimeView"];
+            /** @description Whether it is under maintenance. */
+            maintenance: boolean;
+            /** @description What it looks at, in a few words; empty where its name says that. */
+            target: string;
+            settings?: components["schemas"]["CheckSettingsView"] | null;
+            vitals?: components["schemas"]["Vitals"] | null;
+            reported?: components["schemas"]["Reported"] | null;
+        };
         /** @description A point an attempt's work can be taken back to. */
         Checkpoint: {
             /** @description Its identity. */
@@ -4104,6 +4515,44 @@ export interface components {
              */
             leased_at: string;
         };
+        /** @description Cycle times of about the same length. */
+        CycleClass: {
+            /**
+             * Format: uint64
+             * @description Up to how many seconds, beginning where the class before ends; nothing for the last.
+             */
+            to_s?: number | null;
+            /**
+             * Format: uint64
+             * @description How many there are.
+             */
+            n: number;
+        };
+        /** @description How cycle times are spread, in seconds. */
+        CycleTime: {
+            /**
+             * Format: double
+             * @description One in ten took less; nothing where nothing was accepted.
+             */
+            p10?: number | null;
+            /**
+             * Format: double
+             * @description Half took less.
+             */
+            p50?: number | null;
+            /**
+             * Format: double
+             * @description Nine in ten took less.
+             */
+            p90?: number | null;
+            /**
+             * Format: uint64
+             * @description How many there are.
+             */
+            n: number;
+            /** @description The same by classes of length, shortest first. */
+            classes: components["schemas"]["CycleClass"][];
+        };
         /** @description How a topic was decided. */
         Decided: {
             /** @description The option; nothing when none was taken. */
@@ -4242,6 +4691,56 @@ export interface components {
             grace_s: number | null;
             /** @default null */
             conduct: components["schemas"]["Conduct"] | null;
+        };
+        /** @description What is to be different about a check. What is not named stays. */
+        EditCheck: {
+            /**
+             * @description Its name.
+             * @default null
+             */
+            name: string | null;
+            /** @default null */
+            probe: components["schemas"]["Probe"] | null;
+            /**
+             * Format: uint32
+             * @description Time between two looks, in seconds.
+             * @default null
+             */
+            interval_s: number | null;
+            /**
+             * Format: uint32
+             * @description How long a look may take, in seconds.
+             * @default null
+             */
+            timeout_s: number | null;
+            /**
+             * Format: uint32
+             * @description Bad looks in a row until it has failed.
+             * @default null
+             */
+            failures: number | null;
+            /**
+             * Format: uint32
+             * @description Good looks in a row until it is in order again.
+             * @default null
+             */
+            successes: number | null;
+            /**
+             * Format: uint32
+             * @description How long it may take until its first good look, in seconds; 0 where every look counts.
+             * @default null
+             */
+            start_within_s: number | null;
+            /**
+             * @description The checks it needs, by their ids.
+             * @default null
+             */
+            needs: string[] | null;
+            /**
+             * @description Whether it is looked at at all.
+             * @default null
+             */
+            enabled: boolean | null;
         };
         /** @description What is to be different about a hook. What is not named stays. */
         EditHook: {
@@ -4387,6 +4886,205 @@ export interface components {
              * @default null
              */
             external_id: string | null;
+        };
+        /** @description How a figure differs from what it was before. */
+        EfficiencyChange: {
+            /**
+             * Format: double
+             * @description What it was before.
+             */
+            before?: number | null;
+            /**
+             * Format: double
+             * @description By how much it grew since, in its own unit; nothing where one of the two is not known.
+             */
+            change?: number | null;
+            /**
+             * Format: double
+             * @description The same in percent of what it was before.
+             */
+            percent?: number | null;
+            /**
+             * Format: uint64
+             * @description On how many cases the figure before rests.
+             */
+            n: number;
+        };
+        /** @description A figure, with the number of cases it rests on. */
+        EfficiencyFigure: {
+            /**
+             * Format: double
+             * @description The figure; nothing where there is none.
+             */
+            value?: number | null;
+            /**
+             * Format: uint64
+             * @description On how many cases it rests.
+             */
+            n: number;
+        };
+        /** @description The figures of one agent. */
+        EfficiencyFigures: {
+            /** @description Accepted missions for each hour the agent was there; `n` accepted missions. */
+            missions_per_hour: components["schemas"]["EfficiencyFigure"];
+            /** @description The share of attempts that were accepted, of `n` that were accepted, rejected or lost. */
+            success: components["schemas"]["EfficiencyShare"];
+            /**
+             * @description The share of `n` accepted missions of which more than the agent's own word proves that they are
+             *     done.
+             */
+            evidence: components["schemas"]["EfficiencyShare"];
+            /**
+             * @description The share of `n` accepted missions that took the agent more than one try, because its work was
+             *     rejected before.
+             */
+            rework: components["schemas"]["EfficiencyShare"];
+            /** @description How long it took from when the agent first got a mission to when its work was accepted. */
+            cycle_time: components["schemas"]["CycleTime"];
+            /** @description Tokens for each of `n` accepted missions, also those that were used for what came to nothing. */
+            tokens_per_accepted: components["schemas"]["EfficiencyPerAccepted"];
+            /** @description US dollars for each of `n` accepted missions, by our prices or else as the agent says. */
+            cost_per_accepted: components["schemas"]["EfficiencyPerAccepted"];
+            /** @description The share of the time it was there in which no program of it ran; `n` stretches of work. */
+            idle_share: components["schemas"]["EfficiencyFigure"];
+        };
+        /** @description How each figure compares with those of the other agents. */
+        EfficiencyPeers: {
+            /** @description Of the missions for each hour. */
+            missions_per_hour: components["schemas"]["EfficiencyStanding"];
+            /** @description Of the share that was accepted. */
+            success: components["schemas"]["EfficiencyStanding"];
+            /** @description Of the share that was proved. */
+            evidence: components["schemas"]["EfficiencyStanding"];
+            /** @description Of the share that took more than one try. */
+            rework: components["schemas"]["EfficiencyStanding"];
+            /** @description Of the median cycle time. */
+            cycle_time: components["schemas"]["EfficiencyStanding"];
+            /** @description Of the tokens for each accepted mission. */
+            tokens_per_accepted: components["schemas"]["EfficiencyStanding"];
+            /** @description Of the cost for each accepted mission. */
+            cost_per_accepted: components["schemas"]["EfficiencyStanding"];
+            /** @description Of the share of idle time. */
+            idle_share: components["schemas"]["EfficiencyStanding"];
+        };
+        /** @description What was used for each accepted mission. */
+        EfficiencyPerAccepted: {
+            /**
+             * Format: double
+             * @description The figure; nothing where nothing was accepted, or nobody said what was used. Where `unknown` is
+             *     not zero it is at least this.
+             */
+            value?: number | null;
+            /**
+             * Format: uint64
+             * @description Accepted missions.
+             */
+            n: number;
+            /**
+             * Format: uint64
+             * @description Attempts of which nobody said what they used.
+             */
+            unknown: number;
+        };
+        /** @description A share of cases, with the interval that holds the true share in 95 of 100 such samples. */
+        EfficiencyShare: {
+            /**
+             * Format: double
+             * @description From 0 to 1; nothing where there are no cases.
+             */
+            value?: number | null;
+            /**
+             * Format: double
+             * @description The lower end of the interval.
+             */
+            low?: number | null;
+            /**
+             * Format: double
+             * @description The upper end of the interval.
+             */
+            high?: number | null;
+            /**
+             * Format: uint64
+             * @description How many cases there are.
+             */
+            n: number;
+        };
+        /**
+         * @description How a figure compares with those of the other agents that have one. An agent of the demo compares
+         *     with those of the demo.
+         */
+        EfficiencyStanding: {
+            /**
+             * Format: double
+             * @description The median of the others.
+             */
+            median?: number | null;
+            /**
+             * Format: uint64
+             * @description How many others there are.
+             */
+            n: number;
+            /**
+             * Format: uint32
+             * @description The agent's place among itself and the others, the best being 1. More missions, success and
+             *     evidence are better; of everything else, less is.
+             */
+            rank?: number | null;
+        };
+        /** @description How each figure differs from the one before. */
+        EfficiencyTrend: {
+            /**
+             * Format: date-time
+             * @description The stretch of time before begins after this moment, and ends where the other begins.
+             */
+            from: string;
+            /** @description Of the missions for each hour. */
+            missions_per_hour: components["schemas"]["EfficiencyChange"];
+            /** @description Of the share that was accepted. */
+            success: components["schemas"]["EfficiencyChange"];
+            /** @description Of the share that was proved. */
+            evidence: components["schemas"]["EfficiencyChange"];
+            /** @description Of the share that took more than one try. */
+            rework: components["schemas"]["EfficiencyChange"];
+            /** @description Of the median cycle time. */
+            cycle_time: components["schemas"]["EfficiencyChange"];
+            /** @description Of the tokens for each accepted mission. */
+            tokens_per_accepted: components["schemas"]["EfficiencyChange"];
+            /** @description Of the cost for each accepted mission. */
+            cost_per_accepted: components["schemas"]["EfficiencyChange"];
+            /** @description Of the share of idle time. */
+            idle_share: components["schemas"]["EfficiencyChange"];
+        };
+        /** @description How well an agent worked in a stretch of time, compared with itself before and with the others. */
+        EfficiencyView: components["schemas"]["EfficiencyFigures"] & {
+            /** @description The agent. */
+            agent_id: components["schemas"]["AgentId"];
+            /** @description Its name. */
+            agent: string;
+            /**
+             * Format: date-time
+             * @description The stretch of time begins after this moment. It is later than was asked for where `cut` says so.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description It ends with this moment.
+             */
+            to: string;
+            /**
+             * @description Whether more ended in the time that was asked for than is counted at once, so that the figures
+             *     are of a shorter one.
+             */
+            cut: boolean;
+            /**
+             * Format: uint64
+             * @description Attempts that ended, also those that were stopped.
+             */
+            n: number;
+            /** @description What they were in the stretch of time of the same length before. */
+            trend: components["schemas"]["EfficiencyTrend"];
+            /** @description What they are for the other agents. */
+            peers: components["schemas"]["EfficiencyPeers"];
         };
         /** @description What the engine itself uses. */
         EngineUsage: {
@@ -4887,6 +5585,43 @@ export interface components {
             reason: string;
             /** @enum {string} */
             kind: "hook_failed";
+        } | {
+            /** @description The check as it is from now on. */
+            check: components["schemas"]["HealthCheck"];
+            /** @enum {string} */
+            kind: "check_saved";
+        } | {
+            /** @description Which one. */
+            check_id: components["schemas"]["CheckId"];
+            /** @enum {string} */
+            kind: "check_removed";
+        } | {
+            /** @description The check that waits for it. */
+            check_id: components["schemas"]["CheckId"];
+            /** @description What it said. */
+            report: components["schemas"]["Report"];
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @enum {string} */
+            kind: "check_reported";
+        } | {
+            /** @description What is different, in order; at most 500. */
+            changes: components["schemas"]["CheckChange"][];
+            /** @enum {string} */
+            kind: "checks_changed";
+        } | {
+            /** @description The time, and what it is for. */
+            maintenance: components["schemas"]["Maintenance"];
+            /** @enum {string} */
+            kind: "maintenance_saved";
+        } | {
+            /** @description Which one. */
+            maintenance_id: components["schemas"]["MaintenanceId"];
+            /** @enum {string} */
+            kind: "maintenance_removed";
         } | {
             /** @description Its name. */
             name: string;
@@ -5438,6 +6173,73 @@ export interface components {
             /** @description Always `ok`. */
             status: string;
         };
+        /** @description A check of the captain's own. */
+        HealthCheck: {
+            /** @description Its identity. */
+            id: components["schemas"]["CheckId"];
+            /** @description Its name, which no other check has. */
+            name: string;
+            /** @description What a look does. */
+            probe: components["schemas"]["Probe"];
+            /**
+             * Format: uint32
+             * @description Time between two looks, in seconds.
+             */
+            interval_s: number;
+            /**
+             * Format: uint32
+             * @description How long a look may take, in seconds; less than the interval.
+             */
+            timeout_s: number;
+            /**
+             * Format: uint32
+             * @description Bad looks in a row until it has failed.
+             */
+            failures: number;
+            /**
+             * Format: uint32
+             * @description Good looks in a row until it is in order again.
+             */
+            successes: number;
+            /**
+             * Format: uint32
+             * @description How long it may take until its first good look, in seconds; it is not judged before. Nothing
+             *     where every look counts.
+             */
+            start_within_s?: number | null;
+            /** @description The checks it needs, by their ids: while one of them has failed, that explains this one. */
+            needs: string[];
+            /** @description Whether it is looked at at all. */
+            enabled: boolean;
+        };
+        /** @description How many checks are how. */
+        HealthCounts: {
+            /**
+             * Format: uint32
+             * @description In order.
+             */
+            ok: number;
+            /**
+             * Format: uint32
+             * @description Not as they should be.
+             */
+            degraded: number;
+            /**
+             * Format: uint32
+             * @description Do not work.
+             */
+            failed: number;
+            /**
+             * Format: uint32
+             * @description Nothing is known.
+             */
+            unknown: number;
+        };
+        /**
+         * @description How something is.
+         * @enum {string}
+         */
+        HealthState: "ok" | "degraded" | "failed" | "unknown";
         /**
          * @description What of the person's home a sandboxed program sees.
          * @enum {string}
@@ -5931,6 +6733,60 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. */
+        Listing_CheckView: {
+            /** @description The items of this page. */
+            items: {
+                /**
+                 * @description Its id: a UUID, `engine.` and a part's name, or `agent.` and an agent's id.
+                 * @example engine.store
+                 */
+                id: string;
+                /** @description Its name. */
+                name: string;
+                /** @description What kind of check it is. */
+                kind: components["schemas"]["CheckKind"];
+                /** @description What it is about. */
+                subject: components["schemas"]["CheckSubject"];
+                /** @description How it is. */
+                state: components["schemas"]["HealthState"];
+                /** @description Why; empty where it is in order. */
+                reason: string;
+                /**
+                 * Format: date-time
+                 * @description Since when: the first of the looks that came to it.
+                 */
+                since: string;
+                /**
+                 * Format: date-time
+                 * @description When it was looked at last.
+                 */
+                last_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it is looked at next; nothing where it is watched all the time, or switched off.
+                 */
+                next_at?: string | null;
+                /**
+                 * Format: double
+                 * @description How long the last look took, in milliseconds; nothing where there was nothing to wait for.
+                 */
+                latency_ms?: number | null;
+                /** @description Whether it is being looked at at this moment. */
+                running: boolean;
+                /** @description How much of the time it was in order. */
+                uptime: components["schemas"]["UptimeView"];
+                /** @description Whether it is under maintenance. */
+                maintenance: boolean;
+                /** @description What it looks at, in a few words; empty where its name says that. */
+                target: string;
+                settings?: components["schemas"]["CheckSettingsView"] | null;
+                vitals?: components["schemas"]["Vitals"] | null;
+                reported?: components["schemas"]["Reported"] | null;
+            }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
         Listing_Checkpoint: {
             /** @description The items of this page. */
             items: {
@@ -6014,6 +6870,42 @@ export interface components {
                  */
                 at: string;
             }[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_EfficiencyView: {
+            /** @description The items of this page. */
+            items: (components["schemas"]["EfficiencyFigures"] & {
+                /** @description The agent. */
+                agent_id: components["schemas"]["AgentId"];
+                /** @description Its name. */
+                agent: string;
+                /**
+                 * Format: date-time
+                 * @description The stretch of time begins after this moment. It is later than was asked for where `cut` says so.
+                 */
+                from: string;
+                /**
+                 * Format: date-time
+                 * @description It ends with this moment.
+                 */
+                to: string;
+                /**
+                 * @description Whether more ended in the time that was asked for than is counted at once, so that the figures
+                 *     are of a shorter one.
+                 */
+                cut: boolean;
+                /**
+                 * Format: uint64
+                 * @description Attempts that ended, also those that were stopped.
+                 */
+                n: number;
+                /** @description What they were in the stretch of time of the same length before. */
+                trend: components["schemas"]["EfficiencyTrend"];
+                /** @description What they are for the other agents. */
+                peers: components["schemas"]["EfficiencyPeers"];
+            })[];
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
         };
@@ -6185,6 +7077,21 @@ export interface components {
                 used_at?: string | null;
                 /** @description Whether it is the browser that asks. */
                 current: boolean;
+            })[];
+            /** @description What to pass as `cursor` for the next page; nothing at the end. */
+            next?: string | null;
+        };
+        /** @description One page of a list. */
+        Listing_MaintenanceView: {
+            /** @description The items of this page. */
+            items: (components["schemas"]["Maintenance"] & {
+                /** @description Whether it is now. */
+                active: boolean;
+                /**
+                 * Format: date-time
+                 * @description Until when, where it is now.
+                 */
+                active_until?: string | null;
             })[];
             /** @description What to pass as `cursor` for the next page; nothing at the end. */
             next?: string | null;
@@ -6576,6 +7483,46 @@ export interface components {
              *     again; nothing where the request was carried out before, under the same idempotency key.
              */
             secret?: string | null;
+        };
+        /** @description A time in which checks say nothing: somebody works on what they look at. */
+        Maintenance: {
+            /** @description Its identity. */
+            id: components["schemas"]["MaintenanceId"];
+            /** @description The checks it is for, by their ids; all of the captain's own where none is named. */
+            checks: string[];
+            /**
+             * Format: date-time
+             * @description When it begins, the first time where it recurs.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description When it ends, the first time where it recurs.
+             */
+            until: string;
+            recurs?: components["schemas"]["Recurrence"] | null;
+            /**
+             * @description The time zone in which it recurs at the same time of day, an IANA name.
+             * @example Europe/Berlin
+             */
+            zone: string;
+            /** @description What is done, in the captain's words. */
+            note: string;
+        };
+        /**
+         * Format: uuid
+         * @description Identifies a time of maintenance.
+         */
+        MaintenanceId: string;
+        /** @description A time of maintenance, and whether it is now. */
+        MaintenanceView: components["schemas"]["Maintenance"] & {
+            /** @description Whether it is now. */
+            active: boolean;
+            /**
+             * Format: date-time
+             * @description Until when, where it is now.
+             */
+            active_until?: string | null;
         };
         /** @description What an access token was made by: when that is taken back, so is the token. */
         Maker: {
@@ -7041,6 +7988,43 @@ export interface components {
             /** @description Whether it goes before all regular messages. */
             urgent?: boolean;
         };
+        /** @description A check to make. What is not said is as it usually is. */
+        NewCheck: {
+            /** @description Its name. */
+            name: string;
+            /** @description What a look does. */
+            probe: components["schemas"]["Probe"];
+            /**
+             * Format: uint32
+             * @description Time between two looks, in seconds, 1 to 86400; 30 unless given.
+             */
+            interval_s?: number | null;
+            /**
+             * Format: uint32
+             * @description How long a look may take, in seconds, 1 to 25 and less than the interval; 5 unless given, or less
+             *     where the interval is shorter.
+             */
+            timeout_s?: number | null;
+            /**
+             * Format: uint32
+             * @description Bad looks in a row until it has failed, 1 to 100; 3 unless given.
+             */
+            failures?: number | null;
+            /**
+             * Format: uint32
+             * @description Good looks in a row until it is in order again, 1 to 100; 2 unless given.
+             */
+            successes?: number | null;
+            /**
+             * Format: uint32
+             * @description How long it may take until its first good look, in seconds; it is not judged before.
+             */
+            start_within_s?: number | null;
+            /** @description The checks it needs, by their ids: while one of them has failed, that explains this one. */
+            needs?: string[];
+            /** @description Whether it is looked at at all; it is unless given. */
+            enabled?: boolean | null;
+        };
         /** @description What a checkpoint is made for. */
         NewCheckpoint: {
             /**
@@ -7088,6 +8072,26 @@ export interface components {
              * @description For how long, in seconds, up to a day; until the engine ends where nothing is said.
              */
             for_seconds?: number | null;
+        };
+        /** @description A time of maintenance to set. */
+        NewMaintenance: {
+            /** @description The checks it is for, by their ids; all of the captain's own where none is named. */
+            checks?: string[];
+            /**
+             * Format: date-time
+             * @description When it begins; now unless given.
+             */
+            from?: string | null;
+            /**
+             * Format: date-time
+             * @description When it ends.
+             */
+            until: string;
+            recurs?: components["schemas"]["Recurrence"] | null;
+            /** @description The time zone in which it recurs at the same time of day, an IANA name; UTC unless given. */
+            zone?: string | null;
+            /** @description What is done. */
+            note?: string;
         };
         /** @description What is said to one agent. */
         NewMessage: {
@@ -7239,6 +8243,11 @@ export interface components {
             text: string;
             /** @description Criteria that are met, or no longer. */
             criteria?: components["schemas"]["CriterionMark"][];
+        };
+        /** @description What something that is waited for says. */
+        NewReport: {
+            /** @description What it says; that it is alive unless given. */
+            report?: components["schemas"]["Report"];
         };
         /** @description A permission rule that is to be made. */
         NewRule: {
@@ -7789,6 +8798,117 @@ export interface components {
          * @enum {string}
          */
         Priority: "low" | "normal" | "high" | "urgent";
+        /** @description What a look does. */
+        Probe: {
+            /**
+             * @description Its address, `http://` or `https://`.
+             * @example http://127.0.0.1:3000/health
+             */
+            url: string;
+            /**
+             * Format: uint32
+             * @description The status it must have; any of 200 to 299 unless given.
+             */
+            status?: number | null;
+            /** @description A text its body must hold. */
+            contains?: string | null;
+            /**
+             * Format: uint32
+             * @description From how many milliseconds on it is degraded.
+             */
+            slow_ms?: number | null;
+            /** @enum {string} */
+            kind: "http";
+        } | {
+            /** @description The host's name or address. */
+            host: string;
+            /**
+             * Format: uint32
+             * @description The port.
+             */
+            port: number;
+            /**
+             * Format: uint32
+             * @description From how many milliseconds on it is degraded.
+             */
+            slow_ms?: number | null;
+            /** @enum {string} */
+            kind: "tcp";
+        } | {
+            /** @description The program and its arguments; no shell reads them. */
+            command: string[];
+            /**
+             * Format: uint32
+             * @description The exit code that means degraded rather than failed.
+             */
+            degraded_code?: number | null;
+            /** @enum {string} */
+            kind: "command";
+        } | {
+            /** @description The file, an absolute path. */
+            path: string;
+            /**
+             * Format: uint64
+             * @description From which age on it has failed, in seconds.
+             */
+            max_age_s: number;
+            /**
+             * Format: uint64
+             * @description From which age on it is degraded, in seconds.
+             */
+            degraded_age_s?: number | null;
+            /** @enum {string} */
+            kind: "file_age";
+        } | {
+            /** @description A place on it, an absolute path. */
+            path: string;
+            /**
+             * Format: uint32
+             * @description Below how much free space it has failed, in percent.
+             */
+            failed_free_percent?: number;
+            /**
+             * Format: uint32
+             * @description Below how much free space it is degraded, in percent.
+             */
+            degraded_free_percent?: number;
+            /** @enum {string} */
+            kind: "disk";
+        } | {
+            /** @description The host's name. */
+            host: string;
+            /**
+             * Format: uint32
+             * @description The port; 443 unless given.
+             */
+            port?: number;
+            /**
+             * Format: uint32
+             * @description Below how many days it has failed.
+             */
+            failed_days?: number;
+            /**
+             * Format: uint32
+             * @description Below how many days it is degraded.
+             */
+            degraded_days?: number;
+            /** @enum {string} */
+            kind: "certificate";
+        } | {
+            /**
+             * Format: uint64
+             * @description How often it reports, in seconds.
+             */
+            period_s: number;
+            /**
+             * Format: uint64
+             * @description How much later than that is still in order, in seconds; also how long it may take from its
+             *     start to its success.
+             */
+            grace_s: number;
+            /** @enum {string} */
+            kind: "heartbeat";
+        };
         /** @description Why a request was not carried out. */
         Problem: {
             /** @description A name for this kind of problem. */
@@ -8023,10 +9143,35 @@ export interface components {
             /** @description What could not be changed. */
             refused: components["schemas"]["NotRecovered"][];
         };
+        /**
+         * @description How often something recurs.
+         * @enum {string}
+         */
+        Recurrence: "daily" | "weekly";
         /** @description A worktree that was moved to the trash. */
         RemovedWorktree: components["schemas"]["WorktreeView"] & {
             /** @description What it is in the trash. */
             trash_id: components["schemas"]["TrashId"];
+        };
+        /**
+         * @description What something that reports by itself says.
+         * @enum {string}
+         */
+        Report: "start" | "success" | "failure";
+        /** @description What something has reported. */
+        Reported: {
+            /**
+             * Format: date-time
+             * @description Its last success.
+             */
+            last?: string | null;
+            /**
+             * Format: date-time
+             * @description When it said that it begins, where nothing else came since.
+             */
+            started?: string | null;
+            /** @description Whether it last said that it failed. */
+            failed: boolean;
         };
         /** @description What is at a path the captain names as repository. */
         RepositoryView: {
@@ -8689,6 +9834,11 @@ export interface components {
             attempt_id?: components["schemas"]["AttemptId"] | null;
             agent_id?: components["schemas"]["AgentId"] | null;
         };
+        /**
+         * @description What a check is about.
+         * @enum {string}
+         */
+        SubjectKind: "engine" | "user" | "agent";
         /** @description An agent with its history. */
         SuggestedAgent: {
             /** @description The agent. */
@@ -8788,6 +9938,34 @@ export interface components {
              */
             n: number;
             short_id?: components["schemas"]["ShortId"] | null;
+        };
+        /** @description How the measuring itself is doing. */
+        TelemetryView: {
+            /**
+             * @description Where the file lies now that was found damaged, or of another release, when the engine was
+             *     started; nothing where there was no such file.
+             */
+            set_aside?: string | null;
+            /**
+             * Format: uint64
+             * @description Series there are.
+             */
+            series: number;
+            /**
+             * Format: uint64
+             * @description Series there may be.
+             */
+            series_max: number;
+            /**
+             * Format: uint64
+             * @description Samples of new series that were refused because there were too many.
+             */
+            over_series_cap: number;
+            /**
+             * Format: uint64
+             * @description Parts of the file that could not be read back.
+             */
+            damaged: number;
         };
         /** @description A mission to make missions from, with `{{placeholders}}` in its texts. */
         Template: {
@@ -9120,6 +10298,27 @@ export interface components {
             hint?: string | null;
         };
         /**
+         * @description How much of the time something was in order, from 0 to 1, of the time of which it is known; nothing
+         *     where it is not known at all. Maintenance, pauses and time in which nobody looked are in neither.
+         */
+        UptimeView: {
+            /**
+             * Format: double
+             * @description Of the last 24 hours.
+             */
+            day?: number | null;
+            /**
+             * Format: double
+             * @description Of the last 7 days.
+             */
+            week?: number | null;
+            /**
+             * Format: double
+             * @description Of the last 30 days.
+             */
+            month?: number | null;
+        };
+        /**
          * @description How soon a message is to be read.
          * @enum {string}
          */
@@ -9202,6 +10401,17 @@ export interface components {
             head: string;
             /** @description What is wrong, in words a person reads. */
             findings: string[];
+        };
+        /** @description What is asked about an agent. */
+        Vitals: {
+            /** @description Whether it came up. */
+            started: components["schemas"]["Answer"];
+            /** @description Whether its process, or whoever runs elsewhere, is there. Where it is not: start it again. */
+            alive: components["schemas"]["Answer"];
+            /** @description Whether it can take a mission. Where it cannot: give it none. */
+            ready: components["schemas"]["Answer"];
+            /** @description Whether its work gets on. */
+            progressing: components["schemas"]["Answer"];
         };
         /** @description One agent's vote; a second one replaces the first. */
         Vote: {
@@ -9789,6 +10999,13 @@ export interface operations {
                      *         }
                      *       ],
                      *       "samples_lost": 0,
+                     *       "telemetry": {
+                     *         "set_aside": null,
+                     *         "series": 148,
+                     *         "series_max": 65536,
+                     *         "over_series_cap": 0,
+                     *         "damaged": 0
+                     *       },
                      *       "api": {
                      *         "requests": 198,
                      *         "samples": 198,
@@ -10550,6 +11767,200 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Listing_AttemptView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_efficiency: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many seconds back, 60 to a year; 604800, a week, unless given.
+                 * @example 3600
+                 */
+                last?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The agent's id or name.
+                 * @example bee
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agent's figures. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *       "agent": "bee",
+                     *       "from": "2026-03-14T09:26:53.589Z",
+                     *       "to": "2026-03-14T09:26:53.589Z",
+                     *       "cut": false,
+                     *       "n": 2,
+                     *       "missions_per_hour": {
+                     *         "value": 46.154,
+                     *         "n": 1
+                     *       },
+                     *       "success": {
+                     *         "value": 0.5,
+                     *         "low": 0.095,
+                     *         "high": 0.905,
+                     *         "n": 2
+                     *       },
+                     *       "evidence": {
+                     *         "value": 1,
+                     *         "low": 0.207,
+                     *         "high": 1,
+                     *         "n": 1
+                     *       },
+                     *       "rework": {
+                     *         "value": 1,
+                     *         "low": 0.207,
+                     *         "high": 1,
+                     *         "n": 1
+                     *       },
+                     *       "cycle_time": {
+                     *         "p10": 14.212,
+                     *         "p50": 14.212,
+                     *         "p90": 14.212,
+                     *         "n": 1,
+                     *         "classes": [
+                     *           {
+                     *             "to_s": 4217,
+                     *             "n": 1
+                     *           },
+                     *           {
+                     *             "to_s": 4217,
+                     *             "n": 0
+                     *           }
+                     *         ]
+                     *       },
+                     *       "tokens_per_accepted": {
+                     *         "value": null,
+                     *         "n": 1,
+                     *         "unknown": 2
+                     *       },
+                     *       "cost_per_accepted": {
+                     *         "value": null,
+                     *         "n": 1,
+                     *         "unknown": 2
+                     *       },
+                     *       "idle_share": {
+                     *         "value": 0.961,
+                     *         "n": 2
+                     *       },
+                     *       "trend": {
+                     *         "from": "2026-03-14T09:26:53.589Z",
+                     *         "missions_per_hour": {
+                     *           "before": null,
+                     *           "change": null,
+                     *           "percent": null,
+                     *           "n": 0
+                     *         },
+                     *         "success": {
+                     *           "before": null,
+                     *           "change": null,
+                     *           "percent": null,
+                     *           "n": 0
+                     *         },
+                     *         "evidence": {
+                     *           "before": null,
+                     *           "change": null,
+                     *           "percent": null,
+                     *           "n": 0
+                     *         },
+                     *         "rework": {
+                     *           "before": null,
+                     *           "change": null,
+                     *           "percent": null,
+                     *           "n": 0
+                     *         },
+                     *         "cycle_time": {
+                     *           "before": null,
+                     *           "change": null,
+                     *           "percent": null,
+                     *           "n": 0
+                     *         },
+                     *         "tokens_per_accepted": {
+                     *           "before": null,
+                     *           "change": null,
+                     *           "percent": null,
+                     *           "n": 0
+                     *         },
+                     *         "cost_per_accepted": {
+                     *           "before": null,
+                     *           "change": null,
+                     *           "percent": null,
+                     *           "n": 0
+                     *         },
+                     *         "idle_share": {
+                     *           "before": null,
+                     *           "change": null,
+                     *           "percent": null,
+                     *           "n": 0
+                     *         }
+                     *       },
+                     *       "peers": {
+                     *         "missions_per_hour": {
+                     *           "median": null,
+                     *           "n": 0,
+                     *           "rank": null
+                     *         },
+                     *         "success": {
+                     *           "median": null,
+                     *           "n": 0,
+                     *           "rank": null
+                     *         },
+                     *         "evidence": {
+                     *           "median": null,
+                     *           "n": 0,
+                     *           "rank": null
+                     *         },
+                     *         "rework": {
+                     *           "median": null,
+                     *           "n": 0,
+                     *           "rank": null
+                     *         },
+                     *         "cycle_time": {
+                     *           "median": null,
+                     *           "n": 0,
+                     *           "rank": null
+                     *         },
+                     *         "tokens_per_accepted": {
+                     *           "median": null,
+                     *           "n": 0,
+                     *           "rank": null
+                     *         },
+                     *         "cost_per_accepted": {
+                     *           "median": null,
+                     *           "n": 0,
+                     *           "rank": null
+                     *         },
+                     *         "idle_share": {
+                     *           "median": null,
+                     *           "n": 0,
+                     *           "rank": null
+                     *         }
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EfficiencyView"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -12719,6 +14130,198 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    list_efficiency: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many seconds back, 60 to a year; 604800, a week, unless given.
+                 * @example 3600
+                 */
+                last?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every agent, by name. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "agent_id": "019cec1a-2b3c-7d4e-8f50-000000000001",
+                     *           "agent": "bee",
+                     *           "from": "2026-03-14T09:26:53.589Z",
+                     *           "to": "2026-03-14T09:26:53.589Z",
+                     *           "cut": false,
+                     *           "n": 2,
+                     *           "missions_per_hour": {
+                     *             "value": 46.154,
+                     *             "n": 1
+                     *           },
+                     *           "success": {
+                     *             "value": 0.5,
+                     *             "low": 0.095,
+                     *             "high": 0.905,
+                     *             "n": 2
+                     *           },
+                     *           "evidence": {
+                     *             "value": 1,
+                     *             "low": 0.207,
+                     *             "high": 1,
+                     *             "n": 1
+                     *           },
+                     *           "rework": {
+                     *             "value": 1,
+                     *             "low": 0.207,
+                     *             "high": 1,
+                     *             "n": 1
+                     *           },
+                     *           "cycle_time": {
+                     *             "p10": 14.212,
+                     *             "p50": 14.212,
+                     *             "p90": 14.212,
+                     *             "n": 1,
+                     *             "classes": [
+                     *               {
+                     *                 "to_s": 4217,
+                     *                 "n": 1
+                     *               },
+                     *               {
+                     *                 "to_s": 4217,
+                     *                 "n": 0
+                     *               }
+                     *             ]
+                     *           },
+                     *           "tokens_per_accepted": {
+                     *             "value": null,
+                     *             "n": 1,
+                     *             "unknown": 2
+                     *           },
+                     *           "cost_per_accepted": {
+                     *             "value": null,
+                     *             "n": 1,
+                     *             "unknown": 2
+                     *           },
+                     *           "idle_share": {
+                     *             "value": 0.961,
+                     *             "n": 2
+                     *           },
+                     *           "trend": {
+                     *             "from": "2026-03-14T09:26:53.589Z",
+                     *             "missions_per_hour": {
+                     *               "before": null,
+                     *               "change": null,
+                     *               "percent": null,
+                     *               "n": 0
+                     *             },
+                     *             "success": {
+                     *               "before": null,
+                     *               "change": null,
+                     *               "percent": null,
+                     *               "n": 0
+                     *             },
+                     *             "evidence": {
+                     *               "before": null,
+                     *               "change": null,
+                     *               "percent": null,
+                     *               "n": 0
+                     *             },
+                     *             "rework": {
+                     *               "before": null,
+                     *               "change": null,
+                     *               "percent": null,
+                     *               "n": 0
+                     *             },
+                     *             "cycle_time": {
+                     *               "before": null,
+                     *               "change": null,
+                     *               "percent": null,
+                     *               "n": 0
+                     *             },
+                     *             "tokens_per_accepted": {
+                     *               "before": null,
+                     *               "change": null,
+                     *               "percent": null,
+                     *               "n": 0
+                     *             },
+                     *             "cost_per_accepted": {
+                     *               "before": null,
+                     *               "change": null,
+                     *               "percent": null,
+                     *               "n": 0
+                     *             },
+                     *             "idle_share": {
+                     *               "before": null,
+                     *               "change": null,
+                     *               "percent": null,
+                     *               "n": 0
+                     *             }
+                     *           },
+                     *           "peers": {
+                     *             "missions_per_hour": {
+                     *               "median": null,
+                     *               "n": 0,
+                     *               "rank": null
+                     *             },
+                     *             "success": {
+                     *               "median": null,
+                     *               "n": 0,
+                     *               "rank": null
+                     *             },
+                     *             "evidence": {
+                     *               "median": null,
+                     *               "n": 0,
+                     *               "rank": null
+                     *             },
+                     *             "rework": {
+                     *               "median": null,
+                     *               "n": 0,
+                     *               "rank": null
+                     *             },
+                     *             "cycle_time": {
+                     *               "median": null,
+                     *               "n": 0,
+                     *               "rank": null
+                     *             },
+                     *             "tokens_per_accepted": {
+                     *               "median": null,
+                     *               "n": 0,
+                     *               "rank": null
+                     *             },
+                     *             "cost_per_accepted": {
+                     *               "median": null,
+                     *               "n": 0,
+                     *               "rank": null
+                     *             },
+                     *             "idle_share": {
+                     *               "median": null,
+                     *               "n": 0,
+                     *               "rank": null
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Listing_EfficiencyView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     list_events: {
         parameters: {
             query?: {
@@ -12857,6 +14460,830 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    count_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "ok": 14,
+                     *       "degraded": 0,
+                     *       "failed": 0,
+                     *       "unknown": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["HealthCounts"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_checks: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those about this.
+                 * @example user
+                 */
+                subject?: components["schemas"]["SubjectKind"];
+                /** @description Only those that are so. */
+                state?: components["schemas"]["HealthState"];
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /**
+                 * @description How many at most, 1 to 500; 500 unless given.
+                 * @example 2
+                 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000023",
+                     *           "name": "shop",
+                     *           "kind": "http",
+                     *           "subject": {
+                     *             "kind": "user",
+                     *             "id": "019cec1a-2b3c-7d4e-8f50-000000000023"
+                     *           },
+                     *           "state": "ok",
+                     *           "reason": "",
+                     *           "since": "2026-03-14T09:26:53.589Z",
+                     *           "last_at": "2026-03-14T09:26:53.589Z",
+                     *           "next_at": "2026-03-14T09:26:53.589Z",
+                     *           "latency_ms": 4.25,
+                     *           "running": false,
+                     *           "uptime": {
+                     *             "day": 1,
+                     *             "week": 1,
+                     *             "month": 1
+                     *           },
+                     *           "maintenance": false,
+                     *           "target": "http://127.0.0.1:7171/healthz",
+                     *           "settings": {
+                     *             "probe": {
+                     *               "kind": "http",
+                     *               "url": "http://127.0.0.1:7171/healthz",
+                     *               "slow_ms": 4217
+                     *             },
+                     *             "interval_s": 4217,
+                     *             "timeout_s": 5,
+                     *             "failures": 3,
+                     *             "successes": 2,
+                     *             "start_within_s": null,
+                     *             "needs": [],
+                     *             "enabled": true
+                     *           },
+                     *           "vitals": null,
+                     *           "reported": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Listing_CheckView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    add_check: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "shop",
+                 *       "interval_s": 30,
+                 *       "timeout_s": 5,
+                 *       "probe": {
+                 *         "kind": "http",
+                 *         "url": "http://127.0.0.1:3000/health",
+                 *         "slow_ms": 800
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewCheck"];
+            };
+        };
+        responses: {
+            /** @description The check. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000024",
+                     *       "name": "nightly dump",
+                     *       "kind": "heartbeat",
+                     *       "subject": {
+                     *         "kind": "user",
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000024"
+                     *       },
+                     *       "state": "unknown",
+                     *       "reason": "it was not looked at yet",
+                     *       "since": "2026-03-14T09:26:53.589Z",
+                     *       "last_at": null,
+                     *       "next_at": null,
+                     *       "latency_ms": null,
+                     *       "running": false,
+                     *       "uptime": {
+                     *         "day": null,
+                     *         "week": null,
+                     *         "month": null
+                     *       },
+                     *       "maintenance": false,
+                     *       "target": "a report every 86400 s",
+                     *       "settings": {
+                     *         "probe": {
+                     *           "kind": "heartbeat",
+                     *           "period_s": 4217,
+                     *           "grace_s": 3600
+                     *         },
+                     *         "interval_s": 4217,
+                     *         "timeout_s": 5,
+                     *         "failures": 3,
+                     *         "successes": 2,
+                     *         "start_within_s": null,
+                     *         "needs": [],
+                     *         "enabled": true
+                     *       },
+                     *       "vitals": null,
+                     *       "reported": {
+                     *         "last": null,
+                     *         "started": null,
+                     *         "failed": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CheckView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The check's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000023
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The check. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000023",
+                     *       "name": "shop",
+                     *       "kind": "http",
+                     *       "subject": {
+                     *         "kind": "user",
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000023"
+                     *       },
+                     *       "state": "ok",
+                     *       "reason": "",
+                     *       "since": "2026-03-14T09:26:53.589Z",
+                     *       "last_at": "2026-03-14T09:26:53.589Z",
+                     *       "next_at": "2026-03-14T09:26:53.589Z",
+                     *       "latency_ms": 4.25,
+                     *       "running": false,
+                     *       "uptime": {
+                     *         "day": 1,
+                     *         "week": 1,
+                     *         "month": 1
+                     *       },
+                     *       "maintenance": false,
+                     *       "target": "http://127.0.0.1:7171/healthz",
+                     *       "settings": {
+                     *         "probe": {
+                     *           "kind": "http",
+                     *           "url": "http://127.0.0.1:7171/healthz",
+                     *           "slow_ms": 4217
+                     *         },
+                     *         "interval_s": 4217,
+                     *         "timeout_s": 5,
+                     *         "failures": 3,
+                     *         "successes": 2,
+                     *         "start_within_s": null,
+                     *         "needs": [],
+                     *         "enabled": true
+                     *       },
+                     *       "vitals": null,
+                     *       "reported": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CheckView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    remove_check: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The check's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000023
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    edit_check: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the check you edited. */
+                "If-Match"?: string | null;
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The check's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000023
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "interval_s": 60
+                 *     }
+                 */
+                "application/json": components["schemas"]["EditCheck"];
+            };
+        };
+        responses: {
+            /** @description The check. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000023",
+                     *       "name": "shop",
+                     *       "kind": "http",
+                     *       "subject": {
+                     *         "kind": "user",
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000023"
+                     *       },
+                     *       "state": "ok",
+                     *       "reason": "",
+                     *       "since": "2026-03-14T09:26:53.589Z",
+                     *       "last_at": "2026-03-14T09:26:53.589Z",
+                     *       "next_at": "2026-03-14T09:26:53.589Z",
+                     *       "latency_ms": 4.25,
+                     *       "running": false,
+                     *       "uptime": {
+                     *         "day": 1,
+                     *         "week": 1,
+                     *         "month": 1
+                     *       },
+                     *       "maintenance": false,
+                     *       "target": "http://127.0.0.1:7171/healthz",
+                     *       "settings": {
+                     *         "probe": {
+                     *           "kind": "http",
+                     *           "url": "http://127.0.0.1:7171/healthz",
+                     *           "slow_ms": 4217
+                     *         },
+                     *         "interval_s": 4217,
+                     *         "timeout_s": 5,
+                     *         "failures": 3,
+                     *         "successes": 2,
+                     *         "start_within_s": null,
+                     *         "needs": [],
+                     *         "enabled": true
+                     *       },
+                     *       "vitals": null,
+                     *       "reported": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CheckView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            412: components["responses"]["ChangedMeanwhile"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_check_history: {
+        parameters: {
+            query?: {
+                /** @description From here, RFC 3339; 24 hours before the end unless given. */
+                from?: string;
+                /** @description To here, RFC 3339; now unless given. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The check's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000023
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How it was. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "beats": [
+                     *         {
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "state": "ok",
+                     *           "latency_ms": 4.25,
+                     *           "reason": ""
+                     *         },
+                     *         {
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "state": "ok",
+                     *           "latency_ms": 4.25,
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "changes": [
+                     *         {
+                     *           "check": "019cec1a-2b3c-7d4e-8f50-000000000023",
+                     *           "at": "2026-03-14T09:26:53.589Z",
+                     *           "confirmed_at": "2026-03-14T09:26:53.589Z",
+                     *           "from": "unknown",
+                     *           "to": "ok",
+                     *           "reason": ""
+                     *         }
+                     *       ],
+                     *       "uptime": 1,
+                     *       "outages": 0,
+                     *       "mean_to_repair_s": null,
+                     *       "mean_between_failures_s": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CheckHistory"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    report_to_check: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The check's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000024
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "report": "success"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewReport"];
+            };
+        };
+        responses: {
+            /** @description The check. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000024",
+                     *       "name": "nightly dump",
+                     *       "kind": "heartbeat",
+                     *       "subject": {
+                     *         "kind": "user",
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000024"
+                     *       },
+                     *       "state": "ok",
+                     *       "reason": "",
+                     *       "since": "2026-03-14T09:26:53.589Z",
+                     *       "last_at": "2026-03-14T09:26:53.589Z",
+                     *       "next_at": null,
+                     *       "latency_ms": null,
+                     *       "running": false,
+                     *       "uptime": {
+                     *         "day": 1,
+                     *         "week": 1,
+                     *         "month": 1
+                     *       },
+                     *       "maintenance": false,
+                     *       "target": "a report every 86400 s",
+                     *       "settings": {
+                     *         "probe": {
+                     *           "kind": "heartbeat",
+                     *           "period_s": 4217,
+                     *           "grace_s": 3600
+                     *         },
+                     *         "interval_s": 4217,
+                     *         "timeout_s": 5,
+                     *         "failures": 3,
+                     *         "successes": 2,
+                     *         "start_within_s": null,
+                     *         "needs": [],
+                     *         "enabled": true
+                     *       },
+                     *       "vitals": null,
+                     *       "reported": {
+                     *         "last": "2026-03-14T09:26:53.589Z",
+                     *         "started": null,
+                     *         "failed": false
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CheckView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    run_check: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The check's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000023
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "beat": {
+                     *         "at": "2026-03-14T09:26:53.589Z",
+                     *         "state": "ok",
+                     *         "latency_ms": 4.25,
+                     *         "reason": ""
+                     *       },
+                     *       "check": {
+                     *         "id": "019cec1a-2b3c-7d4e-8f50-000000000023",
+                     *         "name": "shop",
+                     *         "kind": "http",
+                     *         "subject": {
+                     *           "kind": "user",
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000023"
+                     *         },
+                     *         "state": "ok",
+                     *         "reason": "",
+                     *         "since": "2026-03-14T09:26:53.589Z",
+                     *         "last_at": "2026-03-14T09:26:53.589Z",
+                     *         "next_at": "2026-03-14T09:26:53.589Z",
+                     *         "latency_ms": 4.25,
+                     *         "running": false,
+                     *         "uptime": {
+                     *           "day": 1,
+                     *           "week": 1,
+                     *           "month": 1
+                     *         },
+                     *         "maintenance": false,
+                     *         "target": "http://127.0.0.1:7171/healthz",
+                     *         "settings": {
+                     *           "probe": {
+                     *             "kind": "http",
+                     *             "url": "http://127.0.0.1:7171/healthz",
+                     *             "slow_ms": 4217
+                     *           },
+                     *           "interval_s": 4217,
+                     *           "timeout_s": 5,
+                     *           "failures": 3,
+                     *           "successes": 2,
+                     *           "start_within_s": null,
+                     *           "needs": [],
+                     *           "enabled": true
+                     *         },
+                     *         "vitals": null,
+                     *         "reported": null
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["CheckRun"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_maintenance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019cec1a-2b3c-7d4e-8f50-000000000025",
+                     *           "checks": [
+                     *             "019cec1a-2b3c-7d4e-8f50-000000000023"
+                     *           ],
+                     *           "from": "2026-03-14T09:26:53.589Z",
+                     *           "until": "2026-03-14T09:26:53.589Z",
+                     *           "recurs": null,
+                     *           "zone": "UTC",
+                     *           "note": "the database is moved",
+                     *           "active": true,
+                     *           "active_until": "2026-03-14T09:26:53.589Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Listing_MaintenanceView"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    add_maintenance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "from": "2026-03-14T22:00:00Z",
+                 *       "until": "2026-03-15T02:00:00Z",
+                 *       "recurs": "weekly",
+                 *       "zone": "Europe/Berlin",
+                 *       "note": "the database is moved"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewMaintenance"];
+            };
+        };
+        responses: {
+            /** @description The time of maintenance. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "019cec1a-2b3c-7d4e-8f50-000000000025",
+                     *       "checks": [
+                     *         "019cec1a-2b3c-7d4e-8f50-000000000023"
+                     *       ],
+                     *       "from": "2026-03-14T09:26:53.589Z",
+                     *       "until": "2026-03-14T09:26:53.589Z",
+                     *       "recurs": null,
+                     *       "zone": "UTC",
+                     *       "note": "the database is moved",
+                     *       "active": true,
+                     *       "active_until": "2026-03-14T09:26:53.589Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MaintenanceView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    remove_maintenance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A value of the caller's making: the same request under the same key is carried out once and answered alike, for 24 hours. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The maintenance's id.
+                 * @example 019cec1a-2b3c-7d4e-8f50-000000000025
+                 */
+                id: components["schemas"]["MaintenanceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict.idempotency_mismatch"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Busy"];
+            500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
     };

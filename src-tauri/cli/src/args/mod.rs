@@ -1,6 +1,7 @@
 //! What can be typed: a dumb description that the commands make sense of.
 
 mod agent;
+mod check;
 mod config;
 mod fields;
 mod mcp;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use agent::*;
+pub(crate) use check::*;
 pub(crate) use config::*;
 pub(crate) use fields::*;
 pub(crate) use mcp::*;
@@ -133,6 +135,9 @@ pub(crate) enum Command {
     /// Have commands run when something happens.
     #[command(subcommand)]
     Hook(Hook),
+    /// See how everything is, and have things of your own looked at.
+    #[command(subcommand)]
+    Check(Check),
     /// Keep what agents need and nobody else may see.
     #[command(subcommand)]
     Secret(Secret),

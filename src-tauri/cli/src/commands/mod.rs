@@ -2,6 +2,7 @@
 
 mod agent;
 mod backup;
+mod check;
 mod ci;
 mod config;
 mod conversation;
@@ -75,6 +76,7 @@ pub(crate) async fn run(
         Command::Config(command) => config::run(command, &place, out).await?,
         Command::Hook(command) => return hook::run(command, &place, out).await,
         Command::Secret(command) => secret::run(command, &place, out).await?,
+        Command::Check(command) => return check::run(command, &place, out).await,
         Command::Backup(args) => backup::backup(args, &place, out).await?,
         Command::Restore(args) => backup::restore(args, &place, out).await?,
         Command::Log(args) => log::run(args, &place, out).await?,

@@ -11,6 +11,7 @@ mod demo;
 mod devlogs;
 mod events;
 mod hooks;
+mod health;
 mod inbox;
 mod log;
 mod login;
@@ -53,6 +54,7 @@ pub(crate) fn all() -> OpenApiRouter<Gate> {
         .merge(of_the_work())
         .merge(of_the_rules())
         .merge(of_the_house())
+        .merge(of_health())
 }
 
 fn of_the_swarm() -> OpenApiRouter<Gate> {
@@ -183,6 +185,18 @@ fn of_the_rules() -> OpenApiRouter<Gate> {
 fn of_the_house() -> OpenApiRouter<Gate> {
     OpenApiRouter::new()
         .routes(routes!(devlogs::list_devlogs))
+fn of_health() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .routes(routes!(health::count_health))
+        .routes(routes!(health::list_checks, health::add_check))
+        .routes(routes!(health::get_check, health::edit_check, health::remove_check))
+        .routes(routes!(health::get_check_history))
+        .routes(routes!(health::run_check))
+        .routes(routes!(health::report_to_check))
+        .routes(routes!(health::list_maintenance, health::add_maintenance))
+        .routes(routes!(health::remove_maintenance))
+}
+
         .routes(routes!(devlogs::get_devlog))
         .routes(routes!(devlogs::export_devlog))
         .routes(routes!(reports::report_mission))

@@ -10,6 +10,7 @@ mod api;
 mod bad;
 mod chain;
 mod house;
+mod health;
 mod keys;
 mod live;
 mod logins;

@@ -6,7 +6,7 @@ use super::Fact;
 
 /// The words for every kind there is, in the order in which they are declared. To make them from the
 /// description of the type takes more stack than a request has; a test says that it is the same.
-const KINDS: [&str; 74] = [
+const KINDS: [&str; 80] = [
     "engine_started",
     "engine_stopped",
     "agent_added",
@@ -44,6 +44,12 @@ const KINDS: [&str; 74] = [
     "hook_saved",
     "hook_removed",
     "hook_failed",
+    "check_saved",
+    "check_removed",
+    "check_reported",
+    "checks_changed",
+    "maintenance_saved",
+    "maintenance_removed",
     "secret_kept",
     "secret_removed",
     "backup_made",
@@ -124,6 +130,12 @@ impl Fact {
             Self::HookSaved { .. } => "hook_saved",
             Self::HookRemoved { .. } => "hook_removed",
             Self::HookFailed { .. } => "hook_failed",
+            Self::CheckSaved { .. } => "check_saved",
+            Self::CheckRemoved { .. } => "check_removed",
+            Self::CheckReported { .. } => "check_reported",
+            Self::ChecksChanged { .. } => "checks_changed",
+            Self::MaintenanceSaved { .. } => "maintenance_saved",
+            Self::MaintenanceRemoved { .. } => "maintenance_removed",
             Self::SecretKept { .. } => "secret_kept",
             Self::SecretRemoved { .. } => "secret_removed",
             Self::BackupMade { .. } => "backup_made",

@@ -60,7 +60,7 @@ pub struct Event {
 impl Event {
     /// The event as it is told to whoever may read events: without what keys are recognised by, without
     /// where a browser came from, without the values of agents' variables, and without the commands of
-    /// hooks, which may name secrets. The whole stays in the ledger.
+    /// hooks and checks, which may name secrets. The whole stays in the ledger.
     #[must_use]
     pub fn told(mut self) -> Self {
         match &mut self.fact {
@@ -80,6 +80,8 @@ impl Event {
             }
             // Whoever may see hooks lists them.
             Fact::HookSaved { hook } => hook.command.clear(),
+            // Likewise.
+            Fact::CheckSaved { check } => check.probe = check.probe.told(),
             _ => {}
         }
         self

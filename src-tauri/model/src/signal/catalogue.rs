@@ -345,6 +345,18 @@ pub const CATALOGUE: &[Signal] = &[
         &["outcome"],
         "Samples of signals by what became of them: recorded, lost, over_series_cap.",
     ),
+    state(
+        "health_check_state",
+        &["ok", "degraded", "failed", "unknown"],
+        &["check"],
+        "How something is that is checked: a part of the engine, or one of the captain's own.",
+    ),
+    gauge(
+        ("health_check_latency_seconds", "s"),
+        0.0001,
+        &["check"],
+        "How long a look took; there is no sample where nobody looked, or there was nothing to wait for.",
+    ),
 ];
 
 /// Looks a signal up by its name.

@@ -93,7 +93,7 @@ pub enum BadSettings {
 /// A change of health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// When.
+    /// Since when: the first of the looks that came to it, not the one that made it certain.
     pub at: Timestamp,
     /// What it was.
     pub from: Health,
@@ -105,23 +105,46 @@ pub struct Change {
 
 /// Looks of one kind in a row.
 #[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    looks: u32,
+    /// When the first of them was.
+    since: Option<Timestamp>,
+}
+
+impl Row {
+    fn take(&mut self, now: Timestamp, goes_on: bool) {
+        if !goes_on {
+            *self = Self::default();
+            return;
+        }
+        self.looks = self.looks.saturating_add(1);
+        self.since.get_or_insert(now);
+    }
+
+    /// Since when, where it is that long.
+    fn of(&self, looks: u32) -> Option<Timestamp> {
+        self.since.filter(|_| self.looks >= looks)
+    }
+}
+
+/// The rows that are going on.
+#[derive(Debug, Clone, Copy, Default)]
 struct Streaks {
-    good: u32,
+    good: Row,
     /// Good or poor.
-    fair: u32,
+    fair: Row,
     /// Poor or bad.
-    amiss: u32,
-    bad: u32,
+    amiss: Row,
+    bad: Row,
 }
 
 impl Streaks {
-    fn take(&mut self, finding: &Finding) {
+    fn take(&mut self, now: Timestamp, finding: &Finding) {
         let (good, bad) = (matches!(finding, Finding::Good), matches!(finding, Finding::Bad(_)));
-        let count = |row: u32, goes_on: bool| if goes_on { row.saturating_add(1) } else { 0 };
-        self.good = count(self.good, good);
-        self.fair = count(self.fair, !bad);
-        self.amiss = count(self.amiss, !good);
-        self.bad = count(self.bad, bad);
+        self.good.take(now, good);
+        self.fair.take(now, !bad);
+        self.amiss.take(now, !good);
+        self.bad.take(now, bad);
     }
 }
 
@@ -204,6 +227,48 @@ impl Check {
         self.lacks.as_deref().unwrap_or(&self.reason)
     }
 
+    /// Whether its own looks say that it does not work, whatever is laid over that.
+    #[must_use]
+    pub const fn is_down(&self) -> bool {
+        matches!(self.found, Health::Down)
+    }
+
+    /// Whether its last look was bad, be it enough to say so or not.
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.streaks.bad.looks > 0 || self.is_down()
+    }
+
+    /// What of the things it needs is down.
+    #[must_use]
+    pub fn lacks(&self) -> Option<&str> {
+        self.lacks.as_deref()
+    }
+
+    /// What is laid over it.
+    #[must_use]
+    pub const fn over(&self) -> Option<Over> {
+        match self.over {
+            Some(Health::Maintenance) => Some(Over::Maintenance),
+            Some(_) => Some(Over::Pause),
+            None => None,
+        }
+    }
+
+    /// Notes a look of which nobody knows yet whether it says anything about it.
+    pub fn pass_over(&mut self, now: Timestamp) -> Option<Change> {
+        self.last_look = Some(now);
+        None
+    }
+
+    /// How it judges from now on; rows of results begin anew.
+    pub fn set(&mut self, settings: CheckSettings) {
+        if self.settings != settings {
+            self.settings = settings;
+            self.streaks = Streaks::default();
+        }
+    }
+
     /// Since when it is how it is.
     #[must_use]
     pub const fn since(&self) -> Timestamp {
@@ -232,40 +297,43 @@ impl Check {
             return None;
         }
         self.changed(now, |check| {
-            check.streaks.take(&finding);
-            check.found = check.judged(now);
+            check.streaks.take(now, &finding);
+            let (found, since) = check.judged(now);
+            check.found = found;
             if check.found == Health::Up {
                 check.reason.clear();
             } else if !good {
                 check.reason = reason.chars().take(REASON_CHARS_MAX).collect();
             }
+            since
         })
     }
 
-    fn judged(&self, now: Timestamp) -> Health {
-        let (streaks, settings) = (&self.streaks, &self.settings);
-        let started = match self.found {
+    /// What it is now, and since when.
+    fn judged(&self, now: Timestamp) -> (Health, Timestamp) {
+        let (streaks, settings, found) = (&self.streaks, &self.settings, self.found);
+        let first_good = streaks.good.looks > 0;
+        match found {
             // The first good look is the end of its start, and nothing else counts before.
-            Health::Starting if streaks.good > 0 => return Health::Up,
-            Health::Starting => !self.may_still_start(now),
-            Health::Unknown | Health::Stale if streaks.good > 0 => return Health::Up,
-            _ => true,
-        };
-        if !started {
-            Health::Starting
-        } else if self.found == Health::Starting
-            || (self.found != Health::Down && streaks.bad >= settings.failures)
-        {
-            Health::Down
-        } else if streaks.good >= settings.successes {
-            Health::Up
-        } else if self.found != Health::Down && streaks.amiss >= settings.failures {
-            Health::Degraded
-        } else if self.found == Health::Down && streaks.fair >= settings.successes {
+            Health::Starting | Health::Unknown | Health::Stale if first_good => {
+                return (Health::Up, now);
+            }
+            Health::Starting if self.may_still_start(now) => return (found, now),
+            Health::Starting => return (Health::Down, now),
+            _ => {}
+        }
+        let down = found == Health::Down;
+        if let Some(since) = streaks.bad.of(settings.failures).filter(|_| !down) {
+            (Health::Down, since)
+        } else if let Some(since) = streaks.good.of(settings.successes) {
+            (Health::Up, since)
+        } else if let Some(since) = streaks.amiss.of(settings.failures).filter(|_| !down) {
+            (Health::Degraded, since)
+        } else if let Some(since) = streaks.fair.of(settings.successes).filter(|_| down) {
             // It answers again, not yet as it should.
-            Health::Degraded
+            (Health::Degraded, since)
         } else {
-            self.found
+            (found, now)
         }
     }
 
@@ -279,7 +347,7 @@ impl Check {
         if self.over.is_some() || self.is_held(now) {
             return None;
         }
-        let late = self.settings.interval.saturating_mul(2).saturating_add(self.settings.timeout);
+        let late = self.late_after();
         let silent = self
             .last_look
             .is_some_and(|last| now > last && now.duration_since(last).unsigned_abs() > late);
@@ -292,7 +360,43 @@ impl Check {
                 check.streaks = Streaks::default();
                 "there was no result for too long".clone_into(&mut check.reason);
             }
+            now
         })
+    }
+
+    /// Nothing can be said of it at the moment, and why.
+    pub fn withdraw(&mut self, now: Timestamp, why: &str) -> Option<Change> {
+        if self.over.is_some() {
+            return None;
+        }
+        self.changed(now, |check| {
+            check.found = Health::Unknown;
+            check.streaks = Streaks::default();
+            check.last_look = None;
+            check.reason = why.chars().take(REASON_CHARS_MAX).collect();
+            now
+        })
+    }
+
+    /// Nobody looked from then until now, as the machine slept. Where that was for longer than results
+    /// may stay away, nothing is known of it since.
+    pub fn slept(&mut self, from: Timestamp, now: Timestamp) -> Option<Change> {
+        if self.over.is_some() || now.duration_since(from).unsigned_abs() <= self.late_after() {
+            return None;
+        }
+        self.changed(now, |check| {
+            if !matches!(check.found, Health::Unknown | Health::Starting) {
+                check.found = Health::Stale;
+                check.streaks = Streaks::default();
+                "nobody looked: the machine slept".clone_into(&mut check.reason);
+            }
+            from
+        })
+    }
+
+    /// For how long results may stay away.
+    fn late_after(&self) -> Duration {
+        self.settings.interval.saturating_mul(2).saturating_add(self.settings.timeout)
     }
 
     /// Lays maintenance or a pause over it, or takes it away. What was found before counts again then;
@@ -307,12 +411,16 @@ impl Check {
             if check.last_look.is_some() {
                 check.last_look = Some(now);
             }
+            now
         })
     }
 
     /// Says what of the things it needs is down, or that none is.
     pub fn needs(&mut self, now: Timestamp, lacks: Option<String>) -> Option<Change> {
-        self.changed(now, |check| check.lacks = lacks)
+        self.changed(now, |check| {
+            check.lacks = lacks;
+            now
+        })
     }
 
     /// Holds it: until then nothing gets worse, and results so far say nothing. For when whoever looks
@@ -329,16 +437,22 @@ impl Check {
         self.held_until.is_some_and(|until| now < until)
     }
 
-    fn changed(&mut self, now: Timestamp, what: impl FnOnce(&mut Self)) -> Option<Change> {
+    /// Does something that says since when it is so.
+    fn changed(
+        &mut self,
+        now: Timestamp,
+        what: impl FnOnce(&mut Self) -> Timestamp,
+    ) -> Option<Change> {
         let from = self.health();
-        what(self);
+        let at = what(self);
         let to = self.health();
         if from == to {
             return None;
         }
-        self.since = now;
+        // Nothing begins before what was before it.
+        self.since = at.max(self.since).min(now.max(self.since));
         let reason = if to == Health::Up { String::new() } else { self.reason().to_owned() };
-        Some(Change { at: now, from, to, reason })
+        Some(Change { at: self.since, from, to, reason })
     }
 }
 

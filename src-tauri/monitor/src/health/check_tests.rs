@@ -60,11 +60,12 @@ fn a_change_says_since_when_and_why() {
     let mut check = Check::new(CheckSettings::default(), at(0));
     run(&mut check, 0, "gbb");
     let change = check.look(at(90), Finding::Bad("x".repeat(5_000))).unwrap();
-    assert_eq!((change.from, change.to, change.at), (Health::Up, Health::Down, at(90)));
+    // It began with the first bad look, not with the one that made it certain.
+    assert_eq!((change.from, change.to, change.at), (Health::Up, Health::Down, at(30)));
     assert_eq!(change.reason.len(), REASON_CHARS_MAX);
-    assert_eq!(check.since(), at(90));
+    assert_eq!(check.since(), at(30));
     run(&mut check, 120, "gg");
-    assert_eq!((check.health(), check.reason(), check.since()), (Health::Up, "", at(150)));
+    assert_eq!((check.health(), check.reason(), check.since()), (Health::Up, "", at(120)));
     assert_eq!(check.last_good(), Some(at(150)));
 }
 
@@ -130,6 +131,28 @@ fn while_it_is_held_nothing_gets_worse_and_the_row_begins_anew() {
     assert_eq!(run(&mut check, 120, "bbb"), "UUX");
     check.hold(at(10_000));
     assert_eq!(run(&mut check, 300, "gg"), "XU", "it may get better");
+}
+
+#[test]
+fn what_nobody_looked_at_while_the_machine_slept_is_not_known() {
+    let mut check = Check::new(CheckSettings::default(), at(0));
+    run(&mut check, 0, "gbbb");
+    assert_eq!(check.slept(at(100), at(160)), None, "no longer than results may stay away");
+    let morning = 100 + 8 * 3_600;
+    let change = check.slept(at(100), at(morning)).unwrap();
+    assert_eq!((change.to, change.at), (Health::Stale, at(100)));
+    assert!(change.reason.contains("slept"), "{}", change.reason);
+    assert_eq!(run(&mut check, morning + 1, "bbb"), "ooX", "and is judged anew");
+}
+
+#[test]
+fn what_cannot_be_said_is_not_said() {
+    let mut check = Check::new(CheckSettings::default(), at(0));
+    run(&mut check, 0, "g");
+    let change = check.withdraw(at(10), "it has nothing to do").unwrap();
+    assert_eq!((change.to, check.reason()), (Health::Unknown, "it has nothing to do"));
+    assert_eq!(check.tick(at(10_000)), None, "and is not waited for");
+    assert_eq!(run(&mut check, 10_000, "g"), "U");
 }
 
 #[test]

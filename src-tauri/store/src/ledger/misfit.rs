@@ -45,6 +45,8 @@ pub(crate) async fn misfit(conn: &mut SqliteConnection, fact: &Fact) -> Result<R
         Fact::SwarmHalted { .. } => "the swarm is already halted".into(),
         Fact::SwarmResumed => "the swarm is not halted".into(),
         Fact::HookRemoved { .. } => "there is no such hook".into(),
+        Fact::CheckRemoved { .. } | Fact::CheckReported { .. } => "there is no such check".into(),
+        Fact::MaintenanceRemoved { .. } => "there is no such maintenance".into(),
         Fact::SecretRemoved { name } => format!("there is no secret '{name}'"),
         Fact::PolicyRemoved { name } => format!("there is no policy '{name}'"),
         Fact::TemplateRemoved { name } => format!("there is no template '{name}'"),

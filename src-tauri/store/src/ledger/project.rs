@@ -8,7 +8,7 @@ use super::misfit::misfit;
 use super::stroke::Stroke;
 use super::table::named::{self, Halted, KeptSecret};
 use super::table::{
-    agents, attempt_usage, attempts, checkpoints, devlogs, gate_results, logins, messages,
+    agents, attempt_usage, attempts, checkpoints, checks, devlogs, gate_results, logins, messages,
     missions, reports, requests, reviews, rules, tokens, topics, trash,
 };
 
@@ -85,6 +85,7 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
             messages::discard_all(conn, *agent_id).await?;
             rules::remove_of_agent(conn, *agent_id).await?;
             reports::forget(conn, *agent_id).await?;
+            checks::forget_agent(conn, *agent_id).await?;
             agents::remove(conn, *agent_id, event.seq).await
         }
         Fact::DevlogWritten { devlog } => devlogs::insert(conn, devlog).await.map(|()| true),
@@ -147,6 +148,12 @@ async fn apply(conn: &mut SqliteConnection, event: &Event) -> Result<bool, RowEr
         | Fact::RequestTold { .. }
         | Fact::RuleAdded { .. }
         | Fact::RuleRemoved { .. } => of_inbox(conn, &event.fact).await,
+        Fact::CheckSaved { .. }
+        | Fact::CheckRemoved { .. }
+        | Fact::CheckReported { .. }
+        | Fact::ChecksChanged { .. }
+        | Fact::MaintenanceSaved { .. }
+        | Fact::MaintenanceRemoved { .. } => checks::apply(conn, event).await,
         Fact::UsageMeasured { attempt_id, usage } => {
             attempt_usage::put(conn, *attempt_id, usage).await
         }

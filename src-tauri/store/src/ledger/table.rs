@@ -6,6 +6,7 @@ pub(crate) mod attempt_history;
 pub(crate) mod attempt_usage;
 pub(crate) mod attempts;
 pub(crate) mod checkpoints;
+pub(crate) mod checks;
 pub(crate) mod cursors;
 pub(crate) mod devlogs;
 pub(crate) mod events;

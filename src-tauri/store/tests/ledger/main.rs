@@ -10,6 +10,8 @@ mod conversation;
 mod crash;
 /// Damage is detected, named and left alone.
 mod damage;
+/// Health checks, maintenance, and how things changed.
+mod health;
 /// Hooks, secrets, backups.
 mod house;
 /// Lists of missions, and attempts as experience.

@@ -6,6 +6,7 @@ import { href } from '../../state/router.svelte';
 import type { Event, Exit, Fact, GateSpec } from '../../state/types';
 import { GRADES, MISSION_STATES, VERDICTS } from '../mission/words';
 import { type Sentence, say, told } from './conversationwords';
+import { ofHealth } from './healthwords';
 import { inHouse } from './housewords';
 
 export interface Names {
@@ -238,6 +239,13 @@ function sentence(event: Event, agent: string): Sentence {
     case 'logged_in':
     case 'logged_out':
       return inHouse(fact);
+    case 'check_saved':
+    case 'check_removed':
+    case 'check_reported':
+    case 'checks_changed':
+    case 'maintenance_saved':
+    case 'maintenance_removed':
+      return ofHealth(fact);
     default:
       return told(fact, agent);
   }

@@ -1,4 +1,5 @@
-//! The tables `policies`, `templates`, `hooks`, `secrets` and `settings`: records found by a name.
+//! The tables `policies`, `templates`, `hooks`, `secrets`, `settings`, `health_checks`, `maintenance`
+//! and `check_reports`: records found by a name.
 //!
 //! Tested in `tests/ledger/workspace.rs` and by the replay in `tests/ledger/replay.rs`.
 
@@ -69,6 +70,33 @@ pub(crate) const HOOKS: Named = Named {
     remove: "DELETE FROM hooks WHERE id = ?",
     get: "SELECT body FROM hooks WHERE id = ?",
     all: "SELECT body FROM hooks ORDER BY id",
+};
+
+/// The captain's health checks, by their ids, which sort by age.
+pub(crate) const CHECKS: Named = Named {
+    column: "health_checks.body",
+    put: "INSERT OR REPLACE INTO health_checks (id, body) VALUES (?, ?)",
+    remove: "DELETE FROM health_checks WHERE id = ?",
+    get: "SELECT body FROM health_checks WHERE id = ?",
+    all: "SELECT body FROM health_checks ORDER BY id",
+};
+
+/// The times of maintenance, by their ids, which sort by age.
+pub(crate) const MAINTENANCE: Named = Named {
+    column: "maintenance.body",
+    put: "INSERT OR REPLACE INTO maintenance (id, body) VALUES (?, ?)",
+    remove: "DELETE FROM maintenance WHERE id = ?",
+    get: "SELECT body FROM maintenance WHERE id = ?",
+    all: "SELECT body FROM maintenance ORDER BY id",
+};
+
+/// What was reported, by the ids of the checks that wait for it.
+pub(crate) const REPORTS: Named = Named {
+    column: "check_reports.body",
+    put: "INSERT OR REPLACE INTO check_reports (id, body) VALUES (?, ?)",
+    remove: "DELETE FROM check_reports WHERE id = ?",
+    get: "SELECT body FROM check_reports WHERE id = ?",
+    all: "SELECT body FROM check_reports ORDER BY id",
 };
 
 /// The names of the secrets; their values are kept elsewhere.
