@@ -2,6 +2,7 @@
 import { AgentApi } from '../backend/agentapi';
 import { Api, Refusal } from '../backend/api';
 import type { Backend } from '../backend/backend';
+import { HealthApi } from '../backend/healthapi';
 import { HouseApi } from '../backend/houseapi';
 import type { Event, Frame } from '../backend/types';
 import { WorkApi } from '../backend/workapi';
@@ -25,6 +26,7 @@ export class Hive {
   readonly work: WorkApi;
   readonly agents: AgentApi;
   readonly house: HouseApi;
+  readonly health: HealthApi;
   readonly inbox: Inbox;
   readonly halting: Halting;
   readonly swarm: Swarm;
@@ -65,6 +67,7 @@ export class Hive {
     this.work = new WorkApi(backend);
     this.agents = new AgentApi(backend);
     this.house = new HouseApi(backend);
+    this.health = new HealthApi(backend);
     this.inbox = new Inbox(this.agents);
     this.halting = new Halting(this.work, () => void this.read());
     this.swarm = new Swarm(this.api);

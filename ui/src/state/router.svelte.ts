@@ -9,6 +9,7 @@ export type Route =
   | { view: 'review'; id: string | null }
   | { view: 'topics'; id: string | null }
   | { view: 'performance' }
+  | { view: 'health'; id: string | null }
   | { view: 'places' }
   | { view: 'import' }
   | { view: 'settings'; id: string | null };
@@ -25,6 +26,7 @@ export function parseRoute(hash: string): Route {
     case 'devlogs':
     case 'review':
     case 'topics':
+    case 'health':
     case 'settings':
       return { view, id: id === '' ? null : id };
     case 'performance':

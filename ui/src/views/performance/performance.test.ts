@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
-import { by, put, stage } from '../../state/testing/stage';
+import { all, by, put, settled, stage } from '../../state/testing/stage';
 import { Refusal } from '../../state/types';
 import ExpressionFault from './ExpressionFault.svelte';
 import { groupsOf } from './panels';
+import TelemetryTrouble from './TelemetryTrouble.svelte';
 
 test('every panel has a name of its own and something to show', () => {
   const panels = groupsOf([]).flatMap((group) => group.panels);
@@ -30,4 +31,21 @@ test.each([
   const refusal = new Refusal(400, 'invalid_input', 'no', 'write it otherwise', [], position);
   put(stage(), ExpressionFault, { expr, refusal });
   expect(by('expression-place').querySelector('mark')?.textContent).toBe(mark);
+});
+
+test('a file of telemetry that was set aside is told where its figures are looked at, and nothing where all is well', async () => {
+  const telemetry = { set_aside: null, series: 1, series_max: 10, over_series_cap: 0, damaged: 0 };
+  const on = stage();
+  on.backend.on('GET', '/api/v1/about', { samples_lost: 0, telemetry });
+  put(on, TelemetryTrouble, {});
+  await settled();
+  expect(all('[data-testid^="telemetry"]')).toEqual([]);
+  const wrong = { ...telemetry, set_aside: '/data/telemetry.aside', over_series_cap: 3 };
+  on.backend.on('GET', '/api/v1/about', { samples_lost: 5, telemetry: wrong });
+  on.hive.fresh += 1;
+  await settled();
+  expect(by('telemetry-set-aside').textContent).toContain('/data/telemetry.aside');
+  expect(by('telemetry-lost').textContent).toContain(
+    '5 samples could not be kept; 3 samples were of new series',
+  );
 });

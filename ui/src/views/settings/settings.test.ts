@@ -436,6 +436,7 @@ test('the engine’s own figures are shown, and what was not measured is no numb
     commit_ms: 0.4,
     queues: [{ name: 'changes to be written', waiting: 3, max: 100 }],
     samples_lost: 0,
+    telemetry: { set_aside: null, series: 12, series_max: 65_536, over_series_cap: 0, damaged: 0 },
     api: { requests: 900, samples: 80, p50_ms: 0.83, p95_ms: 3, p99_ms: null },
   };
   on.backend.on('GET', '/api/v1/about', about);

@@ -102,6 +102,13 @@ function general(hive: Hive): Command[] {
       run: () => router.go('performance'),
     },
     {
+      id: 'health',
+      title: 'Go to the health',
+      about: 'checks, uptime, maintenance, what is wrong',
+      keys: 'g h',
+      run: () => router.go('health'),
+    },
+    {
       id: 'topics',
       title: 'Go to the topics',
       about: 'votes, decisions',

@@ -3,6 +3,7 @@ import Bot from '@lucide/svelte/icons/bot';
 import ChartLine from '@lucide/svelte/icons/chart-line';
 import FolderGit from '@lucide/svelte/icons/folder-git-2';
 import GitPullRequest from '@lucide/svelte/icons/git-pull-request-arrow';
+import HeartPulse from '@lucide/svelte/icons/heart-pulse';
 import Hexagon from '@lucide/svelte/icons/hexagon';
 import InboxIcon from '@lucide/svelte/icons/inbox';
 import ListChecks from '@lucide/svelte/icons/list-checks';
@@ -19,6 +20,7 @@ export const LINKS = [
   { view: 'review', label: 'Review', icon: GitPullRequest, first: false },
   { view: 'agents', label: 'Agents', icon: Bot, first: true },
   { view: 'performance', label: 'Performance', icon: ChartLine, first: false },
+  { view: 'health', label: 'Health', icon: HeartPulse, first: false },
   { view: 'devlogs', label: 'Devlogs', icon: NotebookText, first: false },
   { view: 'topics', label: 'Topics', icon: Vote, first: false },
   { view: 'places', label: 'Worktrees', icon: FolderGit, first: false },
@@ -36,6 +38,7 @@ export function numbersOf({ waiting, inbox, missions, swarm }: Hive): Record<Lin
     review: swarm.overview?.missions.in_review ?? 0,
     agents: swarm.agents.length,
     performance: 0,
+    health: 0,
     devlogs: 0,
     topics: 0,
     places: 0,
