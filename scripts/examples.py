@@ -298,6 +298,8 @@ def missions(engine, repository):
     engine.call("explain_mission", id=mission)
     engine.call("list_missions", state=["done"], limit=2)
     engine.call("list_attempts_of_agent", id="bee", limit=2)
+    engine.call("list_efficiency", last=3600)
+    engine.call("get_efficiency", id="bee", last=3600)
     return mission
 
 

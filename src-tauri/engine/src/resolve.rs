@@ -50,12 +50,15 @@ pub(crate) async fn mission(ledger: &Ledger, text: &str) -> Result<(Mission, Str
     ledger.mission(id).await.map_err(unreadable)?.ok_or_else(none)
 }
 
+/// Nobody has this name.
+pub(crate) fn no_agent(text: &str) -> Refusal {
+    Refusal::new(Code::NotFound, format!("there is no agent '{text}'"))
+        .hint("list the agents to see their names")
+}
+
 /// Finds an agent by its id or its name, whatever the case.
 pub(crate) async fn agent(ledger: &Ledger, text: &str) -> Result<Agent, Refusal> {
-    let none = || {
-        Refusal::new(Code::NotFound, format!("there is no agent '{text}'"))
-            .hint("list the agents to see their names")
-    };
+    let none = || no_agent(text);
     if let Ok(id) = text.parse::<AgentId>() {
         return ledger.agent(id).await.map_err(unreadable)?.ok_or_else(none);
     }

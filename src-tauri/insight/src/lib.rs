@@ -5,6 +5,7 @@
 //!
 //! Invariant: insight never acts and never writes. It is given numbers and answers with numbers.
 
+pub mod efficiency;
 mod estimate;
 pub mod history;
 pub mod query;

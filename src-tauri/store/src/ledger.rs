@@ -73,6 +73,7 @@ pub use table::requests::RequestFilter;
 pub use table::rules::RULES_MAX;
 pub use table::tokens::KeptToken;
 pub use table::trash::TrashFilter;
+pub use table::work_done::{ENDED_READ_MAX, EndedAttempt, OpenAttempt, WorkDone};
 pub use verify::{FINDINGS_MAX, Finding, Verification};
 pub use workspace_reads::Circumstances;
 

@@ -1,12 +1,14 @@
 //! The words of `hivekeeper agent` and `hivekeeper preset`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use model::inbox::PermissionPolicy;
 use model::process;
 
 use super::given;
+use crate::selector::duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Agent {
@@ -28,6 +30,16 @@ pub(crate) enum Agent {
         /// Its name or id.
         #[arg(value_parser = given)]
         agent: String,
+    },
+    /// Show how well an agent works, or all of them: counted anew from the ledger.
+    #[command(after_help = "Example: hivekeeper agent efficiency ann --last 30d")]
+    Efficiency {
+        /// Its name or id; all of them where none is given.
+        #[arg(value_parser = given)]
+        agent: Option<String>,
+        /// How far back, such as 12h or 30d.
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration)]
+        last: Duration,
     },
     /// Hold an agent back: it gets no new mission.
     #[command(after_help = "Example: hivekeeper agent pause ann")]

@@ -9,6 +9,7 @@ use model::process::{Limits, Sandbox};
 use model::status::AgentState;
 
 use crate::args::{AddAgent, Agent, ConductFlags, EditAgent};
+use crate::commands::efficiency;
 use crate::failure::Failure;
 use crate::input::Source;
 use crate::out::{Out, bytes, percent, time, word};
@@ -22,6 +23,9 @@ pub(crate) async fn run(command: Agent, place: &Place, out: &mut Out) -> Result<
         Agent::Add(args) => add(args, place, out).await,
         Agent::Edit(args) => edit(args, place, out).await,
         Agent::Show { agent } => show(&agent, place, out).await,
+        Agent::Efficiency { agent, last } => {
+            efficiency::run(agent.as_deref(), last, place, out).await
+        }
         Agent::Pause { agent } => hold(&agent, "pause", place, out).await,
         Agent::Resume { agent } => hold(&agent, "resume", place, out).await,
         Agent::Stop { agent } => stop(&agent, place, out).await,

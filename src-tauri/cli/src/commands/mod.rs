@@ -7,6 +7,7 @@ mod ci;
 mod config;
 mod conversation;
 mod devlog;
+mod efficiency;
 mod hook;
 mod house;
 mod inbox;

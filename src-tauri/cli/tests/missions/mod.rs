@@ -247,3 +247,41 @@ fn work_is_reviewed_read_as_a_patch_sent_back_and_merged() {
     assert_eq!(fs::read_to_string(repo.join("out.txt")).unwrap(), "line\nline\n");
     assert!(house.ok(&["mission", "show", &id]).contains("merged"));
 }
+
+#[test]
+fn how_well_agents_work_is_shown_with_the_cases_each_figure_rests_on() {
+    let house = House::open();
+    let repo = house.repository();
+    let script = "sh -c 'echo line >> out.txt; git add .; git commit -qm work'";
+    house.ok(&["agent", "add", "ann", "--command", script]);
+    house.ok(&["agent", "add", "bob", "--command", "true"]);
+    let add = ["mission", "add", "--title", "T", "--brief", "b", "--agent", "ann"];
+    let strict = ["--repo", repo.to_str().unwrap(), "--policy", "strict"];
+    let id = short_id(&house.json(&[&add[..], &strict].concat()));
+    house.ok(&["mission", "wait", &id, "--for", "in_review", "--timeout", "60s"]);
+    house.ok(&["mission", "send-back", &id, "--note", "one line is not enough"]);
+    house.until(&id, |shown| shown["state"] == "in_review" && shown["attempt_count"] == 2);
+    house.ok(&["mission", "accept", &id]);
+    house.ok(&["mission", "wait", &id, "--for", "done", "--timeout", "60s"]);
+
+    let ann = house.json(&["agent", "efficiency", "ann", "--last", "1h"]);
+    assert_eq!((&ann["agent"], &ann["n"]), (&"ann".into(), &2.into()), "{ann}");
+    assert_eq!(ann["success"]["value"], 0.5, "{ann}");
+    assert_eq!((&ann["rework"]["value"], &ann["rework"]["n"]), (&1.0.into(), &1.into()), "{ann}");
+    assert_eq!(ann["evidence"]["value"], 1.0, "you accepted it: {ann}");
+    assert!(ann["cycle_time"]["p50"].as_f64().unwrap() > 0.0, "{ann}");
+    let cost = &ann["cost_per_accepted"];
+    assert!(cost["value"].is_null() && cost["unknown"] == 2, "nobody said what it cost: {cost}");
+    assert!(ann["trend"]["success"]["before"].is_null(), "{ann}");
+    let all = house.json(&["agent", "efficiency"]);
+    let names: Vec<_> = all["items"].as_array().unwrap().iter().map(|it| &it["agent"]).collect();
+    assert_eq!(names, ["ann", "bob"]);
+    assert!(all["items"][1]["success"]["value"].is_null(), "it did nothing: {all}");
+
+    let text = house.ok(&["agent", "efficiency", "ann"]);
+    assert!(text.contains("success") && text.contains("50 %") && text.contains("—"), "{text}");
+    let (code, _, error) = house.run(&["agent", "efficiency", "nobody"]);
+    assert!(code == 1 && error.contains("no agent 'nobody'"), "{error}");
+    let (code, _, error) = house.run(&["agent", "efficiency", "--last", "1s"]);
+    assert!(code == 1 && error.contains("'last=1'"), "{error}");
+}

@@ -32,6 +32,8 @@ pub const RULES: &[(Method, &str, Rule)] = &[
     (Method::POST, "/api/v1/agents/{id}/pause", OPERATE),
     (Method::POST, "/api/v1/agents/{id}/resume", OPERATE),
     (Method::GET, "/api/v1/agents/{id}/attempts", SEE),
+    (Method::GET, "/api/v1/agents/{id}/efficiency", SEE),
+    (Method::GET, "/api/v1/efficiency", SEE),
     (Method::POST, ATTACHED, LEND),
     (Method::POST, "/api/v1/attached/heartbeat", LEND),
     (Method::POST, "/api/v1/attached/lease", LEND),

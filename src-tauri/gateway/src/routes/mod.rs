@@ -9,6 +9,7 @@ mod config;
 mod conversations;
 mod demo;
 mod devlogs;
+mod efficiency;
 mod events;
 mod hooks;
 mod health;
@@ -65,6 +66,8 @@ fn of_the_swarm() -> OpenApiRouter<Gate> {
         .routes(routes!(agents::pause_agent))
         .routes(routes!(agents::resume_agent))
         .routes(routes!(agents::list_attempts_of_agent))
+        .routes(routes!(efficiency::list_efficiency))
+        .routes(routes!(efficiency::get_efficiency))
         .routes(routes!(agents::check_command))
         .routes(routes!(agents::list_runtimes))
         .routes(routes!(presets::list_presets))

@@ -15,6 +15,7 @@ use super::page::{Page, clamp, cut, read_cursor};
 use super::reader::read;
 use super::table::attempt_history::{self, AgentCounts, PAST_MAX, PastAttempt};
 use super::table::mission_lists::{self, MissionFilter, MissionStanding, MissionText, TEXTS_MAX};
+use super::table::work_done::{self, WorkDone};
 use super::table::{attempts, checkpoints, gate_results, missions, reviews};
 
 impl Ledger {
@@ -224,6 +225,22 @@ impl Ledger {
     /// When they cannot be read in time.
     pub async fn counts_by_agent(&self) -> Result<Vec<AgentCounts>, ReadError> {
         read!(self, "count attempts by agent", |conn| attempt_history::counts_by_agent(conn))
+    }
+
+    /// What ended after `after` and not after `until`, newest first, and what is under way.
+    ///
+    /// # Errors
+    /// When it cannot be read in time.
+    pub async fn work_between(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+    ) -> Result<WorkDone, ReadError> {
+        read!(self, "read what was done", |conn| async {
+            // One snapshot: an attempt that ends meanwhile is in one of the two lists.
+            let mut snapshot = conn.begin().await?;
+            work_done::between(&mut snapshot, after, until).await
+        })
     }
 
     /// Attempts on a branch whose worktree is neither in the trash nor gone, newest first. The

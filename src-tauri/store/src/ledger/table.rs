@@ -25,3 +25,4 @@ pub(crate) mod rules;
 pub(crate) mod tokens;
 pub(crate) mod topics;
 pub(crate) mod trash;
+pub(crate) mod work_done;
