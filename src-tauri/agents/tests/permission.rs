@@ -9,6 +9,13 @@ use model::id::{AgentId, MissionId, RuleId, SystemDraw};
 use model::inbox::{PermissionAsk, PermissionPolicy, Risk, RiskLevel, Rule, Scope};
 use proptest::prelude::*;
 
+/// Commands that run elsewhere than in their worktree.
+#[path = "permission/elsewhere.rs"]
+mod elsewhere;
+/// What a star stands for.
+#[path = "permission/star.rs"]
+mod star;
+
 const NOW: model::Timestamp = model::Timestamp::UNIX_EPOCH;
 
 fn ask(tool: ToolKind) -> PermissionAsk {
@@ -302,53 +309,6 @@ fn a_pattern_fits_a_command_line_only_when_it_fits_each_of_its_commands() {
 }
 
 #[test]
-fn a_command_that_is_to_run_elsewhere_is_judged_where_it_runs() {
-    let place = tempfile::tempdir().unwrap();
-    let work = place.path().join("work");
-    std::fs::create_dir_all(work.join("sub")).unwrap();
-    std::fs::create_dir_all(place.path().join("other")).unwrap();
-    let at = |directory: &str, command: &str| PermissionAsk {
-        directory: Some(directory.to_owned()),
-        ..run(command)
-    };
-    let other = place.path().join("other").display().to_string();
-    let found = risk(&at(&other, "rm -rf build"), &work);
-    assert_eq!(found.level, RiskLevel::High, "{found:?}");
-    assert!(found.reasons.iter().any(|why| why.contains("other/build")), "{found:?}");
-    assert!(found.reasons.iter().any(|why| why.contains("works outside")), "{found:?}");
-    assert_eq!(risk(&at("sub", "ls"), &work).level, RiskLevel::Low);
-    let moved = risk(&run("cd /home/u && rm -rf build"), &work);
-    assert_eq!(moved.level, RiskLevel::High, "{moved:?}");
-
-    let rules = [rule("run: echo *", true), rule("run: make", true), rule("run: =make", true)];
-    let auto = PermissionPolicy::AutoInWorktree;
-    assert_eq!(word(auto, &rules, &at("/home/u", "echo x > .bashrc"), &work), "ask");
-    assert_eq!(word(auto, &rules, &at(&other, "echo x"), &work), "ask");
-    assert_eq!(word(auto, &rules, &at(&other, "make"), &work), "ask");
-    assert_eq!(word(auto, &rules, &at("a\0", "make"), &work), "ask");
-    assert_eq!(word(auto, &rules, &at("sub", "echo x > a"), &work), "allow");
-    assert_eq!(word(auto, &rules, &at("sub", "echo x > ../../a"), &work), "ask");
-    assert_eq!(word(auto, &rules, &at(&work.display().to_string(), "make"), &work), "allow");
-    let no = [rule("edit: /etc/**", false), rule("run: *", true)];
-    assert_eq!(word(auto, &no, &at("/etc", "echo x > passwd"), &work), "deny");
-
-    // What *always* would allow is that line, there.
-    let always = pattern(&at(&other, "make -j4"), &work);
-    assert_eq!(always, format!("run: =cd {other} && make -j4"));
-    let rules = [rule(&always, true)];
-    assert_eq!(word(auto, &rules, &at(&other, "make -j4"), &work), "allow");
-    assert_eq!(word(auto, &rules, &at("/home/u", "make -j4"), &work), "ask");
-    assert_eq!(word(auto, &rules, &run("make -j4"), &work), "ask");
-}
-
-#[test]
-fn a_line_that_was_cut_is_never_taken_for_what_is_left_of_it() {
-    let cut = model::conversation::cut(&format!("ls {} ; rm -rf x", "a ".repeat(40)), 60);
-    assert!(!fits("run: ls *", &run(&cut)), "{cut}");
-    assert!(!fits("run: *", &run(&cut)), "{cut}");
-}
-
-#[test]
 fn paths_are_taken_for_where_they_lead() {
     let place = tempfile::tempdir().unwrap();
     let work = place.path().join("work");
@@ -564,82 +524,6 @@ fn always_for_a_file_a_host_or_a_command_without_a_pattern_does_not_open_its_too
     assert_eq!(word(PermissionPolicy::Ask, &bash, &with("Bash", run("ls")), place.path()), "allow");
     let no = [rule("tool: =Bash", false), rule("run: *", true)];
     assert_eq!(word(PermissionPolicy::Ask, &no, &with("Bash", run("ls")), place.path()), "deny");
-}
-
-#[test]
-fn a_star_stands_for_no_credentials_and_for_nothing_that_writes_or_starts() {
-    for (pattern, command) in [
-        ("run: cat *", "cat ~/.ssh/id_ed25519"),
-        ("run: cat *", "cat /data/endpoint.json"),
-        ("run: cat *", "cat server.key"),
-        // Nor does it behind what the shell makes files of.
-        ("run: cat *", "cat ~/.ss*/id_rs*"),
-        ("run: cat *", "cat .en?"),
-        ("run: cat *", "cat $HOME/x"),
-        ("run: cat *", "cat $KEY_FILE"),
-        ("run: cat *", "cat src/{a,.env}"),
-        ("run: cat *", "cat certs/*"),
-        ("run: cat *", "cat certs/*.p?m"),
-        ("run: cat *", "cat ~/x$(echo .env)"),
-        ("run: head *", "head -n1 conf/cred*s.json"),
-        ("run: git show *", "git show HEAD:.env"),
-        ("run: *", "cat ~/.ss*/id_rs*"),
-        ("run: rg *", "rg . /home/u"),
-        ("run: rg *", "rg . ../other"),
-        // However an option is written.
-        ("run: git diff *", "git diff --output=/etc/x"),
-        ("run: git diff *", "git diff --outp=/etc/x"),
-        ("run: git *", "git -c alias.x='!evil' x"),
-        ("run: git *", "git --config-env=core.pager=X log"),
-        ("run: git *", "git grep -O./evil x"),
-        ("run: rg *", "rg --pre=./x a"),
-        ("run: sort *", "sort -o /etc/x a"),
-        ("run: sort *", "sort --compress-prog=./evil -S 100k big"),
-        ("run: sort *", "sort -uo ~/.bashrc x"),
-        ("run: sort *", "sort --outp=~/.bashrc x"),
-        ("run: find *", "find . -delete"),
-        ("run: go test *", "go test --exec=./evil"),
-        ("run: go test *", "go test -o F"),
-        ("run: go test *", "go test -coverprofile=F"),
-        ("run: go build *", "go build -o ~/.local/bin/git ."),
-        ("run: make test *", "make test --eval='x:=$(shell evil)'"),
-        ("run: make test *", "make test -f /tmp/x.mk"),
-        ("run: pytest *", "pytest -p evil"),
-        ("run: pytest *", "pytest --junitxml=~/.bashrc"),
-        ("run: mypy *", "mypy --python-executable ./evil"),
-        ("run: cargo build *", "cargo build --config 'build.rustc-wrapper=\"./evil\"'"),
-        ("run: cargo build *", "cargo build --target-dir /tmp"),
-        ("run: npm test *", "npm test --script-shell=./evil"),
-        ("run: gradle build *", "gradle build --init-script x"),
-        ("run: mvn test *", "mvn test -f /tmp"),
-        // Nor by a program that is named by its place.
-        ("run: /usr/bin/git *", "/usr/bin/git -c alias.x='!evil' x"),
-        ("run: /usr/bin/sort *", "/usr/bin/sort -o x a"),
-        ("run: ./tool *", "./tool --write"),
-    ] {
-        assert!(!fits(pattern, &run(command)), "{pattern} {command}");
-    }
-    for (pattern, command) in [
-        ("run: git *", "git log -5 --oneline"),
-        ("run: /usr/bin/git *", "/usr/bin/git diff --stat"),
-        ("run: cargo test *", "cargo test -p agents --release -- --nocapture"),
-        ("run: go test *", "go test -run TestX ./..."),
-        ("run: sort *", "sort -rn -k2 a.txt"),
-        ("run: cat *", "cat src/*.rs"),
-        ("run: make --eval=* *", "make --eval=x test"),
-        ("run: ./tool --write *", "./tool --write a"),
-    ] {
-        assert!(fits(pattern, &run(command)), "{pattern} {command}");
-    }
-    assert!(fits("run: cat *", &run("cat README.md")));
-    assert!(fits("run: cat .env", &run("cat .env")), "what is named is meant");
-    let place = tempfile::tempdir().unwrap();
-    for policy in [PermissionPolicy::AutoInWorktree, PermissionPolicy::ReadOnly] {
-        assert_eq!(word(policy, &[], &read("/etc/hosts"), place.path()), "allow");
-        for own in ["/data/endpoint.json", "/proc/1/environ", "/home/a/.docker/config.json"] {
-            assert_ne!(word(policy, &[], &read(own), place.path()), "allow", "{own}");
-        }
-    }
 }
 
 proptest! {

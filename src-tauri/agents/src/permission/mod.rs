@@ -13,6 +13,7 @@ mod places;
 mod risk;
 mod shell;
 mod suggest;
+mod within;
 
 use std::path::Path;
 
