@@ -142,6 +142,52 @@ fn errors_of_the_provider(program: &'static Program) {
     swarm.nobody_is_left();
 }
 
+/// A provider that refuses for too many requests: twice, and for ever.
+fn too_many_requests(program: &'static Program) {
+    let swarm = Swarm::of(program);
+    let write = (program.run)("echo hi > HELLO.md");
+    for agent in ["ann", "bob"] {
+        swarm.agent(agent);
+    }
+    let passing = swarm.mission("ann", &format!("[[fake:error 429 2]]{write}"));
+    let lasting = swarm.mission_with(
+        "bob",
+        "[[fake:error 429 999]] for ever",
+        &["--retries", "1", "--backoff", "3"],
+    );
+    // Some agents try again by themselves, and some end their turn at once.
+    let (state, _) = swarm.allow_all(&passing);
+    let shown = swarm.shown(&passing);
+    match state.as_str() {
+        "done" => assert_eq!(shown["evidence"]["grade"], "observed", "{shown}"),
+        _ => refused_for_too_many(&shown),
+    }
+    assert_eq!(swarm.wait(&lasting, "done,failed,cancelled,in_review"), "failed");
+    let shown = swarm.shown(&lasting);
+    refused_for_too_many(&shown);
+    let attempts = shown["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 2, "it is tried as often as was said, and no more: {shown}");
+    let at = |n: u64, what: &str| {
+        let of = attempts.iter().find(|attempt| attempt["n"] == n).unwrap();
+        of[what].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    };
+    let pause = at(2, "leased_at").duration_since(at(1, "ended_at"));
+    assert!(pause.as_secs() >= 3, "it backs off before it tries again: {pause}");
+    swarm.nobody_is_left();
+}
+
+/// The mission has failed, nothing is proved, and every attempt says what its provider said.
+fn refused_for_too_many(shown: &serde_json::Value) {
+    assert_eq!(shown["state"], "failed", "{shown}");
+    assert_eq!(shown["evidence"]["grade"], "none", "{shown}");
+    for attempt in shown["attempts"].as_array().unwrap() {
+        assert_eq!(attempt["state"], "rejected", "{shown}");
+        let said = attempt["ended"].to_string().to_lowercase();
+        let names = ["429", "rate limit", "too many requests", "rate_limit"];
+        assert!(names.iter().any(|name| said.contains(name)), "{said}");
+    }
+}
+
 /// The same for every agent.
 macro_rules! with {
     ($agent:ident, $program:expr) => {
@@ -166,6 +212,11 @@ macro_rules! with {
             #[test]
             fn errors_of_the_provider_are_never_done_and_leave_no_process() {
                 errors_of_the_provider($program);
+            }
+
+            #[test]
+            fn a_refusal_for_too_many_requests_is_named_backed_off_from_and_never_done() {
+                too_many_requests($program);
             }
         }
     };

@@ -61,11 +61,16 @@ impl Swarm {
 
     /// Gives an agent a mission that is done when there is a file `HELLO.md`.
     pub(crate) fn mission(&self, agent: &str, brief: &str) -> String {
+        self.mission_with(agent, brief, &[])
+    }
+
+    /// The same, with more said of it.
+    pub(crate) fn mission_with(&self, agent: &str, brief: &str, more: &[&str]) -> String {
         let repository = self.repository.to_str().unwrap();
         let title = format!("What {agent} does");
         let work = ["--repo", repository, "--gate", "file: HELLO.md"];
         let add = ["mission", "add", "--title", &title, "--brief", brief, "--agent", agent];
-        let made = self.house.json(&[&add[..], &work].concat());
+        let made = self.house.json(&[&add[..], &work, more].concat());
         made["short_id"].as_str().unwrap().to_owned()
     }
 
