@@ -6,11 +6,12 @@
     reason = "a test that cannot go on says where it stopped"
 )]
 
+mod again;
 mod api;
 mod bad;
 mod chain;
-mod house;
 mod health;
+mod house;
 mod keys;
 mod live;
 mod logins;
