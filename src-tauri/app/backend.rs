@@ -7,7 +7,7 @@ use std::sync::Arc;
 use engine::Engine;
 use engine::live::{LiveFrom, Wish};
 use futures::{Stream, StreamExt as _};
-use gateway::{Client, Host, InProcess, logging};
+use gateway::{Host, InProcess, Reattaching, logging};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use serde::Serialize;
@@ -69,8 +69,8 @@ pub(crate) enum Backend {
         /// Keeps the log file open.
         _log: Option<logging::Guard>,
     },
-    /// One that already runs for the workspace.
-    Other(Client),
+    /// One that already runs for the workspace, and whichever runs for it after that.
+    Other(Reattaching),
 }
 
 impl Backend {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use engine::{Config, Engine};
-use gateway::{Client, Host, logging};
+use gateway::{Client, Host, Reattaching, logging};
 use http::{Method, StatusCode};
 use tauri_plugin_dialog::{DialogExt as _, MessageDialogKind};
 
@@ -57,7 +57,7 @@ async fn attach(args: &Args, locked: &str) -> Start {
     };
     match client.request(Method::POST, "/api/v1/window/focus", None).await {
         Ok(answer) if answer.status == StatusCode::NO_CONTENT => Start::Focused,
-        Ok(_) => Start::Ready(Arc::new(Backend::Other(client))),
+        Ok(_) => Start::Ready(Arc::new(Backend::Other(Reattaching::new(client)))),
         Err(err) => Start::Failed(format!("failed to {locked}; and failed to {err}")),
     }
 }

@@ -2,6 +2,7 @@
 
 mod live;
 mod mcp;
+mod reattaching;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::call::IDEMPOTENCY_KEY;
 use crate::endpoint::{Endpoint, EndpointError};
 
 pub use mcp::McpAnswer;
+pub use reattaching::Reattaching;
 
 /// How long it may take to connect to this machine itself.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,6 +35,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The largest frame of the live stream, in bytes.
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The headers of a caller's that are passed on; who asks and for what name is for this client to say.
+const PASSED_ON: [&str; 6] =
+    [IDEMPOTENCY_KEY, "accept", "last-event-id", "if-match", "if-none-match", "if-modified-since"];
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -217,9 +222,7 @@ impl Client {
             .uri(path)
             .header(header::HOST, &self.authority)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.endpoint.token));
-        let passed_on =
-            [IDEMPOTENCY_KEY, "accept", "last-event-id", "if-none-match", "if-modified-since"];
-        for name in passed_on {
+        for name in PASSED_ON {
             if let Some(value) = headers.get(name) {
                 request = request.header(name, value);
             }
@@ -416,6 +419,46 @@ mod tests {
             assert!(error.is_outcome_unknown() && !error.is_no_engine());
             let error = break_off(Method::GET, answer).await;
             assert!(matches!(error, ClientError::Talk(_)), "reading changes nothing: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_header_that_the_interface_sends_arrives_and_none_that_says_who_asks() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (_dir, client) = client_of(listener.local_addr().unwrap());
+        let engine = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"{}") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let sent = [
+            ("accept", "application/json"),
+            ("content-type", "application/json"),
+            ("idempotency-key", "0198"),
+            ("if-match", "\"a1\""),
+            ("if-none-match", "\"b2\""),
+        ];
+        let foreign = [("authorization", "Bearer hk_x"), ("host", "elsewhere"), ("cookie", "a=b")];
+        let headers: HeaderMap = sent
+            .iter()
+            .chain(&foreign)
+            .map(|(name, value)| {
+                (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap())
+            })
+            .collect();
+        let body = Some(b"{}".to_vec());
+        client.request_with(Method::PUT, "/api/v1/settings", &headers, body).await.unwrap();
+        let request = engine.await.unwrap();
+        for (name, value) in sent {
+            assert!(request.contains(&format!("{name}: {value}\r\n")), "{name}: {request}");
+        }
+        for (name, value) in foreign {
+            assert!(!request.contains(value), "{name}: {request}");
         }
     }
 

@@ -44,7 +44,7 @@ pub use accept::{NotLoopback, bind, bind_again, bind_anywhere, serve};
 pub use access::{Access, AccessError};
 pub use again::ALWAYS_ANEW;
 pub use auth::InProcess;
-pub use client::{Answer, Client, ClientError, McpAnswer};
+pub use client::{Answer, Client, ClientError, McpAnswer, Reattaching};
 pub use door::{DoorError, Tls};
 pub use endpoint::{Endpoint, EndpointError};
 pub use host::{Host, HostError, Outer};

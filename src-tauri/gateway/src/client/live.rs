@@ -34,6 +34,26 @@ struct Talking {
     own: VecDeque<String>,
 }
 
+/// A connection on which nothing was wished for yet.
+pub(super) struct Dialled(WebSocketStream<Box<dyn Duplex>>);
+
+impl Dialled {
+    /// The frames that come, each as JSON, until anything goes wrong.
+    pub(super) fn talk(
+        self,
+        wishes: mpsc::Receiver<Wish>,
+    ) -> impl Stream<Item = String> + Send + use<> {
+        let talking = Talking {
+            socket: self.0,
+            wishes,
+            hears_wishes: true,
+            epoch: String::new(),
+            own: VecDeque::new(),
+        };
+        stream::unfold(talking, Talking::next)
+    }
+}
+
 /// What came next.
 enum Heard {
     Text(String),
@@ -52,6 +72,11 @@ impl Client {
         from: &LiveFrom,
         wishes: mpsc::Receiver<Wish>,
     ) -> Result<impl Stream<Item = String> + Send + use<>, ClientError> {
+        Ok(self.dial(from).await?.talk(wishes))
+    }
+
+    /// Opens a connection that tells what happens from there on.
+    pub(super) async fn dial(&self, from: &LiveFrom) -> Result<Dialled, ClientError> {
         let names: Vec<String> = from.topics.iter().map(ToString::to_string).collect();
         let mut path = format!("/api/v1/live?topics={}", names.join(","));
         if let (Some(epoch), Some(since)) = (&from.epoch, from.since)
@@ -72,14 +97,7 @@ impl Client {
             .await
             .map_err(|_| ClientError::TooSlow(ANSWER_TIMEOUT))?
             .map_err(of_socket)?;
-        let talking = Talking {
-            socket,
-            wishes,
-            hears_wishes: true,
-            epoch: String::new(),
-            own: VecDeque::new(),
-        };
-        Ok(stream::unfold(talking, Talking::next))
+        Ok(Dialled(socket))
     }
 
     async fn reach(&self) -> Result<Box<dyn Duplex>, ClientError> {

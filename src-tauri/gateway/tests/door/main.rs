@@ -19,6 +19,7 @@ mod matrix;
 mod mcp;
 mod metrics;
 mod otlp;
+mod reattach;
 mod signals;
 
 #[path = "../hosted/mod.rs"]
