@@ -224,6 +224,13 @@ fn new_login(new: &NewLogin, token: Option<&AccessToken>, now: Timestamp) -> Log
     }
 }
 
+/// What happens when a login ends: nobody else holds its token, which was made for it alone.
+fn ends_of(login: &Login, why: LoginEnd, at: Timestamp) -> Vec<Fact> {
+    let out = Fact::LoggedOut { login_id: login.id, at, why };
+    let revoked = login.token_id.map(|token_id| Fact::TokenRevoked { token_id, at });
+    [out].into_iter().chain(revoked).collect()
+}
+
 impl Engine {
     /// Signs a browser in, and gives a paired one its token.
     ///
@@ -261,7 +268,9 @@ impl Engine {
                 .await
                 .map_err(|error| not_ended(&error))?;
             let by = if *why == LoginEnd::Crowded { Actor::Engine } else { actor.clone() };
-            let ends = self.ends_of(old, *why).into_iter();
+            // That of a browser that signs in again says by its time which login took its place.
+            let at = if *why == LoginEnd::Again { now } else { self.0.clock.now() };
+            let ends = ends_of(old, *why, at).into_iter();
             events.extend(ends.map(|fact| self.event_by(caller, by.clone(), fact)));
         }
         let (cookie_hex, page_hex) = (hex(&cookie_hash), hex(&page_hash));
@@ -294,14 +303,6 @@ impl Engine {
         let others = crowded.into_iter().filter(|old| again.as_ref() != Some(old));
         let others: Vec<_> = others.map(|old| (old, LoginEnd::Crowded)).collect();
         again.map(|old| (old, LoginEnd::Again)).into_iter().chain(others).collect()
-    }
-
-    /// What happens when a login ends: nobody else holds its token, which was made for it alone.
-    fn ends_of(&self, login: &Login, why: LoginEnd) -> Vec<Fact> {
-        let at = self.0.clock.now();
-        let out = Fact::LoggedOut { login_id: login.id, at, why };
-        let revoked = login.token_id.map(|token_id| Fact::TokenRevoked { token_id, at });
-        [out].into_iter().chain(revoked).collect()
     }
 
     /// Lets a login and its token open nothing from now on.
@@ -418,20 +419,20 @@ impl Engine {
         Ok(named)
     }
 
-    /// A login that opens nothing here although its end could not be written.
-    async fn login_on_disk(&self, id: LoginId, now: Timestamp) -> Result<Login, Refusal> {
-        let all = self.0.ledger.logins(now, true, SHOWN_MAX).await.map_err(unreadable)?;
-        match all.into_iter().map(|kept| kept.login).find(|login| login.id == id) {
-            Some(login) if login.is_valid(now) => Ok(login),
-            Some(_) => Err(Refusal::new(Code::Conflict, "the browser is already signed out")),
+    /// A login that opens nothing here: its end could not be written, or it ended before.
+    async fn login_on_disk(&self, id: LoginId) -> Result<Login, Refusal> {
+        let mut all = self.0.ledger.logins_ever().await.map_err(unreadable)?.into_iter();
+        match all.find(|kept| kept.login.id == id) {
+            Some(kept) => Ok(kept.login),
             None => Err(Refusal::new(Code::NotFound, format!("there is no login '{id}'"))
                 .hint("list the logins to see their ids")),
         }
     }
 
     /// Ends a login, with the token that was made for it and what that lent to others; where it is ended
-    /// from elsewhere, with all that was made in it. They open nothing from the moment this is called,
-    /// also where their end cannot be written at once.
+    /// from elsewhere, with all that was made in it and by the logins that its browser had before or has
+    /// since. They open nothing from the moment this is called, also where their end cannot be written at
+    /// once. Of one that ended before, only what was made in it is left to end.
     ///
     /// # Errors
     /// When there is no such login, or it was ended before.
@@ -448,12 +449,16 @@ impl Engine {
         let now = self.now_for_keys();
         let login = match self.0.logins.of(id).filter(|login| self.is_good(login, now)) {
             Some(login) => login,
-            None => self.login_on_disk(id, now).await?,
+            None => self.login_on_disk(id).await?,
         };
         let _no_token = self.0.keys.alone().await;
-        let ends = self.ends_of(&login, why);
+        let stood = login.is_valid(now);
         self.forget_login(&login);
         let chain = self.chain_of(&Roots::login(&login, why == LoginEnd::Revoked)).await?;
+        if !stood && chain.is_empty() {
+            return Err(Refusal::new(Code::Conflict, "the browser is already signed out"));
+        }
+        let ends = if stood { ends_of(&login, why, self.0.clock.now()) } else { Vec::new() };
         self.end_chain(caller, &chain).await.map_err(|error| not_ended(&error))?;
         let events = ends.into_iter();
         let events = events.map(|fact| self.event_by(caller, caller.actor.clone(), fact)).collect();

@@ -55,6 +55,13 @@ impl Login {
     pub fn is_valid(&self, now: Timestamp) -> bool {
         self.ended.is_none() && now < self.expires_at
     }
+
+    /// Whether this login took the place of that one, in the same browser.
+    #[must_use]
+    pub fn is_instead_of(&self, old: &Self) -> bool {
+        let again = LoginEnded { at: self.made_at, why: LoginEnd::Again };
+        self.id != old.id && old.ended == Some(again)
+    }
 }
 
 /// How a browser came in.
@@ -96,7 +103,7 @@ pub enum LoginEnd {
     SignedOut,
     /// It was ended from elsewhere.
     Revoked,
-    /// The browser signed in again.
+    /// The browser signed in again, by the login that was made at the time of this end.
     Again,
     /// Too many were signed in; the oldest gave way.
     Crowded,

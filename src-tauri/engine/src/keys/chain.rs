@@ -1,14 +1,15 @@
 //! What ends with a key: everything that was made by it, and by what it made.
 //!
 //! A token that lets another one in must not leave it behind; neither must a browser that somebody signs
-//! out from elsewhere because it is not trusted any more. What the captain made in a browser that signed
-//! out by itself stays.
+//! out from elsewhere because it is not trusted any more, whichever of its logins that was made in. What
+//! the captain made in a browser that signed out by itself stays.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use model::event::Fact;
 use model::id::{LoginId, TokenId};
-use model::login::{Login, LoginEnd};
+use model::login::{Login, LoginEnd, LoginEnded};
 use model::refusal::{Code, Refusal};
 use model::token::{AccessToken, Maker};
 use store::ledger::{CHANGE_EVENTS_MAX, Change, CommitError};
@@ -24,6 +25,13 @@ pub(crate) struct Chain {
     logins: Vec<Login>,
     /// Tokens, without those that begin it; what was made last first.
     tokens: Vec<TokenId>,
+}
+
+impl Chain {
+    /// Whether nothing ends.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.logins.is_empty() && self.tokens.is_empty()
+    }
 }
 
 /// Where a chain begins.
@@ -48,15 +56,58 @@ impl Roots {
     }
 }
 
-/// What ends with the roots, of the keys that stand.
+/// All logins of the browsers that are not trusted any more, and of those that these let in: a browser
+/// that signs in again is the same one, and one that has signed out may have let others in.
+fn mistrusted(roots: &[LoginId], logins: &[&Login]) -> HashSet<LoginId> {
+    let mut found: HashSet<LoginId> = roots.iter().copied().collect();
+    // By the time at which one took the place of another.
+    let mut again: HashMap<Timestamp, Vec<&Login>> = HashMap::new();
+    for login in logins {
+        if let Some(LoginEnded { at, why: LoginEnd::Again }) = login.ended {
+            again.entry(at).or_default().push(login);
+        }
+    }
+    loop {
+        let before = found.len();
+        for login in logins {
+            let old = again.get(&login.made_at).into_iter().flatten();
+            let before = old.filter(|old| login.is_instead_of(old));
+            let same: Vec<LoginId> = before.map(|old| old.id).collect();
+            let is_same = same.iter().any(|id| found.contains(id));
+            if is_same || login.made_by.is_some_and(|by| found.contains(&by)) {
+                found.insert(login.id);
+            }
+            if found.contains(&login.id) {
+                found.extend(same);
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+/// What ends with the roots, of the keys that stand; `ever` are all logins there were.
 fn chain<'a>(
     roots: &Roots,
     tokens: impl Iterator<Item = &'a AccessToken> + Clone,
-    logins: impl Iterator<Item = &'a Login> + Clone,
+    ever: &[&Login],
+    now: Timestamp,
 ) -> Chain {
     let mut ended_tokens: HashSet<TokenId> = roots.tokens.iter().copied().collect();
-    let mut ended_logins: HashSet<LoginId> = roots.logins.iter().copied().collect();
+    let mut ended_logins = mistrusted(&roots.logins, ever);
+    let logins = ever.iter().copied().filter(|login| login.is_valid(now));
     let mut chain = Chain::default();
+    // What begins it is ended by whoever asks.
+    let others = |login: &&Login| {
+        ended_logins.contains(&login.id)
+            && !roots.logins.contains(&login.id)
+            && login.token_id.is_none_or(|id| !roots.tokens.contains(&id))
+    };
+    chain.logins.extend(logins.clone().filter(others).cloned());
+    for login in &chain.logins {
+        chain.tokens.extend(login.token_id.filter(|id| ended_tokens.insert(*id)));
+    }
     loop {
         let before = (chain.tokens.len(), chain.logins.len());
         for token in tokens.clone().filter(|token| !ended_tokens.contains(&token.id)) {
@@ -97,9 +148,14 @@ impl Engine {
         let ledger = &self.0.ledger;
         let tokens = ledger.standing_tokens().await.map_err(unreadable)?;
         let now = self.now_for_keys();
-        let logins = ledger.standing_logins(now).await.map_err(unreadable)?;
+        // Only a browser that is not trusted is followed through what it was before.
+        let logins = match roots.logins.is_empty() {
+            true => ledger.standing_logins(now).await.map_err(unreadable)?,
+            false => ledger.logins_ever().await.map_err(unreadable)?,
+        };
         let tokens = tokens.iter().map(|kept| &kept.token);
-        Ok(chain(roots, tokens, logins.iter().map(|kept| &kept.login)))
+        let logins: Vec<&Login> = logins.iter().map(|kept| &kept.login).collect();
+        Ok(chain(roots, tokens, &logins, now))
     }
 
     /// Ends a chain: it opens nothing from the moment this is called, also where that cannot be written
@@ -148,13 +204,15 @@ pub(crate) fn not_ended(error: &CommitError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use jiff::SignedDuration;
     use model::id::SystemDraw;
     use model::login::LoginVia;
     use model::token::TokenRole;
     use proptest::prelude::*;
 
     use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn token(made_by: Option<Maker>) -> AccessToken {
         AccessToken {
@@ -193,7 +251,7 @@ mod tests {
         let (other, far) = (token(None), login(Some(grandchild.id), None));
         let by_other = token(Some(Maker::Token { id: other.id }));
         let tokens = [&grandchild, &other, &by_other, &root, &child];
-        let found = chain(&Roots::token(root.id), tokens.into_iter(), [&far].into_iter());
+        let found = chain(&Roots::token(root.id), tokens.into_iter(), &[&far], NOW);
         assert_eq!(found.tokens, [grandchild.id, child.id], "the last one first");
         assert_eq!(found.logins, [far]);
     }
@@ -205,11 +263,43 @@ mod tests {
         let invited = login(None, Some(captain.id));
         let by_invited = token(Some(Maker::Login { id: invited.id }));
         let tokens = [&made, &by_invited].into_iter();
-        let logins = [&captain, &invited].into_iter();
-        let out = chain(&Roots::login(&captain, false), tokens.clone(), logins.clone());
+        let logins = [&captain, &invited];
+        let out = chain(&Roots::login(&captain, false), tokens.clone(), &logins, NOW);
         assert_eq!(out, Chain::default(), "it signed out by itself");
-        let out = chain(&Roots::login(&captain, true), tokens, logins);
+        let out = chain(&Roots::login(&captain, true), tokens, &logins, NOW);
         assert_eq!((out.logins, out.tokens), (vec![invited], vec![by_invited.id, made.id]));
+    }
+
+    /// Has a login take the place of another one, at that second.
+    fn again(old: &mut Login, made_by: Option<LoginId>, second: i64) -> Login {
+        let at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+        old.ended = Some(LoginEnded { at, why: LoginEnd::Again });
+        Login { made_at: at, ..login(None, made_by) }
+    }
+
+    #[test]
+    fn a_browser_is_the_same_one_after_it_signed_in_again() {
+        let made = |login: &Login| token(Some(Maker::Login { id: login.id }));
+        let mut first = login(None, None);
+        let id = first.id;
+        let mut second = again(&mut first, Some(id), 1);
+        let third = again(&mut second, None, 2);
+        let other = login(None, None);
+        let mut invited = login(None, Some(first.id));
+        invited.ended = Some(LoginEnded { at: NOW, why: LoginEnd::SignedOut });
+        let (by_first, by_third) = (made(&first), made(&third));
+        let (by_invited, by_other) = (made(&invited), made(&other));
+        let tokens = [&by_first, &by_third, &by_other, &by_invited].into_iter();
+        let logins = [&third, &other, &invited, &second, &first];
+        let of = |root: &Login| {
+            let found = chain(&Roots::login(root, true), tokens.clone(), &logins, NOW);
+            let ended: HashSet<TokenId> = found.tokens.into_iter().collect();
+            (found.logins, ended == HashSet::from([by_first.id, by_third.id, by_invited.id]))
+        };
+        assert_eq!(of(&third), (vec![], true), "what it made before, and what was made by that");
+        assert_eq!(of(&first), (vec![third.clone()], true), "what it is now");
+        let out = chain(&Roots::login(&third, false), tokens, &logins, NOW);
+        assert_eq!(out, Chain::default(), "it signed out by itself");
     }
 
     proptest! {
@@ -220,7 +310,7 @@ mod tests {
                 let id = tokens[maker.index(tokens.len())].id;
                 tokens.push(token(Some(Maker::Token { id })));
             }
-            let found = chain(&Roots::token(tokens[0].id), tokens.iter(), [].iter());
+            let found = chain(&Roots::token(tokens[0].id), tokens.iter(), &[], NOW);
             let ended = |id: TokenId| id == tokens[0].id || found.tokens.contains(&id);
             for token in &tokens[1..] {
                 let by_ended = matches!(token.made_by, Some(Maker::Token { id }) if ended(id));

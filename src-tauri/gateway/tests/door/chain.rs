@@ -150,6 +150,61 @@ async fn all_that_was_made_in_a_browser_ends_when_it_is_signed_out_from_elsewher
     house.close().await;
 }
 
+impl House {
+    /// Opens a link in a browser that is signed in already.
+    async fn signed_in_again(&self, it: &Browser, link: &Value) -> Browser {
+        let code = link["url"].as_str().unwrap().split_once("#login=").unwrap().1.to_owned();
+        let cookie = [("cookie", it.cookie.as_str())];
+        let (status, headers, told) = self.sign_in_with(&code, &cookie).await;
+        assert_eq!(status, 200, "{told}");
+        Browser::of(&headers, &told)
+    }
+
+    async fn end(&self, login: &str) -> u16 {
+        let path = format!("/api/v1/logins/{login}");
+        self.with(&self.captain(), &Method::DELETE, &path, "").await.0
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_is_not_trusted_leaves_nothing_behind_by_signing_in_again() {
+    let house = House::open().await;
+    let who = "/api/v1/whoami";
+    let first = house.browser().await;
+    let new = |name: &str| json!({"name": name, "role": "operator"});
+    let token = async |it: &Browser, name: &str| {
+        let made = house.asked_in(it, "/api/v1/tokens", new(name)).await;
+        made["secret"].as_str().unwrap().to_owned()
+    };
+    let stands = async |secret: &str| house.with(secret, &Method::GET, who, "").await.0 == 200;
+    let made = token(&first, "made before").await;
+    let link = house.asked_in(&first, "/api/v1/login/links", json!({})).await;
+    let second = house.signed_in_again(&first, &link).await;
+    assert!(stands(&made).await, "what the captain made stays");
+    let later = token(&second, "made after").await;
+    let other = token(&house.browser().await, "of another browser").await;
+
+    assert_eq!(house.end(&second.id).await, 204);
+    assert_eq!((stands(&made).await, stands(&later).await), (false, false));
+    assert!(stands(&other).await);
+    assert_eq!(house.end(&second.id).await, 409, "nothing is left of it");
+
+    // One that has given way is still somebody whose work can be undone.
+    let old = house.browser().await;
+    let by_old = token(&old, "made by the old one").await;
+    let link = house.asked_in(&old, "/api/v1/login/links", json!({})).await;
+    let now = house.signed_in_again(&old, &link).await;
+    assert_eq!(house.end(&old.id).await, 204);
+    assert!(!stands(&by_old).await);
+    assert_eq!(house.as_browser(&now, Method::GET, who).await.0, 401);
+    let house = house.reopen().await;
+    for secret in [&made, &later, &by_old] {
+        assert_eq!(house.with(secret, &Method::GET, who, "").await.0, 401, "and stays so");
+    }
+    assert!(house.engine.verify().await.unwrap().is_sound());
+    house.close().await;
+}
+
 #[tokio::test]
 async fn what_the_captain_made_in_a_browser_stays_when_it_signs_out_by_itself() {
     let house = House::open().await;
@@ -159,5 +214,24 @@ async fn what_the_captain_made_in_a_browser_stays_when_it_signs_out_by_itself() 
     assert_eq!(house.as_browser(&own, Method::POST, "/api/v1/logout").await.0, 204);
     let who = "/api/v1/whoami";
     assert_eq!(house.with(made.as_str().unwrap(), &Method::GET, who, "").await.0, 200);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn of_the_tokens_that_are_asked_for_one_agent_at_once_one_is_good() {
+    let house = House::open().await;
+    house.lent_by(&house.captain(), "far").await;
+    let (captain, body) = (house.captain(), json!({"name": "far", "new_token": true}).to_string());
+    let ask = || house.with(&captain, &Method::POST, ATTACHED, &body);
+    let asked = futures::future::join_all((0..8).map(|_| ask())).await;
+    let mut good = 0;
+    for (status, made) in &asked {
+        assert_eq!(*status, 201, "{made}");
+        let beat = house.beats(made["token"].as_str().unwrap()).await;
+        good += usize::from(beat == 200);
+    }
+    assert_eq!(good, 1);
+    let listed = house.engine.tokens(false).await.unwrap().items;
+    assert_eq!(listed.len(), 1, "{listed:?}");
     house.close().await;
 }

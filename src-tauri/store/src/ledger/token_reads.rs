@@ -15,6 +15,9 @@ use super::reader::read;
 use super::table::logins::{self, KeptLogin};
 use super::table::tokens::{self, KeptToken};
 
+/// The most logins that are read at once, those that were ended included: decades of signing in.
+const LOGINS_EVER_MAX: usize = 65_536;
+
 impl Ledger {
     /// The access tokens, newest first; those that were revoked only where they are asked for.
     ///
@@ -62,5 +65,14 @@ impl Ledger {
     pub async fn standing_logins(&self, now: Timestamp) -> Result<Vec<KeptLogin>, ReadError> {
         // As many as the captain may have, and one for each token.
         read!(self, "list logins", |conn| logins::list(conn, now, false, LOGINS_MAX + TOKENS_MAX))
+    }
+
+    /// Every login there ever was, newest first; the oldest are left out of very many.
+    ///
+    /// # Errors
+    /// When they cannot be read in time.
+    pub async fn logins_ever(&self) -> Result<Vec<KeptLogin>, ReadError> {
+        let now = Timestamp::UNIX_EPOCH;
+        read!(self, "list logins", |conn| logins::list(conn, now, true, LOGINS_EVER_MAX))
     }
 }
