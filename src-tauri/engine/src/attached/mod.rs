@@ -213,6 +213,8 @@ impl Engine {
         by: Option<Maker>,
         expires_at: Option<Timestamp>,
     ) -> Result<Option<String>, Refusal> {
+        // One at a time, so that the last one alone is left, however many ask for one.
+        let _turn = self.0.agents_turn.lock().await;
         let caller =
             Caller { key: caller.key.as_ref().map(|key| format!("{key}/token")), ..caller.clone() };
         if self.answered_before(&caller).await?.is_some() {
