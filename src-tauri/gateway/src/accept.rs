@@ -1,32 +1,34 @@
 //! The accept loop: HTTP/1.1 through every door, with limits against slow and greedy peers.
 
-use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
+use tower::ServiceExt;
 
+use crate::crowd::{Crowd, Place};
 use crate::door::{Door, Tls, Via};
 
-/// The most connections at once; who comes after that waits in the kernel's queue.
+/// The most connections at once through one door. Who comes after that waits until a place is free, in
+/// the kernel's queue but for one.
 const CONNECTIONS_MAX: usize = 512;
-/// The most connections of one other machine; it is cut off beyond that, so that it leaves room for
-/// others. Whoever is on this machine shares it with nobody else.
-const CONNECTIONS_EACH: usize = 64;
+/// How long a peer keeps its place without having shown that it is known, where others wait for one.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long a peer may take to send the head of a request, and to begin the next one.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a peer may take to agree on encryption.
@@ -113,7 +115,14 @@ fn last_port(data_dir: &Path) -> Option<u16> {
 /// Notes the port of a workspace for [`bind_again`]. Where it cannot be noted, the next start has
 /// another one.
 pub(crate) fn note_port(data_dir: &Path, port: u16) {
-    if let Err(error) = std::fs::write(data_dir.join(PORT_FILE), format!("{port}\n")) {
+    let noted = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(data_dir.join(PORT_FILE))
+        .and_then(|mut file| file.write_all(format!("{port}\n").as_bytes()));
+    if let Err(error) = noted {
         tracing::warn!(%error, "the port was not noted; agents may not find the engine again");
     }
 }
@@ -135,7 +144,8 @@ pub(crate) async fn serve_door(
     tasks: &TaskTracker,
     cancel: CancellationToken,
 ) {
-    serve_within(door, router, tasks, cancel, CONNECTIONS_MAX).await;
+    let crowd = Crowd::new(CONNECTIONS_MAX, GRACE);
+    serve_within(door, router, tasks, cancel, crowd).await;
 }
 
 async fn serve_within(
@@ -143,23 +153,25 @@ async fn serve_within(
     router: Router,
     tasks: &TaskTracker,
     cancel: CancellationToken,
-    connections_max: usize,
+    crowd: Arc<Crowd>,
 ) {
-    let free = Arc::new(Semaphore::new(connections_max));
-    let shares = Arc::new(Shares::default());
     loop {
         let next = tokio::select! {
             () = cancel.cancelled() => break,
-            next = next_connection(&door, &free) => next,
+            next = next_connection(&door, &crowd) => next,
         };
         match next {
-            Ok((arrival, free)) => match Shares::take(&shares, arrival.peer()) {
-                Some(share) => {
-                    let place = Place(Arc::new((free, share)));
-                    tasks.spawn(receive(arrival, place, router.clone(), cancel.clone()));
-                }
-                None => tracing::debug!("a peer with too many connections was cut off"),
-            },
+            Ok((arrival, Some(place))) => {
+                let (router, cancel) = (router.clone(), cancel.clone());
+                tasks.spawn(async move {
+                    let wanted = place.until_wanted();
+                    tokio::select! {
+                        () = wanted => {}
+                        () = receive(arrival, place, router, cancel) => {}
+                    }
+                });
+            }
+            Ok((_, None)) => tracing::debug!("a peer with too many connections was cut off"),
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
                 tokio::select! {
@@ -188,64 +200,8 @@ impl Arrival {
     }
 }
 
-/// How many connections each other machine has.
-#[derive(Debug, Default)]
-struct Shares(Mutex<HashMap<IpAddr, usize>>);
-
-impl Shares {
-    fn all(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One connection more; nothing where that is too much.
-    fn take(shares: &Arc<Self>, peer: Option<IpAddr>) -> Option<Share> {
-        let Some(peer) = peer else {
-            return Some(Share { peer: None, shares: Arc::clone(shares) });
-        };
-        let mut all = shares.all();
-        let count = all.entry(peer).or_default();
-        if *count >= CONNECTIONS_EACH {
-            return None;
-        }
-        *count += 1;
-        Some(Share { peer: Some(peer), shares: Arc::clone(shares) })
-    }
-}
-
-/// A connection of another machine.
-#[derive(Debug)]
-struct Share {
-    peer: Option<IpAddr>,
-    shares: Arc<Shares>,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let Some(peer) = self.peer else {
-            return;
-        };
-        let mut all = self.shares.all();
-        if let Some(count) = all.get_mut(&peer) {
-            *count -= 1;
-            if *count == 0 {
-                all.remove(&peer);
-            }
-        }
-    }
-}
-
-/// A place among the connections. It is free again when the last that holds it lets go: the
-/// connection, and whatever it was turned into, such as a WebSocket.
-#[derive(Debug, Clone)]
-pub(crate) struct Place(#[expect(dead_code, reason = "it is held, and read by nobody")] Arc<Held>);
-
-type Held = (OwnedSemaphorePermit, Share);
-
-async fn next_connection(
-    door: &Door,
-    free: &Arc<Semaphore>,
-) -> io::Result<(Arrival, OwnedSemaphorePermit)> {
-    let place = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
+/// The next one that comes, with its place where it may have one.
+async fn next_connection(door: &Door, crowd: &Arc<Crowd>) -> io::Result<(Arrival, Option<Place>)> {
     let arrival = match door {
         Door::Plain(listener) => {
             let (stream, peer) = listener.accept().await?;
@@ -257,6 +213,7 @@ async fn next_connection(
             Arrival::Tls(stream, peer, tls.clone())
         }
     };
+    let place = crowd.enter(arrival.peer()).await.map_err(io::Error::other)?;
     Ok((arrival, place))
 }
 
@@ -299,11 +256,14 @@ async fn converse(
 ) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_timeout));
+    let shown = place.clone();
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(via);
-        request.extensions_mut().insert(place.clone());
+        request.extensions_mut().insert(shown.clone());
         request
     });
+    let answered = move |response| closing_where_wanted(response, &place);
+    let service = ServiceExt::<hyper::Request<Incoming>>::map_response(service, answered);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -331,8 +291,17 @@ async fn converse(
     }
 }
 
+/// Ends a connection with its answer where others wait for its place.
+fn closing_where_wanted(mut response: Response, place: &Place) -> Response {
+    if place.is_wanted() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
     use std::time::Instant;
 
     use axum::routing::get;
@@ -346,7 +315,17 @@ mod tests {
         cancel: CancellationToken,
     }
 
+    /// Lets whoever holds a connection be known.
+    async fn known(axum::Extension(place): axum::Extension<Place>) -> &'static str {
+        place.prove();
+        "hello"
+    }
+
     async fn server(connections_max: usize) -> Server {
+        server_with(connections_max, GRACE).await
+    }
+
+    async fn server_with(connections_max: usize, grace: Duration) -> Server {
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let server = Server {
             address: listener.local_addr().unwrap(),
@@ -355,11 +334,13 @@ mod tests {
         };
         let router = Router::new()
             .route("/", get(|| async { "hello" }))
+            .route("/known", get(known))
             .route("/never", get(|| async { std::future::pending::<&'static str>().await }));
         let (tasks, cancel) = (server.tasks.clone(), server.cancel.clone());
         server.tasks.spawn(async move {
             let door = Door::Plain(listener);
-            serve_within(door, router, &tasks, cancel, connections_max).await;
+            let crowd = Crowd::new(connections_max, grace);
+            serve_within(door, router, &tasks, cancel, crowd).await;
         });
         server
     }
@@ -434,19 +415,72 @@ mod tests {
         assert!(answer.unwrap().contains("hello"));
     }
 
-    #[test]
-    fn another_machine_has_its_share_of_the_connections_and_this_one_has_all() {
-        let shares = Arc::new(Shares::default());
-        let one = Some(IpAddr::from([192, 168, 1, 9]));
-        let mut held: Vec<_> =
-            (0..CONNECTIONS_EACH).map(|_| Shares::take(&shares, one).unwrap()).collect();
-        assert!(Shares::take(&shares, one).is_none());
-        assert!(Shares::take(&shares, Some(IpAddr::from([192, 168, 1, 8]))).is_some());
-        assert!(Shares::take(&shares, None).is_some());
-        held.pop();
-        held.push(Shares::take(&shares, one).unwrap());
-        drop(held);
-        assert!(shares.all().is_empty(), "nobody is remembered who is gone");
+    /// A client that keeps its connection for as long as it may.
+    struct Keeping {
+        address: SocketAddr,
+        stream: Option<TcpStream>,
+    }
+
+    impl Keeping {
+        async fn ask(&mut self) -> String {
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
+                none => none.insert(TcpStream::connect(self.address).await.unwrap()),
+            };
+            stream.write_all(b"GET /known HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"hello") {
+                assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "{answer:?}");
+            }
+            let answer = String::from_utf8(answer).unwrap();
+            if answer.contains("connection: close") {
+                self.stream = None;
+            }
+            answer
+        }
+    }
+
+    #[tokio::test]
+    async fn more_clients_that_keep_their_connections_than_there_are_places_are_all_answered() {
+        let server = server(8).await;
+        let beat = Duration::from_millis(100);
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..64 {
+            let mut client = Keeping { address: server.address, stream: None };
+            all.spawn(async move {
+                let mut times = tokio::time::interval(beat);
+                let begun = Instant::now();
+                for _ in 0..20 {
+                    times.tick().await;
+                    client.ask().await;
+                }
+                begun.elapsed()
+            });
+        }
+        let took = tokio::time::timeout(Duration::from_secs(60), all.join_all()).await.unwrap();
+        let slowest = took.iter().max().unwrap();
+        // As long as twenty beats take, with room for a machine that has more to do.
+        assert!(*slowest < beat * 20 * 2, "{slowest:?}");
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_gives_way_and_who_is_known_does_not() {
+        let server = server_with(2, Duration::ZERO).await;
+        let mut known = Keeping { address: server.address, stream: None };
+        assert!(!known.ask().await.contains("connection: close"), "there is room");
+        let mut silent = TcpStream::connect(server.address).await.unwrap();
+        silent.write_all(b"G").await.unwrap();
+        for _ in 0..3 {
+            let begun = Instant::now();
+            assert!(exchange(server.address, ASK).await.contains("hello"));
+            assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        }
+        let mut rest = Vec::new();
+        let cut_off = silent.read_to_end(&mut rest);
+        let cut_off = tokio::time::timeout(Duration::from_secs(3), cut_off).await;
+        assert!(cut_off.is_ok() && rest.is_empty(), "before the time for its head is over");
+        assert!(known.stream.is_some());
+        known.ask().await;
     }
 
     #[tokio::test]
@@ -456,9 +490,7 @@ mod tests {
         let (began, patience) = (Instant::now(), Duration::from_millis(200));
         let (mut reading, mut writing) = tokio::io::split(far);
         writing.write_all(ASK).await.unwrap();
-        let free = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let share = Shares::take(&Arc::default(), None).unwrap();
-        let place = Place(Arc::new((free, share)));
+        let place = Crowd::new(1, GRACE).enter(None).await.unwrap().unwrap();
         converse(near, (Via::unix(), place), router, CancellationToken::new(), patience).await;
         assert!(began.elapsed() >= patience, "{:?}", began.elapsed());
         let mut rest = Vec::new();
@@ -486,6 +518,8 @@ mod tests {
         let first = bind_again(dir.path(), any).await.unwrap();
         let port = first.local_addr().unwrap().port();
         note_port(dir.path(), port);
+        let noted = std::fs::metadata(dir.path().join(PORT_FILE)).unwrap().permissions();
+        assert_eq!(noted.mode() & 0o777, 0o600);
         let other = bind_again(dir.path(), any).await.unwrap();
         assert_ne!(other.local_addr().unwrap().port(), port, "it is taken");
         drop(first);

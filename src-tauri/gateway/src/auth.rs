@@ -7,8 +7,6 @@
 //! A login is a cookie, which a browser sends to every port of its host, whoever listens there, and a
 //! secret that the page keeps and shows. The cookie alone is worth nothing, and neither is a token.
 
-use std::net::IpAddr;
-
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +17,7 @@ use model::token::{TOKEN_PREFIX, TokenRole};
 
 use crate::Gate;
 use crate::access::{Access, session_cookie};
+use crate::crowd::Place;
 use crate::door::Via;
 use crate::problem::Problem;
 use crate::rights::{Object, Role, Rule, Verdict, area_of, look_up, object_of};
@@ -65,7 +64,7 @@ async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
     }
     let peer = via.and_then(|via| via.peer);
     let speaker = match attempts_token(asked.headers).filter(|_| !in_process) {
-        Some(token) => gate.speaker(token, peer).await?,
+        Some(token) => gate.speaker(token).await,
         None => None,
     };
     let shown = access_token(asked.headers).filter(|_| !in_process);
@@ -84,6 +83,11 @@ async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
         }
         Err(problem) => return Err(problem),
     };
+    if role.is_some()
+        && let Some(place) = request.extensions().get::<Place>()
+    {
+        place.prove();
+    }
     match (&bearer, role) {
         // Anybody may ask for these, and nobody for all of them.
         (_, None) => {
@@ -116,17 +120,16 @@ async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
 }
 
 impl Gate {
-    /// Whose attempt's token this is. To find that out takes a look at a file, which is not taken for
-    /// a peer that has just shown too much that is no token.
-    async fn speaker(&self, token: &str, peer: Option<IpAddr>) -> Result<Option<Speaker>, Problem> {
-        if let Some(peer) = peer.filter(|_| !self.limits.is_proven(token)) {
-            self.limits.may_try(peer)?;
-        }
+    /// Whose attempt's token this is. To find that out takes a look at a file; few are looked at at once
+    /// for tokens that were not seen before. Who shows wrong ones does not keep an agent out that comes
+    /// from the same address for the first time, as all on this machine do.
+    async fn speaker(&self, token: &str) -> Option<Speaker> {
+        let _turn = self.limits.turn_of(token).await;
         let speaker = self.engine.speaker(token).await;
         if speaker.is_some() {
             self.limits.prove(token);
         }
-        Ok(speaker)
+        speaker
     }
 }
 

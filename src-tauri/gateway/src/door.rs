@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,6 +76,18 @@ impl Via {
     /// Whether `origin` is the page behind the door where it really arrived.
     pub(crate) fn is_own_page(&self, origin: &str) -> bool {
         self.tls && origin.strip_prefix("https://").is_some_and(|it| self.is_called(it))
+    }
+}
+
+/// Whom an address is counted as: itself, or its network of 64 bits, of which anybody who has one has
+/// all addresses.
+pub(crate) fn network_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => {
+            let [a, b, c, d, ..] = ip.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        ip => ip,
     }
 }
 
@@ -220,6 +232,15 @@ fn open_in(hidden: &Path, path: &Path) -> io::Result<UnixListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_addresses_of_one_network_are_counted_as_one() {
+        let of = |text: &str| network_of(text.parse().unwrap()).to_string();
+        assert_eq!(of("192.168.1.9"), "192.168.1.9");
+        assert_eq!(of("::ffff:192.168.1.9"), "192.168.1.9");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("::1"), "::1");
+    }
 
     #[test]
     fn an_encrypted_door_has_the_addresses_of_the_machine_and_no_other_has_more_than_its_names() {

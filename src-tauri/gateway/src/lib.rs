@@ -10,6 +10,7 @@ mod again;
 mod auth;
 mod call;
 pub mod client;
+mod crowd;
 pub mod door;
 pub mod endpoint;
 mod etag;

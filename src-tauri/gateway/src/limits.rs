@@ -8,14 +8,18 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
+use http::StatusCode;
 use model::id::{LoginId, TokenId};
+use model::refusal::Code;
 use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::door::network_of;
 use crate::problem::Problem;
 
 /// Requests of the captain's own token and logins, per second and at once.
@@ -34,10 +38,15 @@ const WRONG_CODES: u32 = 5;
 const REMEMBERED: usize = 1_024;
 /// The most tokens of attempts that are remembered as proven; the oldest is forgotten.
 const PROVEN_MAX: usize = 4_096;
+/// How many tokens that are not proven are looked up in files at once. Each costs one look, after which
+/// a wrong one has lost its connection; a right one waits for no more than those before it.
+const LOOKED_UP_MAX: usize = 8;
 /// The most live streams of one token or one browser.
 const LISTENERS_EACH: usize = 16;
 /// The most live streams with the captain's own token.
 const LISTENERS_CAPTAIN: usize = 128;
+/// The most live streams of all together.
+const LISTENERS_MAX: usize = 256;
 
 type Keyed<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 type Digested = [u8; 32];
@@ -49,8 +58,8 @@ pub(crate) struct Limits {
     strangers: Keyed<IpAddr>,
     anybody: Keyed<IpAddr>,
     codes: Keyed<Option<IpAddr>>,
-    /// Peers that asked too often without a valid token, and until when they are not listened to.
-    spent: Mutex<HashMap<IpAddr, Instant>>,
+    /// For tokens of attempts that are not proven.
+    looks: Semaphore,
     proven: Mutex<VecDeque<Digested>>,
     listeners: Arc<Listeners>,
 }
@@ -70,7 +79,7 @@ impl Default for Limits {
             strangers: RateLimiter::hashmap(quota(STRANGER)),
             anybody: RateLimiter::hashmap(quota(ANYBODY)),
             codes: RateLimiter::hashmap(Quota::per_minute(a_minute)),
-            spent: Mutex::default(),
+            looks: Semaphore::new(LOOKED_UP_MAX),
             proven: Mutex::default(),
             listeners: Arc::default(),
         }
@@ -100,40 +109,27 @@ impl Limits {
     /// Counts a request for what anybody may ask.
     pub(crate) fn anybody(&self, peer: IpAddr) -> Result<(), Problem> {
         let often = "too many requests from this address";
-        count(&self.anybody, &peer, often).map_err(|wait| told(wait).closing())
+        count(&self.anybody, &network_of(peer), often).map_err(|wait| told(wait).closing())
     }
 
     /// Counts a login code that was none.
     pub(crate) fn wrong_code(&self, peer: Option<IpAddr>) -> Result<(), Problem> {
-        count(&self.codes, &peer, "too many wrong login codes").map_err(told)
+        count(&self.codes, &peer.map(network_of), "too many wrong login codes").map_err(told)
     }
 
     /// Counts a request of somebody who is not known.
     pub(crate) fn stranger(&self, peer: IpAddr) -> Result<(), Problem> {
-        count(&self.strangers, &peer, TOO_STRANGE).map_err(|(wait, detail)| {
-            let mut spent = locked(&self.spent);
-            let now = Instant::now();
-            if spent.len() > REMEMBERED {
-                spent.retain(|_, until| now < *until);
-            }
-            if spent.len() <= REMEMBERED {
-                spent.insert(peer, now + wait);
-            }
-            told((wait, detail)).closing()
-        })
+        let often = "too many requests without a valid token";
+        count(&self.strangers, &network_of(peer), often).map_err(|wait| told(wait).closing())
     }
 
-    /// Refuses a peer, before anything is done for it, that has just asked too often as a stranger.
-    pub(crate) fn may_try(&self, peer: IpAddr) -> Result<(), Problem> {
-        let until = locked(&self.spent).get(&peer).copied();
-        let wait = until.and_then(|until| until.checked_duration_since(Instant::now()));
-        wait.filter(|wait| !wait.is_zero())
-            .map_or(Ok(()), |wait| Err(told((wait, TOO_STRANGE)).closing()))
-    }
-
-    /// Whether a token was found to be an attempt's before.
-    pub(crate) fn is_proven(&self, token: &str) -> bool {
-        locked(&self.proven).contains(&digest(token))
+    /// Waits for the turn of a token to be looked up in files; one that was found to be an attempt's
+    /// before waits for nobody.
+    pub(crate) async fn turn_of(&self, token: &str) -> Option<SemaphorePermit<'_>> {
+        if locked(&self.proven).contains(&digest(token)) {
+            return None;
+        }
+        self.looks.acquire().await.ok()
     }
 
     /// Remembers that a token is an attempt's.
@@ -153,6 +149,12 @@ impl Limits {
     pub(crate) fn listener(&self, who: Listener) -> Result<ListenerPlace, Problem> {
         let max = if who == Listener::Captain { LISTENERS_CAPTAIN } else { LISTENERS_EACH };
         let mut all = locked(&self.listeners.0);
+        if all.values().sum::<usize>() >= LISTENERS_MAX {
+            let why = format!("{LISTENERS_MAX} clients listen already");
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, why)
+                .hint("close one, or read by requests")
+                .retry_after(5));
+        }
         let count = all.entry(who).or_default();
         if *count >= max {
             return Err(Problem::busy(format!("{max} live streams are open already by this key"))
@@ -163,8 +165,6 @@ impl Limits {
         Ok(ListenerPlace { who, listeners: Arc::clone(&self.listeners) })
     }
 }
-
-const TOO_STRANGE: &str = "too many requests without a valid token";
 
 fn digest(token: &str) -> Digested {
     Sha256::digest(token.as_bytes()).into()
@@ -254,30 +254,48 @@ mod tests {
         for n in 0..4 * REMEMBERED as u32 {
             limits.stranger(IpAddr::from(n.to_be_bytes())).unwrap();
         }
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = std::time::Instant::now() + Duration::from_secs(30);
         while limits.strangers.len() > REMEMBERED {
-            assert!(Instant::now() < until, "{} are remembered", limits.strangers.len());
+            assert!(std::time::Instant::now() < until, "{} are remembered", limits.strangers.len());
             drop(limits.stranger(IpAddr::from([10, 0, 0, 1])));
             std::thread::yield_now();
         }
     }
 
-    #[test]
-    fn who_has_shown_too_much_that_is_no_token_is_refused_before_it_is_looked_at() {
+    #[tokio::test]
+    async fn a_token_that_is_proven_waits_for_none_that_is_not() {
         let limits = Limits::default();
-        limits.may_try(HERE).unwrap();
-        let refused = (0..10_000).find_map(|_| limits.stranger(HERE).err()).unwrap();
-        assert_eq!(refused.status, 429);
-        assert_eq!(limits.may_try(HERE).unwrap_err().status, 429);
-        limits.may_try(IpAddr::from([10, 0, 0, 1])).unwrap();
         limits.prove("hk_a_1");
         limits.prove("hk_a_1");
-        assert!(limits.is_proven("hk_a_1") && !limits.is_proven("hk_a_2"));
+        let mut held = Vec::new();
+        for n in 0..LOOKED_UP_MAX {
+            held.push(limits.turn_of(&format!("hk_a_wrong{n}")).await.unwrap());
+        }
+        assert!(limits.turn_of("hk_a_1").await.is_none());
+        let waits = limits.turn_of("hk_a_2");
+        tokio::pin!(waits);
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        held.pop();
+        assert!(waits.await.is_some());
         for n in 0..PROVEN_MAX {
             limits.prove(&n.to_string());
         }
-        assert!(!limits.is_proven("hk_a_1"), "the oldest is forgotten");
+        assert!(limits.turn_of("hk_a_1").await.is_some(), "the oldest is forgotten");
         assert_eq!(locked(&limits.proven).len(), PROVEN_MAX);
+    }
+
+    #[test]
+    fn all_addresses_of_one_network_have_one_measure() {
+        let limits = Limits::default();
+        let ip = |host: u32| -> IpAddr { format!("2001:db8::{host:x}").parse().unwrap() };
+        let refused = (0..10_000).find_map(|n| limits.stranger(ip(n)).err()).unwrap();
+        assert_eq!(refused.status, 429);
+        assert!((0..100_000).any(|n| limits.anybody(ip(n)).is_err()));
+        for n in 0..WRONG_CODES {
+            limits.wrong_code(Some(ip(n))).unwrap();
+        }
+        assert_eq!(limits.wrong_code(Some(ip(77))).unwrap_err().status, 429);
+        limits.wrong_code(Some("2001:db8:0:1::1".parse().unwrap())).unwrap();
     }
 
     #[test]
@@ -303,5 +321,12 @@ mod tests {
         places.push(limits.listener(Listener::Login(id)).unwrap());
         drop(places);
         assert!(locked(&limits.listeners.0).is_empty(), "nobody is remembered who is gone");
+        let anybody = || LoginId::draw(model::Timestamp::UNIX_EPOCH, &mut SystemDraw);
+        let all: Vec<_> = (0..LISTENERS_MAX)
+            .map(|_| limits.listener(Listener::Login(anybody())).unwrap())
+            .collect();
+        assert_eq!(limits.listener(Listener::Captain).unwrap_err().status, 503);
+        drop(all);
+        limits.listener(Listener::Captain).unwrap();
     }
 }

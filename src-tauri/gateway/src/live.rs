@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::Gate;
-use crate::accept::Place;
 use crate::auth::LIVE_PROTOCOL;
+use crate::crowd::Place;
 use crate::limits::{Listener, ListenerPlace};
 use crate::params::Params;
 use crate::problem::Problem;
@@ -39,8 +39,6 @@ const WISHES_MAX: usize = 16;
 const MESSAGES_AT_ONCE: u32 = 40;
 /// After how long it may send another one; one that comes earlier is read only then.
 const MESSAGE_EVERY: Duration = Duration::from_millis(100);
-/// The most listeners at once.
-const LISTENERS_MAX: usize = 256;
 /// What a WebSocket is closed with when its listener was too slow: try again later.
 const TRY_AGAIN: u16 = 1013;
 /// What a WebSocket is closed with when the engine ends.
@@ -90,12 +88,6 @@ pub(crate) async fn listen(
     let ears = Ears { role, scopes };
     if let Some(topic) = from.topics.iter().find(|topic| !ears.may_hear(topic)) {
         return Err(not_yours(topic).into());
-    }
-    if gate.engine.listeners() >= LISTENERS_MAX {
-        let why = format!("{LISTENERS_MAX} clients listen already");
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Busy, why)
-            .hint("close one, or read by requests")
-            .retry_after(5));
     }
     let seat = match (&login, &bearer) {
         (Some(login), _) => Some(Listener::Login(login.id)),

@@ -1,4 +1,5 @@
-//! One connection that is kept: a request, its whole answer, the next request.
+//! One connection that is kept for as long as the engine keeps it: a request, its whole answer, the next
+//! request. An engine with few places left ends it with an answer; the next request opens another.
 
 use std::io;
 
@@ -10,15 +11,13 @@ use tokio::net::TcpStream;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 pub(crate) struct Line {
-    stream: TcpStream,
+    stream: Option<TcpStream>,
     address: String,
 }
 
 impl Line {
     pub(crate) async fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, address: address.to_owned() })
+        Ok(Self { stream: Some(connect(address).await?), address: address.to_owned() })
     }
 
     /// Sends a request; gives the status and the body.
@@ -36,31 +35,44 @@ impl Line {
             self.address,
             body.len()
         );
-        self.stream.write_all(request.as_bytes()).await?;
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => connect(&self.address).await?,
+        };
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         let end = loop {
             if let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end;
             }
-            self.more(&mut answer).await?;
+            more(&mut stream, &mut answer).await?;
         };
         let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         while answer.len() < end + 4 + length {
-            self.more(&mut answer).await?;
+            more(&mut stream, &mut answer).await?;
+        }
+        if !head.contains("\r\nconnection: close") {
+            self.stream = Some(stream);
         }
         Ok((status, answer.split_off(end + 4)))
     }
+}
 
-    async fn more(&mut self, answer: &mut Vec<u8>) -> io::Result<()> {
-        if answer.len() > ANSWER_BYTES_MAX {
-            return Err(io::Error::other("the answer is too large"));
-        }
-        match self.stream.read_buf(answer).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        }
+async fn connect(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn more(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<()> {
+    if answer.len() > ANSWER_BYTES_MAX {
+        return Err(io::Error::other("the answer is too large"));
+    }
+    match stream.read_buf(answer).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
     }
 }

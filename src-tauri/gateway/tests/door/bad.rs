@@ -399,9 +399,11 @@ async fn a_stranger_that_sends_requests_ahead_and_reads_nothing_loses_its_connec
 #[tokio::test]
 async fn a_flood_of_wrong_tokens_is_cut_short_and_holds_up_nobody_who_is_known() {
     let house = House::open().await;
-    let work = house.at_work("ann").await;
-    let own = format!("Bearer {}", work.token);
-    let own = [("authorization", own.as_str()), ("content-type", "application/json")];
+    let (ann, new) = (house.at_work("ann").await, house.at_work("new").await);
+    let bearers = [format!("Bearer {}", ann.token), format!("Bearer {}", new.token)];
+    let [own, own_of_new] = bearers
+        .each_ref()
+        .map(|own| [("authorization", own.as_str()), ("content-type", "application/json")]);
     assert_eq!(house.post("/v1/metrics", &own, b"{}").await.0, 200);
     let made_up = format!("Bearer hk_a_0198c0de000070008000000000000001_{}", "0".repeat(64));
     let made_up = [("authorization", made_up.as_str()), ("content-type", "application/json")];
@@ -413,8 +415,10 @@ async fn a_flood_of_wrong_tokens_is_cut_short_and_holds_up_nobody_who_is_known()
         }
     }
     assert!(refused > 0, "it is never told to wait");
-    // From the same address: an agent that was heard before, the captain, and a browser.
+    // From the same address: an agent that was heard before, one that was not, the captain, and a
+    // browser.
     assert_eq!(house.post("/v1/metrics", &own, b"{}").await.0, 200);
+    assert_eq!(house.post("/v1/metrics", &own_of_new, b"{}").await.0, 200);
     let captain = format!("Bearer {}", house.captain());
     let (status, _) =
         house.send("GET", "/api/v1/whoami", &[("authorization", &captain)], b"").await;
@@ -542,5 +546,24 @@ async fn every_name_and_origin_is_judged_on_every_route() {
         }
     }
     assert_eq!(judge(&Method::GET, "/", &hosts[0], None).await, 403, "nor any file");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn who_is_turned_away_does_not_change_how_fast_the_engine_seems() {
+    let house = House::open().await;
+    let answered = async || {
+        let (status, _, about) = house.ask("GET", "/api/v1/about", "").await;
+        assert_eq!(status, 200);
+        about["api"]["requests"].as_u64().unwrap()
+    };
+    let before = answered().await;
+    for n in 0..30 {
+        let wrong = [("authorization", if n % 2 == 0 { "Bearer hk_00" } else { "Bearer hk_t_00" })];
+        let (status, _) = house.post("/api/v1/demo", &wrong, b"{}").await;
+        assert!([401, 429].contains(&status), "{status}");
+    }
+    // This one and the one before.
+    assert!(answered().await <= before + 2);
     house.close().await;
 }
