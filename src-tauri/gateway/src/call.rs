@@ -235,7 +235,7 @@ impl<T: Input> FromRequest<Gate> for Call<T> {
             parts.uri.path_and_query().map_or_else(|| parts.uri.path(), PathAndQuery::as_str);
         let fingerprint = fingerprint(parts.method.as_str(), asked, &body);
         if let (Some(key), Some(slot)) = (&key, parts.extensions.get::<Slot>()) {
-            gate.answers.pass(slot, key, fingerprint).await?;
+            gate.answers.pass(slot, bearer.map(|it| it.id), key, fingerprint).await?;
         }
         Ok(Self {
             caller: Caller {
@@ -304,8 +304,18 @@ async fn read_body(headers: &HeaderMap, body: Body, max: usize) -> Result<Vec<u8
 /// Reads a body of bounded size from a sender that does not pause for too long.
 pub(crate) async fn read_bytes(
     headers: &HeaderMap,
+    body: Body,
+    max: usize,
+) -> Result<Vec<u8>, Problem> {
+    read_growing(headers, body, max, |_| Ok(())).await
+}
+
+/// As [`read_bytes`]; `grows` is asked whether the body may become so many bytes, as they come.
+pub(crate) async fn read_growing(
+    headers: &HeaderMap,
     mut body: Body,
     max: usize,
+    mut grows: impl FnMut(usize) -> Result<(), Problem>,
 ) -> Result<Vec<u8>, Problem> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -332,6 +342,7 @@ pub(crate) async fn read_bytes(
             if bytes.len() + data.len() > max {
                 return Err(too_large(max));
             }
+            grows(bytes.len() + data.len())?;
             bytes.extend_from_slice(&data);
         }
     }
