@@ -7,6 +7,7 @@ mod gather;
 mod json;
 mod packed;
 mod proto;
+mod room;
 
 use std::sync::Arc;
 
@@ -27,11 +28,10 @@ use crate::measure::{Measure, TooMuch};
 use crate::problem::Problem;
 
 use packed::{Packing, UNPACKED_BYTES_MAX};
+use room::{Full, Room};
 
 /// The largest body, in bytes.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How much may come in at once, in KiB.
-const COMING_KIB_MAX: usize = 32 * 1024;
 /// The most bodies that are decompressed and read at once.
 const READING_MAX: usize = 2;
 /// When to come again where too many are read already, in seconds.
@@ -70,16 +70,16 @@ enum Unreadable {
 /// How much there may be at once.
 #[derive(Debug)]
 struct Places {
-    coming: Semaphore,
-    reading: Semaphore,
+    room: Arc<Room>,
+    reading: Arc<Semaphore>,
     measure: Arc<Measure>,
 }
 
 /// The routes of the receivers.
 pub(crate) fn routes() -> Router<Gate> {
     let places = Arc::new(Places {
-        coming: Semaphore::new(COMING_KIB_MAX),
-        reading: Semaphore::new(READING_MAX),
+        room: Arc::default(),
+        reading: Arc::new(Semaphore::new(READING_MAX)),
         measure: Arc::default(),
     });
     let route = |signal: Signal| {
@@ -109,15 +109,17 @@ async fn receive(
     })?;
     let json = is_json(&parts.headers)?;
     let packed = packed::packing(&parts.headers)?;
-    let busy = || {
-        let message = "too many exports are being read; nothing was taken";
-        Problem::busy(message).retry_after(RETRY_AFTER_S)
+    let mut share = places.room.share(speaker.map(Speaker::attempt));
+    let grows = |bytes: usize| share.grow_to(bytes).map_err(busy);
+    let bytes = call::read_growing(&parts.headers, body, BODY_BYTES_MAX, grows).await?;
+    let reading = Arc::clone(&places.reading).acquire_owned().await;
+    let reading = reading.map_err(|_| busy(Full::ForAll))?;
+    // Both stay taken until it is really over, also where nobody waits for the answer any more.
+    let work = move || {
+        let _taken = (reading, share);
+        read(signal, json, packed, bytes)
     };
-    let _coming = places.coming.try_acquire_many(kib(&parts.headers)).map_err(|_| busy())?;
-    let bytes = call::read_bytes(&parts.headers, body, BODY_BYTES_MAX).await?;
-    let reading = places.reading.acquire().await.map_err(|_| busy())?;
-    let read = tokio::task::spawn_blocking(move || read(signal, json, packed, bytes)).await;
-    let exported = match read {
+    let exported = match tokio::task::spawn_blocking(work).await {
         Ok(Ok(exported)) => exported,
         Ok(Err(unreadable)) => return Err(refused(&unreadable)),
         Err(err) => {
@@ -125,16 +127,17 @@ async fn receive(
             return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message));
         }
     };
-    drop(reading);
     let taken = gate.engine.take_telemetry(speaker, exported).await?;
     Ok(answer(json, signal, taken))
 }
 
-/// How much room a body takes, in KiB; as much as any where it does not say.
-fn kib(headers: &HeaderMap) -> u32 {
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
-    let bytes = said.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+/// Why a body is not read to its end.
+fn busy(full: Full) -> Problem {
+    Problem::busy(match full {
+        Full::ForAll => "too many exports are being read; nothing was taken",
+        Full::ForOne => "this attempt sends too many exports at once; nothing was taken",
+    })
+    .retry_after(RETRY_AFTER_S)
 }
 
 fn refused(unreadable: &Unreadable) -> Problem {
@@ -221,19 +224,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn a_body_that_does_not_say_how_large_it_is_takes_as_much_room_as_any() {
-        let of = |length: Option<&'static str>| {
-            let mut headers = HeaderMap::new();
-            if let Some(length) = length {
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static(length));
-            }
-            kib(&headers)
-        };
-        assert_eq!((of(Some("0")), of(Some("1")), of(Some("2048"))), (0, 1, 2));
-        assert_eq!((of(None), of(Some("x")), of(Some("99999999"))), (8192, 8192, 8192));
-    }
 
     #[test]
     fn only_what_can_be_read_is_taken() {

@@ -334,3 +334,33 @@ async fn an_agent_with_too_many_series_is_told_how_many_were_left_out() {
     assert_eq!(usage.tokens.output, Some(4_000), "what was taken counts");
     house.close().await;
 }
+
+#[tokio::test]
+async fn an_agent_that_begins_exports_and_does_not_go_on_keeps_no_other_from_exporting() {
+    use tokio::io::AsyncWriteExt as _;
+    let house = House::open().await;
+    let (one, other) = (house.at_work("one").await, house.at_work("other").await);
+    let mut begun = Vec::new();
+    for length in
+        ["transfer-encoding: chunked\r\n\r\n1\r\n{\r\n", "content-length: 8388608\r\n\r\n{"]
+    {
+        for _ in 0..8 {
+            let mut stream = tokio::net::TcpStream::connect(house.address()).await.unwrap();
+            let head = format!(
+                "POST /v1/metrics HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
+                 content-type: application/json\r\n{length}",
+                house.address(),
+                one.token
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            begun.push(stream);
+        }
+    }
+    // They are read by now, or are about to be.
+    for _ in 0..20 {
+        let status = house.export("/v1/metrics", &other.token, &[JSON], b"{}").await;
+        assert_eq!(status, 200);
+    }
+    drop(begun);
+    house.close().await;
+}
