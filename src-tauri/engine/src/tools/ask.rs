@@ -96,7 +96,7 @@ impl Engine {
         let said: Vec<&str> = std::iter::once(ask.text.as_str())
             .chain(ask.options.iter().map(String::as_str))
             .collect();
-        let caller = call.caller(self, &said)?;
+        let caller = call.caller(&said)?;
         let attempt = self.attempt_of(call.who).await?;
         let wanted = Ask::Question { text: ask.text.clone(), options: ask.options.clone() };
         if caller.key.is_none() {

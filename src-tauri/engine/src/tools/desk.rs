@@ -117,7 +117,7 @@ impl Engine {
     ) -> Result<(), Refusal> {
         let line = progress_line(percent, note)?;
         let told = percent.map(|it| it.to_string()).unwrap_or_default();
-        let caller = call.caller(self, &[&told, note.unwrap_or_default()])?;
+        let caller = call.caller(&[&told, note.unwrap_or_default()])?;
         self.note_progress(&caller, call.who, percent, line).await
     }
 
@@ -141,7 +141,7 @@ impl Engine {
     /// When the text is empty or too long, or the attempt is over.
     pub async fn tool_devlog(&self, call: ToolCall<'_>, text: &str) -> Result<NoteTaken, Refusal> {
         let text = checked_text(text)?;
-        let caller = call.caller(self, &[&text])?;
+        let caller = call.caller(&[&text])?;
         self.write_note(&caller, call.who, &text).await
     }
 
@@ -168,7 +168,7 @@ impl Engine {
     /// When the summary is too long, or the attempt is over.
     pub async fn tool_done(&self, call: ToolCall<'_>, summary: &str) -> Result<NoteTaken, Refusal> {
         let summary = checked_text(summary)?;
-        let caller = call.caller(self, &[&summary])?;
+        let caller = call.caller(&[&summary])?;
         let line = one_line(&format!("says that it is done: {summary}"))?;
         // Two facts under one call: each has a key of its own.
         let apart = |part: &str| Caller {
@@ -186,7 +186,7 @@ impl Engine {
     /// When the attempt is over, or the ledger cannot be read.
     pub async fn tool_inbox(&self, call: ToolCall<'_>) -> Result<Vec<OwnMessage>, Refusal> {
         self.attempt_of(call.who).await?;
-        let caller = call.caller(self, &[])?;
+        let caller = call.caller(&[])?;
         self.messages_for(&caller, call.who).await
     }
 
@@ -219,7 +219,7 @@ impl Engine {
     /// When there is no such message to this agent.
     pub async fn tool_acknowledge(&self, call: ToolCall<'_>, id: MessageId) -> Result<(), Refusal> {
         self.attempt_of(call.who).await?;
-        let caller = call.caller(self, &[&id.to_string()])?;
+        let caller = call.caller(&[&id.to_string()])?;
         self.acknowledge_for(&caller, call.who, vec![id]).await
     }
 
@@ -252,7 +252,7 @@ impl Engine {
         urgent: bool,
     ) -> Result<MessageId, Refusal> {
         self.attempt_of(call.who).await?;
-        let caller = call.caller(self, &[to, &text, if urgent { "urgent" } else { "" }])?;
+        let caller = call.caller(&[to, &text, if urgent { "urgent" } else { "" }])?;
         let text = agents::secrets::redact(&text).into_owned();
         let new = NewMessage { text, urgent, ..NewMessage::default() };
         self.send_message(&caller, to, new).await.map(|view| view.message.id)

@@ -75,11 +75,13 @@ pub struct ToolCall<'a> {
     pub tool: &'a str,
     /// What the client knows this call by: the same one is carried out once.
     pub id: Option<&'a str>,
+    /// What everything is called that this call causes.
+    pub correlation_id: CorrelationId,
 }
 
 impl ToolCall<'_> {
     /// The caller of a use case that changes something. `said` is what tells one call from another.
-    fn caller(&self, engine: &Engine, said: &[&str]) -> Result<Caller, Refusal> {
+    fn caller(&self, said: &[&str]) -> Result<Caller, Refusal> {
         let key = match self.id {
             None => None,
             Some(id) if id.is_empty() || id.len() > CALL_ID_BYTES_MAX => {
@@ -95,7 +97,7 @@ impl ToolCall<'_> {
         }
         Ok(Caller {
             actor: Actor::Agent { id: self.who.agent },
-            correlation_id: CorrelationId::draw(engine.0.clock.now(), &mut SystemDraw),
+            correlation_id: self.correlation_id,
             key,
             fingerprint: hash.finalize().into(),
         })

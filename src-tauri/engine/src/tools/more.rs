@@ -65,7 +65,7 @@ impl Engine {
         text: &str,
     ) -> Result<NoteTaken, Refusal> {
         let text = evidence_text(name, text)?;
-        let caller = call.caller(self, &[&text])?;
+        let caller = call.caller(&[&text])?;
         self.write_note(&caller, call.who, &text).await
     }
 
@@ -86,7 +86,7 @@ impl Engine {
             .into_iter()
             .chain(criteria.iter().map(String::as_str))
             .collect();
-        let caller = call.caller(self, &said)?;
+        let caller = call.caller(&said)?;
         // What was proposed takes no more room when it comes again.
         if self.answered_before(&caller).await?.is_none() {
             self.room_for_proposals().await?;

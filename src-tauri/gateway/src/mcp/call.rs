@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::{AskState, Proposal, Question, Speaker, ToolCall};
 use http::request::Parts;
-use model::id::{MessageId, RequestId};
+use model::id::{CorrelationId, MessageId, RequestId, SystemDraw};
 use model::refusal::{Code, Refusal};
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ProgressNotificationParam};
@@ -114,7 +114,8 @@ impl Tools {
         let who = speaker(&context)?;
         let answer = match read::<CallId>(&arguments) {
             Ok(CallId { call_id }) => {
-                let call = ToolCall { who: &who, tool, id: call_id.as_deref() };
+                let correlation_id = self.correlation_of(&context);
+                let call = ToolCall { who: &who, tool, id: call_id.as_deref(), correlation_id };
                 self.carry_out(call, &arguments, &context).await
             }
             Err(refusal) => Err(refusal),
@@ -123,6 +124,13 @@ impl Tools {
             Ok(value) => CallToolResult::structured(value),
             Err(refusal) => CallToolResult::error(vec![ContentBlock::text(in_words(&refusal))]),
         })
+    }
+
+    /// What the log and the answer call this request, so that what it causes is called so as well.
+    fn correlation_of(&self, context: &RequestContext<RoleServer>) -> CorrelationId {
+        let parts = context.extensions.get::<Parts>();
+        let known = parts.and_then(|parts| parts.extensions.get::<CorrelationId>().copied());
+        known.unwrap_or_else(|| CorrelationId::draw(self.engine.clock().now(), &mut SystemDraw))
     }
 
     async fn carry_out(

@@ -381,3 +381,26 @@ async fn only_the_token_of_an_attempt_at_work_opens_the_tools_and_it_opens_nothi
     assert_eq!(ask(&bob.token, &[]).await, 200);
     house.close().await;
 }
+
+#[tokio::test]
+async fn what_a_call_of_a_tool_causes_bears_the_id_that_its_answer_names() {
+    let house = House::open().await;
+    let work = house.at_work("ann").await;
+    let own = format!("Bearer {}", work.token);
+    let headers = [
+        ("authorization", own.as_str()),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+    ];
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "report_progress", "arguments": {"percent": 30, "note": "so far"}}});
+    let body = call.to_string();
+    let (status, head, body) = house.exchange("POST", "/mcp", &headers, body.as_bytes()).await;
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    let named = head.lines().find_map(|line| line.strip_prefix("x-correlation-id: ")).unwrap();
+    let path = format!("/api/v1/events?mission={}&kind=mission_progressed", work.mission);
+    let (status, _, events) = house.ask("GET", &path, "").await;
+    assert_eq!(status, 200, "{events}");
+    assert_eq!(events["items"][0]["correlation_id"], named, "{events}");
+    house.close().await;
+}
