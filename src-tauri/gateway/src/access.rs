@@ -190,16 +190,6 @@ impl Access {
         self.state().doors.first().map(|door| door.address.port())
     }
 
-    /// What this engine is called, without its port, each name with whether it is encrypted there.
-    pub(crate) fn own_names(&self) -> Vec<(String, bool)> {
-        let usual = ["127.0.0.1", "localhost", "[::1]"].map(|name| (name.to_owned(), false));
-        let state = self.state();
-        let own = state.doors.iter().flat_map(|door| {
-            door.names.iter().map(|name| (name.clone(), door.tls)).collect::<Vec<_>>()
-        });
-        usual.into_iter().chain(own).collect()
-    }
-
     /// Whether `authority` (a `Host`, without scheme) is a name of this engine at the door that was
     /// come through; at any door where that is not known.
     pub(crate) fn is_here(&self, authority: &str, via: Option<&Via>) -> bool {

@@ -1,6 +1,8 @@
 //! One message to the tools of an agent, and what comes back: an answer, or several messages as they
 //! are made.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -79,12 +81,14 @@ impl Client {
     /// An engine at an address of this machine, spoken to with a token.
     ///
     /// # Errors
-    /// When the address is none, or would need TLS.
+    /// When the address is none, would need TLS, or is that of another machine: the token is sent as it
+    /// is, and nobody in between is to read it.
     pub fn at(url: &str, token: String) -> Result<Self, ClientError> {
         let wrong = || ClientError::Address(url.to_owned());
         let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| wrong())?;
         let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
-        let authority = authority.ok_or_else(wrong)?.to_string();
+        let authority = authority.filter(|it| is_this_machine(it.host())).ok_or_else(wrong)?;
+        let authority = authority.to_string();
         let endpoint = Endpoint {
             url: url.to_owned(),
             token,
@@ -134,15 +138,32 @@ impl Client {
     }
 }
 
+fn is_this_machine(host: &str) -> bool {
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_an_address_without_tls_is_spoken_to() {
+    fn only_an_address_of_this_machine_without_tls_is_spoken_to() {
         let at = |url: &str| Client::at(url, "t".to_owned()).map(|client| client.authority);
         assert_eq!(at("http://127.0.0.1:7171/").unwrap(), "127.0.0.1:7171");
-        for url in ["https://127.0.0.1:7171", "127.0.0.1:7171", "", "http://", "nonsense"] {
+        assert_eq!(at("http://localhost:7171").unwrap(), "localhost:7171");
+        assert_eq!(at("http://[::1]:7171").unwrap(), "[::1]:7171");
+        for url in [
+            "https://127.0.0.1:7171",
+            "127.0.0.1:7171",
+            "",
+            "http://",
+            "nonsense",
+            "http://192.168.1.2:7171",
+            "http://build.example:7171",
+            "http://127.0.0.1.nip.io:7171",
+            "http://127.0.0.1@attacker.example:7171",
+        ] {
             assert!(at(url).is_err(), "{url}");
         }
     }

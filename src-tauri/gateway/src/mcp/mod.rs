@@ -17,7 +17,7 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use engine::{Engine, Speaker};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use model::refusal::Code;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
@@ -37,6 +37,8 @@ use crate::problem::Problem;
 
 /// Where the tools are.
 pub(crate) const PATH: &str = "/mcp";
+/// What the tools are called behind the door.
+const HERE: &str = "localhost";
 /// The largest message, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a call may take to come in.
@@ -56,13 +58,8 @@ pub(crate) fn routes(gate: &Gate) -> Router<Gate> {
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_max_request_body_bytes(BODY_BYTES_MAX)
-        .with_allowed_hosts(gate.access.own_names().into_iter().map(|(name, _)| name))
-        .with_allowed_origins(
-            gate.access
-                .own_names()
-                .into_iter()
-                .map(|(name, tls)| format!("{}://{name}:*", if tls { "https" } else { "http" })),
-        )
+        .with_allowed_hosts([HERE])
+        .with_allowed_origins([format!("http://{HERE}:*")])
         .enforce_origin_validation();
     let sessions = Arc::new(NeverSessionManager::default());
     let service = StreamableHttpService::new(move || Ok(tools.clone()), sessions, config);
@@ -88,7 +85,11 @@ async fn let_in(measure: &Arc<Measure>, request: Request, next: Next) -> Result<
     let _place = place.map_err(|TooMuch(wait_s)| {
         Problem::busy("these tools are called too often; nothing was done").retry_after(wait_s)
     })?;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // The door has judged by which name it was called, and which page asks; there is one such judge,
+    // and what stands behind it is told a name that it knows.
+    parts.headers.insert(header::HOST, HeaderValue::from_static(HERE));
+    parts.headers.remove(header::ORIGIN);
     // Read here, so that who sends its call too slowly does not hold a connection.
     let read = timeout(BODY_WITHIN, read_bytes(&parts.headers, body, BODY_BYTES_MAX)).await;
     let body = read.unwrap_or_else(|_| Err(too_slow()))?;

@@ -19,6 +19,7 @@ mod matrix;
 mod mcp;
 mod metrics;
 mod otlp;
+mod outer;
 mod reattach;
 mod signals;
 
