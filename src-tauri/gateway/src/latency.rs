@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use prometheus::{HistogramOpts, HistogramVec};
 
 use crate::Gate;
+use crate::trace::turned_away;
 
 /// The name of the histogram.
 const NAME: &str = "hivekeeper_http_request_duration_seconds";
@@ -70,6 +71,8 @@ pub(crate) async fn timed(State(gate): State<Gate>, request: Request, next: Next
     let route = path.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let took = begun.elapsed();
     gate.latency.took(&method, route, response.status(), took.as_secs_f64());
-    gate.engine.request_took(took);
+    if !turned_away(response.status()) {
+        gate.engine.request_took(took);
+    }
     response
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::Gate;
+use crate::trace::turned_away;
 
 /// The upper bound of the first bucket, in microseconds.
 const FIRST_US: f64 = 50.0;
@@ -136,7 +137,7 @@ pub(crate) async fn kept(State(gate): State<Gate>, request: Request, next: Next)
     let counts = crate::is_api(uri.path()) && !waits;
     let begun = Instant::now();
     let response = next.run(request).await;
-    if counts {
+    if counts && !turned_away(response.status()) {
         gate.pace.took(begun.elapsed(), Instant::now());
     }
     response

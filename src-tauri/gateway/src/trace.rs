@@ -4,7 +4,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use model::id::{CorrelationId, SystemDraw};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -36,7 +36,8 @@ pub(crate) async fn correlated(
         let response = next.run(request).await;
         let status = response.status().as_u16();
         let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match changes {
+        // Whoever is turned away writes no log: it could have it rotated away.
+        match changes && !turned_away(response.status()) {
             true => tracing::info!(status, ms, "answered"),
             false => tracing::debug!(status, ms, "answered"),
         }
@@ -47,6 +48,13 @@ pub(crate) async fn correlated(
         response.headers_mut().insert(CORRELATION_ID, value);
     }
     response
+}
+
+/// Whether the door let nobody in: what anybody can have as often as it likes, and says nothing of how
+/// the engine does.
+pub(crate) fn turned_away(status: StatusCode) -> bool {
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS]
+        .contains(&status)
 }
 
 /// The name that follows a noun in a path.
