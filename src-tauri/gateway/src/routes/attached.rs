@@ -10,6 +10,7 @@ use engine::view::{
 use engine::{Bearer, Lent, NoteTaken, SignedIn};
 use futures::future::OptionFuture;
 use http::StatusCode;
+use model::token::TokenRole;
 
 use crate::Gate;
 use crate::call::Call;
@@ -41,6 +42,9 @@ pub(crate) async fn register_attached(
     Call { caller, input }: Call<NewAttached>,
 ) -> Result<(StatusCode, Json<AttachedAgent>), Problem> {
     let login = login.map(|Extension(login)| login.id);
+    // One that is there already changes what is said of it, as an edit does.
+    let again = bearer.as_ref().is_some_and(|bearer| bearer.role == TokenRole::Worker);
+    let _alone = if again { Some(gate.edits.lock().await) } else { None };
     let made = gate.engine.register_attached(&caller, bearer.as_deref(), login, input).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
