@@ -139,6 +139,24 @@ async fn a_snapshot_waits_until_there_is_room_for_it() {
 }
 
 #[tokio::test]
+async fn who_waits_for_room_keeps_nobody_else_from_beginning() {
+    let hub = hub(Duration::ZERO, 5 * PART);
+    let two = || listen(&hub, Kind::Large(2), LiveTopic::Agents, None);
+    let mut slow = [two(), two()];
+    for told in &mut slow {
+        for _ in 0..3 {
+            assert!(told.next().now_or_never().is_some());
+        }
+    }
+    let mut waiting = [two(), two(), two(), two()];
+    for told in &mut waiting {
+        assert_eq!(heard(told), ["hello", "reset"], "there is no room");
+    }
+    let mut small = listen(&hub, Kind::Large(0), LiveTopic::Inbox, None);
+    assert_eq!(heard(&mut small), ["hello", "reset", "caught_up"]);
+}
+
+#[tokio::test]
 async fn a_snapshot_that_is_too_large_is_refused_with_a_hint() {
     let hub = hub(Duration::ZERO, 4 * PART);
     let mut told = listen(&hub, Kind::Large(3), LiveTopic::Agents, None);

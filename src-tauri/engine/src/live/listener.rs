@@ -205,19 +205,36 @@ impl<S: Source> Listener<S> {
     async fn prepare(&self, topic: LiveTopic) -> Result<Prepared, Refusal> {
         let made = async {
             let ended = |_| Refusal::new(Code::Busy, "the engine ends");
-            let _place = self.hub.making.acquire().await.map_err(ended)?;
-            let snapshot = self.source.snapshot(topic).await?;
-            let told = |part| self.hub.aside(Some(topic), None, None, part);
-            let parts: Vec<SentFrame> = snapshot.parts.into_iter().filter_map(told).collect();
-            let bytes = parts.iter().map(|part| part.json.len()).sum::<usize>();
-            if bytes > self.hub.snapshot_bytes_max() {
-                return Err(too_large(topic, bytes));
+            // What was waited for, where there was no room for what was read.
+            let mut waited: Option<OwnedSemaphorePermit> = None;
+            loop {
+                let place = self.hub.making.acquire().await.map_err(ended)?;
+                let snapshot = self.source.snapshot(topic).await?;
+                let told = |part| self.hub.aside(Some(topic), None, None, part);
+                let parts: Vec<SentFrame> = snapshot.parts.into_iter().filter_map(told).collect();
+                let bytes = parts.iter().map(|part| part.json.len()).sum::<usize>();
+                if bytes > self.hub.snapshot_bytes_max() {
+                    return Err(too_large(topic, bytes));
+                }
+                let kib = bytes.div_ceil(1024);
+                let fits = |room: &OwnedSemaphorePermit| room.num_permits() >= kib;
+                if let Some(room) = waited.take().filter(fits).or_else(|| self.room_now(kib)) {
+                    return Ok(Prepared { seq: snapshot.seq, parts, room });
+                }
+                // It is read again later, with room for what is added meanwhile: whoever waits does not
+                // keep others from reading theirs, nor in memory what has no room.
+                drop((parts, place));
+                let more = u32::try_from(kib + kib / 8).unwrap_or(u32::MAX);
+                let room = Arc::clone(&self.hub.room);
+                waited = Some(room.acquire_many_owned(more).await.map_err(ended)?);
             }
-            let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-            let room = Arc::clone(&self.hub.room).acquire_many_owned(kib).await.map_err(ended)?;
-            Ok(Prepared { seq: snapshot.seq, parts, room })
         };
         tokio::time::timeout(ROOM_WAIT, made).await.unwrap_or_else(|_| Err(no_room(topic)))
+    }
+
+    fn room_now(&self, kib: usize) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(kib).ok()?;
+        Arc::clone(&self.hub.room).try_acquire_many_owned(kib).ok()
     }
 
     /// Keeps what was read until everything is told that other topics told before it, so that one
