@@ -205,12 +205,12 @@ test('an agent is edited; what was not changed stays, and a name is given once',
   await expect(page.getByTestId('agent-permissions')).toHaveValue('ask');
   await page.getByTestId('agent-name').fill('edited');
   await page.getByTestId('agent-role').fill('writes tests');
-  await page.getByTestId('agent-permissions').selectOption('read_only');
+  await page.getByTestId('agent-permissions').selectOption('auto_in_worktree');
   await page.getByTestId('agent-save').click();
   await expect(page.getByRole('heading', { level: 1, name: 'edited' })).toBeVisible();
   await expect(page.getByText('writes tests')).toBeVisible();
   await page.getByTestId('agent-edit').click();
-  await expect(page.getByTestId('agent-permissions')).toHaveValue('read_only');
+  await expect(page.getByTestId('agent-permissions')).toHaveValue('auto_in_worktree');
   await expect(page.getByTestId('agent-command')).toHaveValue(talker);
 });
 

@@ -12,6 +12,7 @@ test('a screen that cannot be loaded says so, and is loaded when it is tried aga
   await page.getByTestId('nav-devlogs').click();
   await expect(page.getByTestId('heading')).toHaveText(/Devlogs/);
   await page.getByTestId('nav-topics').click();
+  await expect(page.getByTestId('load-again')).toBeVisible();
   await page.unroute(/assets\/(Topics|NewTopic|TopicPage)-[^/]*\.js$/);
   await page.getByTestId('load-again').click();
   await expect(page.getByTestId('heading')).toHaveText(/Topics/);
