@@ -150,7 +150,7 @@ pub fn area_of(path: &str) -> Option<TokenArea> {
     Some(match (noun, verb) {
         ("agents", Some("messages")) => TokenArea::Talk,
         ("overview" | "schedule" | "swarm" | "recovery", _) => TokenArea::Swarm,
-        ("attached", _) => TokenArea::Agents,
+        ("attached" | "efficiency", _) => TokenArea::Agents,
         ("agents" | "presets" | "supervision" | "commands" | "runtimes" | "repositories", _) => {
             TokenArea::Agents
         }
