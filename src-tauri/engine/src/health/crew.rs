@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::id::AgentId;
 use monitor::health::{
-    CheckSettings, Excuse, Finding, Looking, Moment, Phi, Silence, Spec, Vitals,
+    CheckSettings, Excuse, Finding, Looking, Moment, Phi, Silence, Spec, Untold, Vitals,
 };
 
 use super::memory::{Known, Watched, phi_settings};
@@ -133,7 +133,7 @@ impl Known {
             for (key, finding) in found {
                 match finding {
                     Ok(finding) => self.board.look(&key, finding, None, now),
-                    Err(why) => self.board.withdraw(&key, &why, now),
+                    Err(Untold(why)) => self.board.withdraw(&key, &why, now),
                 }
             }
         }

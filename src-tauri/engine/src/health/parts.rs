@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use model::status::span_in_words;
-use monitor::health::{CheckSettings, Finding, Looking, Moment, Spec};
+use monitor::health::{CheckSettings, Finding, Looking, Moment, Spec, Untold};
 use store::ledger::LedgerStatus;
 
 use super::memory::{Known, TICK};
@@ -66,13 +66,15 @@ pub(super) fn spec(name: &str) -> Spec {
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     ledger: LedgerStatus,
-    /// Whether it could be read.
-    read: Result<(), String>,
+    /// Why it could not be read, where it could not.
+    unread: Option<String>,
     disk_free: Option<u64>,
     set_aside: Option<String>,
     samples_lost: u64,
-    decides: Result<(), String>,
-    shim: Result<(), String>,
+    /// Why nothing is decided, where that is so.
+    undecided: Option<String>,
+    /// Why nothing can be started, where that is so.
+    no_shim: Option<String>,
     measured_at: Option<Timestamp>,
     /// Where the journal stands; nothing where that could not be read.
     journal: Option<u64>,
@@ -89,26 +91,26 @@ impl Engine {
         let journal = tokio::time::timeout(ANSWER_MAX, journal);
         let decides = tokio::time::timeout(ANSWER_MAX, parts.orchestrator.look(|_, _, _| ()));
         let (journal, decides) = tokio::join!(journal, decides);
-        let (read, journal) = match journal {
-            Ok(Ok(seq)) => (Ok(()), Some(seq)),
-            Ok(Err(error)) => (Err(format!("failed to {error}")), None),
-            Err(_) => (Err(late("it could not be read")), None),
+        let (unread, journal) = match journal {
+            Ok(Ok(seq)) => (None, Some(seq)),
+            Ok(Err(error)) => (Some(format!("failed to {error}")), None),
+            Err(_) => (Some(late("it could not be read")), None),
         };
-        let decides = match decides {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(refusal)) => Err(refusal.message),
-            Err(_) => Err(late("it did not answer")),
+        let undecided = match decides {
+            Ok(Ok(())) => None,
+            Ok(Err(refusal)) => Some(refusal.message),
+            Err(_) => Some(late("it did not answer")),
         };
         let snapshot = parts.snapshots.borrow().clone();
         let counted = parts.telemetry.counters();
         Facts {
             ledger: parts.ledger.status(),
-            read,
+            unread,
             disk_free: snapshot.machine.disk_free_bytes,
             set_aside: parts.telemetry.set_aside().map(|path| path.display().to_string()),
             samples_lost: counted.samples_lost + counted.ticks_dropped,
-            decides,
-            shim: parts.launcher.is_there().map_err(|error| format!("failed to {error}")),
+            undecided,
+            no_shim: parts.launcher.is_there().err().map(|error| format!("failed to {error}")),
             measured_at: (snapshot.tick > 0).then_some(snapshot.at),
             journal,
             questions: parts.questions.running_count(),
@@ -118,7 +120,7 @@ impl Engine {
 }
 
 /// What is found of one part: how it is, or why nothing can be said.
-type Told = Result<Finding, String>;
+type Told = Result<Finding, Untold>;
 
 fn judge(fault: Option<Finding>) -> Told {
     Ok(fault.unwrap_or(Finding::Good))
@@ -130,7 +132,7 @@ fn ledger(facts: &Facts) -> Told {
     judge(if !status.accepting {
         bad("it takes nothing: a write failed, and it is opened again; nothing acknowledged is lost"
             .to_owned())
-    } else if let Err(why) = &facts.read {
+    } else if let Some(why) = &facts.unread {
         bad(why.clone())
     } else if let Some(free) = facts.disk_free.filter(|free| *free < DISK_SHORT_BYTES) {
         let why = format!("{} MiB are free on its disk", free >> 20);
@@ -159,7 +161,7 @@ fn telemetry(facts: &Facts, lost_before: u64) -> Told {
 
 fn monitor(facts: &Facts, excused: Option<&str>, now: Timestamp) -> Told {
     let Some(at) = facts.measured_at else {
-        return Err("the first measurement is being taken".to_owned());
+        return Err(Untold("the first measurement is being taken".to_owned()));
     };
     let age_s = now.duration_since(at).as_secs();
     let old = || {
@@ -178,7 +180,7 @@ fn monitor(facts: &Facts, excused: Option<&str>, now: Timestamp) -> Told {
 /// `stood` says where it stood before, and since when.
 fn follower(facts: &Facts, stood: Option<(u64, Timestamp)>, now: Timestamp) -> Told {
     let Some(at) = facts.journal else {
-        return Err("where it stands could not be read".to_owned());
+        return Err(Untold("where it stands could not be read".to_owned()));
     };
     let behind = facts.ledger.head_seq.saturating_sub(at);
     let still_s = stood
@@ -196,7 +198,7 @@ fn follower(facts: &Facts, stood: Option<(u64, Timestamp)>, now: Timestamp) -> T
 impl Known {
     /// Takes what the parts say.
     pub(super) fn take_parts(&mut self, facts: &Facts, now: Moment) {
-        let bad = |said: &Result<(), String>| judge(said.clone().err().map(Finding::Bad));
+        let bad = |fault: &Option<String>| judge(fault.clone().map(Finding::Bad));
         let excused = self.excused.as_ref().map(|(_, why)| why.as_str());
         let questions = match facts.questions {
             waiting if waiting >= crate::signals::QUESTIONS_BUSY => {
@@ -207,17 +209,19 @@ impl Known {
         let told: [(&str, Told); ALL.len()] = [
             ("engine.store", ledger(facts)),
             ("engine.telemetry", telemetry(facts, self.lost)),
-            ("engine.orchestrator", bad(&facts.decides)),
-            ("engine.agents", bad(&facts.shim)),
+            ("engine.orchestrator", bad(&facts.undecided)),
+            ("engine.agents", bad(&facts.no_shim)),
             ("engine.monitor", monitor(facts, excused, now.wall)),
             ("engine.insight", judge(questions)),
-            ("engine.alerts", Err("no rules are evaluated by this version".to_owned())),
+            ("engine.alerts", Err(Untold("no rules are evaluated by this version".to_owned()))),
             ("engine.journal", follower(facts, self.journal, now.steady)),
             (
                 "engine.gateway",
                 match facts.listens {
                     true => judge(None),
-                    false => Err("nobody listens: the window asks within the process".to_owned()),
+                    false => {
+                        Err(Untold("nobody listens: the window asks within the process".to_owned()))
+                    }
                 },
             ),
         ];
@@ -230,7 +234,7 @@ impl Known {
         for (key, told) in told {
             match told {
                 Ok(finding) => self.board.look(key, finding, None, now),
-                Err(why) => self.board.withdraw(key, &why, now),
+                Err(Untold(why)) => self.board.withdraw(key, &why, now),
             }
         }
     }
@@ -252,12 +256,12 @@ mod tests {
                 head_seq: 10,
                 wal_bytes: 0,
             },
-            read: Ok(()),
+            unread: None,
             disk_free: Some(1 << 40),
             set_aside: None,
             samples_lost: 7,
-            decides: Ok(()),
-            shim: Ok(()),
+            undecided: None,
+            no_shim: None,
             measured_at: Some(at(0)),
             journal: Some(10),
             questions: 0,
@@ -287,7 +291,7 @@ mod tests {
         };
         check(&|_| {}, 'o');
         check(&|it| it.ledger.accepting = false, 'f');
-        check(&|it| it.read = Err("failed to read a cursor".into()), 'f');
+        check(&|it| it.unread = Some("failed to read a cursor".into()), 'f');
         check(&|it| it.disk_free = Some((1 << 30) - 1), 'd');
         check(&|it| it.disk_free = Some((64 << 20) - 1), 'f');
         check(&|it| it.ledger.queued = 80, 'd');

@@ -39,6 +39,11 @@ pub enum Finding {
     Bad(String),
 }
 
+/// Nothing can be said of something at the moment, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Untold(pub String);
+
 /// How a check judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckSettings {

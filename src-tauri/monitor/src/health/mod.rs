@@ -15,7 +15,7 @@ mod uptime;
 mod vitals;
 
 pub use board::{BEATS_KEPT, Board};
-pub use check::{BadSettings, Change, Check, CheckSettings, Finding, Health, Over};
+pub use check::{BadSettings, Change, Check, CheckSettings, Finding, Health, Over, Untold};
 pub use deadline::{Deadline, Reports, Standing};
 pub use guard::{Excuse, Guard};
 pub use passage::{Passage, Passed};

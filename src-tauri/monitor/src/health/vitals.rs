@@ -8,7 +8,7 @@ use model::status::{AgentState, AgentStatus, span_in_words};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::check::Finding;
+use super::check::{Finding, Untold};
 
 /// Suspicion from which on an agent is suspect, and that is shown.
 pub const SUSPECT_PHI: f64 = 5.0;
@@ -165,7 +165,7 @@ impl Vitals {
     ///
     /// # Errors
     /// Why nothing can be said of it.
-    pub fn finding(&self) -> Result<Finding, String> {
+    pub fn finding(&self) -> Result<Finding, Untold> {
         let worst = |state| self.each().into_iter().find(|(_, answer)| answer.state == state);
         let reason = |(name, answer): (&str, &Answer)| format!("not {name}: {}", answer.reason);
         if let Some(failed) = worst(HealthState::Failed) {
@@ -177,7 +177,7 @@ impl Vitals {
         }
         match worst(HealthState::Ok) {
             Some(_) => Ok(Finding::Good),
-            None => Err(self.ready.reason.clone()),
+            None => Err(Untold(self.ready.reason.clone())),
         }
     }
 }

@@ -4,26 +4,29 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use tokio::net::TcpStream;
 
+use super::Amiss;
+
 /// Addresses of one name that are tried.
 const TRIED_MAX: usize = 4;
 
 /// Connects to the first address of a name that answers. The address that was judged is the one that is
 /// connected to.
-pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, Amiss> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let found = tokio::net::lookup_host((host, port)).await;
-    let found = found.map_err(|error| format!("the name '{host}' leads nowhere: {error}"))?;
+    let found =
+        found.map_err(|error| Amiss(format!("the name '{host}' leads nowhere: {error}")))?;
     let all: Vec<SocketAddr> = found.collect();
     let fit: Vec<SocketAddr> =
         all.iter().copied().filter(|it| may_ask(it.ip())).take(TRIED_MAX).collect();
     if fit.is_empty() {
-        return Err(match all.first() {
+        return Err(Amiss(match all.first() {
             Some(first) => format!(
                 "{} is not asked: it is an address of the network itself, not of a host",
                 first.ip()
             ),
             None => format!("the name '{host}' leads nowhere"),
-        });
+        }));
     }
     let mut last = String::new();
     for address in fit {
@@ -32,7 +35,7 @@ pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, String> 
             Err(error) => last = format!("no connection to {address}: {error}"),
         }
     }
-    Err(last)
+    Err(Amiss(last))
 }
 
 /// Whether an address may be asked. This machine and its neighbours may: that is what the captain

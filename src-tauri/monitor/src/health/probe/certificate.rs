@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use super::{Found, address, tls};
+use super::{Amiss, Found, address, tls};
 use crate::health::check::Finding;
 
 /// From how many days on it is not as it should be.
@@ -47,18 +47,18 @@ pub(super) async fn look(
             let latency = Some(began.elapsed());
             Found { finding: judge(&shown, days, now), latency }
         }
-        Err(why) => Found::bad(why),
+        Err(why) => Found::bad(why.0),
     }
 }
 
-async fn shown_by(host: &str, port: u16, roots: Arc<RootCertStore>) -> Result<Shown, String> {
+async fn shown_by(host: &str, port: u16, roots: Arc<RootCertStore>) -> Result<Shown, Amiss> {
     let name = tls::server_name(host)?;
     let provider = Arc::new(ring::default_provider());
     let judge = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
     let witness = Arc::new(Witness { judge: judge.ok(), provider, seen: Mutex::default() });
     let config = ClientConfig::builder_with_provider(Arc::clone(&witness.provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("nothing can be encrypted here: {error}"))?
+        .map_err(|error| Amiss(format!("nothing can be encrypted here: {error}")))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::<Witness>::clone(&witness))
         .with_no_client_auth();
@@ -67,8 +67,8 @@ async fn shown_by(host: &str, port: u16, roots: Arc<RootCertStore>) -> Result<Sh
     let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (seen, connected) {
         (Some(shown), _) => Ok(shown),
-        (None, Err(error)) => Err(format!("it showed no certificate: {error}")),
-        (None, Ok(_)) => Err("it showed no certificate".to_owned()),
+        (None, Err(error)) => Err(Amiss(format!("it showed no certificate: {error}"))),
+        (None, Ok(_)) => Err("it showed no certificate".into()),
     }
 }
 

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::{Found, address, tls};
+use super::{Amiss, Found, address, tls};
 
 /// How much of a body is read, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -30,13 +30,13 @@ pub(super) struct Page<'a> {
 pub(super) async fn look(page: &Page<'_>, slow_ms: Option<u32>, began: Instant) -> Found {
     match ask(page).await {
         Ok(()) => Found::after(began.elapsed(), slow_ms),
-        Err(why) => Found { latency: Some(began.elapsed()), ..Found::bad(why) },
+        Err(why) => Found { latency: Some(began.elapsed()), ..Found::bad(why.0) },
     }
 }
 
-async fn ask(page: &Page<'_>) -> Result<(), String> {
-    let uri: Uri = page.url.parse().map_err(|_| "its address cannot be read".to_owned())?;
-    let authority = uri.authority().ok_or("its address names no host")?;
+async fn ask(page: &Page<'_>) -> Result<(), Amiss> {
+    let uri: Uri = page.url.parse().map_err(|_| Amiss::from("its address cannot be read"))?;
+    let authority = uri.authority().ok_or_else(|| Amiss::from("its address names no host"))?;
     let plain = uri.scheme_str() == Some("http");
     let port = authority.port_u16().unwrap_or(if plain { 80 } else { 443 });
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -46,7 +46,7 @@ async fn ask(page: &Page<'_>) -> Result<(), String> {
         .header(header::ACCEPT, "*/*")
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("it cannot be asked: {error}"))?;
+        .map_err(|error| Amiss(format!("it cannot be asked: {error}")))?;
     let stream = address::connect(authority.host(), port).await?;
     if plain {
         return exchange(stream, request, page).await;
@@ -59,8 +59,9 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Empty<Bytes>>,
     page: &Page<'_>,
-) -> Result<(), String> {
-    let broken = |error: hyper::Error| format!("the answer broke off: {}", innermost(&error));
+) -> Result<(), Amiss> {
+    let broken =
+        |error: hyper::Error| Amiss(format!("the answer broke off: {}", innermost(&error)));
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
@@ -83,24 +84,25 @@ async fn exchange(
     }
 }
 
-fn fits(status: StatusCode, wanted: Option<u16>) -> Result<(), String> {
+fn fits(status: StatusCode, wanted: Option<u16>) -> Result<(), Amiss> {
     match wanted {
         Some(wanted) if status.as_u16() == wanted => Ok(()),
-        Some(wanted) => Err(format!("it answered {status}, not {wanted}")),
+        Some(wanted) => Err(Amiss(format!("it answered {status}, not {wanted}"))),
         None if status.is_success() => Ok(()),
         None if status.is_redirection() => {
-            Err(format!("it answered {status} and points elsewhere, which is not followed"))
+            let why = format!("it answered {status} and points elsewhere, which is not followed");
+            Err(Amiss(why))
         }
-        None => Err(format!("it answered {status}")),
+        None => Err(Amiss(format!("it answered {status}"))),
     }
 }
 
 /// Whether what of a body is read holds a text.
-async fn holds(mut body: Incoming, text: &str) -> Result<(), String> {
+async fn holds(mut body: Incoming, text: &str) -> Result<(), Amiss> {
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame =
-            frame.map_err(|error| format!("the answer broke off: {}", innermost(&error)))?;
+            frame.map_err(|error| Amiss(format!("the answer broke off: {}", innermost(&error))))?;
         if let Ok(data) = frame.into_data() {
             let room = BODY_BYTES_MAX - read.len();
             read.extend_from_slice(&data[..data.len().min(room)]);
@@ -114,7 +116,7 @@ async fn holds(mut body: Incoming, text: &str) -> Result<(), String> {
     }
     let part =
         if read.len() >= BODY_BYTES_MAX { "the first MiB of its answer" } else { "its answer" };
-    Err(format!("{part} does not hold the text it must hold"))
+    Err(Amiss(format!("{part} does not hold the text it must hold")))
 }
 
 /// What was behind an error: that of the library says little.

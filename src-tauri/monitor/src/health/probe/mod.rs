@@ -26,6 +26,23 @@ pub struct Found {
     pub latency: Option<Duration>,
 }
 
+/// Why a look got no answer that is in order, in words a person reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+struct Amiss(String);
+
+impl From<String> for Amiss {
+    fn from(why: String) -> Self {
+        Self(why)
+    }
+}
+
+impl From<&str> for Amiss {
+    fn from(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+}
+
 impl Found {
     /// A look that got no answer.
     #[must_use]
@@ -59,7 +76,7 @@ pub async fn look(probe: &Probe, within: Duration, now: Timestamp) -> Option<Fou
             }
             Probe::Tcp { host, port, slow_ms } => match address::connect(host, *port).await {
                 Ok(_) => Found::after(began.elapsed(), *slow_ms),
-                Err(why) => Found::bad(why),
+                Err(why) => Found::bad(why.0),
             },
             Probe::FileAge { path, max_age_s, degraded_age_s } => {
                 place::file_age(path, *max_age_s, *degraded_age_s, now).await

@@ -10,6 +10,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
+use super::Amiss;
+
 /// The authorities that this machine trusts, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, read
 /// once.
 pub(super) fn roots() -> Arc<RootCertStore> {
@@ -26,21 +28,22 @@ pub(super) async fn encrypt(
     stream: TcpStream,
     host: &str,
     roots: Arc<RootCertStore>,
-) -> Result<TlsStream<TcpStream>, String> {
+) -> Result<TlsStream<TcpStream>, Amiss> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("nothing can be encrypted here: {error}"))?
+        .map_err(|error| Amiss(format!("nothing can be encrypted here: {error}")))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = server_name(host)?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    connected.map_err(|error| unsecured(&error))
+    connected.map_err(|error| Amiss(unsecured(&error)))
 }
 
 /// The name a certificate has to be for.
-pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
+pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, Amiss> {
     let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    ServerName::try_from(bare).map_err(|_| format!("'{host}' is no name a certificate can be for"))
+    let wrong = |_| Amiss(format!("'{host}' is no name a certificate can be for"));
+    ServerName::try_from(bare).map_err(wrong)
 }
 
 fn unsecured(error: &io::Error) -> String {
