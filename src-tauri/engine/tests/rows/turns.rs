@@ -169,7 +169,7 @@ async fn a_turn_that_ended_in_time_is_not_given_up_by_an_engine_that_reads_it_la
         assert!(held.elapsed() < 10 * WITHIN, "{}", printed());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let done = hive.until_over(&id).await;
+    let done = hive.until(&id, MissionState::is_final).await;
     hive.until_it_says(attempt, "I heard you").await;
     assert_eq!(done.view.mission.state, MissionState::Done, "{done:#?}");
 }
