@@ -114,6 +114,8 @@ async fn a_damaged_file_of_measurements_is_told_and_the_ledger_is_as_it_was() {
     let engine = open(place.path()).await;
     let events = engine.0.ledger.counts().await.unwrap().events;
     engine.shutdown().await;
+    // The place is free when nobody holds the engine any more.
+    drop(engine);
     std::fs::write(place.path().join("data/telemetry.db"), b"no database at all").unwrap();
     let engine = open(place.path()).await;
     let view = until_state(&engine, "engine.telemetry", HealthState::Degraded).await;
@@ -155,7 +157,7 @@ async fn a_check_fails_after_its_threshold_recovers_and_is_remembered_after_a_re
     assert!(history.uptime.is_some_and(|share| share > 0.0 && share < 1.0), "{history:#?}");
     assert!(history.beats.len() >= 4, "{history:#?}");
     engine.shutdown().await;
-    drop(listener);
+    drop((engine, listener));
 
     let engine = open(place.path()).await;
     let view = until(&engine, &made.id, PATIENCE, |view| view.last_at.is_some()).await;
