@@ -185,9 +185,6 @@ fn of_the_rules() -> OpenApiRouter<Gate> {
         .routes(routes!(topics::close_topic))
 }
 
-fn of_the_house() -> OpenApiRouter<Gate> {
-    OpenApiRouter::new()
-        .routes(routes!(devlogs::list_devlogs))
 fn of_health() -> OpenApiRouter<Gate> {
     OpenApiRouter::new()
         .routes(routes!(health::count_health))
@@ -200,6 +197,9 @@ fn of_health() -> OpenApiRouter<Gate> {
         .routes(routes!(health::remove_maintenance))
 }
 
+fn of_the_house() -> OpenApiRouter<Gate> {
+    OpenApiRouter::new()
+        .routes(routes!(devlogs::list_devlogs))
         .routes(routes!(devlogs::get_devlog))
         .routes(routes!(devlogs::export_devlog))
         .routes(routes!(reports::report_mission))
