@@ -12,21 +12,21 @@ NODE_MAJOR_MIN=20
 packages_apt() {
   local list="build-essential pkg-config git curl"
   [ "$1" = serve ] || list+=" libwebkit2gtk-4.1-dev librsvg2-dev libayatana-appindicator3-dev libxdo-dev libssl-dev"
-  [ "$1" != test ] || list+=" webkit2gtk-driver xvfb dbus-x11 imagemagick shellcheck python3 python3-venv"
+  [ "$1" != test ] || list+=" webkit2gtk-driver xvfb dbus-x11 gnome-keyring imagemagick shellcheck python3 python3-venv"
   printf '%s' "$list"
 }
 
 packages_dnf() {
   local list="gcc gcc-c++ make pkgconf-pkg-config git curl"
   [ "$1" = serve ] || list+=" webkit2gtk4.1-devel librsvg2-devel libappindicator-gtk3-devel libxdo-devel openssl-devel"
-  [ "$1" != test ] || list+=" /usr/bin/WebKitWebDriver xorg-x11-server-Xvfb dbus-daemon ImageMagick ShellCheck python3"
+  [ "$1" != test ] || list+=" /usr/bin/WebKitWebDriver xorg-x11-server-Xvfb dbus-daemon gnome-keyring ImageMagick ShellCheck python3"
   printf '%s' "$list"
 }
 
 packages_pacman() {
   local list="base-devel git curl"
   [ "$1" = serve ] || list+=" webkit2gtk-4.1 librsvg libayatana-appindicator xdotool openssl"
-  [ "$1" != test ] || list+=" xorg-server-xvfb dbus imagemagick shellcheck python"
+  [ "$1" != test ] || list+=" xorg-server-xvfb dbus gnome-keyring imagemagick shellcheck python"
   printf '%s' "$list"
 }
 

@@ -9,6 +9,7 @@ mod house;
 mod keeping;
 mod mcp;
 mod missions;
+mod outside;
 mod places;
 mod rows;
 mod rules;

@@ -8,7 +8,7 @@ use agents::Launcher;
 use agents::vault::Vault;
 use journal::Journal;
 use model::clock::{SharedClock, SystemClock};
-use model::event::Fact;
+use model::event::{Event, Fact};
 use model::id::{Draw as _, SystemDraw};
 use monitor::{Monitor, MonitorContext, Snapshot};
 use orchestrator::{Orchestrator, Setup};
@@ -16,7 +16,7 @@ use store::ledger::{Ledger, Verification};
 use store::telemetry::Telemetry;
 use store::transcripts::Transcripts;
 use store::{DataDir, DataDirError};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -222,17 +222,17 @@ impl Engine {
             cancel,
         }));
         engine.begin_pulse(events, seen);
-        engine.0.tasks.spawn(engine.clone().follow_with_hooks(happenings, seen));
-        engine.begin_tending();
-        engine.0.tasks.spawn(engine.clone().tend_the_health(seen));
+        engine.begin_tending(happenings, seen);
         unfinished.disarm();
         Ok(engine)
     }
 
     /// Starts what is done beside everything else for as long as the engine runs.
-    fn begin_tending(&self) {
+    fn begin_tending(&self, happenings: broadcast::Receiver<Arc<Event>>, seen: u64) {
         self.begin_own_figures();
         let tasks = &self.0.tasks;
+        tasks.spawn(self.clone().follow_with_hooks(happenings, seen));
+        tasks.spawn(self.clone().tend_the_health(seen));
         tasks.spawn(self.clone().tend_the_trash());
         tasks.spawn(self.clone().tend_the_reports());
         tasks.spawn(self.clone().sweep_trials());

@@ -53,6 +53,7 @@ impl Request {
 }
 
 /// What is asked.
+#[expect(clippy::large_enum_variant, reason = "most are permissions, and there are few of them")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[schema(as = RequestAsk)]

@@ -374,9 +374,7 @@ async fn look(named: &str, place: &Place, out: &mut Out) -> Result<ExitCode, Fai
         out.line(&format!("{}{took}: {why}", run.beat.state.as_str()))?;
         if run.check.state != run.beat.state {
             let (state, reason) = (run.check.state.as_str(), &run.check.reason);
-            out.line(
-                &format!("with the looks before it is {state} {reason}").trim_end().to_owned(),
-            )?;
+            out.line(format!("with the looks before it is {state} {reason}").trim_end())?;
         }
     }
     Ok(ExitCode::from(u8::from(run.beat.state == HealthState::Failed)))

@@ -85,11 +85,19 @@ impl House {
     /// Starts an engine in a place that may have had one, with programs from elsewhere where they
     /// are given.
     pub(crate) fn open_in(place: Arc<TempDir>, path: Option<&OsStr>) -> Self {
+        Self::open_by(place, PROGRAM, |command| {
+            command.arg("serve");
+            if let Some(path) = path {
+                command.env("PATH", path);
+            }
+        })
+    }
+
+    /// Starts an engine by a program that is told how.
+    pub(crate) fn open_by(place: Arc<TempDir>, by: &str, told: impl FnOnce(&mut Command)) -> Self {
         let data = place.path().join("data");
-        let mut command = program(Path::new(PROGRAM), &data, &["serve"]);
-        if let Some(path) = path {
-            command.env("PATH", path);
-        }
+        let mut command = program(Path::new(by), &data, &[]);
+        told(&mut command);
         let mut engine = command
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(place.path().join("stderr")).unwrap())
@@ -134,7 +142,12 @@ impl House {
 
     /// Creates an agent and lets it finish a mission whose gate asks for `out.txt`.
     pub(crate) fn finished_mission(&self, command: &str) -> String {
-        self.ok(&["agent", "add", "ann", "--command", command]);
+        self.finished_mission_with(command, &[])
+    }
+
+    /// The same, with more said of the agent.
+    pub(crate) fn finished_mission_with(&self, command: &str, more: &[&str]) -> String {
+        self.ok(&[&["agent", "add", "ann", "--command", command][..], more].concat());
         let gate = ["--gate", "file: out.txt"];
         let add = ["mission", "add", "--title", "T", "--brief", "b"];
         let made = self.json(&[&add[..], &gate[..]].concat());
@@ -184,7 +197,11 @@ impl House {
 
     /// Asks the engine to end and waits until it has.
     pub(crate) fn end(&mut self) -> Option<i32> {
-        let pid = self.pid().to_string();
+        // What was started may be a program around it.
+        let told = std::fs::read_to_string(self.data.join("endpoint.json"));
+        let told = told.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let pid =
+            told.and_then(|told| told["pid"].as_u64()).unwrap_or(self.pid().into()).to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         assert!(asked.success());
         wait(&mut self.engine)

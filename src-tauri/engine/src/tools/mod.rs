@@ -11,7 +11,7 @@ mod note;
 use jiff::Timestamp;
 use model::attempt::{Attempt, AttemptState};
 use model::event::Actor;
-use model::id::{AgentId, AttemptId, CorrelationId, MissionId, SystemDraw};
+use model::id::{AgentId, AttemptId, CorrelationId, MissionId};
 use model::refusal::{Code, Refusal};
 use sha2::{Digest, Sha256};
 
@@ -181,6 +181,8 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use model::id::SystemDraw;
+
     use super::*;
 
     #[test]

@@ -360,7 +360,8 @@ async fn secrets_live_in_the_os_keychain_and_a_planted_secret_appears_in_no_log_
 }
 
 #[tokio::test]
-async fn what_an_agents_program_is_given_is_told_to_nobody_and_what_looks_like_a_secret_is_refused() {
+async fn what_an_agents_program_is_given_is_told_to_nobody_and_what_looks_like_a_secret_is_refused()
+{
     let hive = Hive::open().await;
     let caller = hive.caller();
     let given = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {

@@ -80,7 +80,7 @@ async fn checks_reports_and_maintenance_are_read_back_and_follow_from_the_events
         note: "the disk".to_owned(),
     };
     tell(&place, Fact::MaintenanceSaved { maintenance: window.clone() }).await.unwrap();
-    assert_eq!(place.ledger.maintenance().await.unwrap(), [window.clone()]);
+    assert_eq!(place.ledger.maintenance().await.unwrap(), std::slice::from_ref(&window));
     let gone = Fact::MaintenanceRemoved { maintenance_id: window.id };
     tell(&place, gone.clone()).await.unwrap();
     tell(&place, gone).await.unwrap_err();

@@ -56,6 +56,9 @@ export function limitWords(limits: Limits): string[] {
   return words;
 }
 
+/** Stands where a variable's value is not told; sent back, the value stays as it is. */
+export const HIDDEN = '«hidden»';
+
 /** Variables as they are written, one `NAME=value` in a line. */
 export const envText = (env: Readonly<Record<string, string>>): string =>
   Object.entries(env)
