@@ -14,6 +14,7 @@ mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -26,6 +27,8 @@ use crate::remote::Place;
 const SERVE_THREADS: usize = 2;
 /// Threads for work that blocks.
 const BLOCKING_THREADS: usize = 8;
+/// How long the end waits for work that blocks.
+const LEFT_AFTER: Duration = Duration::from_secs(5);
 /// The stack of a thread, in bytes: half of what is usual, as nothing here recurses deeply.
 const STACK_BYTES: usize = if cfg!(debug_assertions) { 8 * 1024 * 1024 } else { 1024 * 1024 };
 
@@ -73,7 +76,10 @@ fn run(cli: Cli, out: &mut Out) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::new(format!("use {}", data_dir.display())).because(&error))?;
     let runtime = runtime(matches!(cli.command, Some(Command::Serve(_))))?;
     let place = Place { data_dir, key: cli.idempotency_key };
-    runtime.block_on(commands::run(cli.command, place, out))
+    let done = runtime.block_on(commands::run(cli.command, place, out));
+    // What hangs in the system by then is left to it.
+    runtime.shutdown_timeout(LEFT_AFTER);
+    done
 }
 
 fn default_data_dir() -> Result<PathBuf, Failure> {

@@ -148,7 +148,7 @@ async fn an_unknown_program_and_a_missing_directory_are_told_by_name_and_start_n
 async fn bad_input_is_refused_in_words_and_changes_nothing() {
     let hive = Hive::open().await;
     hive.add(agent("ann", "true")).await;
-    let before = hive.engine.overview().await.unwrap().events;
+    let before = hive.happened().await;
     let plain = hive.place.path().join("plain");
     std::fs::create_dir(&plain).unwrap();
     let at = |path: &std::path::Path| Some(path.display().to_string());
@@ -169,7 +169,7 @@ async fn bad_input_is_refused_in_words_and_changes_nothing() {
     }
     let taken = hive.engine.add_agent(&hive.caller(), agent("ANN", "true")).await.unwrap_err();
     assert_eq!(taken.code, Code::Conflict);
-    assert_eq!(hive.engine.overview().await.unwrap().events, before);
+    assert_eq!(hive.happened().await, before);
 }
 
 #[tokio::test]

@@ -30,8 +30,8 @@ struct Known {
 /// Where the system keeps its programs.
 const SYSTEM_PLACES: &[&str] = &["/bin/", "/usr/bin/", "/usr/local/bin/"];
 /// Programs that show what is in every file below a directory: a `*` stands for nothing that leads
-/// out of the worktree.
-const DEEP: &[&str] = &["rg", "diff"];
+/// out of the worktree. Two directories outside of it are compared by `git diff` as well.
+const DEEP: &[&str] = &["rg", "diff", "git", "grep"];
 
 const LOG: &str = "oneline stat numstat shortstat summary name-only name-status graph decorate \
      no-decorate all branches tags remotes max-count skip since after until before \

@@ -6,6 +6,7 @@
 //! the few threads that everything else needs: one that hangs then is left to the end of the process,
 //! so that nothing waits for it.
 
+use std::mem::ManuallyDrop;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -120,6 +121,25 @@ impl Chain {
             })?),
         };
         asking.take(wish)
+    }
+}
+
+impl Drop for Chain {
+    /// The keychain's library ends what it runs when it is let go of, and breaks down where that is
+    /// done by a thread that must not wait: its own thread lets go of it.
+    fn drop(&mut self) {
+        let found = std::mem::take(&mut self.found);
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(asking) = thread else {
+            return;
+        };
+        // Where its thread hangs to the end of the process, it is there as long.
+        let found = ManuallyDrop::new(found);
+        let wish = move || drop(ManuallyDrop::into_inner(found));
+        let until = Instant::now() + self.patience.answer;
+        if asking.take((Box::new(wish), until)).is_err() {
+            tracing::debug!("the keychain is not let go of: it hangs");
+        }
     }
 }
 
@@ -277,6 +297,49 @@ mod tests {
             assert!(Instant::now() < deadline, "it is asked again");
             tokio::task::yield_now().await;
         }
+    }
+
+    /// A keychain that must not be let go of by a thread of the runtime.
+    struct Particular(Arc<keyring_core::mock::Store>);
+
+    impl keyring_core::api::CredentialStoreApi for Particular {
+        fn vendor(&self) -> String {
+            self.0.vendor()
+        }
+
+        fn id(&self) -> String {
+            self.0.id()
+        }
+
+        fn build(
+            &self,
+            service: &str,
+            user: &str,
+            modifiers: Option<&std::collections::HashMap<&str, &str>>,
+        ) -> keyring_core::Result<keyring_core::Entry> {
+            self.0.build(service, user, modifiers)
+        }
+
+        fn as_any(&self) -> &dyn std::any::Any {
+            self
+        }
+    }
+
+    impl Drop for Particular {
+        fn drop(&mut self) {
+            assert!(tokio::runtime::Handle::try_current().is_err(), "dropped within a runtime");
+        }
+    }
+
+    #[tokio::test]
+    async fn its_own_thread_lets_go_of_the_keychain() {
+        let store: Arc<CredentialStore> =
+            Arc::new(Particular(keyring_core::mock::Store::new().unwrap()));
+        let found = Mutex::new(Some(store));
+        let find: Find = Arc::new(move || Ok(found.lock().unwrap().take().unwrap()));
+        let chain = Chain::new(find, Patience { find: SOON, answer: SOON });
+        assert!(chain.found().await.is_ok());
+        drop(chain);
     }
 
     #[tokio::test]

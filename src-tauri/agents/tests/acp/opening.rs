@@ -150,6 +150,19 @@ fn an_agent_that_must_ask_and_is_not_made_to_does_not_begin() {
         desk.says(&json!({"id": 3, "result": {}}));
         assert!(begun(&desk), "{policy:?}");
     }
+    // Who takes an earlier session up need not say what it offers: its answer to the wish decides.
+    for (answer, begins) in [
+        (json!({"id": 3, "result": {}}), true),
+        (json!({"id": 3, "error": {"code": -32602, "message": "no"}}), false),
+    ] {
+        let mut desk = Desk::exactly(asks.clone(), Ask);
+        desk.open_with("Go on.", Some("old"));
+        desk.says(&can());
+        desk.says(&json!({"id": 2, "result": {}}));
+        assert_eq!(desk.sent[2]["method"], "session/set_mode");
+        desk.says(&answer);
+        assert_eq!(begun(&desk), begins, "{answer}");
+    }
     // Of another agent nobody knows how it is made to ask.
     for (policy, begins) in [
         (Ask, true),

@@ -22,6 +22,8 @@ fn a_star_stands_for_no_credentials_and_for_nothing_that_writes_or_starts() {
         ("run: *", "cat ~/.ss*/id_rs*"),
         ("run: rg *", "rg . /home/u"),
         ("run: rg *", "rg . ../other"),
+        ("run: git diff *", "git diff src /home/u"),
+        ("run: grep -rn *", "grep -rn . /home/u"),
         // However an option is written.
         ("run: git diff *", "git diff --output=/etc/x"),
         ("run: git diff *", "git diff --outp=/etc/x"),

@@ -28,15 +28,16 @@ pub(crate) enum Check {
         check: String,
     },
     /// Have something looked at again and again.
-    #[command(after_help = "Examples:\n\
-        hivekeeper check add shop --http http://127.0.0.1:3000/health --slow-ms 800\n\
+    #[command(
+        after_help = "Example: hivekeeper check add shop --http http://127.0.0.1:3000/health --slow-ms 800\n\
         hivekeeper check add db --tcp 127.0.0.1:5432 --interval 10s --timeout 2s --needs shop\n\
         hivekeeper check add backup --file /var/backups/db.dump --max-age 26h\n\
         hivekeeper check add root --disk / --failed-percent 5 --degraded-percent 10\n\
         hivekeeper check add cert --certificate shop.example\n\
         hivekeeper check add nightly --heartbeat 24h --grace 1h\n\
         hivekeeper check add tests -- cargo test --quiet\n\
-        A command is started as it stands, without a shell; exit code 0 is in order.")]
+        A command is started as it stands, without a shell; exit code 0 is in order."
+    )]
     Add {
         /// Its name.
         #[arg(value_parser = given)]
@@ -117,10 +118,11 @@ pub(crate) enum MaintenanceCommand {
     #[command(after_help = "Example: hivekeeper check maintenance list")]
     List,
     /// Set a time of maintenance.
-    #[command(after_help = "Examples:\n\
-        hivekeeper check maintenance add --for 2h --check shop --note 'the database is moved'\n\
+    #[command(
+        after_help = "Example: hivekeeper check maintenance add --for 2h --check shop --note 'the database is moved'\n\
         hivekeeper check maintenance add --from 2026-03-14T22:00:00Z --for 4h --recurs weekly \
-        --zone Europe/Berlin")]
+        --zone Europe/Berlin"
+    )]
     Add {
         /// When it begins, RFC 3339; now unless given.
         #[arg(long, value_name = "TIME", value_parser = deadline)]

@@ -160,7 +160,7 @@ fn traces_go_to_a_receiver_whose_authority_the_captain_names_and_to_no_other() {
     // One that the named authority does not vouch for is told nothing, and that is said.
     let (port, told) = receiver(&place.path().join("other.pem"));
     house.ok(&["config", "set", &format!("traces_to=https://localhost:{port}")]);
-    house.ok(&["mission", "add", "--title", "More", "--brief", "c"]);
+    house.ok(&["mission", "add", "--title", "More", "--brief", "c", "--gate", "file: out.txt"]);
     let said = || house.ok(&["log", "--text", "spans could not be sent"]);
     let until = std::time::Instant::now() + PATIENCE;
     while !said().contains("trust") {

@@ -102,6 +102,18 @@ impl Hive {
         Self { engine: open(&data).await, ending, place }
     }
 
+    /// How many events there are but for those of the health checks, which come when they come.
+    pub(crate) async fn happened(&self) -> usize {
+        let events = self
+            .engine
+            .events(engine::EventQuery { limit: Some(500), ..Default::default() })
+            .await
+            .unwrap()
+            .items;
+        assert!(events.len() < 500, "all on one page");
+        events.iter().filter(|event| event.fact.kind() != "checks_changed").count()
+    }
+
     pub(crate) fn caller(&self) -> Caller {
         caller()
     }

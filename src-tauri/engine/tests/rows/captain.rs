@@ -100,11 +100,11 @@ async fn creating_a_mission_whose_text_is_nearly_one_that_exists_shows_it_and_as
     let first = hive.mission(draft("Parse the configuration", BRIEF)).await;
     let twin = format!("{BRIEF} Thank you.");
     let ask = NewMission { if_similar: IfSimilar::Ask, ..draft("Parse the configuration", &twin) };
-    let events = hive.engine.overview().await.unwrap().events;
+    let events = hive.happened().await;
     let refused = hive.engine.add_mission(&hive.caller(), ask.clone()).await.unwrap_err();
     assert_eq!((refused.code, &refused.allowed), (Code::NearDuplicate, &vec![first.clone()]));
     assert!(refused.message.contains(&first) && refused.message.contains('%'), "{refused:?}");
-    assert_eq!(hive.engine.overview().await.unwrap().events, events, "nothing was created");
+    assert_eq!(hive.happened().await, events, "nothing was created");
     let check = hive.engine.check_mission(ask.clone()).await.unwrap();
     assert!(check.similar[0].similarity >= check.threshold);
     let create = NewMission { if_similar: IfSimilar::Create, ..ask };

@@ -87,10 +87,10 @@ async fn a_mission_can_be_made_from_a_template() {
 #[tokio::test]
 async fn an_import_makes_missions_and_a_re_import_makes_no_duplicates() {
     let hive = Hive::open().await;
-    let before = hive.engine.overview().await.unwrap().events;
+    let before = hive.happened().await;
     let preview = import(&hive, ImportFormat::Json, JSON, false).await;
     assert_eq!((counts(&preview), preview.applied), ([2, 0, 0, 0], false), "{preview:#?}");
-    assert_eq!(hive.engine.overview().await.unwrap().events, before, "a preview writes nothing");
+    assert_eq!(hive.happened().await, before, "a preview writes nothing");
     assert!(preview.items.iter().all(|it| it.mission_id.is_none() && it.short_id.is_none()));
 
     let made = import(&hive, ImportFormat::Json, JSON, true).await;
@@ -104,10 +104,10 @@ async fn an_import_makes_missions_and_a_re_import_makes_no_duplicates() {
     assert_eq!(first.view.mission.labels, ["plan"]);
     assert_eq!(first.view.mission.deadline.unwrap().to_string(), "2031-01-02T23:59:59Z");
 
-    let events = hive.engine.overview().await.unwrap().events;
+    let events = hive.happened().await;
     let again = import(&hive, ImportFormat::Json, JSON, true).await;
     assert_eq!(counts(&again), [0, 0, 2, 0], "{again:#?}");
-    assert_eq!(hive.engine.overview().await.unwrap().events, events, "nothing was touched");
+    assert_eq!(hive.happened().await, events, "nothing was touched");
 
     let changed = JSON.replace("Then this.", "Then that.");
     let updated = import(&hive, ImportFormat::Json, &changed, true).await;

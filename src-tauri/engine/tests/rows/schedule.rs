@@ -252,7 +252,7 @@ async fn a_dry_run_lists_everything_it_would_start_and_touches_nothing() {
         let priority = serde_json::from_value(priority.into()).unwrap();
         ids.push(hive.mission(NewMission { priority, ..trusting(title, title) }).await);
     }
-    let before = hive.engine.overview().await.unwrap().events;
+    let before = hive.happened().await;
     let runs = || std::fs::read_dir(hive.engine.data_dir().join("runs")).unwrap().count();
     let places = runs();
     let plan = hive.engine.plan().await.unwrap();
@@ -264,7 +264,7 @@ async fn a_dry_run_lists_everything_it_would_start_and_touches_nothing() {
     assert_eq!(waits.len(), 1);
     assert_eq!(waits[0].0, ids[0]);
     assert!(waits[0].1.contains("stopped everything"), "{}", waits[0].1);
-    assert_eq!(hive.engine.overview().await.unwrap().events, before, "nothing was recorded");
+    assert_eq!(hive.happened().await, before, "nothing was recorded");
     assert_eq!(runs(), places, "nothing was started");
     hive.engine.resume_swarm(&hive.caller()).await.unwrap();
     for (id, agent) in [(&ids[1], "ann"), (&ids[2], "bob")] {

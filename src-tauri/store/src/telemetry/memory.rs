@@ -25,6 +25,8 @@ const JOURNAL_ROWS_MAX: i64 = 240;
 const LATE_ROWS_MAX: i64 = 24;
 /// Chunks of late samples that may be open.
 const LATE_CHUNKS_MAX: usize = 4096;
+/// Flushes that may fail, one after the other, before anything is given up: a minute of them.
+const REFUSALS_MAX: u32 = 12;
 /// Marks that may wait.
 const MARKS_WAITING_MAX: usize = 1000;
 
@@ -156,6 +158,8 @@ pub(super) struct Memory {
     /// Chunks of late samples, by series and window.
     late: BTreeMap<(i64, i64), Open>,
     closing: VecDeque<Arc<Chunk>>,
+    /// Flushes that failed since the last that did not.
+    refusals: u32,
     marks: VecDeque<Mark>,
     limits: Limits,
     next_seq: i64,
@@ -170,6 +174,7 @@ impl Memory {
             by_key: HashMap::new(),
             late: BTreeMap::new(),
             closing: VecDeque::new(),
+            refusals: 0,
             marks: VecDeque::new(),
             limits,
             next_seq,
@@ -349,7 +354,12 @@ impl Memory {
     }
 
     /// Notes that a batch could not be written: what waits too long is given up, the oldest first.
+    /// One failure is none: after a pause much waits, and it is all in the journal.
     pub(super) fn refused(&mut self, batch: &Batch, counters: &Counters) {
+        self.refusals += 1;
+        if self.refusals < REFUSALS_MAX {
+            return;
+        }
         let mut samples: usize = batch.chunks.iter().map(|chunk| chunk.points.len()).sum();
         while samples > self.limits.waiting_max {
             let Some(lost) = self.closing.pop_front() else {
@@ -452,6 +462,7 @@ impl Memory {
 
     /// Notes that a batch is in the file.
     pub(super) fn committed(&mut self, batch: &Batch) {
+        self.refusals = 0;
         self.closing.drain(..batch.chunks.len());
         self.marks.drain(..batch.marks.len().min(self.marks.len()));
         for (seq, row) in (batch.seq..).zip(&batch.journal) {

@@ -149,9 +149,16 @@ impl AcpDriver {
         if !self.knows_how_to_ask(at) {
             return;
         }
+        // Who takes an earlier session up again need not say what it offers; what it says to the wish
+        // decides.
+        let unsaid = *sent == Sent::Load
+            && ["modes", "configOptions"]
+                .iter()
+                .all(|it| result.get(*it).is_none_or(Value::is_null));
         for setting in wanted {
             match offered(result, &setting) {
                 Offer::IsSo => {}
+                Offer::No if unsaid => self.state.settings.push((setting, false)),
                 Offer::As { setting, boolean } => self.state.settings.push((setting, boolean)),
                 Offer::No if self.without_mode(&setting, "it offers no such thing", at) => {}
                 Offer::No => return,

@@ -1,6 +1,6 @@
 //! Connections to where a look may go: anywhere but to addresses that are nobody's own.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 use tokio::net::TcpStream;
 
@@ -13,10 +13,10 @@ const TRIED_MAX: usize = 4;
 /// connected to.
 pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, Amiss> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let found = tokio::net::lookup_host((host, port)).await;
-    let found =
+    let named = (host.to_owned(), port);
+    let found = super::place::blocking(move || Ok(named.to_socket_addrs()?.collect())).await;
+    let all: Vec<SocketAddr> =
         found.map_err(|error| Amiss(format!("the name '{host}' leads nowhere: {error}")))?;
-    let all: Vec<SocketAddr> = found.collect();
     let fit: Vec<SocketAddr> =
         all.iter().copied().filter(|it| may_ask(it.ip())).take(TRIED_MAX).collect();
     if fit.is_empty() {

@@ -1,9 +1,10 @@
 //! Files and disks. What does not answer, such as a share whose server is gone, holds up nobody else.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use model::status::span_in_words;
+use tokio::sync::Semaphore;
 
 use super::Found;
 use crate::health::check::Finding;
@@ -83,10 +84,26 @@ fn free(_: &str) -> std::io::Result<(u64, u64)> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
-async fn blocking<T: Send + 'static>(
+/// Looks that may be with the system at the same time. One that hangs there keeps its thread after
+/// nobody waits for it any more, and the threads are few and everybody's.
+const WITH_THE_SYSTEM_MAX: usize = 2;
+static WITH_THE_SYSTEM: Semaphore = Semaphore::const_new(WITH_THE_SYSTEM_MAX);
+/// How long a look waits for those before it.
+const TURN: Duration = Duration::from_secs(1);
+
+/// Asks the system for something that may hang: a share whose server is gone, a name.
+pub(super) async fn blocking<T: Send + 'static>(
     what: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(what).await.map_err(std::io::Error::other).flatten()
+    let Ok(Ok(turn)) = tokio::time::timeout(TURN, WITH_THE_SYSTEM.acquire()).await else {
+        return Err(std::io::Error::other("what was asked before is not answered yet"));
+    };
+    let ask = move || {
+        // Given back by the thread itself, whenever the system lets go of it.
+        let _turn = turn;
+        what()
+    };
+    tokio::task::spawn_blocking(ask).await.map_err(std::io::Error::other).flatten()
 }
 
 #[cfg(test)]
