@@ -124,6 +124,8 @@ async fn what_a_window_remembers_belongs_to_its_workspace() {
     let (place, other) = (Place::new(), Place::new());
     let window = Window::open(&place).await;
     window.click("nav-missions").await;
+    // The view is fetched when it is first shown; a key before that is nobody's.
+    window.until_attribute("missions", "data-look", "board").await;
     window.press("3").await;
     window.until_attribute("missions", "data-look", "graph").await;
     window.close().await;

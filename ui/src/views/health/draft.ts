@@ -14,8 +14,10 @@ export interface CheckDraft {
   host: string;
   port: string;
   command: string;
+  degradedCode: string;
   path: string;
   maxAge: string;
+  degradedAge: string;
   freeFailed: string;
   freeDegraded: string;
   daysFailed: string;
@@ -58,8 +60,10 @@ export function draftOf(check: CheckView | null): CheckDraft {
     host: '',
     port: '443',
     command: '',
+    degradedCode: '',
     path: '',
     maxAge: '86400',
+    degradedAge: '',
     freeFailed: '5',
     freeDegraded: '10',
     daysFailed: '7',
@@ -84,9 +88,14 @@ export function draftOf(check: CheckView | null): CheckDraft {
     case 'tcp':
       return { ...draft, host: probe.host, port: text(probe.port), slowMs: text(probe.slow_ms) };
     case 'command':
-      return { ...draft, command: lineOf(probe.command) };
+      return { ...draft, command: lineOf(probe.command), degradedCode: text(probe.degraded_code) };
     case 'file_age':
-      return { ...draft, path: probe.path, maxAge: text(probe.max_age_s) };
+      return {
+        ...draft,
+        path: probe.path,
+        maxAge: text(probe.max_age_s),
+        degradedAge: text(probe.degraded_age_s),
+      };
     case 'disk':
       return {
         ...draft,
@@ -114,13 +123,13 @@ export function numberFault(draft: CheckDraft): keyof CheckDraft | null {
   const wanted: Record<ProbeKind, readonly (keyof CheckDraft)[]> = {
     http: ['status', 'slowMs'],
     tcp: ['port', 'slowMs'],
-    command: [],
-    file_age: ['maxAge'],
+    command: ['degradedCode'],
+    file_age: ['maxAge', 'degradedAge'],
     disk: ['freeFailed', 'freeDegraded'],
     certificate: ['port', 'daysFailed', 'daysDegraded'],
     heartbeat: ['period', 'grace'],
   };
-  const optional: readonly (keyof CheckDraft)[] = ['status', 'slowMs'];
+  const optional: readonly (keyof CheckDraft)[] = ['status', 'slowMs', 'degradedCode', 'degradedAge'];
   const all: (keyof CheckDraft)[] = [...wanted[draft.kind], 'interval', 'timeout', 'failures', 'successes'];
   const wrong = (field: keyof CheckDraft) =>
     !/^\d{1,9}$/.test(draft[field].trim()) && !(optional.includes(field) && draft[field].trim() === '');
@@ -149,9 +158,14 @@ export function checkOf(draft: CheckDraft, command: readonly string[]): NewCheck
           slow_ms: maybe(draft.slowMs),
         };
       case 'command':
-        return { kind: 'command', command: [...command] };
+        return { kind: 'command', command: [...command], degraded_code: maybe(draft.degradedCode) };
       case 'file_age':
-        return { kind: 'file_age', path: draft.path.trim(), max_age_s: number(draft.maxAge) };
+        return {
+          kind: 'file_age',
+          path: draft.path.trim(),
+          max_age_s: number(draft.maxAge),
+          degraded_age_s: maybe(draft.degradedAge),
+        };
       case 'disk':
         return {
           kind: 'disk',

@@ -38,6 +38,8 @@ describe('a check that is written down', () => {
         host: 'h',
         path: '/tmp',
         command: lineOf(words),
+        degradedCode: '3',
+        degradedAge: '600',
       };
       const made = checkOf(draft, words);
       expect(made.probe.kind).toBe(kind);
