@@ -29,9 +29,6 @@ struct Known {
 
 /// Where the system keeps its programs.
 const SYSTEM_PLACES: &[&str] = &["/bin/", "/usr/bin/", "/usr/local/bin/"];
-/// Programs that show what is in every file below a directory: a `*` stands for nothing that leads
-/// out of the worktree. Two directories outside of it are compared by `git diff` as well.
-const DEEP: &[&str] = &["rg", "diff", "git", "grep"];
 
 const LOG: &str = "oneline stat numstat shortstat summary name-only name-status graph decorate \
      no-decorate all branches tags remotes max-count skip since after until before \
@@ -224,9 +221,21 @@ pub(super) fn program_name(program: &str) -> Option<&str> {
     Some(name.unwrap_or(program)).filter(|name| !name.contains('/'))
 }
 
-/// Whether a program shows what is in every file below what it is given.
-pub(super) fn is_deep(program: &str) -> bool {
-    program_name(program).is_some_and(|name| DEEP.contains(&name))
+/// Whether a command shows what is in every file below what it is given: a `*` stands for nothing that
+/// leads out of the worktree then. Two directories outside of it are compared by `git diff` as well.
+pub(super) fn is_deep(words: &[&str]) -> bool {
+    let Some((program, rest)) = words.split_first() else {
+        return false;
+    };
+    match program_name(program) {
+        Some("rg" | "diff") => true,
+        Some("git") => rest.contains(&"diff"),
+        Some("grep") => rest.iter().any(|word| match word.strip_prefix("--") {
+            Some(long) => long.ends_with("recursive"),
+            None => word.starts_with('-') && word.contains(['r', 'R']),
+        }),
+        _ => false,
+    }
 }
 
 /// Whether a word is written as an option is, or as what some programs take for one.

@@ -240,7 +240,7 @@ fn is_harmless_behind(patterns: &[Glob], words: &[Word]) -> bool {
         }
         let any = patterns.is_empty() || at == 0 || option;
         any || ((!is_option(program, &word.text) || is_harmless(&texts, at))
-            && !(is_deep(program) && leads_out(&word.text)))
+            && !(is_deep(&texts) && leads_out(&word.text)))
     })
 }
 
