@@ -172,7 +172,8 @@ fn too_many_requests(program: &'static Program) {
         of[what].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
     };
     let pause = at(2, "leased_at").duration_since(at(1, "ended_at"));
-    assert!(pause.as_secs() >= 3, "it backs off before it tries again: {pause}");
+    // Three seconds, a fifth more or less.
+    assert!(pause.as_millis() >= 2400, "it backs off before it tries again: {pause}");
     swarm.nobody_is_left();
 }
 
